@@ -1,0 +1,57 @@
+"""The command `recorder`: its subcommands, and errors in words."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import cast
+
+import click
+
+_COMMANDS = {
+    "db": "Make, move and check the database's schema.",
+    "demo": "Show everything at work: a simulated upstream, the recorder and the API.",
+    "groups": "List the groups, the newest enrolment first.",
+    "history": "Print the entries of a group's ledger.",
+    "pause": "Stop asking for groups until they are resumed.",
+    "run": "Record: poll every watched group on its schedule.",
+    "serve": "Serve the API.",
+    "simulate": "Run a simulated upstream.",
+    "status": "Print the latest status of a group.",
+    "unwatch": "Stop watching groups; their history stays.",
+    "up": "Upgrade the database, record, and serve the API.",
+    "watch": "Watch groups from now on.",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is called: `recorder status` need not load a web server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        return cast(click.Command, import_module(f"recorder.cli.{cmd_name}").command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="task-group-recorder", prog_name="recorder")
+def recorder() -> None:
+    """Record the status of task groups: what happened, when, and what was not seen.
+
+    Settings come from the environment or from a file .env in the working folder.
+    """
+
+
+def main() -> None:
+    """Run the command line; the exit status is 0, 1 (a finding or failure) or 2 (wrong usage or settings)."""
+    try:
+        recorder.main(prog_name="recorder", standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(1)

@@ -1,0 +1,54 @@
+"""`recorder watch`: enrol groups."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import click
+from sqlalchemy import Engine
+
+from recorder.cli.common import checked_ids, with_words, writable_database
+from recorder.clock import utc_now
+from recorder.ledger.entries import Action
+from recorder.settings import Settings, load_settings
+from recorder.store.enrolment import watch_group
+
+
+@click.command("watch")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--note", help="Why: kept in the ledger with the entry.")
+@click.option("--from-file", "file", type=click.File(), help="Read ids from a file, one a line; - for input.")
+@with_words
+def command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -> None:
+    """Watch groups from now on; those that were paused, stopped, gone or retired are resumed.
+
+    An empty database is made ready first.
+    """
+    lines = [line.strip() for line in file] if file else []
+    given = [*ids, *(line for line in lines if line and not line.startswith("#"))]
+    if not given:
+        raise click.UsageError("name at least one group, or --from-file")
+    if note is not None and not note.isprintable():
+        raise click.UsageError("--note: give one line of printable characters")
+    good, complaints = checked_ids(given)
+    if good:
+        settings = load_settings()
+        with writable_database(settings, create=True) as engine:
+            for taskgroup_id in good:
+                complaints += _watch(engine, settings, taskgroup_id, note)
+    for complaint in complaints:
+        click.echo(f"Error: {complaint}", err=True)
+    if complaints:
+        raise click.exceptions.Exit(1)
+
+
+def _watch(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> list[str]:
+    """Watch one group and say so; return a complaint if its note could not be kept."""
+    action = watch_group(
+        engine, taskgroup_id, actor=settings.actor, note=note, at=utc_now(), rules=settings.rules
+    )
+    if action is None and note is not None:
+        return [f"{taskgroup_id}: is being watched already, so there is no entry to keep the note with"]
+    words = {Action.STARTED: "watching", Action.RESUMED: "watching again", None: "is being watched already"}
+    click.echo(f"{taskgroup_id}: {words[action]}")
+    return []

@@ -1,0 +1,103 @@
+"""A body as typed columns and back: what does not fit the columns exactly goes into a sparse `extra`.
+
+The columns alone rebuild the body that an upstream usually sends. `extra` is the difference between
+that and the body as it was said, so decode(encode(body)) equals every body in canonical form.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from recorder.ledger.body import Body, parse_body
+from recorder.ledger.canonical import JsonObject, canonical
+from recorder.ledger.status import RUN_STATUSES, Reading, read_body
+from recorder.ledger.times import format_time
+
+_COUNTS = "task_run_status_counts"
+
+
+def encode(taskgroup_id: str, body: Body) -> tuple[Reading, str | None]:
+    """Return the columns of `body` and its `extra` (JSON text, None where the columns say it all)."""
+    reading = read_body(body)
+    if body.text is not None:
+        # json escapes U+0000 and everything else that a SQL text refuses.
+        return reading, json.dumps({"text": body.text})
+    extra = _differences(_usual_body(taskgroup_id, reading), body.value)
+    return reading, json.dumps(extra, separators=(",", ":")) if extra else None
+
+
+def decode(taskgroup_id: str, reading: Reading, extra: str | None) -> Body:
+    """Rebuild the body as it was said.
+
+    Raises:
+        ValueError: columns and `extra` together are no body that was ever encoded.
+    """
+    changes = json.loads(extra) if extra is not None else {}
+    if "text" in changes:
+        return parse_body(changes["text"].encode())
+    return parse_body(canonical(_changed(_usual_body(taskgroup_id, reading), changes)))
+
+
+def decode_value(taskgroup_id: str, reading: Reading, extra: str | None) -> JsonObject:
+    """Rebuild the body's value alone, for readers that trust their database."""
+    if extra is None:
+        return _usual_body(taskgroup_id, reading)
+    changes = json.loads(extra)
+    if "text" in changes:
+        return parse_body(changes["text"].encode()).value
+    return _changed(_usual_body(taskgroup_id, reading), changes)
+
+
+def _changed(value: dict[str, Any], changes: JsonObject) -> dict[str, Any]:
+    _apply(value, changes.get("body"))
+    _apply(value["status"], changes.get("status"))
+    if "counts" in changes:
+        _apply(value["status"][_COUNTS], changes["counts"])
+    return value
+
+
+def _usual_body(taskgroup_id: str, reading: Reading) -> dict[str, Any]:
+    counts = {name: getattr(reading, name) for name in RUN_STATUSES}
+    return {
+        "taskgroup_id": taskgroup_id,
+        "metadata": None if reading.metadata is None else json.loads(reading.metadata),
+        "created_at": None if reading.created_at is None else format_time(reading.created_at),
+        "status": {
+            "num_task_runs": reading.num_task_runs,
+            _COUNTS: {name: count for name, count in counts.items() if count is not None},
+            "is_active": reading.is_active,
+            "status_message": reading.status_message,
+            "modified_at": None if reading.modified_at is None else format_time(reading.modified_at),
+        },
+    }
+
+
+def _differences(usual: dict[str, Any], said: JsonObject) -> dict[str, Any]:
+    """Compare level by level; `status` is always an object, the counts only usually are."""
+    levels = {"body": _difference(usual, said, deeper="status")}
+    status = usual["status"], said["status"]
+    if isinstance(status[1].get(_COUNTS), dict):
+        levels["status"] = _difference(*status, deeper=_COUNTS)
+        levels["counts"] = _difference(status[0][_COUNTS], status[1][_COUNTS])
+    else:
+        levels["status"] = _difference(*status)
+    return {level: change for level, change in levels.items() if change}
+
+
+def _difference(usual: JsonObject, said: JsonObject, deeper: str | None = None) -> dict[str, Any]:
+    put = {
+        key: value
+        for key, value in said.items()
+        if key != deeper and (key not in usual or canonical(value) != canonical(usual[key]))
+    }
+    drop = sorted(usual.keys() - said.keys())
+    return ({"set": put} if put else {}) | ({"drop": drop} if drop else {})
+
+
+def _apply(target: dict[str, Any], change: JsonObject | None) -> None:
+    if change is None:
+        return
+    for key in change.get("drop", ()):
+        target.pop(key, None)
+    target.update(change.get("set", {}))

@@ -1,0 +1,24 @@
+"""Which texts can name a group."""
+
+from __future__ import annotations
+
+MAX_LENGTH = 255
+
+
+def check_taskgroup_id(text: str) -> str:
+    """Return `text` if it can name a group.
+
+    Raises:
+        ValueError: with what is wrong and what is allowed instead.
+    """
+    if not text:
+        raise ValueError("is empty; an id has 1 to 255 characters")
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"has {len(text)} characters; an id has 1 to {MAX_LENGTH}")
+    if text in {".", ".."}:
+        raise ValueError("is a path step, not an id")
+    if "/" in text:
+        raise ValueError("contains '/'; give the id alone, not a path or an address")
+    if not text.isprintable():
+        raise ValueError("contains a character that cannot be printed")
+    return text

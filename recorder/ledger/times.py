@@ -1,0 +1,58 @@
+"""Times as text: our own (RFC 3339, UTC, microseconds, `Z`) and the upstream's (any RFC 3339)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+_LEAP_SECOND = 60
+
+
+def format_time(moment: datetime) -> str:
+    """Return `moment` (aware) as `2026-11-24T12:16:00.000000Z`."""
+    utc = moment.astimezone(UTC)
+    return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Read an RFC 3339 time with any offset, cut to microseconds, as UTC.
+
+    `datetime.fromisoformat` is not used: it also takes week dates and times without an offset.
+    A leap second is read as the first moment of the next minute.
+
+    Raises:
+        ValueError: the text is not an RFC 3339 time, or lies outside the years 1 to 9999.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not an RFC 3339 time: {text!r}")
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    micro = int((match[7] or "")[:6].ljust(6, "0"))
+    leap = second == _LEAP_SECOND
+    naive = datetime(year, month, day, hour, minute, 59 if leap else second, 0 if leap else micro, UTC)
+    try:
+        return naive - _offset(match[8]) + timedelta(seconds=1 if leap else 0)
+    except OverflowError:
+        raise ValueError(f"outside the years 1 to 9999: {text!r}") from None
+
+
+def parse_upstream_time(value: object) -> datetime | None:
+    """Return the instant that an upstream member names, None if it names none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return parse_time(value)
+    except ValueError:
+        return None
+
+
+def _offset(text: str) -> timedelta:
+    if text in "Zz":
+        return timedelta()
+    hours, minutes = int(text[1:3]), int(text[4:6])
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"not an offset: {text!r}")
+    return timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1)

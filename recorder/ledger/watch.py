@@ -1,0 +1,72 @@
+"""The watch row: the small mutable state of one group between two polls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from recorder.ledger.entries import Interval, Kind
+from recorder.ledger.failures import NO_FAILURES, FailureRun
+from recorder.ledger.status import Phase
+
+
+class WatchState(StrEnum):
+    """`gone`: the upstream says that the group does not exist. `retired`: settled and quiet for long."""
+
+    WATCHING = "watching"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    GONE = "gone"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest entry of a ledger."""
+
+    seq: int
+    kind: Kind
+    at: datetime
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What the next response is compared with: the newest status entry, gaps and pauses since or not.
+
+    `quiet_since` is when the body last changed, or the group was last enrolled or resumed, if later.
+    """
+
+    seq: int
+    fingerprint: str
+    phase: Phase
+    finished: int
+    modified_at: datetime | None
+    quiet_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One group's watch row.
+
+    `due_at` is when the first poll since the last success was due; no retry moves it. A response after
+    `gap_at` ends a gap. `poll_due_at` is when the coming poll, first or retry, is due. All three are
+    None while the group is not watched. `open` is the interval of the head, if that is a status entry.
+    """
+
+    taskgroup_id: str
+    state: WatchState
+    enrolled_at: datetime
+    head: Head
+    due_at: datetime | None
+    gap_at: datetime | None
+    poll_due_at: datetime | None
+    open: Interval | None = None
+    in_force: InForce | None = None
+    failures: FailureRun = NO_FAILURES
+
+    @property
+    def sight_at(self) -> datetime:
+        """The last response, or if there was none since, the start or resumption of the watch."""
+        return self.open.last_seen_at if self.open is not None else self.head.at

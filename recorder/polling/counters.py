@@ -1,0 +1,65 @@
+"""What a recorder counts since its start, and what of it is worth a line in the log."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from recorder.ledger.entries import Entry, Kind
+from recorder.ledger.outcome import Failure, Outcome
+
+
+class Counters:
+    """Counts of polls by outcome, of entries written by kind, and of what went wrong.
+
+    Names: `polls`, `failures`, `failures.<cause>`, `entries`, `entries.<kind>`, `dropped` (results whose
+    claim was lost), `errors` (bugs).
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter(polls=0, failures=0, entries=0, dropped=0, errors=0)
+        self._reported: Counter[str] = Counter()
+        self._trouble: frozenset[str] = frozenset()
+
+    def as_dict(self) -> dict[str, int]:
+        return dict(self._counts)
+
+    def polled(self, outcome: Outcome) -> None:
+        self._counts["polls"] += 1
+        if isinstance(outcome, Failure):
+            self._counts["failures"] += 1
+            self._counts[f"failures.{outcome.cause.value}"] += 1
+
+    def wrote(self, entry: Entry) -> None:
+        self._counts["entries"] += 1
+        self._counts[f"entries.{entry.kind.value}"] += 1
+
+    def dropped(self) -> None:
+        self._counts["dropped"] += 1
+
+    def error(self) -> None:
+        self._counts["errors"] += 1
+
+    @property
+    def gaps(self) -> int:
+        return self._counts[f"entries.{Kind.GAP.value}"]
+
+    def __getitem__(self, name: str) -> int:
+        return self._counts[name]
+
+    def news(self) -> dict[str, int] | None:
+        """Return the failures by cause since the last call, if other causes than before are among them.
+
+        None where nothing changed in kind: a long outage is one line in the log, not a flood. An empty
+        dict says that polls succeed again.
+        """
+        since = self._counts - self._reported
+        self._reported = self._counts.copy()
+        failing = {
+            name.removeprefix("failures."): count
+            for name, count in since.items()
+            if name.startswith("failures.")
+        }
+        if not since["polls"] or failing.keys() == self._trouble:
+            return None
+        self._trouble = frozenset(failing)
+        return failing

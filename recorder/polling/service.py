@@ -1,0 +1,173 @@
+"""The recorder as a service: a few jobs on a schedule, a heartbeat, and a bounded end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy import Connection, Engine
+
+from recorder.clock import Clock
+from recorder.polling.budget import Budget
+from recorder.polling.counters import Counters
+from recorder.polling.poller import Poller
+from recorder.polling.schedule import Pace
+from recorder.polling.worker import Worker
+from recorder.polling.writer import Writer
+from recorder.settings import Settings
+from recorder.store.heartbeats import (
+    ALIVE,
+    HEARTBEAT_SECONDS,
+    Heartbeat,
+    beat,
+    forget_dead,
+    heartbeats,
+    sign_off,
+)
+from recorder.store.transactions import DatabaseUnavailableError
+from recorder.upstream.client import UpstreamClient
+
+CLAIM_SECONDS = 0.2
+FLUSH_SECONDS = 0.2
+LAST_POLLS_SECONDS = 4.0
+"""How long polls under way may go on once the recorder is told to stop."""
+LAST_WRITE_SECONDS = 5.0
+"""How long the last write may take; with the last polls this stays below 10 s."""
+FORGET_AFTER = timedelta(hours=1)
+
+_log = structlog.get_logger("recorder")
+
+
+class Recorder:
+    """Records the watched groups of one database."""
+
+    def __init__(self, settings: Settings, engine: Engine, client: UpstreamClient, now: Clock) -> None:
+        pace = Pace(
+            poll_interval=timedelta(seconds=settings.poll_interval),
+            settled_interval=timedelta(seconds=settings.settled_interval),
+            gap_window=settings.rules.gap_window,
+        )
+        self._id = uuid.uuid4().hex
+        self._now = now
+        self._started_at = now()
+        self._budget = Budget(settings.rate, time.monotonic())
+        self._writer = Writer(engine)
+        self._worker = Worker(
+            owner=self._id,
+            writer=self._writer,
+            poller=Poller(client, settings.rules, pace, random.Random()),  # noqa: S311 (jitter, no secret)
+            budget=self._budget,
+            concurrency=settings.concurrency,
+            lease=timedelta(seconds=settings.lease),
+            now=now,
+        )
+
+    @property
+    def counters(self) -> Counters:
+        return self._worker.counters
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Record until `stop` is set; then let polls under way end, write what they brought and sign off."""
+        scheduler = self._scheduler()
+        await self._beat()
+        scheduler.start()
+        _log.info("recording", recorder=self._id)
+        try:
+            await stop.wait()
+        finally:
+            scheduler.pause()
+            await self._end()
+            scheduler.shutdown(wait=False)
+
+    async def run_once(self) -> None:
+        """Poll every group that is due now, once, and write what came of it.
+
+        Raises:
+            DatabaseUnavailableError: what could not be written is lost.
+        """
+        due_until = self._now()
+        try:
+            while await self._worker.claim(due_until):
+                await self._worker.wait_for_polls()
+                await self._worker.flush()
+                await asyncio.sleep(self._budget.seconds_until_one())
+        finally:
+            await self._end()
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        scheduler = AsyncIOScheduler(
+            timezone="UTC",
+            job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
+        )
+        jobs: list[tuple[Callable[[], Awaitable[None]], float]] = [
+            (self._claim, CLAIM_SECONDS),
+            (self._worker.flush, FLUSH_SECONDS),
+            (self._beat, HEARTBEAT_SECONDS),
+        ]
+        for job, seconds in jobs:
+            scheduler.add_job(_unless_database_away, "interval", args=[job], seconds=seconds)
+        scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)
+        return scheduler
+
+    def _job_failed(self, event: JobExecutionEvent) -> None:
+        self.counters.error()
+        _log.error("a job failed by an error of the recorder", exc_info=event.exception)
+
+    async def _claim(self) -> None:
+        await self._worker.claim(self._now())
+
+    async def _beat(self) -> None:
+        news = self.counters.news()
+        if news:
+            _log.warning("polls fail", **news)
+        elif news is not None:
+            _log.info("polls succeed again")
+        alive = await self._writer.write(self._write_heartbeat)
+        self._budget.share_among(alive)
+
+    def _write_heartbeat(self, connection: Connection) -> int:
+        """Return how many recorders are at work."""
+        now = self._now()
+        beat(
+            connection,
+            Heartbeat(
+                recorder_id=self._id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                started_at=self._started_at,
+                heartbeat_at=now,
+                counters=self.counters.as_dict(),
+            ),
+        )
+        forget_dead(connection, before=now - FORGET_AFTER)
+        return sum(now - other.heartbeat_at <= ALIVE for other in heartbeats(connection))
+
+    async def _end(self) -> None:
+        await self._worker.wait_for_polls(LAST_POLLS_SECONDS)
+        try:
+            async with asyncio.timeout(LAST_WRITE_SECONDS):
+                await self._worker.flush()
+                await self._worker.give_back()
+                await self._writer.write(lambda connection: sign_off(connection, self._id))
+        except (TimeoutError, DatabaseUnavailableError):
+            _log.error("ended without its database", unwritten=self._worker.unwritten)
+        finally:
+            self._writer.close()
+        _log.info("ended", **self.counters.as_dict())
+
+
+async def _unless_database_away(job: Callable[[], Awaitable[None]]) -> None:
+    """The writer has said already that the database is away; the next run tries again."""
+    try:
+        await job()
+    except DatabaseUnavailableError:
+        return

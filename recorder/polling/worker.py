@@ -1,0 +1,136 @@
+"""The line of work: claim groups that are due, poll them, write what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from recorder.clock import Clock
+from recorder.ledger.entries import Gap, WatchChange
+from recorder.polling.budget import Budget
+from recorder.polling.counters import Counters
+from recorder.polling.outbox import Outbox
+from recorder.polling.poller import Poller
+from recorder.polling.writer import Writer
+from recorder.store.claims import Claim, Finished, claim_due, finish, release
+from recorder.store.transactions import DatabaseUnavailableError
+
+_log = structlog.get_logger("recorder")
+
+
+class Worker:
+    """Polls the groups that it claims as `owner`, at most `concurrency` at once, each for one `lease`."""
+
+    def __init__(
+        self,
+        *,
+        owner: str,
+        writer: Writer,
+        poller: Poller,
+        budget: Budget,
+        concurrency: int,
+        lease: timedelta,
+        now: Clock,
+    ) -> None:
+        self.counters = Counters()
+        self._owner = owner
+        self._writer = writer
+        self._poller = poller
+        self._budget = budget
+        self._concurrency = concurrency
+        self._lease = lease
+        self._now = now
+        self._outbox = Outbox()
+        self._flushing = asyncio.Lock()
+        self._in_flight: set[asyncio.Task[None]] = set()
+
+    async def claim(self, due_until: datetime) -> int:
+        """Claim what is due and start polling it, as far as budget and concurrency go; return how many.
+
+        Raises:
+            DatabaseUnavailableError: nothing was claimed.
+        """
+        free = min(self._concurrency, self._outbox.room) - len(self._in_flight)
+        limit = min(free, self._budget.available(time.monotonic()))
+        if limit <= 0 or (self._writer.away and len(self._outbox)):
+            return 0
+
+        def work(connection: Connection) -> list[Claim]:
+            lease_until = self._now() + self._lease
+            return claim_due(
+                connection, owner=self._owner, now=due_until, lease_until=lease_until, limit=limit
+            )
+
+        claims = await self._writer.write(work)
+        self._budget.spend(len(claims))
+        for claim in claims:
+            task = asyncio.create_task(self._poll(claim))
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
+        return len(claims)
+
+    async def flush(self) -> None:
+        """Write what is waiting. A group whose claim was lost meanwhile loses its step, and is polled anew.
+
+        Raises:
+            DatabaseUnavailableError: nothing was written; everything goes on waiting.
+        """
+        async with self._flushing:
+            while batch := self._outbox.take():
+                try:
+                    won = await self._writer.write(partial(finish, batch=batch))
+                except DatabaseUnavailableError:
+                    self._outbox.put_back(batch)
+                    raise
+                for finished in batch:
+                    self._written(finished, won=finished.watch.taskgroup_id in won)
+
+    async def wait_for_polls(self, seconds: float | None = None) -> None:
+        """Wait until every poll under way has ended, or end those that go on for longer than `seconds`."""
+        if not self._in_flight:
+            return
+        _, slow = await asyncio.wait(self._in_flight, timeout=seconds)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    async def give_back(self) -> None:
+        """Release the claims whose polls did not end, so that others can take the groups at once.
+
+        Raises:
+            DatabaseUnavailableError: nothing was released; the leases run out by themselves.
+        """
+        await self._writer.write(lambda connection: release(connection, self._owner, self._now()))
+
+    @property
+    def unwritten(self) -> int:
+        """How many results wait to be written."""
+        return len(self._outbox)
+
+    async def _poll(self, claim: Claim) -> None:
+        try:
+            outcome, finished = await self._poller.poll(claim)
+        except Exception:
+            # A bug in one group's case must not end the others' recording; its lease runs out.
+            self.counters.error()
+            _log.exception("poll failed by an error of the recorder", taskgroup=claim.watch.taskgroup_id)
+            return
+        self.counters.polled(outcome)
+        self._outbox.put(finished)
+
+    def _written(self, finished: Finished, *, won: bool) -> None:
+        if not won:
+            self.counters.dropped()
+            return
+        for entry in finished.entries:
+            self.counters.wrote(entry)
+            content, taskgroup = entry.content, entry.taskgroup_id
+            if isinstance(content, Gap):
+                _log.warning("gap", taskgroup=taskgroup, seq=entry.seq, cause=content.cause.value)
+            elif isinstance(content, WatchChange):
+                _log.warning(content.action.value, taskgroup=taskgroup, seq=entry.seq)

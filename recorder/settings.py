@@ -1,0 +1,212 @@
+"""The settings: read once from the environment or `.env`, checked, frozen, and passed in."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+from recorder.ledger.decision import Rules
+from recorder.store.engine import check_url
+
+FLUSH_SECONDS = 2
+"""What a lease must allow for beyond the request itself, until its outcome is written."""
+
+Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
+
+
+class SettingsError(ValueError):
+    """A setting is missing or not allowed; the text has one line a setting: its name, what is allowed."""
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not an http:// or https:// address")
+    return text.rstrip("/")
+
+
+def _prefix(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable() or set(text) & set(" ?#%"):
+        raise ValueError("not a path")
+    return text.rstrip("/")
+
+
+def _database_url(text: str) -> str:
+    check_url(text)
+    return text
+
+
+def _api_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("not a key")
+    return key
+
+
+def user_at_host() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+class Settings(BaseSettings):
+    """Every setting; the name of its environment variable is its alias, `description` what is allowed."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_file=".env", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = Field(
+        None, alias="PARALLEL_API_KEY", description="the provider's key: printable ASCII without spaces"
+    )
+    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "https://api.parallel.ai", alias="PARALLEL_BASE_URL", description="an http:// or https:// address"
+    )
+    upstream_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+        "/v1beta", alias="RECORDER_UPSTREAM_PREFIX", description="a path such as /v1beta or /v1"
+    )
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "sqlite:///recorder.db",
+        alias="RECORDER_DATABASE_URL",
+        repr=False,
+        description="sqlite:///FILE or postgresql://USER@HOST/NAME",
+    )
+    read_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+        None,
+        alias="RECORDER_READ_DATABASE_URL",
+        description="as RECORDER_DATABASE_URL: a replica for the API",
+    )
+    actor: str = Field(
+        default_factory=user_at_host,
+        alias="RECORDER_ACTOR",
+        min_length=1,
+        max_length=255,
+        description="1 to 255 printable characters: who changes watches",
+    )
+    poll_interval: Seconds = Field(10, alias="RECORDER_POLL_INTERVAL", description="seconds, more than 0")
+    settled_interval: Seconds = Field(
+        300, alias="RECORDER_SETTLED_INTERVAL", description="seconds, more than 0"
+    )
+    retire_after: float = Field(
+        604800,
+        ge=0,
+        le=100 * 365 * 86400,
+        allow_inf_nan=False,
+        alias="RECORDER_RETIRE_AFTER",
+        description="seconds, or 0 for never",
+    )
+    gone_after: Seconds = Field(900, alias="RECORDER_GONE_AFTER", description="seconds, more than 0")
+    gap_grace: Seconds = Field(30, alias="RECORDER_GAP_GRACE", description="seconds, more than 0")
+    lease: Seconds = Field(
+        30,
+        alias="RECORDER_LEASE",
+        description=f"seconds, more than RECORDER_REQUEST_TIMEOUT + {FLUSH_SECONDS}",
+    )
+    rate: float = Field(
+        20,
+        gt=0,
+        le=100_000,
+        allow_inf_nan=False,
+        alias="RECORDER_RATE",
+        description="requests per second, more than 0",
+    )
+    concurrency: int = Field(
+        50, ge=1, le=10_000, alias="RECORDER_CONCURRENCY", description="a whole number from 1 to 10000"
+    )
+    request_timeout: Seconds = Field(10, alias="RECORDER_REQUEST_TIMEOUT", description="seconds, more than 0")
+    max_body: int = Field(
+        1_048_576, ge=1024, le=2**30, alias="RECORDER_MAX_BODY", description="bytes, 1024 to 1073741824"
+    )
+    api_host: str = Field(
+        "127.0.0.1", alias="RECORDER_API_HOST", description="a loopback address: 127.0.0.1, ::1 or localhost"
+    )
+    api_port: int = Field(
+        8000, ge=1, le=65535, alias="RECORDER_API_PORT", description="a port number from 1 to 65535"
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", alias="RECORDER_LOG_FORMAT", description="console or json"
+    )
+
+    @field_validator("actor")
+    @classmethod
+    def _printable(cls, actor: str) -> str:
+        if not actor.isprintable():
+            raise ValueError("not printable")
+        return actor
+
+    @field_validator("api_host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        # The API has no access control, so it must not be reachable from elsewhere.
+        if host != "localhost" and not ip_address(host).is_loopback:
+            raise ValueError("not a loopback address")
+        return host
+
+    @model_validator(mode="after")
+    def _lease_outlasts_a_poll(self) -> Self:
+        if self.lease <= self.request_timeout + FLUSH_SECONDS:
+            raise PydanticCustomError("RECORDER_LEASE", "too short", {"value": self.lease})
+        return self
+
+    @property
+    def rules(self) -> Rules:
+        """The rules by which entries are written."""
+        return Rules(
+            gap_window=timedelta(seconds=max(self.gap_grace, self.poll_interval)),
+            gone_after=timedelta(seconds=self.gone_after),
+            retire_after=timedelta(seconds=self.retire_after) if self.retire_after else None,
+        )
+
+    @property
+    def write_url(self) -> URL:
+        return check_url(self.database_url)
+
+    @property
+    def read_url(self) -> URL:
+        """What the API and the reading commands open: the replica if there is one."""
+        return check_url(self.read_database_url or self.database_url)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment, or from `.env` in the working folder.
+
+    Raises:
+        SettingsError: with a line for every setting that is not allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [_line(detail) for detail in error.errors(include_url=False)]
+        raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+
+
+def settings_table() -> list[tuple[str, Any, str]]:
+    """Return each setting's name, default and what is allowed."""
+    return [
+        (str(field.alias), field.get_default(), str(field.description))
+        for field in Settings.model_fields.values()
+    ]
+
+
+_SECRET = {"PARALLEL_API_KEY", "RECORDER_DATABASE_URL", "RECORDER_READ_DATABASE_URL"}
+"""Settings whose value may hold a secret: a complaint about one names it without its value."""
+
+
+def _line(detail: ErrorDetails) -> str:
+    # The check of one setting against another has no place of its own; its type names the setting.
+    name = str(detail["loc"][0]) if detail["loc"] else str(detail["type"])
+    given = detail["input"] if detail["loc"] else detail["ctx"]["value"]
+    allowed = next(str(f.description) for f in Settings.model_fields.values() if f.alias == name)
+    value = "" if name in _SECRET else f" {str(given)[:80]!a}"
+    return f"{name}:{value} is not allowed; allowed: {allowed}"

@@ -1,0 +1,74 @@
+"""Opening a database so that both kinds behave alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+BUSY_TIMEOUT_SECONDS = 5
+IMMEDIATE = "recorder_immediate"
+"""Execution option of a connection: its transactions take SQLite's write lock when they begin."""
+
+
+class DatabaseUrlError(ValueError):
+    """The text is not the address of a database that the recorder can use."""
+
+
+def check_url(text: str) -> URL:
+    """Read a database URL; `postgresql://` means psycopg 3.
+
+    Raises:
+        DatabaseUrlError: with what is allowed instead. The text is not repeated: it may hold a password.
+    """
+    allowed = "allowed: sqlite:///FILE or postgresql://USER@HOST/NAME"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise DatabaseUrlError(f"not a database URL; {allowed}") from None
+    if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in {"sqlite", "sqlite+pysqlite"}:
+        if not url.database or url.database == ":memory:":
+            raise DatabaseUrlError("a database in memory cannot be shared by recorder and API; " + allowed)
+        return url.set(drivername="sqlite")
+    raise DatabaseUrlError(f"no driver for {url.drivername!r}; {allowed}")
+
+
+def open_engine(url: URL, *, read_only: bool = False) -> Engine:
+    """Open a database; `read_only` makes the database itself refuse every write."""
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(url, read_only=read_only)
+    options = "-c timezone=UTC" + (" -c default_transaction_read_only=on" if read_only else "")
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": BUSY_TIMEOUT_SECONDS},
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+    )
+
+
+def _open_sqlite(url: URL, *, read_only: bool) -> Engine:
+    if read_only:
+        path = quote(str(Path(str(url.database)).absolute()))
+        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        # The driver must not begin transactions by itself: the hook below does, and for DDL too.
+        connection.isolation_level = None
+        pragmas = ["foreign_keys = ON", f"busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"]
+        pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get(IMMEDIATE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

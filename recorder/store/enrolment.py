@@ -1,0 +1,89 @@
+"""Enrolling groups, and pausing, resuming and stopping their watches: each leaves an entry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from recorder.ledger.decision import Rules, Step, cease, resume, start
+from recorder.ledger.entries import Action, WatchChange
+from recorder.ledger.watch import Watch, WatchState
+from recorder.store.rows import entry_row, watch_of, watch_row
+from recorder.store.tables import entries, watches
+from recorder.store.transactions import writing
+
+
+class UnknownGroupError(LookupError):
+    """No group of that id was ever watched."""
+
+
+def watch_group(
+    engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, at: datetime, rules: Rules
+) -> Action | None:
+    """Watch a group: a new one is `started`, one that is not being watched is `resumed`.
+
+    Returns what was entered, None for a group that is being watched already.
+    """
+    try:
+        with writing(engine) as connection:
+            return _watch(connection, taskgroup_id, actor=actor, note=note, at=at, rules=rules)
+    except IntegrityError:
+        # Somebody else enrolled it between our look and our INSERT.
+        with writing(engine) as connection:
+            return _watch(connection, taskgroup_id, actor=actor, note=note, at=at, rules=rules)
+
+
+def cease_watching(
+    engine: Engine, taskgroup_id: str, action: Action, *, actor: str, note: str | None, at: datetime
+) -> Action | None:
+    """Pause or stop the watch of a group; return what was entered, None if it stood so already.
+
+    Raises:
+        UnknownGroupError: the group was never watched.
+    """
+    ends = {WatchState.STOPPED} if action is Action.STOPPED else {WatchState.STOPPED, WatchState.PAUSED}
+    with writing(engine) as connection:
+        watch = _locked(connection, taskgroup_id)
+        if watch is None:
+            raise UnknownGroupError(taskgroup_id)
+        if watch.state in ends:
+            return None
+        _write(connection, cease(watch, WatchChange(action, actor, note), at), next_poll_at=None)
+        return action
+
+
+def _watch(
+    connection: Connection, taskgroup_id: str, *, actor: str, note: str | None, at: datetime, rules: Rules
+) -> Action | None:
+    watch = _locked(connection, taskgroup_id)
+    if watch is None:
+        step = start(taskgroup_id, WatchChange(Action.STARTED, actor, note), at, rules)
+        row = watch_row(step.watch)
+        enrolled = {"taskgroup_id": taskgroup_id, "enrolled_at": at, "next_poll_at": at}
+        connection.execute(insert(watches).values(**row, **enrolled))
+        connection.execute(insert(entries), [entry_row(entry) for entry in step.entries])
+        return Action.STARTED
+    if watch.state is WatchState.WATCHING:
+        return None
+    _write(connection, resume(watch, WatchChange(Action.RESUMED, actor, note), at, rules), next_poll_at=at)
+    return Action.RESUMED
+
+
+def _locked(connection: Connection, taskgroup_id: str) -> Watch | None:
+    row = connection.execute(
+        select(watches).where(watches.c.taskgroup_id == taskgroup_id).with_for_update()
+    ).one_or_none()
+    return None if row is None else watch_of(row)
+
+
+def _write(connection: Connection, step: Step, *, next_poll_at: datetime | None) -> None:
+    """The owner is cleared, so that a poll in flight loses its claim."""
+    free = {"owner": None, "lease_until": None, "next_poll_at": next_poll_at, "interval_seconds": None}
+    connection.execute(
+        update(watches)
+        .where(watches.c.taskgroup_id == step.watch.taskgroup_id)
+        .values(**watch_row(step.watch), **free)
+    )
+    connection.execute(insert(entries), [entry_row(entry) for entry in step.entries])

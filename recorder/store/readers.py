@@ -1,0 +1,167 @@
+"""Reading: groups with their latest status, a group's history, and what episodes are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_
+
+from recorder.ledger.anomalies import Anomaly
+from recorder.ledger.canonical import JsonObject
+from recorder.ledger.encoding import decode_value
+from recorder.ledger.entries import Entry, Gap, Interval, Kind, WatchChange
+from recorder.ledger.status import Phase, Reading
+from recorder.ledger.watch import Watch, WatchState
+from recorder.store.rows import anomalies_in, entry_of, gap_of, reading_of, watch_change_of, watch_of
+from recorder.store.tables import entries, watches
+
+
+@dataclass(frozen=True, slots=True)
+class StatusItem:
+    """A status entry's content: what was said (`value`), as it is reported, and how long it was in sight."""
+
+    value: JsonObject
+    reading: Reading
+    anomalies: tuple[Anomaly, ...]
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a group's history. `at` is the entry's own time."""
+
+    seq: int
+    kind: Kind
+    at: datetime
+    content: StatusItem | Gap | WatchChange
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupItem:
+    """A group: its watch, and its newest status entry, None if it was never seen."""
+
+    watch: Watch
+    interval_seconds: float | None
+    latest: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Which entries of a group's history: those whose time meets [`since`, `until`), of `kinds` (None: all),
+    after the entry `after_seq` in the order asked for."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kinds: Collection[Kind] | None = None
+    descending: bool = False
+    after_seq: int | None = None
+
+
+_next = entries.alias("next_entry")
+
+_INTERVAL = (
+    func.coalesce(_next.c.previous_last_asked_at, watches.c.last_asked_at).label("until_asked_at"),
+    func.coalesce(_next.c.previous_last_seen_at, watches.c.last_seen_at).label("until_seen_at"),
+    func.coalesce(_next.c.previous_polls, watches.c.polls).label("until_polls"),
+)
+
+
+def find_group(connection: Connection, taskgroup_id: str) -> GroupItem | None:
+    """Return a group, None if it was never watched."""
+    row = connection.execute(select(watches).where(watches.c.taskgroup_id == taskgroup_id)).one_or_none()
+    return None if row is None else _group_items(connection, [row])[0]
+
+
+def list_groups(
+    connection: Connection,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
+    phases: Collection[Phase] | None = None,
+    states: Collection[WatchState] | None = None,
+) -> list[GroupItem]:
+    """Return groups, the newest enrolment first, then by id.
+
+    `after` is the (`enrolled_at`, id) of the group that the page before ended with.
+    """
+    statement = select(watches).order_by(watches.c.enrolled_at.desc(), watches.c.taskgroup_id).limit(limit)
+    if after is not None:
+        enrolled_at, taskgroup_id = after
+        same = and_(watches.c.enrolled_at == enrolled_at, watches.c.taskgroup_id > taskgroup_id)
+        statement = statement.where(or_(watches.c.enrolled_at < enrolled_at, same))
+    if phases is not None:
+        statement = statement.where(watches.c.phase.in_([phase.value for phase in phases]))
+    if states is not None:
+        statement = statement.where(watches.c.state.in_([state.value for state in states]))
+    return _group_items(connection, connection.execute(statement).all())
+
+
+def history(connection: Connection, taskgroup_id: str, query: HistoryQuery, limit: int) -> list[Item]:
+    """Return up to `limit` entries of a group's history."""
+    statement = _items().where(entries.c.taskgroup_id == taskgroup_id).where(*_conditions(query)).limit(limit)
+    order = entries.c.seq.desc() if query.descending else entries.c.seq
+    return [_item(row) for row in connection.execute(statement.order_by(order))]
+
+
+def read_entries(connection: Connection, taskgroup_id: str) -> Iterator[Entry]:
+    """Yield a group's whole ledger in order, bodies rebuilt as they were said."""
+    statement = select(entries).where(entries.c.taskgroup_id == taskgroup_id).order_by(entries.c.seq)
+    for row in connection.execute(statement.execution_options(yield_per=500)):
+        yield entry_of(row)
+
+
+def count_entries(connection: Connection) -> int:
+    """Return how many entries all ledgers hold together."""
+    return int(connection.scalar(select(func.coalesce(func.sum(watches.c.head_seq), 0))) or 0)
+
+
+def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:
+    """An entry's time is [its start, the next entry's start); an entry of no length is a moment."""
+    start = func.coalesce(entries.c.gap_from, entries.c.at)
+    if query.until is not None:
+        yield start < query.until
+    if query.since is not None:
+        end = func.coalesce(_next.c.gap_from, _next.c.at)
+        yield or_(start >= query.since, end.is_(None), end > query.since)
+    if query.kinds is not None:
+        yield entries.c.kind.in_([kind.value for kind in query.kinds])
+    if query.after_seq is not None:
+        yield entries.c.seq < query.after_seq if query.descending else entries.c.seq > query.after_seq
+
+
+def _items() -> Select[Any]:
+    """Entries with what ends the interval of each: the entry after it, or the watch row."""
+    after = and_(_next.c.taskgroup_id == entries.c.taskgroup_id, _next.c.seq == entries.c.seq + 1)
+    head = and_(watches.c.taskgroup_id == entries.c.taskgroup_id, watches.c.head_seq == entries.c.seq)
+    return select(entries, *_INTERVAL).select_from(entries.outerjoin(_next, after).outerjoin(watches, head))
+
+
+def _item(row: Row[Any]) -> Item:
+    return Item(row.seq, Kind(row.kind), row.at, _content(row), row.digest)
+
+
+def _content(row: Row[Any]) -> StatusItem | Gap | WatchChange:
+    if row.kind == Kind.GAP:
+        return gap_of(row)
+    if row.kind == Kind.WATCH:
+        return watch_change_of(row)
+    reading = reading_of(row)
+    return StatusItem(
+        decode_value(row.taskgroup_id, reading, row.extra),
+        reading,
+        anomalies_in(row),
+        Interval(row.until_asked_at, row.until_seen_at, row.until_polls),
+    )
+
+
+def _group_items(connection: Connection, rows: Collection[Row[Any]]) -> list[GroupItem]:
+    newest = [(row.taskgroup_id, row.status_seq) for row in rows if row.status_seq is not None]
+    found = {}
+    if newest:
+        keys = tuple_(entries.c.taskgroup_id, entries.c.seq).in_(newest)
+        found = {row.taskgroup_id: _item(row) for row in connection.execute(_items().where(keys))}
+    return [GroupItem(watch_of(row), row.interval_seconds, found.get(row.taskgroup_id)) for row in rows]

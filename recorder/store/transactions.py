@@ -1,0 +1,55 @@
+"""The one place where transactions begin and end, and where what a user can mend gets its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+
+from recorder.store.engine import IMMEDIATE
+
+
+class DatabaseUnavailableError(Exception):
+    """The database cannot be used just now: it is away, locked, full or not writable."""
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One snapshot to read from.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be used just now.
+    """
+    with _translated(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that commits whole or not at all.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be used just now; nothing was written.
+    """
+    with _translated(), engine.connect() as opened:
+        connection = opened.execution_options(**{IMMEDIATE: True})
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (OperationalError, InterfaceError, InternalError) as error:
+        raise DatabaseUnavailableError(_words(error)) from error
+
+
+def _words(error: DBAPIError) -> str:
+    """The driver's own first line, which names the trouble but no credential."""
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error.orig).__name__
