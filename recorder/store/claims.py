@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, column, insert, select, update, values
+from sqlalchemy import Connection, cast, column, insert, select, update, values
 
 from recorder.ledger.entries import Entry
 from recorder.ledger.watch import Watch
@@ -99,10 +99,12 @@ def _update_watches(connection: Connection, batch: Sequence[Finished]) -> set[st
     columns = [column(f"was_{name}", watches.c[name].type) for name in fence]
     columns += [column(name, watches.c[name].type) for name in _WRITTEN]
     rows = values(*columns, name="brought").data([_brought(item) for item in batch]).cte("brought")
+    # PostgreSQL takes a column of which every row is NULL for text.
+    brought = {name: cast(rows.c[name], watches.c[name].type) for name in _WRITTEN}
     statement = (
         update(watches)
         .where(*(watches.c[name] == rows.c[f"was_{name}"] for name in fence))
-        .values({name: rows.c[name] for name in _WRITTEN} | {"owner": None, "lease_until": None})
+        .values(brought | {"owner": None, "lease_until": None})
         .returning(watches.c.taskgroup_id)
     )
     return set(connection.scalars(statement))

@@ -119,6 +119,12 @@ def count_entries(connection: Connection) -> int:
     return int(connection.scalar(select(func.coalesce(func.sum(watches.c.head_seq), 0))) or 0)
 
 
+def count_gaps(connection: Connection) -> dict[str, int]:
+    """Return how many closed gaps each group has; groups without one are left out."""
+    statement = select(entries.c.taskgroup_id, func.count()).where(entries.c.kind == Kind.GAP.value)
+    return dict(connection.execute(statement.group_by(entries.c.taskgroup_id)).tuples().all())
+
+
 def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:
     """An entry's time is [its start, the next entry's start); an entry of no length is a moment."""
     start = func.coalesce(entries.c.gap_from, entries.c.at)

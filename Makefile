@@ -1,0 +1,65 @@
+# The commands for people who use or change the project; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## List these commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: $(VENV)/.runtime  ## Show everything at work; ARGS="--for 30" ends it by itself
+	@$(BIN)/recorder demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.development  ## Lint, types, directions of imports, sizes of modules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sizes.py
+
+.PHONY: format
+format: $(VENV)/.development  ## Bring the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: install
+install: $(VENV)/.runtime  ## Make the environment in .venv, with the command .venv/bin/recorder
+
+.PHONY: lock
+lock: $(VENV)/.development  ## Pin the newest allowed versions in requirements/, with hashes
+	$(BIN)/uv pip compile $(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile $(LOCK) --upgrade pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+LOCK := --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.PHONY: clean
+clean:  ## Remove the environment and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say make PYTHON=python3.12, for instance")'
+	$(PYTHON) -m venv $(VENV)
+
+# The project itself is built without its dependencies, which the pinned files have brought already.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing the pinned packages into $(VENV) ..."
+	@$(INSTALL) --require-hashes -r requirements/runtime.txt
+	@$(INSTALL) --no-deps -e .
+	@touch $@
+
+$(VENV)/.development: requirements/dev.txt $(VENV)/.runtime
+	@echo "installing the pinned development packages into $(VENV) ..."
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@

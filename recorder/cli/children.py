@@ -1,0 +1,102 @@
+"""Child processes of commands that run several at once: started apart, watched, stopped in order."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+STOP_SECONDS = 9.0
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A command of ours in a process of its own; `name` is what people call it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+
+class Children:
+    """The children of one command, in the order in which they are to be stopped."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    def start(
+        self,
+        name: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        output: IO[bytes] | None = None,
+    ) -> Child:
+        """Start `recorder ARGUMENTS`, its output to `output` (None: to ours)."""
+        # A session of its own: Ctrl-C reaches us alone, and we stop the children in order.
+        process = subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-m", "recorder", *arguments],
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        child = Child(name, process)
+        self._children.append(child)
+        return child
+
+    def ended(self) -> Child | None:
+        """Return a child that has ended by itself, None while all run."""
+        return next((child for child in self._children if child.ended), None)
+
+    def stop(self) -> None:
+        """Stop all in order: each gets SIGTERM and the time to end, then is killed."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children:
+            if child.ended:
+                continue
+            child.process.terminate()
+            try:
+                child.process.wait(max(0.5, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Yield a question: did Ctrl-C or SIGTERM ask us to stop?"""
+    asked = False
+
+    def ask(_number: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wait_while(children: Children, going_on: Callable[[], bool]) -> Child | None:
+    """Wait while `going_on` and all children run; return the child that ended, None if none did."""
+    while going_on():
+        ended = children.ended()
+        if ended is not None:
+            return ended
+        time.sleep(_LOOK_SECONDS)
+    return None

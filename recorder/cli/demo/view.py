@@ -1,0 +1,172 @@
+"""The demo's view: a table that lives in a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine
+
+from recorder.cli.common import opened_database
+from recorder.cli.demo.stage import Stage
+from recorder.cli.tables import phase_text
+from recorder.clock import utc_now
+from recorder.ledger.decision import open_gap
+from recorder.ledger.status import Phase
+from recorder.store.heartbeats import heartbeats
+from recorder.store.readers import GroupItem, StatusItem, count_gaps, list_groups
+from recorder.store.transactions import reading
+
+_REFRESH_SECONDS = 0.5
+_LINE_SECONDS = 2.0
+_MOST_GROUPS = 200
+_FRAME_LINES = 8
+_ORDER = {Phase.ACTIVE: 0, Phase.UNCLEAR: 1, Phase.BLOCKED: 2, Phase.SETTLED: 3, Phase.EMPTY: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What there is to see at one moment; `counters` are those of all recorders together."""
+
+    at: datetime
+    groups: list[GroupItem]
+    gaps: dict[str, int]
+    counters: Counter[str]
+
+
+@contextmanager
+def view_of(console: Console, stage: Stage) -> Iterator[Callable[[], None]]:
+    """Yield what is to be called often: it looks and shows when it is time to."""
+    with opened_database(stage.database_url, read_only=True) as engine:
+        if not console.is_terminal:
+            yield _every(_LINE_SECONDS, _Lines(console, engine).show)
+            return
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            yield _every(_REFRESH_SECONDS, _Board(live, engine).show)
+
+
+def _every(seconds: float, show: Callable[[], None]) -> Callable[[], None]:
+    last = -seconds
+
+    def refresh() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            show()
+
+    return refresh
+
+
+def _look(engine: Engine) -> Picture:
+    with reading(engine) as connection:
+        return Picture(
+            utc_now(),
+            list_groups(connection, limit=_MOST_GROUPS),
+            count_gaps(connection),
+            sum((Counter(recorder.counters) for recorder in heartbeats(connection)), Counter()),
+        )
+
+
+class _Lines:
+    def __init__(self, console: Console, engine: Engine) -> None:
+        self._console = console
+        self._engine = engine
+
+    def show(self) -> None:
+        picture = _look(self._engine)
+        phases = Counter(
+            force.phase.value if (force := group.watch.in_force) else "not seen yet"
+            for group in picture.groups
+        )
+        words = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()))
+        gaps = sum(picture.gaps.values())
+        self._console.print(
+            f"{picture.at:%H:%M:%S}  {words}; {gaps} gaps; {_counts(picture)}", soft_wrap=True
+        )
+
+
+class _Board:
+    def __init__(self, live: Live, engine: Engine) -> None:
+        self._live = live
+        self._engine = engine
+        self._before: Picture | None = None
+        self._rate = 0.0
+
+    def show(self) -> None:
+        picture = _look(self._engine)
+        room = max(3, self._live.console.height - _FRAME_LINES)
+        self._live.update(Group(_table(picture, room), self._footer(picture)), refresh=True)
+
+    def _footer(self, picture: Picture) -> Text:
+        # Counters come with the heartbeats, every few seconds: the rate is that between two of them.
+        before = self._before
+        if before is None or picture.counters["polls"] != before.counters["polls"]:
+            if before is not None:
+                seconds = (picture.at - before.at).total_seconds()
+                self._rate = (picture.counters["polls"] - before.counters["polls"]) / max(seconds, 0.1)
+            self._before = picture
+        return Text(f"{self._rate:.1f} polls/s, {_counts(picture)}    Ctrl-C ends", style="dim")
+
+
+def _counts(picture: Picture) -> str:
+    counters = picture.counters
+    return f"{counters['polls']} polls, {counters['failures']} failures, {counters['entries']} entries"
+
+
+def _table(picture: Picture, room: int) -> Table:
+    groups = sorted(picture.groups, key=_interest)
+    table = Table(expand=True, header_style="bold", caption_justify="left")
+    table.add_column("group", no_wrap=True, max_width=18)
+    table.add_column("what", no_wrap=True, ratio=2)
+    table.add_column("phase", no_wrap=True, width=9)
+    table.add_column("progress", width=22)
+    table.add_column("runs", justify="right", no_wrap=True, width=10)
+    table.add_column("completed / failed / cancelled", justify="right", no_wrap=True)
+    table.add_column("last seen", justify="right", no_wrap=True, width=9)
+    table.add_column("gaps", justify="right", width=8)
+    for group in groups[:room]:
+        table.add_row(*_row(group, picture))
+    if len(groups) > room:
+        table.caption = f"and {len(groups) - room} more"
+    return table
+
+
+def _interest(group: GroupItem) -> tuple[int, str]:
+    force = group.watch.in_force
+    return (_ORDER[force.phase] if force else 0, group.watch.taskgroup_id)
+
+
+def _row(group: GroupItem, picture: Picture) -> list[RenderableType]:
+    watch = group.watch
+    gaps = str(picture.gaps.get(watch.taskgroup_id, 0) or "")
+    if open_gap(watch, picture.at):
+        gaps = f"{gaps} open".strip()
+    name = Text(f"{watch.taskgroup_id[:15]}…")
+    if group.latest is None or not isinstance(group.latest.content, StatusItem):
+        return [name, "", phase_text(None), "", "", "", "", Text(gaps, style="red")]
+    status = group.latest.content
+    reading = status.reading
+    finished = (reading.completed or 0, reading.failed or 0, reading.cancelled or 0)
+    total = reading.num_task_runs or 0
+    metadata = status.value.get("metadata") or {}
+    what = " ".join(str(metadata[key]) for key in ("customer", "processor", "kind") if key in metadata)
+    ago = max(0.0, (picture.at - status.interval.last_seen_at).total_seconds())
+    return [
+        name,
+        Text(what),
+        phase_text(reading.phase),
+        ProgressBar(total=max(total, 1), completed=sum(finished), width=20),
+        f"{sum(finished)}/{total}",
+        " / ".join(map(str, finished)),
+        f"{ago:.1f} s",
+        Text(gaps, style="red"),
+    ]

@@ -1,0 +1,28 @@
+"""`recorder serve`: the API."""
+
+from __future__ import annotations
+
+import click
+
+from api.server import serve
+from recorder.cli.common import opened_database, require_file, shown, with_words
+from recorder.settings import load_settings
+from recorder.store.schema import require_head, state_of
+
+
+@click.command("serve")
+@with_words
+def command() -> None:
+    """Serve the API, read-only, until Ctrl-C or SIGTERM."""
+    settings = load_settings()
+    require_file(settings.read_url)
+    with opened_database(settings.read_url, read_only=True) as engine:
+        require_head(state_of(engine))
+    click.echo(f"API at http://{settings.api_host}:{settings.api_port} from {shown(settings.read_url)}")
+    try:
+        serve(settings.api_host, settings.api_port)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot serve on {settings.api_host} port {settings.api_port}: {error.strerror or error}; "
+            "choose another with RECORDER_API_PORT"
+        ) from None

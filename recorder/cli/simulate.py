@@ -1,0 +1,55 @@
+"""`recorder simulate`: a simulated upstream to try things with."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from recorder.simulator import Outage, SimulatorSettings, parse_outage, serve
+
+
+class _OutageType(click.ParamType[Outage]):
+    name = "START-END:FAULT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Outage:
+        try:
+            return parse_outage(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command("simulate")
+@click.option("--port", default=8010, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.option("--seed", default=0, show_default=True, help="Equal seeds draw equal lives of runs.")
+@click.option("--speed", default=1.0, show_default=True, help="Simulated seconds per second in runs' lives.")
+@click.option(
+    "--outage", "outages", type=_OutageType(), multiple=True, help="Such as 20-26:503; may be repeated."
+)
+@click.option(
+    "--log", "log_path", type=click.Path(path_type=Path, dir_okay=False), help="Log requests as NDJSON."
+)
+def command(port: int, seed: int, speed: float, outages: tuple[Outage, ...], log_path: Path | None) -> None:
+    """Run a simulated upstream until Ctrl-C; any API key that is not empty will do.
+
+    It knows no groups at first: create them as you would at the provider, with its SDK or with curl.
+    """
+    try:
+        settings = SimulatorSettings(port=port, seed=seed, speed=speed, outages=outages, log_path=log_path)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        asyncio.run(serve(settings, _announce))
+    except OSError as error:
+        raise click.ClickException(f"cannot simulate on port {port}: {error.strerror or error}") from None
+
+
+def _announce(url: str) -> None:
+    click.echo(f"simulated upstream at {url}")
+    if not sys.stdout.isatty():
+        return
+    groups = f"{url}/v1beta/tasks/groups"
+    click.echo(f"  curl -H 'x-api-key: any' -H 'content-type: application/json' -d '{{}}' {groups}")
+    click.echo(f"  PARALLEL_API_KEY=any PARALLEL_BASE_URL={url} recorder up")

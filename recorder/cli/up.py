@@ -1,0 +1,33 @@
+"""`recorder up`: everything that recording needs, in one command."""
+
+from __future__ import annotations
+
+import click
+
+from recorder.cli.children import Children, stop_requests, wait_while
+from recorder.cli.common import opened_database, settings_with_key, shown, with_words
+from recorder.store.schema import upgrade
+
+
+@click.command("up")
+@with_words
+def command() -> None:
+    """Upgrade the database, record, and serve the API, until Ctrl-C or SIGTERM."""
+    settings, _ = settings_with_key()
+    with opened_database(settings.write_url) as engine:
+        before = upgrade(engine)
+    click.echo(f"database  {shown(settings.write_url)} ({before.current or 'new'} -> {before.head})")
+    click.echo(f"upstream  {settings.base_url}{settings.upstream_prefix}")
+    click.echo(f"API       http://{settings.api_host}:{settings.api_port}/api/v1/groups")
+    children = Children()
+    with stop_requests() as asked:
+        try:
+            children.start("the recorder (recorder run)", "run")
+            children.start("the API (recorder serve)", "serve")
+            ended = wait_while(children, lambda: not asked())
+        finally:
+            children.stop()
+    if ended is not None:
+        raise click.ClickException(
+            f"{ended.name} ended by itself, with exit status {ended.process.returncode}"
+        )

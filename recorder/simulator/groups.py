@@ -1,0 +1,157 @@
+"""Groups of runs, and what the upstream says about one at a given moment. Pure: the time comes in."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from recorder.ledger.times import format_time
+from recorder.simulator.lives import ACTIVE, FINISHED, Life, OutcomeMix, Status, Steering, draw_life
+
+MetadataValue = str | int | float | bool
+Metadata = Mapping[str, MetadataValue]
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Group:
+    """One group. `speed` is how many simulated seconds its runs live in a real one."""
+
+    def __init__(
+        self, taskgroup_id: str, number: int, metadata: Metadata | None, created_at: datetime, speed: float
+    ) -> None:
+        self.taskgroup_id = taskgroup_id
+        self.number = number
+        self.run_count = 0
+        self._metadata = metadata
+        self._created_at = created_at
+        self._speed = speed
+        self._changes = _Changes()
+
+    def add(self, lives: Sequence[Life], now: datetime) -> None:
+        """Let runs with these lives begin at `now`."""
+        self._changes.add(lives, self._microseconds(now), 1_000_000 / self._speed)
+        self.run_count += len(lives)
+
+    def body(self, now: datetime) -> dict[str, Any]:
+        """Return the upstream's answer to a GET of this group at `now`."""
+        return {
+            "taskgroup_id": self.taskgroup_id,
+            "metadata": self._metadata,
+            "status": self.status(now),
+            "created_at": format_time(self._created_at),
+        }
+
+    def status(self, now: datetime) -> dict[str, Any]:
+        """Return the `status` member of that answer. A status that no run has is absent from the counts."""
+        at = self._microseconds(now)
+        counts = self._changes.counts(at)
+        changed = self._changes.latest(at)
+        return {
+            "num_task_runs": self.run_count,
+            "task_run_status_counts": {str(status): count for status, count in counts.items()},
+            "is_active": any(status in ACTIVE for status in counts),
+            "status_message": self._message(counts),
+            "modified_at": None
+            if changed is None
+            else format_time(self._created_at + changed * _MICROSECOND),
+        }
+
+    def _message(self, counts: Mapping[Status, int]) -> str | None:
+        if not self.run_count:
+            return None
+        finished = sum(count for status, count in counts.items() if status in FINISHED)
+        return f"{finished} of {self.run_count} task runs finished"
+
+    def _microseconds(self, moment: datetime) -> int:
+        return (moment - self._created_at) // _MICROSECOND
+
+
+class _Changes:
+    """When runs entered and left each status, in microseconds since the group was created.
+
+    Both are sorted, so that a count at any moment takes two bisections, however many runs there are.
+    """
+
+    def __init__(self) -> None:
+        self._entered = {status: array("q") for status in Status}
+        self._left = {status: array("q") for status in Status}
+
+    def add(self, lives: Iterable[Life], start: int, scale: float) -> None:
+        entered: dict[Status, list[int]] = {status: [] for status in Status}
+        left: dict[Status, list[int]] = {status: [] for status in Status}
+        for life in lives:
+            moments = [start + round(step.seconds * scale) for step in life]
+            for step, moment in zip(life, moments, strict=True):
+                entered[step.status].append(moment)
+            for step, moment in zip(life, moments[1:], strict=False):
+                left[step.status].append(moment)
+        for status in Status:
+            self._entered[status] = _merged(self._entered[status], entered[status])
+            self._left[status] = _merged(self._left[status], left[status])
+
+    def counts(self, at: int) -> dict[Status, int]:
+        """Return how many runs are in each status at a moment, without those that none is in."""
+        counts = {
+            status: bisect_right(self._entered[status], at) - bisect_right(self._left[status], at)
+            for status in Status
+        }
+        return {status: count for status, count in counts.items() if count}
+
+    def latest(self, at: int) -> int | None:
+        """Return the last moment up to `at` at which a run entered a status, None if there is none."""
+        positions = ((moments, bisect_right(moments, at)) for moments in self._entered.values())
+        return max((moments[position - 1] for moments, position in positions if position), default=None)
+
+
+def _merged(old: array[int], new: list[int]) -> array[int]:
+    return array("q", sorted([*old, *new])) if new else old
+
+
+class Groups:
+    """All groups of one simulator.
+
+    Ids and lives depend on the seed, the group's number and the run's number only, never on when
+    something was asked.
+    """
+
+    def __init__(self, seed: int, speed: float, mix: OutcomeMix) -> None:
+        self._seed = seed
+        self._speed = speed
+        self._mix = mix
+        self._groups: dict[str, Group] = {}
+
+    def create(self, metadata: Metadata | None, now: datetime) -> Group:
+        """Create a group without runs."""
+        number = len(self._groups) + 1
+        taskgroup_id = f"tgrp_{self._random(number).getrandbits(128):032x}"
+        group = Group(taskgroup_id, number, metadata, now, self._speed)
+        self._groups[taskgroup_id] = group
+        return group
+
+    def find(self, taskgroup_id: str) -> Group | None:
+        return self._groups.get(taskgroup_id)
+
+    def add_runs(
+        self, group: Group, processors: Sequence[str], steering: Steering, now: datetime
+    ) -> list[str]:
+        """Add a run for each of the processors and return the runs' ids.
+
+        Raises:
+            KeyError: a processor is unknown.
+        """
+        run_ids = []
+        lives = []
+        for number, processor in enumerate(processors, start=group.run_count + 1):
+            random = self._random(group.number, number)
+            run_ids.append(f"trun_{random.getrandbits(128):032x}")
+            lives.append(draw_life(random, processor, self._mix, steering))
+        group.add(lives, now)
+        return run_ids
+
+    def _random(self, *numbers: int) -> Random:
+        return Random("/".join(map(str, (self._seed, *numbers))))  # noqa: S311 - chance, not secrecy

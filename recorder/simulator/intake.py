@@ -1,0 +1,117 @@
+"""Reading what a client sends: bodies and steering headers, or what is wrong with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, Field, Strict, ValidationError
+
+from recorder.simulator.lives import PROCESSOR_SECONDS, Outcome, Steering
+
+OUTCOME_HEADER = "x-simulator-outcome"
+SECONDS_HEADER = "x-simulator-seconds"
+MAX_RUNS_A_REQUEST = 1000
+
+_MIXED = "mixed"
+_MAX_SECONDS = 86_400 * 365
+
+
+class InvalidRequestError(ValueError):
+    """The request is refused; `problems` is the `detail` of the upstream's 422."""
+
+    def __init__(self, problems: list[dict[str, Any]]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+
+
+def _known(processor: str) -> str:
+    if processor not in PROCESSOR_SECONDS:
+        raise ValueError(f"processor must be one of {', '.join(PROCESSOR_SECONDS)}")
+    return processor
+
+
+_Text = Annotated[str, Strict()]
+_Scalar = (
+    _Text
+    | Annotated[bool, Strict()]
+    | Annotated[int, Strict()]
+    | Annotated[float, Strict(), Field(allow_inf_nan=False)]
+)
+_Metadata = dict[str, _Scalar]
+
+
+class CreateGroup(BaseModel):
+    """The body that creates a group."""
+
+    metadata: _Metadata | None = None
+
+
+class RunInput(BaseModel):
+    """One run to add; members that do not bear on its life are accepted unseen."""
+
+    input: _Text | dict[str, Any]
+    processor: Annotated[_Text, AfterValidator(_known)]
+    metadata: _Metadata | None = None
+
+
+class AddRuns(BaseModel):
+    """The body that adds runs to a group."""
+
+    inputs: Annotated[list[RunInput], Field(min_length=1, max_length=MAX_RUNS_A_REQUEST)]
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_body(model: type[_Model], raw: bytes) -> _Model:
+    """Read a request body.
+
+    Raises:
+        InvalidRequestError: it is not JSON, or not of this model.
+    """
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise InvalidRequestError(
+            [
+                {"loc": ["body", *problem["loc"]], "msg": problem["msg"], "type": problem["type"]}
+                for problem in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from None
+
+
+def read_steering(headers: Mapping[str, str]) -> Steering:
+    """Read the simulator's own headers; without them everything is left to chance.
+
+    Raises:
+        InvalidRequestError: a header says something that is not allowed.
+    """
+    return Steering(_outcome(headers.get(OUTCOME_HEADER, _MIXED)), _seconds(headers.get(SECONDS_HEADER)))
+
+
+def _outcome(text: str) -> Outcome | None:
+    if text == _MIXED:
+        return None
+    try:
+        return Outcome(text)
+    except ValueError:
+        allowed = ", ".join([*Outcome, _MIXED])
+        raise _header_error(OUTCOME_HEADER, f"must be one of {allowed}") from None
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= _MAX_SECONDS:
+        raise _header_error(SECONDS_HEADER, f"must be a number from 0 to {_MAX_SECONDS}")
+    return seconds
+
+
+def _header_error(name: str, message: str) -> InvalidRequestError:
+    return InvalidRequestError([{"loc": ["header", name], "msg": message, "type": "value_error"}])

@@ -1,0 +1,43 @@
+"""What a simulator can be told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recorder.simulator.lives import OutcomeMix
+from recorder.simulator.outages import Outage
+
+MIN_SPEED = 0.001
+MAX_SPEED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """Settings of one simulator.
+
+    `port` 0 takes a free one. `speed` is how many simulated seconds pass in the runs' lives in one real
+    second; it touches neither timestamps nor outages. Without `api_key` any key that is not empty will
+    do. Without `log_path` no request is logged.
+
+    Raises:
+        ValueError: the port is outside 0 to 65535, the speed outside MIN_SPEED to MAX_SPEED, or the key
+            is empty.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    seed: int = 0
+    speed: float = 1.0
+    api_key: str | None = field(default=None, repr=False)
+    outages: tuple[Outage, ...] = ()
+    log_path: Path | None = None
+    mix: OutcomeMix = field(default_factory=OutcomeMix)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"the port must be from 0 to 65535, not {self.port}")
+        if not MIN_SPEED <= self.speed <= MAX_SPEED:
+            raise ValueError(f"the speed must be from {MIN_SPEED} to {MAX_SPEED}, not {self.speed}")
+        if self.api_key == "":
+            raise ValueError("the API key must not be empty")

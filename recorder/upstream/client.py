@@ -1,0 +1,117 @@
+"""The client that polls a group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.upstream.classify import NETWORK_ERRORS, UnacceptableResponseError, classify
+from recorder.upstream.judge import Answer, Exchange, judge
+from recorder.upstream.transport import http_client
+
+
+class UpstreamClient:
+    """Asks the upstream how a group stands.
+
+    At most `concurrency` requests are under way at once; a further poll waits, and its waiting is not
+    counted against the upstream. `timeout_seconds` is for one request as a whole. A body of more than
+    `max_body_bytes` is not read to its end. `now` gives the time as an aware datetime.
+
+    Raises:
+        ValueError: the API key cannot be sent in a header.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        prefix: str,
+        api_key: str,
+        timeout_seconds: float,
+        max_body_bytes: int,
+        concurrency: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("the API key must consist of printable ASCII characters")
+        self._groups_url = f"{base_url.rstrip('/')}{prefix.rstrip('/')}/tasks/groups/"
+        self._api_key = api_key
+        self._timeout_seconds = timeout_seconds
+        self._max_body_bytes = max_body_bytes
+        self._turns = asyncio.Semaphore(concurrency)
+        self._now = now
+        self._http = http_client(headers=_headers(api_key), connections=concurrency)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections; nothing can be polled afterwards."""
+        await self._http.aclose()
+
+    async def poll(self, taskgroup_id: str) -> Observation | Failure:
+        """Ask once how the group stands. Whatever the upstream or the network does is an outcome."""
+        url = self._groups_url + quote(taskgroup_id, safe="")
+        async with self._turns:
+            exchange = await self._exchange(url)
+        return judge(exchange, self._api_key)
+
+    async def _exchange(self, url: str) -> Exchange:
+        answer = Answer()
+        broken = None
+        asked_at = self._now()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._receive(url, answer)
+        except NETWORK_ERRORS as error:
+            broken = classify(error)
+        return Exchange(asked_at, self._now(), answer, broken)
+
+    async def _receive(self, url: str, answer: Answer) -> None:
+        """Fill in `answer` as it arrives, so that its head is known even if the body breaks off."""
+        async with self._http.stream("GET", url) as response:
+            answer.status = response.status_code
+            answer.reason = response.reason_phrase
+            answer.headers = response.headers
+            answer.body = await self._body(response)
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnacceptableResponseError(Cause.MALFORMED, "a Content-Encoding that was not asked for")
+        length = response.headers.get("content-length", "")
+        self._refuse_larger(int(length) if length.isdecimal() else 0)
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            self._refuse_larger(len(body))
+        return bytes(body)
+
+    def _refuse_larger(self, size: int) -> None:
+        if size > self._max_body_bytes:
+            text = f"the body is larger than {self._max_body_bytes} bytes"
+            raise UnacceptableResponseError(Cause.TOO_LARGE, text)
+
+
+def _headers(api_key: str) -> dict[str, str]:
+    return {
+        "x-api-key": api_key,
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": f"task-group-recorder/{version('task-group-recorder')}",
+    }

@@ -1,0 +1,343 @@
+"""The simulator over real sockets: groups, runs, keys, errors, outages and the request log."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from recorder.ledger.times import parse_time
+from recorder.simulator import Fault, Outage, SimulatorSettings
+from tests.simulator.conftest import Connect, HandClock, Start, simulating
+
+RUN = {"input": "who?", "processor": "lite"}
+
+
+def create(client: httpx.Client, prefix: str = "/v1beta", **body: object) -> str:
+    answer = client.post(f"{prefix}/tasks/groups", json=body)
+    assert answer.status_code == 200
+    return str(answer.json()["taskgroup_id"])
+
+
+def add(client: httpx.Client, group: str, runs: int = 1, **headers: str) -> dict[str, Any]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    path = f"/v1beta/tasks/groups/{group}/runs"
+    answer = client.post(path, json={"inputs": [RUN] * runs}, headers=named)
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+def retrieve(client: httpx.Client, group: str, prefix: str = "/v1beta") -> httpx.Response:
+    return client.get(f"{prefix}/tasks/groups/{group}")
+
+
+def logged(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def wait_for_line(log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not logged(log):
+        assert time.monotonic() < deadline, "the request did not arrive"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/v1beta"])
+def test_a_group_is_created_and_retrieved(client: httpx.Client, prefix: str) -> None:
+    created = client.post(
+        f"{prefix}/tasks/groups", json={"metadata": {"who": "Zoë", "n": 3, "x": 0.5, "ok": True}}
+    )
+    body = created.json()
+    assert body["metadata"] == {"who": "Zoë", "n": 3, "x": 0.5, "ok": True}
+    assert body["taskgroup_id"].startswith("tgrp_")
+    assert body["created_at"] == "2026-11-24T12:16:00.000000Z"
+    assert retrieve(client, body["taskgroup_id"], prefix).text == created.text
+    assert created.headers["content-type"] == "application/json"
+
+
+def test_both_prefixes_know_the_same_groups(client: httpx.Client) -> None:
+    group = create(client, "/v1")
+    assert retrieve(client, group, "/v1").json() == retrieve(client, group, "/v1beta").json()
+
+
+def test_steered_runs_end_when_and_as_asked_at_the_given_speed(
+    start: Start, connect: Connect, clock: HandClock
+) -> None:
+    client = connect(start(clock, speed=10))
+    group = create(client)
+    for outcome in ("completed", "failed", "cancelled", "blocked"):
+        add(client, group, 2, x_simulator_outcome=outcome, x_simulator_seconds="60")
+    clock.advance(5.9)
+    active = retrieve(client, group).json()["status"]
+    assert active["task_run_status_counts"] == {"running": 6, "cancelling": 2}
+    assert active["is_active"] is True
+    clock.advance(0.1)
+    ended = retrieve(client, group).json()["status"]
+    assert ended["task_run_status_counts"] == {
+        "action_required": 2,
+        "completed": 2,
+        "failed": 2,
+        "cancelled": 2,
+    }
+    assert ended["is_active"] is False
+    assert ended["modified_at"] == "2026-11-24T12:16:06.000000Z"
+
+
+def test_unsteered_runs_begin_queued_and_end(client: httpx.Client, clock: HandClock) -> None:
+    group = create(client)
+    answer = add(client, group, 1000, x_simulator_outcome="mixed")
+    assert len(set(answer["run_ids"])) == 1000
+    assert answer["status"]["task_run_status_counts"] == {"queued": 1000}
+    clock.advance(68)
+    counts = retrieve(client, group).json()["status"]["task_run_status_counts"]
+    assert sum(counts.values()) == 1000
+    assert set(counts) == {"completed", "failed", "cancelled"}
+
+
+def test_cursors_are_absent_for_the_first_runs_only(client: httpx.Client) -> None:
+    group = create(client)
+    first, second = add(client, group), add(client, group)
+    assert (first["event_cursor"], first["run_cursor"]) == (None, None)
+    assert second["event_cursor"]
+    assert second["run_cursor"]
+
+
+def test_the_same_seed_gives_the_same_answers(connect: Connect, clock: HandClock) -> None:
+    told = []
+    for _ in range(2):
+        with simulating(SimulatorSettings(seed=9), clock) as url:
+            client = connect(url)
+            told.append(add(client, create(client), 20)["run_ids"])
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "wrong"}])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_without_the_right_key_is_refused(
+    start: Start, headers: dict[str, str], method: str
+) -> None:
+    url = start(api_key="right")
+    path = "/v1/tasks/groups" if method == "POST" else "/v1/tasks/groups/tgrp_x"
+    answer = httpx.request(method, url + path, headers=headers, json={}, trust_env=False)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "error"
+
+
+def test_any_key_will_do_unless_one_is_set(start: Start) -> None:
+    answer = httpx.post(start() + "/v1/tasks/groups", headers={"x-api-key": "any"}, json={}, trust_env=False)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("group", ["tgrp_unknown", "%C3%BC%20", "a%2Fb"])
+def test_an_unknown_group_is_not_found(client: httpx.Client, group: str) -> None:
+    for answer in (
+        retrieve(client, group),
+        client.post(f"/v1/tasks/groups/{group}/runs", json={"inputs": [RUN]}),
+    ):
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "error"
+        assert set(answer.json()["error"]) == {"ref_id", "message", "detail"}
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        (b"", ["body"]),
+        (b"{", ["body"]),
+        (b"[]", ["body"]),
+        (b"{}", ["body", "inputs"]),
+        (b'{"inputs": []}', ["body", "inputs"]),
+        (json.dumps({"inputs": [RUN] * 1001}).encode(), ["body", "inputs"]),
+        (b'{"inputs": [{"input": "x"}]}', ["body", "inputs", 0, "processor"]),
+        (b'{"inputs": [{"input": "x", "processor": "huge"}]}', ["body", "inputs", 0, "processor"]),
+        (b'{"inputs": [{"processor": "lite"}]}', ["body", "inputs", 0, "input"]),
+    ],
+)
+def test_runs_that_make_no_sense_are_refused(client: httpx.Client, body: bytes, loc: list[object]) -> None:
+    group = create(client)
+    answer = client.post(f"/v1beta/tasks/groups/{group}/runs", content=body)
+    assert answer.status_code == 422
+    problem = answer.json()["detail"][0]
+    assert problem["loc"] == loc
+    assert set(problem) == {"loc", "msg", "type"}
+    assert retrieve(client, group).json()["status"]["num_task_runs"] == 0
+
+
+@pytest.mark.parametrize("value", [None, [], {}, float("nan")])
+def test_metadata_of_another_type_is_refused(client: httpx.Client, value: object) -> None:
+    body = json.dumps({"metadata": {"key": value}})
+    answer = client.post("/v1beta/tasks/groups", content=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][:3] == ["body", "metadata", "key"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-simulator-outcome", "lost"),
+        ("x-simulator-outcome", ""),
+        ("x-simulator-seconds", "-1"),
+        ("x-simulator-seconds", "nan"),
+        ("x-simulator-seconds", "inf"),
+        ("x-simulator-seconds", "soon"),
+    ],
+)
+def test_steering_that_makes_no_sense_is_refused(client: httpx.Client, name: str, value: str) -> None:
+    path = f"/v1beta/tasks/groups/{create(client)}/runs"
+    answer = client.post(path, json={"inputs": [RUN]}, headers={name: value})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["header", name]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/", 404, None),
+        ("GET", "/v2/tasks/groups/x", 404, None),
+        ("GET", "/v1/tasks/groups", 405, "POST"),
+        ("DELETE", "/v1/tasks/groups/x", 405, "GET"),
+        ("HEAD", "/v1/tasks/groups/x", 405, "GET"),
+        ("GET", "/v1/tasks/groups/x/runs", 405, "POST"),
+    ],
+)
+def test_other_paths_and_methods_are_answered_in_json(
+    client: httpx.Client, method: str, path: str, status: int, allow: str | None
+) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers.get("allow") == allow
+    assert answer.headers["content-type"].startswith("application/json")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Fault.REFUSE, 503),
+        (Fault.SERVER_ERROR, 500),
+        (Fault.RATE_LIMIT, 429),
+        (Fault.UNAUTHORIZED, 401),
+        (Fault.NOT_FOUND, 404),
+    ],
+)
+def test_an_outage_befalls_retrievals_only_and_only_in_its_time(
+    start: Start, connect: Connect, clock: HandClock, fault: Fault, status: int
+) -> None:
+    client = connect(start(clock, outages=(Outage(20, 26, fault),)))
+    statuses = []
+    for seconds in (0, 20, 5.9, 0.1):
+        clock.advance(seconds)
+        group = create(client)
+        answer = retrieve(client, group)
+        statuses.append(answer.status_code)
+        assert answer.headers["content-type"].startswith("application/json")
+    assert statuses == [200, status, status, 200]
+
+
+def test_a_rate_limit_says_when_to_come_back(start: Start, connect: Connect, clock: HandClock) -> None:
+    client = connect(start(clock, outages=(Outage(0, 6.5, Fault.RATE_LIMIT),)))
+    clock.advance(4)
+    assert retrieve(client, "tgrp_x").headers["retry-after"] == "3"
+
+
+def test_a_bad_gateway_answers_with_a_page(start: Start, connect: Connect, clock: HandClock) -> None:
+    answer = retrieve(connect(start(clock, outages=(Outage(0, 1, Fault.BAD_GATEWAY),))), "tgrp_x")
+    assert answer.status_code == 502
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_a_closed_connection_gives_no_answer(
+    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+) -> None:
+    log = tmp_path / "requests.ndjson"
+    client = connect(start(clock, outages=(Outage(0, 1, Fault.CLOSE),), log_path=log))
+    group = create(client)
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        retrieve(client, group)
+    line = logged(log)[-1]
+    assert (line["fault"], line["status"], line["body"], line["answered_at"]) == ("close", None, None, None)
+    clock.advance(1)
+    assert retrieve(client, group).status_code == 200
+
+
+def test_a_hanging_request_is_never_answered(
+    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+) -> None:
+    log = tmp_path / "requests.ndjson"
+    client = connect(start(clock, outages=(Outage(0, 1, Fault.HANG),), log_path=log))
+    with pytest.raises(httpx.ReadTimeout):
+        client.get("/v1/tasks/groups/tgrp_x", timeout=0.2)
+    assert [(line["fault"], line["status"]) for line in logged(log)] == [("hang", None)]
+
+
+def test_stopping_ends_requests_that_hang(clock: HandClock, tmp_path: Path) -> None:
+    log = tmp_path / "requests.ndjson"
+    settings = SimulatorSettings(outages=(Outage(0, 1, Fault.HANG),), log_path=log)
+    with simulating(settings, clock) as url:
+        host, port = url.removeprefix("http://").split(":")
+        waiting = socket.create_connection((host, int(port)))
+        waiting.sendall(b"GET /v1/tasks/groups/tgrp_x HTTP/1.1\r\nHost: simulator\r\n\r\n")
+        wait_for_line(log)
+    with waiting:
+        assert waiting.recv(1024) == b""
+
+
+def test_the_log_holds_exactly_what_was_answered(
+    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+) -> None:
+    log = tmp_path / "requests.ndjson"
+    client = connect(start(clock, log_path=log))
+    answers = [client.post("/v1beta/tasks/groups", json={"metadata": {"who": "Zoë"}})]
+    group = answers[0].json()["taskgroup_id"]
+    clock.advance(1.5)
+    answers.append(client.post(f"/v1beta/tasks/groups/{group}/runs", json={"inputs": []}))
+    answers.append(retrieve(client, group, "/v1"))
+    answers.append(retrieve(client, "%20"))
+    answers.append(client.get("/nothing?here"))
+    lines = logged(log)
+    assert [line["body"] for line in lines] == [answer.text for answer in answers]
+    assert [line["status"] for line in lines] == [200, 422, 200, 404, 404]
+    assert [line["taskgroup_id"] for line in lines] == [None, group, group, " ", None]
+    assert [line["path"] for line in lines[3:]] == ["/v1beta/tasks/groups/%20", "/nothing?here"]
+    assert lines[2] == {
+        "at": "2026-11-24T12:16:01.500000Z",
+        "answered_at": "2026-11-24T12:16:01.500000Z",
+        "method": "GET",
+        "path": f"/v1/tasks/groups/{group}",
+        "taskgroup_id": group,
+        "status": 200,
+        "body": answers[2].text,
+        "fault": None,
+    }
+
+
+def test_a_log_goes_on_where_it_ended(connect: Connect, tmp_path: Path) -> None:
+    log = tmp_path / "requests.ndjson"
+    for _ in range(2):
+        with simulating(SimulatorSettings(log_path=log)) as url:
+            create(connect(url))
+    assert len(logged(log)) == 2
+
+
+def test_times_are_those_of_the_wall_clock(start: Start, connect: Connect) -> None:
+    client = connect(start(speed=1000))
+    before = datetime.now(UTC)
+    created = parse_time(client.post("/v1/tasks/groups", json={}).json()["created_at"])
+    assert abs((created - before).total_seconds()) < 60
+
+
+def test_a_busy_port_is_an_error(start: Start) -> None:
+    port = int(start().rsplit(":", 1)[1])
+    with pytest.raises(OSError, match="in use"), simulating(SimulatorSettings(port=port)):
+        raise AssertionError("it started")
+
+
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    log = tmp_path / "nowhere" / "requests.ndjson"
+    with pytest.raises(FileNotFoundError), simulating(SimulatorSettings(log_path=log)):
+        raise AssertionError("it started")

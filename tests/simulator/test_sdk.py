@@ -1,0 +1,81 @@
+"""The provider's own SDK as the judge: it creates, fills and retrieves groups under both prefixes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import parallel
+import pytest
+
+from tests.simulator.conftest import KEY, HandClock, Start
+
+
+class Rerouted(httpx.HTTPTransport):
+    """Sends the SDK's requests, which go to `/v1`, to another prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.replace("/v1/", f"/{self._prefix}/", 1)
+        request.url = request.url.copy_with(path=path)
+        return super().handle_request(request)
+
+
+@pytest.fixture(params=["v1", "v1beta"])
+def sdk(request: pytest.FixtureRequest, start: Start, clock: HandClock) -> Iterator[parallel.Parallel]:
+    http = httpx.Client(transport=Rerouted(request.param))
+    with parallel.Parallel(
+        api_key=KEY,
+        base_url=start(clock, seed=3, api_key=KEY),
+        http_client=http,
+        max_retries=0,
+        _strict_response_validation=True,
+    ) as client:
+        yield client
+
+
+def test_it_creates_fills_and_retrieves_a_group(sdk: parallel.Parallel, clock: HandClock) -> None:
+    created = sdk.task_group.create(metadata={"team": "a", "n": 3.5, "ok": True})
+    assert created.metadata == {"team": "a", "n": 3.5, "ok": True}
+    assert created.status.num_task_runs == 0
+    assert created.status.is_active is False
+
+    inputs: list[parallel.types.RunInputParam] = [
+        {"input": "who?", "processor": "base"},
+        {"input": {"company": "x"}, "processor": "lite", "metadata": {"row": "1"}},
+    ]
+    added = sdk.task_group.add_runs(
+        created.task_group_id,
+        inputs=inputs,
+        default_task_spec={"output_schema": "an answer"},
+        refresh_status=True,
+        extra_headers={"x-simulator-outcome": "completed", "x-simulator-seconds": "30"},
+    )
+    assert len(set(added.run_ids)) == 2
+    assert added.status.is_active is True
+
+    clock.advance(29)
+    running = sdk.task_group.retrieve(created.task_group_id)
+    assert running.status.task_run_status_counts == {"running": 2}
+    clock.advance(1)
+    done = sdk.task_group.retrieve(created.task_group_id)
+    assert done.status.task_run_status_counts == {"completed": 2}
+    assert done.status.is_active is False
+    assert done.status.modified_at == "2026-11-24T12:16:30.000000Z"
+    assert (done.created_at, done.metadata) == (created.created_at, created.metadata)
+
+
+def test_it_needs_no_metadata(sdk: parallel.Parallel) -> None:
+    assert sdk.task_group.create().metadata is None
+
+
+def test_it_knows_the_errors_by_their_kind(sdk: parallel.Parallel) -> None:
+    with pytest.raises(parallel.NotFoundError):
+        sdk.task_group.retrieve("tgrp_unknown")
+    with pytest.raises(parallel.UnprocessableEntityError):
+        sdk.task_group.add_runs(sdk.task_group.create().task_group_id, inputs=[])
+    with pytest.raises(parallel.AuthenticationError):
+        sdk.with_options(api_key="another").task_group.create()

@@ -1,0 +1,91 @@
+"""Material for the tests of the store: bodies as an upstream says them, and groups with a history."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from recorder.ledger.body import parse_body
+from recorder.ledger.decision import Rules, Step, fail, observe
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.polling.schedule import Pace, plan
+from recorder.store.claims import Claim, Finished, claim_due, finish
+from recorder.store.enrolment import watch_group
+from recorder.store.transactions import writing
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RULES = Rules(timedelta(seconds=30), timedelta(seconds=900), timedelta(days=7))
+PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+LEASE = timedelta(seconds=30)
+OWNER = "recorder-one"
+
+
+def at(seconds: float) -> datetime:
+    """Return the moment so many seconds after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def body(taskgroup_id: str, completed: int, total: int = 5, **members: Any) -> dict[str, Any]:
+    """Return a response body of a group with `completed` of `total` runs completed, the others running."""
+    counts = {"completed": completed, "running": total - completed}
+    return {
+        "taskgroup_id": taskgroup_id,
+        "metadata": {"customer": "acme"},
+        "created_at": "2026-11-24T11:59:00.000000Z",
+        "status": {
+            "num_task_runs": total,
+            "task_run_status_counts": {name: count for name, count in counts.items() if count},
+            "is_active": completed < total,
+            "status_message": None,
+            "modified_at": None,
+        },
+        **members,
+    }
+
+
+def seen(said: dict[str, Any], seconds: float) -> Observation:
+    """Return the observation of a body, received `seconds` after noon and asked half a second before."""
+    return Observation(at(seconds - 0.5), at(seconds), parse_body(json.dumps(said).encode()))
+
+
+def failed(seconds: float, cause: Cause = Cause.SERVER_ERROR, status: int | None = 503) -> Failure:
+    return Failure(at(seconds - 0.5), at(seconds), cause, status, "Service Unavailable")
+
+
+def enrol(engine: Engine, taskgroup_id: str, seconds: float = 0) -> None:
+    watch_group(engine, taskgroup_id, actor="ada@host", note="March batch", at=at(seconds), rules=RULES)
+
+
+def claim_one(engine: Engine, taskgroup_id: str, seconds: float, owner: str = OWNER) -> Claim:
+    """Claim everything due and return the claim of one group."""
+    with writing(engine) as connection:
+        claims = claim_due(
+            connection, owner=owner, now=at(seconds), lease_until=at(seconds) + LEASE, limit=100
+        )
+    return next(claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
+
+
+def finished(claim: Claim, outcome: Observation | Failure) -> Finished:
+    """Decide and plan what came of a claim, without jitter."""
+    step: Step
+    if isinstance(outcome, Failure):
+        step, now = fail(claim.watch, outcome, RULES), outcome.ended_at
+    else:
+        step, now = observe(claim.watch, outcome, RULES), outcome.observed_at
+    planned = plan(step.watch, now, PACE, chance=0)
+    return Finished(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
+
+
+def poll(engine: Engine, taskgroup_id: str, outcome: Observation | Failure) -> None:
+    """Let one poll of a group, asked when its outcome says, go the whole way into the database."""
+    asked = (outcome.asked_at - NOON).total_seconds()
+    claim = claim_one(engine, taskgroup_id, asked)
+    with writing(engine) as connection:
+        assert finish(connection, [finished(claim, outcome)]) == {taskgroup_id}
+
+
+def write_batch(connection: Connection, *results: Finished) -> set[str]:
+    return finish(connection, list(results))

@@ -1,0 +1,99 @@
+"""Watching, pausing and stopping: each leaves its entry, and nothing is entered twice."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import Engine
+
+from recorder.ledger.entries import Action, Gap, WatchChange
+from recorder.ledger.watch import WatchState
+from recorder.store.enrolment import UnknownGroupError, cease_watching, watch_group
+from recorder.store.readers import find_group, read_entries
+from recorder.store.transactions import reading
+from tests.store.samples import RULES, at, body, enrol, failed, poll, seen
+
+
+def _changes(engine: Engine, taskgroup_id: str) -> list[tuple[str, str, str | None]]:
+    with reading(engine) as connection:
+        entries = list(read_entries(connection, taskgroup_id))
+    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+    return [
+        (entry.content.action.value, entry.content.actor, entry.content.note)
+        for entry in entries
+        if isinstance(entry.content, WatchChange)
+    ]
+
+
+def _state(engine: Engine, taskgroup_id: str) -> WatchState:
+    with reading(engine) as connection:
+        group = find_group(connection, taskgroup_id)
+    assert group is not None
+    return group.watch.state
+
+
+def _watch(engine: Engine, seconds: float, note: str | None = None) -> Action | None:
+    return watch_group(engine, "tgrp_1", actor="bob", note=note, at=at(seconds), rules=RULES)
+
+
+def _cease(engine: Engine, action: Action, seconds: float) -> Action | None:
+    return cease_watching(engine, "tgrp_1", action, actor="bob", note="why", at=at(seconds))
+
+
+def test_the_course_of_a_watch(engine: Engine) -> None:
+    assert _watch(engine, 0, "March") is Action.STARTED
+    assert _watch(engine, 1) is None
+    assert _cease(engine, Action.PAUSED, 2) is Action.PAUSED
+    assert _cease(engine, Action.PAUSED, 3) is None
+    assert _watch(engine, 4) is Action.RESUMED
+    assert _cease(engine, Action.STOPPED, 5) is Action.STOPPED
+    assert _cease(engine, Action.PAUSED, 6) is None
+    assert _cease(engine, Action.STOPPED, 7) is None
+    assert _state(engine, "tgrp_1") is WatchState.STOPPED
+    assert _changes(engine, "tgrp_1") == [
+        ("started", "bob", "March"),
+        ("paused", "bob", "why"),
+        ("resumed", "bob", None),
+        ("stopped", "bob", "why"),
+    ]
+
+
+def test_a_paused_group_can_be_stopped(engine: Engine) -> None:
+    _watch(engine, 0)
+    _cease(engine, Action.PAUSED, 1)
+    assert _cease(engine, Action.STOPPED, 2) is Action.STOPPED
+
+
+def test_a_group_that_was_never_watched_is_unknown(engine: Engine) -> None:
+    with pytest.raises(UnknownGroupError):
+        _cease(engine, Action.STOPPED, 1)
+
+
+def test_pausing_writes_the_gap_that_is_open(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
+    for seconds in (12, 20, 40):
+        poll(engine, "tgrp_1", failed(seconds))
+    _cease(engine, Action.PAUSED, 50)
+    with reading(engine) as connection:
+        gap = list(read_entries(connection, "tgrp_1"))[-2].content
+    assert isinstance(gap, Gap)
+    assert (gap.from_, gap.to, gap.attempts, gap.http_status) == (at(1), at(50), 3, 503)
+
+
+def test_enrolling_at_the_same_time_starts_one_ledger(engine: Engine) -> None:
+    actions: list[Action | None] = []
+    start = threading.Barrier(4)
+
+    def enrol_at_once() -> None:
+        start.wait()
+        actions.append(_watch(engine, 0))
+
+    threads = [threading.Thread(target=enrol_at_once) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(actions, key=str) == sorted([Action.STARTED, None, None, None], key=str)
+    assert _changes(engine, "tgrp_1") == [("started", "bob", None)]

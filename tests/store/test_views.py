@@ -1,0 +1,141 @@
+"""The views that people query: same columns and same answers on both databases."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from recorder.ledger.entries import Action
+from recorder.ledger.times import format_time
+from recorder.store.enrolment import cease_watching
+from recorder.store.transactions import reading
+from tests.store.samples import at, body, enrol, failed, poll, seen
+
+STATUS_HISTORY = [
+    *("taskgroup_id", "seq", "observed_at", "last_seen_at", "polls", "phase", "num_task_runs", "queued"),
+    *("action_required", "running", "completed", "failed", "cancelling", "cancelled", "is_active"),
+    *("status_message", "modified_at", "metadata", "created_at", "anomalies", "digest"),
+]
+LATEST_STATUS = [*STATUS_HISTORY, "state", "due_at"]
+OBSERVATION_GAPS = [
+    *("taskgroup_id", "seq", "gap_from", "gap_to", "duration_seconds", "cause", "attempts"),
+    *("unpolled_seconds", "http_status", "detail"),
+]
+
+
+def _select(engine: Engine, view: str, order: str = "taskgroup_id, seq") -> list[dict[str, Any]]:
+    """Return a view's rows, times and JSON as text, so that those of both databases compare."""
+    with reading(engine) as connection:
+        result = connection.execute(text(f"SELECT * FROM {view} ORDER BY {order}"))
+        return [{name: _plain(value) for name, value in row.items()} for row in result.mappings()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return value
+
+
+def _columns(engine: Engine, view: str) -> list[str]:
+    with reading(engine) as connection:
+        return list(connection.execute(text(f"SELECT * FROM {view}")).keys())
+
+
+def _time(seconds: float) -> str:
+    return format_time(at(seconds))
+
+
+def test_columns_are_those_promised(engine: Engine) -> None:
+    assert _columns(engine, "status_history") == STATUS_HISTORY
+    assert _columns(engine, "latest_status") == LATEST_STATUS
+    assert _columns(engine, "observation_gaps") == OBSERVATION_GAPS
+
+
+def test_status_history_has_each_status_with_its_interval(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 11.5))
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 5, status_message="done"), 30))
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 5, status_message="done"), 41))
+    first, second = _select(engine, "status_history")
+    assert (first["seq"], first["observed_at"], first["last_seen_at"], first["polls"]) == (
+        *(2, _time(1)),
+        *(_time(11.5), 2),
+    )
+    assert (second["seq"], second["observed_at"], second["last_seen_at"], second["polls"]) == (
+        *(3, _time(30)),
+        *(_time(41), 2),
+    )
+    assert (first["phase"], first["completed"], first["running"], first["failed"]) == ("active", 1, 4, None)
+    assert (second["phase"], second["completed"], second["running"]) == ("settled", 5, None)
+    assert first["is_active"] in (True, 1)
+    assert second["is_active"] in (False, 0)
+    assert json.loads(first["metadata"]) == {"customer": "acme"}
+    assert first["created_at"] == "2026-11-24T11:59:00.000000Z"
+    assert json.loads(second["anomalies"]) == ["unknown_field"]
+
+
+def test_latest_status_has_a_row_of_nulls_for_a_group_never_seen(engine: Engine) -> None:
+    enrol(engine, "tgrp_new", seconds=5)
+    (row,) = _select(engine, "latest_status")
+    assert (row.pop("taskgroup_id"), row.pop("state"), row.pop("due_at")) == (
+        "tgrp_new",
+        "watching",
+        _time(5),
+    )
+    assert set(row.values()) == {None}
+
+
+def test_latest_status_stays_while_a_group_is_not_watched(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 1))
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 11.5))
+    cease_watching(engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, at=at(15))
+    (row,) = _select(engine, "latest_status")
+    assert (row["state"], row["due_at"]) == ("paused", None)
+    assert (row["seq"], row["completed"], row["last_seen_at"], row["polls"]) == (2, 2, _time(11.5), 2)
+
+
+def test_observation_gaps_are_the_closed_ones(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1.000001))
+    for seconds in (12, 20, 40):
+        poll(engine, "tgrp_1", failed(seconds))
+    assert _select(engine, "observation_gaps") == []
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 90.5))
+    (gap,) = _select(engine, "observation_gaps")
+    assert gap == {
+        "taskgroup_id": "tgrp_1",
+        "seq": 3,
+        "gap_from": "2026-11-24T12:00:01.000001Z",
+        "gap_to": "2026-11-24T12:01:30.500000Z",
+        "duration_seconds": 89.499999,
+        "cause": "server_error",
+        "attempts": 3,
+        "unpolled_seconds": gap["unpolled_seconds"],
+        "http_status": 503,
+        "detail": "Service Unavailable",
+    }
+
+
+def test_nul_in_texts_shows_as_the_replacement_character(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    said = body("tgrp_1", 1, metadata={"k\0": "v\0"})
+    said["status"]["status_message"] = "a\0b"
+    poll(engine, "tgrp_1", seen(said, 1))
+    (row,) = _select(engine, "status_history")
+    assert row["status_message"] == "a\ufffdb"
+    assert json.loads(row["metadata"]) == {"k\ufffd": "v\ufffd"}
+
+
+def test_ids_sort_by_their_bytes(engine: Engine) -> None:
+    ids = ["a b", "B", "a", "é", "Z", "𝄞", "\uffee", "a-b", "aB"]
+    for taskgroup_id in ids:
+        enrol(engine, taskgroup_id)
+    rows = _select(engine, "latest_status", order="taskgroup_id")
+    assert [row["taskgroup_id"] for row in rows] == sorted(ids, key=str.encode)
