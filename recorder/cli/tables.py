@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.text import Text
 
 from recorder.ledger.status import Phase
@@ -16,9 +18,30 @@ _PHASE_STYLES = {
 _MINUTE, _HOUR = 60, 3600
 
 
-def phase_text(phase: Phase | None) -> Text:
+def phase_text(phase: str | None) -> Text:
     """Return a phase in its colour; a group that was never seen has none."""
-    return Text("not seen", style="dim") if phase is None else Text(phase.value, style=_PHASE_STYLES[phase])
+    return Text("not seen", style="dim") if phase is None else Text(phase, style=_PHASE_STYLES[Phase(phase)])
+
+
+def time_text(time: str | None) -> str:
+    """Return a time as the API writes it, cut to seconds; nothing for none."""
+    return "" if time is None else f"{time[:10]} {time[11:19]}Z"
+
+
+def runs_text(progress: dict[str, Any]) -> str:
+    """Return how many runs of how many have finished; ? for what is not known."""
+    finished, total = (
+        "?" if progress[name] is None else str(progress[name]) for name in ("finished", "total")
+    )
+    return "" if finished == total == "?" else f"{finished}/{total}"
+
+
+def counts_text(status: dict[str, Any]) -> str:
+    """Return the counts of a status as they were said."""
+    counts = status.get("task_run_status_counts")
+    if not isinstance(counts, dict):
+        return f"counts: {counts!r}"
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count != 0) or "no runs"
 
 
 def duration_text(seconds: float, *, more: bool = False) -> str:

@@ -50,11 +50,11 @@ class Episode:
     """One stretch of work of a group, the `number`th from 1.
 
     `completed` and `outcome` are None while it is open. Then it is `censored`: it is known to last longer
-    than `duration_seconds`, up to the last response that shows it unfinished. The other two durations
-    bound it, None where a bound of its start or end is not known. `first_sight`: the first observation of
-    the group was already in it or past it. `runs` are the counts at its last observation. `gap_seconds`
-    is how much of it fell into gaps. `polls` counts the responses from the one that opened it to the one
-    that ended it, or to the last one.
+    than `duration_seconds`, up to the last clear response. The other two durations bound it, None where a
+    bound of its start or end is not known; a duration that a clock stepping back made negative is 0.
+    `first_sight`: the first clear observation of the group was already in it or past it. `runs` are the
+    counts at its last clear observation. `gap_seconds` is how much of it fell into gaps. `polls` counts
+    the responses from the one that opened it to the one that ended it, or to the last one.
     """
 
     number: int
@@ -203,12 +203,15 @@ def _see(state: State, reading: Reading, observed_at: datetime) -> State:
 
 
 def _shows_work(before: Sight | None, now: Sight) -> bool:
-    """Whether `now`, while no episode is open, shows work: going on, or begun and ended unseen."""
+    """Whether `now`, while no episode is open, shows work: going on, or begun and ended unseen.
+
+    All runs of a settled group have finished, so that more runs always show in the counts compared here.
+    """
     if now.phase is not Phase.SETTLED:
         return now.phase in _WORKING
     if before is None or before.phase is not Phase.SETTLED:
         return True
-    return any(_rises(before.runs, now.runs)) or (now.runs.total or 0) > (before.runs.total or 0)
+    return any(_rises(before.runs, now.runs))
 
 
 def _ended(state: State, opened: Opened, runs: Runs, completed: Moment) -> Episode:

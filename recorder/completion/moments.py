@@ -51,8 +51,8 @@ def window_of(
 
     `asked_before` is when the last poll that showed the earlier one was sent, None if there is no earlier
     one; the rest is of the later observation. A `created_at` after `observed_at` is not believed. Where
-    our clock stepped back in between, nothing bounds the window from below: the two ends were read off
-    clocks that disagree.
+    our clock stepped back in between, the window is open below: its ends were read off clocks that
+    disagree, and its middle would be no guess at all.
     """
     first_sight = asked_before is None
     if asked_before is not None and asked_before > observed_at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -87,8 +88,7 @@ class Worker:
                 except DatabaseUnavailableError:
                     self._outbox.put_back(batch)
                     raise
-                for finished in batch:
-                    self._written(finished, won=finished.watch.taskgroup_id in won)
+                self._count(batch, won)
 
     async def wait_for_polls(self, seconds: float | None = None) -> None:
         """Wait until every poll under way has ended, or end those that go on for longer than `seconds`."""
@@ -123,14 +123,18 @@ class Worker:
         self.counters.polled(outcome)
         self._outbox.put(finished)
 
-    def _written(self, finished: Finished, *, won: bool) -> None:
-        if not won:
-            self.counters.dropped()
-            return
-        for entry in finished.entries:
-            self.counters.wrote(entry)
-            content, taskgroup = entry.content, entry.taskgroup_id
-            if isinstance(content, Gap):
-                _log.warning("gap", taskgroup=taskgroup, seq=entry.seq, cause=content.cause.value)
-            elif isinstance(content, WatchChange):
-                _log.warning(content.action.value, taskgroup=taskgroup, seq=entry.seq)
+    def _count(self, batch: list[Finished], won: set[str]) -> None:
+        gaps: Counter[str] = Counter()
+        for finished in batch:
+            if finished.watch.taskgroup_id not in won:
+                self.counters.dropped()
+                continue
+            for entry in finished.entries:
+                self.counters.wrote(entry)
+                if isinstance(entry.content, Gap):
+                    gaps[entry.content.cause.value] += 1
+                elif isinstance(entry.content, WatchChange):
+                    _log.warning(entry.content.action.value, taskgroup=entry.taskgroup_id)
+        if gaps:
+            # One line for all: an outage of the upstream ends in a gap for every group at once.
+            _log.warning("gaps recorded", **gaps)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from recorder.store.tables import recorders
 
-HEARTBEAT_SECONDS = 5
-ALIVE = timedelta(seconds=3 * HEARTBEAT_SECONDS)
+HEARTBEAT_SECONDS = 2
+ALIVE = timedelta(seconds=15)
 """A recorder whose heartbeat is older counts as dead."""
 
 

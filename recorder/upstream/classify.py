@@ -98,7 +98,7 @@ _KINDS: list[tuple[type[BaseException], Cause, str | Callable[..., str]]] = [
     (ConnectionResetError, Cause.UNREACHABLE, "connection reset"),
     (httpx.InvalidURL, Cause.UNREACHABLE, "bad URL"),
     (httpx.UnsupportedProtocol, Cause.UNREACHABLE, "bad URL"),
-    (UnicodeError, Cause.UNREACHABLE, "bad URL: the host name is none"),
+    (UnicodeError, Cause.UNREACHABLE, "bad URL: not a host name"),
     (OSError, Cause.UNREACHABLE, _system_error),
 ]
 """In this order: an error can be of several kinds, and the first one says the most."""

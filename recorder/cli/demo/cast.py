@@ -53,14 +53,14 @@ class Client:
     """Makes groups at the simulator as a customer would."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=f"{url}/v1beta/tasks/groups", headers={"x-api-key": "demo"})
+        self._http = httpx.Client(base_url=f"{url}/v1beta", headers={"x-api-key": "demo"})
 
     def close(self) -> None:
         self._http.close()
 
     def create(self, role: Role) -> str:
         """Create a group with its runs; return its id."""
-        answer = self._http.post("", json={"metadata": role.metadata}).raise_for_status()
+        answer = self._http.post("/tasks/groups", json={"metadata": role.metadata}).raise_for_status()
         taskgroup_id = str(answer.json()["taskgroup_id"])
         if role.runs:
             self.add_runs(taskgroup_id, role)
@@ -69,5 +69,5 @@ class Client:
     def add_runs(self, taskgroup_id: str, role: Role) -> None:
         inputs = [{"input": _INPUT, "processor": role.processor}] * role.runs
         self._http.post(
-            f"/{taskgroup_id}/runs", json={"inputs": inputs}, headers=role.steering
+            f"/tasks/groups/{taskgroup_id}/runs", json={"inputs": inputs}, headers=role.steering
         ).raise_for_status()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -11,52 +12,76 @@ from rich.console import Console
 from rich.table import Table
 
 from recorder.cli.demo.stage import Stage
-from recorder.cli.tables import duration_text, phase_text
-from recorder.ledger.status import Phase
+from recorder.cli.tables import duration_text
+
+
+@dataclass(slots=True)
+class _Line:
+    """The groups of one kind together."""
+
+    phases: Counter[str] = field(default_factory=Counter)
+    finished: int = 0
+    total: int = 0
+    entries: int = 0
+    gaps: int = 0
+    episodes: int = 0
+    unfinished: int = 0
+    took: list[float] = field(default_factory=list)
 
 
 def print_summary(console: Console, stage: Stage) -> None:
-    """Ask the API for every group, and print a line for each kind of group and what it came to."""
+    """Ask the API for every group, and print a line for each kind of group and what became of it."""
+    lines: dict[str, _Line] = {}
     with httpx.Client(base_url=stage.api_url, timeout=30) as http:
-        groups = _all(http, "/api/v1/groups?limit=100")
-        table = Table(
-            title="What was recorded, as the API tells it", header_style="bold", title_justify="left"
-        )
-        for heading in ("group", "customer", "processor", "phase"):
-            table.add_column(heading, no_wrap=True)
-        for heading in ("runs", "entries", "gaps", "episodes", "last took"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        totals: Counter[str] = Counter()
-        for group in groups:
-            table.add_row(*_row(http, group, totals))
-    console.print(table)
-    console.print(
-        f"{len(groups)} groups, {totals['entries']} entries, {totals['gaps']} gaps, "
-        f"{totals['episodes']} episodes, {totals['open']} of them not finished."
-    )
+        for group in _all(http, "/api/v1/groups?limit=100"):
+            metadata = group["metadata"] or {}
+            kind = str(metadata.get("kind") or metadata.get("processor", "not seen"))
+            _add(lines.setdefault(kind, _Line()), http, group)
+    console.print(_table(lines))
+    total = {name: sum(getattr(line, name) for line in lines.values()) for name in ("entries", "gaps")}
+    groups = sum(line.phases.total() for line in lines.values())
+    console.print(f"{groups} groups, {total['entries']} entries, {total['gaps']} gaps recorded.")
     console.print(f"The database is kept: {stage.database}", soft_wrap=True)
 
 
-def _row(http: httpx.Client, group: dict[str, Any], totals: Counter[str]) -> list[Any]:
+def _add(line: _Line, http: httpx.Client, group: dict[str, Any]) -> None:
     path = f"/api/v1/groups/{quote(group['taskgroup_id'], safe='')}"
     entries = _all(http, f"{path}/history?limit=1000")
     episodes = http.get(f"{path}/completion").raise_for_status().json()["episodes"]
-    gaps = sum(entry["kind"] == "gap" for entry in entries)
-    totals.update(entries=len(entries), gaps=gaps, episodes=len(episodes))
-    totals["open"] += sum(episode["censored"] for episode in episodes)
-    metadata = group["metadata"] or {}
-    progress = group["progress"]
-    return [
-        f"{group['taskgroup_id'][:15]}…",
-        str(metadata.get("customer", "")),
-        str(metadata.get("processor", "")),
-        phase_text(Phase(group["phase"]) if group["phase"] else None),
-        f"{progress['finished']}/{progress['total']}",
-        str(len(entries)),
-        str(gaps or ""),
-        str(len(episodes)),
-        duration_text(episodes[-1]["duration_seconds"], more=episodes[-1]["censored"]) if episodes else "",
-    ]
+    line.phases[group["phase"] or "not seen"] += 1
+    line.finished += group["progress"]["finished"] or 0
+    line.total += group["progress"]["total"] or 0
+    line.entries += len(entries)
+    line.gaps += sum(entry["kind"] == "gap" for entry in entries)
+    line.episodes += len(episodes)
+    line.unfinished += sum(episode["censored"] for episode in episodes)
+    line.took += [episode["duration_seconds"] for episode in episodes if not episode["censored"]]
+
+
+def _table(lines: dict[str, _Line]) -> Table:
+    table = Table(title="What was recorded, as the API tells it", title_justify="left", header_style="bold")
+    table.add_column("groups", no_wrap=True)
+    table.add_column("phases")
+    for heading in ("runs", "entries", "gaps", "finished", "took"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for kind, line in lines.items():
+        table.add_row(
+            kind,
+            ", ".join(f"{count} {phase}" for phase, count in line.phases.most_common()),
+            f"{line.finished}/{line.total}",
+            str(line.entries),
+            str(line.gaps),
+            f"{line.episodes - line.unfinished} of {line.episodes}",
+            _span(line.took),
+        )
+    return table
+
+
+def _span(seconds: list[float]) -> str:
+    if not seconds:
+        return ""
+    shortest, longest = duration_text(min(seconds)), duration_text(max(seconds))
+    return shortest if shortest == longest else f"{shortest} to {longest}"
 
 
 def _all(http: httpx.Client, path: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -124,15 +125,17 @@ def _counts(picture: Picture) -> str:
 
 def _table(picture: Picture, room: int) -> Table:
     groups = sorted(picture.groups, key=_interest)
-    table = Table(expand=True, header_style="bold", caption_justify="left")
-    table.add_column("group", no_wrap=True, max_width=18)
-    table.add_column("what", no_wrap=True, ratio=2)
-    table.add_column("phase", no_wrap=True, width=9)
-    table.add_column("progress", width=22)
-    table.add_column("runs", justify="right", no_wrap=True, width=10)
-    table.add_column("completed / failed / cancelled", justify="right", no_wrap=True)
-    table.add_column("last seen", justify="right", no_wrap=True, width=9)
-    table.add_column("gaps", justify="right", width=8)
+    table = Table(
+        expand=True, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold", caption_justify="left"
+    )
+    table.add_column("group", no_wrap=True, min_width=9, max_width=21, ratio=1)
+    table.add_column("what", no_wrap=True, min_width=8, ratio=2)
+    table.add_column("phase", no_wrap=True, width=8)
+    table.add_column("progress", min_width=8, ratio=1)
+    table.add_column("runs", justify="right", no_wrap=True, width=8)
+    table.add_column("ok/failed/cancelled", justify="right", no_wrap=True, width=10)
+    table.add_column("seen", justify="right", no_wrap=True, width=6)
+    table.add_column("gaps", justify="right", no_wrap=True, width=4)
     for group in groups[:room]:
         table.add_row(*_row(group, picture))
     if len(groups) > room:
@@ -149,8 +152,8 @@ def _row(group: GroupItem, picture: Picture) -> list[RenderableType]:
     watch = group.watch
     gaps = str(picture.gaps.get(watch.taskgroup_id, 0) or "")
     if open_gap(watch, picture.at):
-        gaps = f"{gaps} open".strip()
-    name = Text(f"{watch.taskgroup_id[:15]}…")
+        gaps = "open"
+    name = Text(watch.taskgroup_id)
     if group.latest is None or not isinstance(group.latest.content, StatusItem):
         return [name, "", phase_text(None), "", "", "", "", Text(gaps, style="red")]
     status = group.latest.content
@@ -164,9 +167,9 @@ def _row(group: GroupItem, picture: Picture) -> list[RenderableType]:
         name,
         Text(what),
         phase_text(reading.phase),
-        ProgressBar(total=max(total, 1), completed=sum(finished), width=20),
+        ProgressBar(total=max(total, 1), completed=sum(finished)),
         f"{sum(finished)}/{total}",
-        " / ".join(map(str, finished)),
+        "/".join(map(str, finished)),
         f"{ago:.1f} s",
         Text(gaps, style="red"),
     ]

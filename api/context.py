@@ -1,0 +1,30 @@
+"""What the views reach through their app: the database and the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+from sqlalchemy import Engine
+
+from recorder.clock import Clock
+
+_KEY = "recorder"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The database, opened read-only, and the clock."""
+
+    engine: Engine
+    now: Clock
+
+
+def set_context(app: Flask, context: Context) -> None:
+    app.extensions[_KEY] = context
+
+
+def context() -> Context:
+    """Return the context of the app that answers the present request."""
+    found: Context = current_app.extensions[_KEY]
+    return found

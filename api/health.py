@@ -1,0 +1,71 @@
+"""Whether the server answers, and whether it can answer questions about groups."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response
+from sqlalchemy import Engine
+
+from api.context import context
+from api.operations import operation
+from api.problems import problem
+from api.queries import NoQuery
+from api.schemas import Health, Readiness, UnreadyProblem
+from api.wire import json_response
+from recorder.ledger.times import format_time
+from recorder.store.heartbeats import ALIVE, Heartbeat, heartbeats
+from recorder.store.schema import SchemaError, SchemaState, require_head, state_of
+from recorder.store.transactions import DatabaseUnavailableError, reading
+
+TAG = "health"
+blueprint = Blueprint(TAG, __name__)
+
+
+@blueprint.get("/healthz")
+@operation("getHealth", tag=TAG, query=NoQuery, answer=Health, problems={})
+def healthz(_: NoQuery) -> Response:
+    """Whether the server answers, whatever its database does."""
+    return json_response({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+@operation("getReadiness", tag=TAG, query=NoQuery, answer=Readiness, problems={503: UnreadyProblem})
+def readyz(_: NoQuery) -> Response:
+    """Whether the database can be read and has the schema needed; and the recorders at work on it."""
+    here = context()
+    try:
+        state = state_of(here.engine)
+        require_head(state)
+        recorders = _recorders(here.engine, here.now())
+    except SchemaError as mismatch:
+        return _unready(str(mismatch), _database(state, ok=False))
+    except DatabaseUnavailableError:
+        return _unready("the database cannot be read just now", _database(None, ok=False))
+    return json_response({"status": "ready", "database": _database(state, ok=True), "recorders": recorders})
+
+
+def _unready(detail: str, database: dict[str, Any]) -> Response:
+    return problem("database-unavailable", detail, database=database, recorders=[])
+
+
+def _database(state: SchemaState | None, *, ok: bool) -> dict[str, Any]:
+    schema = {"current": state and state.current, "head": state and state.head}
+    return {"ok": ok, "schema": schema}
+
+
+def _recorders(engine: Engine, now: datetime) -> list[dict[str, Any]]:
+    with reading(engine) as connection:
+        return [_recorder(heartbeat, now) for heartbeat in heartbeats(connection)]
+
+
+def _recorder(heartbeat: Heartbeat, now: datetime) -> dict[str, Any]:
+    return {
+        "recorder_id": heartbeat.recorder_id,
+        "host": heartbeat.host,
+        "pid": heartbeat.pid,
+        "started_at": format_time(heartbeat.started_at),
+        "heartbeat_at": format_time(heartbeat.heartbeat_at),
+        "alive": now - heartbeat.heartbeat_at <= ALIVE,
+    }

@@ -1,0 +1,108 @@
+"""The OpenAPI document, made of the types that check the requests and describe the answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.operations import Operation, operation_of
+from api.problems import PROBLEM_JSON
+from api.queries import Query
+from api.schemas import Problem
+
+_REF = "#/components/schemas/{model}"
+_EVERYWHERE: dict[int, type[BaseModel]] = {422: Problem, 500: Problem}
+_PATH_PARAMETER = {
+    "name": "taskgroup_id",
+    "in": "path",
+    "required": True,
+    "description": "the group's id, percent-encoded UTF-8",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_DESCRIPTIONS = {
+    200: "the answer",
+    404: "no such group",
+    422: "a bad parameter; every one is named",
+    500: "a defect of the server",
+    503: "the database cannot be read just now, or has another schema",
+}
+
+
+def openapi_document(app: Flask) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the documented views of `app`."""
+    operations = dict(_operations(app))
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Task Group Recorder",
+            "version": version("task-group-recorder"),
+            "description": "What was recorded of task groups: how they stand, their history, how long they "
+            "took, and what was not seen. Read only. Times are UTC, durations are in seconds, and what is "
+            "not known is null.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": {path: {"get": _operation(path, found)} for path, found in operations.items()},
+        "components": {"schemas": _schemas(operations.values())},
+    }
+
+
+def _operations(app: Flask) -> Iterator[tuple[str, Operation]]:
+    for rule in app.url_map.iter_rules():
+        found = operation_of(app.view_functions[rule.endpoint])
+        if found is not None:
+            yield re.sub(r"<(\w+)>", r"{\1}", rule.rule), found
+
+
+def _operation(path: str, found: Operation) -> dict[str, Any]:
+    in_path = [_PATH_PARAMETER] if "{taskgroup_id}" in path else []
+    problems = sorted((_EVERYWHERE | found.problems).items())
+    return {
+        "operationId": found.name,
+        "tags": [found.tag],
+        "summary": found.summary,
+        "parameters": [*in_path, *_parameters(found.query)],
+        "responses": {
+            "200": _response(200, "application/json", found.answer),
+            **{str(status): _response(status, PROBLEM_JSON, body) for status, body in problems},
+        },
+    }
+
+
+def _parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
+    for name, schema in query.model_json_schema().get("properties", {}).items():
+        kept = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+        if kept.get("default", "") is None:
+            del kept["default"]
+        yield {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema["description"],
+            "schema": kept,
+        }
+
+
+def _response(status: int, mimetype: str, body: type[BaseModel]) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(model=body.__name__)}
+    response: dict[str, Any] = {
+        "description": _DESCRIPTIONS[status],
+        "content": {mimetype: {"schema": schema}},
+    }
+    if status == 503:
+        seconds = {"description": "when to ask again, in seconds", "schema": {"type": "integer"}}
+        response["headers"] = {"Retry-After": seconds}
+    return response
+
+
+def _schemas(operations: Any) -> dict[str, Any]:
+    bodies = {body for found in operations for body in (found.answer, *found.problems.values())}
+    ordered = sorted(bodies | set(_EVERYWHERE.values()), key=lambda body: body.__name__)
+    _, definitions = models_json_schema([(body, "validation") for body in ordered], ref_template=_REF)
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas

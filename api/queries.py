@@ -1,0 +1,214 @@
+"""What may be asked: the parameters of each question, checked so that every bad one is named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from enum import StrEnum
+from re import search
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from api.cursors import Cursor, read_cursor
+from recorder.ledger.entries import Kind
+from recorder.ledger.status import Phase
+from recorder.ledger.times import parse_time
+from recorder.ledger.watch import WatchState
+
+MAX_LIMIT = 1000
+DEFAULT_LIMIT = 100
+
+Name = TypeVar("Name", bound=StrEnum)
+
+
+class Query(BaseModel):
+    """The parameters of one question.
+
+    A ValidationError of it has one error for each bad parameter, in words meant for the one who asked;
+    `loc` is the parameter's name. A parameter that was given more than once comes as a list.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_every_error(cls, given: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        repeated = {name: values for name, values in given.items() if isinstance(values, list)}
+        errors = [_error((name,), values, _times_given(values)) for name, values in repeated.items()]
+        try:
+            query = check({name: value for name, value in given.items() if name not in repeated})
+        except ValidationError as error:
+            errors += [cls._worded(details) for details in error.errors(include_url=False)]
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
+        return query
+
+    @classmethod
+    def _worded(cls, details: ErrorDetails) -> InitErrorDetails:
+        message = details["msg"]
+        if details["type"] == "extra_forbidden":
+            message = _unknown(str(details["loc"][0]), cls.parameters())
+        return _error(details["loc"], details["input"], message)
+
+    @classmethod
+    def parameters(cls) -> list[str]:
+        """The names of the parameters."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Self:
+        """Read parameters by their names: as text, or as what the text stands for.
+
+        Raises:
+            ValidationError: with an error for every bad one.
+        """
+        return cls.model_validate(given)
+
+
+def _complaint(message: str) -> PydanticCustomError:
+    # The error's text is a template in braces: the message goes in as a value.
+    return PydanticCustomError("parameter", "{message}", {"message": message})
+
+
+def _error(loc: tuple[int | str, ...], value: Any, message: str) -> InitErrorDetails:
+    return InitErrorDetails(type=_complaint(message), loc=loc, input=value)
+
+
+def _times_given(values: list[str]) -> str:
+    return f"is given {len(values)} times; give it once"
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = get_close_matches(name.lower(), known, n=1)
+    if close:
+        return f"is not a parameter here; did you mean {close[0]}?"
+    if known:
+        return f"is not a parameter here; there are: {', '.join(known)}"
+    return "is not a parameter here; there are none"
+
+
+def _whole_number(text: object) -> int:
+    if isinstance(text, int):
+        return text
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    raise _complaint(f"is not a whole number from 1 to {MAX_LIMIT}")
+
+
+def _in_range(limit: int) -> int:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise _complaint(f"is not from 1 to {MAX_LIMIT}")
+    return limit
+
+
+def _time(text: object) -> datetime:
+    if isinstance(text, datetime):
+        return text
+    try:
+        return parse_time(str(text))
+    except ValueError:
+        pass
+    if search(r"\d \d\d:\d\d$", str(text)):
+        raise _complaint("is no time: write the + before its offset as %2B, or give the time in UTC with Z")
+    raise _complaint("is not an RFC 3339 time with an offset, such as 2026-11-24T12:16:00Z")
+
+
+def _names_of(names: type[Name]) -> Callable[[object], tuple[Name, ...]]:
+    def read(text: object) -> tuple[Name, ...]:
+        parts = text.split(",") if isinstance(text, str) else text
+        try:
+            return tuple(dict.fromkeys(names(part) for part in parts))  # type: ignore[attr-defined]
+        except ValueError as error:
+            raise _complaint(f"{str(error).split(' is not')[0]} is not one of {', '.join(names)}") from None
+
+    return read
+
+
+def _listing(names: type[StrEnum]) -> WithJsonSchema:
+    one = f"({'|'.join(names)})"
+    return WithJsonSchema({"type": "string", "pattern": f"^{one}(,{one})*$"})
+
+
+def _known_order(order: object) -> object:
+    if order not in {"asc", "desc"}:
+        raise _complaint("is not one of asc, desc")
+    return order
+
+
+def _well_formed(cursor: object) -> object:
+    try:
+        return cursor if isinstance(cursor, Cursor) else read_cursor(str(cursor))
+    except ValueError as error:
+        raise _complaint(str(error)) from None
+
+
+Limit = Annotated[
+    int,
+    BeforeValidator(_whole_number),
+    AfterValidator(_in_range),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}),
+]
+Moment = Annotated[
+    datetime | None, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+Order = Annotated[
+    Literal["asc", "desc"],
+    BeforeValidator(_known_order),
+    WithJsonSchema({"type": "string", "enum": ["asc", "desc"], "default": "asc"}),
+]
+At = Annotated[Cursor | None, BeforeValidator(_well_formed), WithJsonSchema({"type": "string"})]
+Phases = Annotated[tuple[Phase, ...] | None, BeforeValidator(_names_of(Phase)), _listing(Phase)]
+States = Annotated[
+    tuple[WatchState, ...] | None, BeforeValidator(_names_of(WatchState)), _listing(WatchState)
+]
+Kinds = Annotated[tuple[Kind, ...] | None, BeforeValidator(_names_of(Kind)), _listing(Kind)]
+
+_LIMIT = "how many items a page has at most"
+_CURSOR = "where a page begins: taken from `next` of the page before, and good for the same query only"
+
+
+class NoQuery(Query):
+    """A question without parameters."""
+
+
+class GroupsQuery(Query):
+    """Which groups to list."""
+
+    phase: Phases = Field(None, description="only groups in one of these phases (separated by commas)")
+    state: States = Field(None, description="only groups with a watch in one of these states")
+    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
+    cursor: At = Field(None, description=_CURSOR)
+
+
+class HistoryQuery(Query):
+    """Which entries of a group's history to list."""
+
+    from_: Moment = Field(None, alias="from", description="only what was so at or after this time")
+    to: Moment = Field(None, description="only what was so before this time")
+    kind: Kinds = Field(None, description="only entries of these kinds (separated by commas)")
+    order: Order = Field("asc", description="oldest first (asc) or newest first (desc)")
+    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
+    cursor: At = Field(None, description=_CURSOR)
+
+    @field_validator("to")
+    @classmethod
+    def _not_before_from(cls, to: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("from_")
+        if since is not None and to is not None and since > to:
+            raise _complaint("lies before from")
+        return to

@@ -1,0 +1,290 @@
+"""The types of the answers, of which the OpenAPI document is made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, JsonValue, WithJsonSchema
+
+from recorder.completion.episodes import Outcome
+from recorder.completion.moments import Basis
+from recorder.ledger.anomalies import Anomaly
+from recorder.ledger.entries import Action, Kind
+from recorder.ledger.outcome import Cause
+from recorder.ledger.status import Phase
+from recorder.ledger.watch import WatchState
+
+Time = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+            "examples": ["2026-11-24T12:16:00.000000Z"],
+        }
+    ),
+]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Status = Annotated[
+    dict[str, JsonValue],
+    Field(
+        description="the upstream's `status` object, exactly as it was said: usually num_task_runs, "
+        "task_run_status_counts, is_active, status_message and modified_at"
+    ),
+]
+
+TaskgroupId = Annotated[str, Field(description="the group's id")]
+PhaseNow = Annotated[
+    Phase | None,
+    Field(
+        description="active: runs are at work; blocked: some run needs an action; empty: no runs; settled: "
+        "every run has completed, failed or been cancelled; unclear: anything else. Not active is not done."
+    ),
+]
+ObservedAt = Annotated[Time | None, Field(description="when it was first said: response received, UTC")]
+LastSeenAt = Annotated[Time | None, Field(description="when it was last said: response received, UTC")]
+Polls = Annotated[int | None, Field(description="how many responses in a row said it")]
+Anomalies = Annotated[list[Anomaly] | None, Field(description="what is odd about what was said")]
+Metadata = Annotated[JsonValue, Field(description="the group's metadata as it was said")]
+CreatedAt = Annotated[Time | None, Field(description="when the upstream created the group; null if not said")]
+StatusSeq = Annotated[int | None, Field(description="the number of the entry that holds the status")]
+
+
+class Progress(BaseModel):
+    """How many of a group's runs have finished; null where the upstream did not say."""
+
+    finished: int | None = Field(description="runs that have completed, failed or been cancelled")
+    total: int | None = Field(description="runs in all")
+    fraction: float | None = Field(description="finished by total; null without runs")
+
+
+class Eta(BaseModel):
+    """When a group is expected to be settled."""
+
+    p10: Time | None = Field(description="one in ten is settled by then, UTC")
+    p50: Time | None = Field(description="half are settled by then, UTC")
+    p90: Time | None = Field(description="nine in ten are settled by then, UTC")
+    basis: str | None = Field(description="what the estimate rests on")
+    reason: str | None = Field(description="why there is none")
+
+
+class GapMembers(BaseModel):
+    """A stretch in which the group should have been seen and was not."""
+
+    from_: Time = Field(alias="from", description="the last response before it, UTC")
+    to: Time | None = Field(description="the response that ended it, UTC; null while it is open")
+    cause: Cause = Field(description="why nothing was seen: the recorder's own silence, or what polls met")
+    attempts: int = Field(description="failed polls")
+    unpolled_seconds: float = Field(description="how much later than due its polls were, in sum, in seconds")
+    http_status: int | None = Field(description="of the last failure of that cause")
+    detail: str | None = Field(description="of the last failure of that cause")
+
+
+class WatchMembers(BaseModel):
+    """A change of the recorder's enrolment of a group."""
+
+    action: Action = Field(description="what happened to the watch")
+    actor: str = Field(description="who did it; `recorder` for the recorder itself")
+    note: str | None = Field(description="what they noted")
+
+
+class Group(BaseModel):
+    """A group as it stands; what was never seen is null."""
+
+    taskgroup_id: TaskgroupId
+    state: WatchState = Field(description="of the recorder's watch; only a `watching` group is polled as due")
+    phase: PhaseNow
+    created_at: CreatedAt
+    metadata: Metadata
+    status: Status | None
+    seq: StatusSeq
+    observed_at: ObservedAt
+    last_seen_at: LastSeenAt
+    polls: Polls
+    due_at: Time | None = Field(description="when the first poll since the last response is or was due, UTC")
+    interval_seconds: float | None = Field(description="from the last poll to the next, in seconds")
+    progress: Progress
+    open_gap: GapMembers | None = Field(description="the gap that has not ended yet")
+    anomalies: Anomalies
+    eta: Eta
+
+
+class GroupsPage(BaseModel):
+    """A page of groups, the newest enrolment first."""
+
+    items: list[Group]
+    next: str | None = Field(description="the address of the next page; null on the last")
+
+
+class LatestStatus(BaseModel):
+    """A group's latest status; all null but the id if it was never seen."""
+
+    taskgroup_id: TaskgroupId
+    phase: PhaseNow
+    status: Status | None
+    seq: StatusSeq
+    observed_at: ObservedAt
+    last_seen_at: LastSeenAt
+    polls: Polls
+    anomalies: Anomalies
+    digest: Digest | None = Field(description="of the entry: SHA-256, chained to the entry before, in hex")
+
+
+class HistoryItem(BaseModel):
+    """One entry of a group's ledger; what does not belong to its kind is null."""
+
+    seq: int | None = Field(description="its number from 1, without holes; null for a gap that is still open")
+    kind: Kind = Field(description="a change of the watch, a status, or a gap")
+    at: Time | None = Field(description="its own time, UTC: of a gap, its end")
+    observed_at: ObservedAt
+    last_seen_at: LastSeenAt
+    polls: Polls
+    phase: PhaseNow
+    status: Status | None
+    metadata: Metadata
+    created_at: CreatedAt
+    anomalies: Anomalies
+    gap: GapMembers | None = Field(description="of a gap")
+    watch: WatchMembers | None = Field(description="of a change of the watch")
+    digest: Digest | None = Field(description="SHA-256, chained to the entry before, in hex")
+
+
+class HistoryPage(BaseModel):
+    """A page of a group's history."""
+
+    items: list[HistoryItem]
+    next: str | None = Field(description="the address of the next page; null on the last")
+
+
+class MomentMembers(BaseModel):
+    """When something happened that nobody saw happen."""
+
+    at: Time = Field(description="the best guess, UTC")
+    earliest: Time | None = Field(description="not before, UTC; null if nothing bounds it")
+    latest: Time = Field(description="not after, UTC")
+    basis: Basis = Field(description="what the guess rests on")
+
+
+class Runs(BaseModel):
+    """A group's counts at one observation; null where it did not say."""
+
+    total: int | None = Field(description="runs in all")
+    completed: int | None = Field(description="runs that have completed")
+    failed: int | None = Field(description="runs that have failed")
+    cancelled: int | None = Field(description="runs that were cancelled")
+
+
+class EpisodeMembers(BaseModel):
+    """One stretch of work, from the group's becoming active to its being settled."""
+
+    number: int = Field(description="from 1")
+    started: MomentMembers
+    completed: MomentMembers | None = Field(description="null while it is open")
+    outcome: Outcome | None = Field(description="how its runs finished; null while it is open")
+    duration_seconds: float = Field(description="from started.at to completed.at, or so far, in seconds")
+    duration_earliest_seconds: float | None = Field(description="at least, in seconds")
+    duration_latest_seconds: float | None = Field(description="at most, in seconds; null if unbounded")
+    censored: bool = Field(description="still open: it is known to last longer than duration_seconds")
+    first_sight: bool = Field(description="the group was already in it, or past it, when first seen")
+    runs: Runs
+    gap_seconds: float = Field(description="how much of it fell into gaps, in seconds")
+    polls: int = Field(description="responses from the opening observation to the ending one")
+
+
+class RunSeconds(BaseModel):
+    """Seconds that runs were seen in each status, summed over the runs."""
+
+    queued: float = Field(description="in seconds")
+    action_required: float = Field(description="in seconds")
+    running: float = Field(description="in seconds")
+    completed: float = Field(description="in seconds")
+    failed: float = Field(description="in seconds")
+    cancelling: float = Field(description="in seconds")
+    cancelled: float = Field(description="in seconds")
+
+
+class DwellSeconds(BaseModel):
+    """Seconds that the group was seen in each phase."""
+
+    active: float = Field(description="in seconds")
+    blocked: float = Field(description="in seconds")
+    empty: float = Field(description="in seconds")
+    settled: float = Field(description="in seconds")
+    unclear: float = Field(description="in seconds")
+
+
+class Completion(BaseModel):
+    """A group's episodes, and where its time went; gaps and unwatched time are left out."""
+
+    episodes: list[EpisodeMembers] = Field(description="oldest first; only the last may be open")
+    run_seconds: RunSeconds
+    dwell_seconds: DwellSeconds
+    eta: Eta
+
+
+class Health(BaseModel):
+    """The server answers."""
+
+    status: Literal["ok"]
+
+
+class SchemaMembers(BaseModel):
+    """The revision of the database's schema."""
+
+    current: str | None = Field(description="what the database has; null if it has none, or cannot be read")
+    head: str | None = Field(description="what this program needs; null if the database cannot be read")
+
+
+class DatabaseMembers(BaseModel):
+    """The database that is read from."""
+
+    ok: bool = Field(description="it can be read, and its schema is the one needed")
+    schema_: SchemaMembers = Field(alias="schema")
+
+
+class RecorderMembers(BaseModel):
+    """One recorder at work on the database."""
+
+    recorder_id: str
+    host: str = Field(description="the machine that it runs on")
+    pid: int = Field(description="its process on that machine")
+    started_at: Time = Field(description="UTC")
+    heartbeat_at: Time = Field(description="its last sign of life, UTC")
+    alive: bool = Field(description="its last sign of life is recent")
+
+
+class Readiness(BaseModel):
+    """The server can answer questions about groups."""
+
+    status: Literal["ready"]
+    database: DatabaseMembers
+    recorders: list[RecorderMembers] = Field(description="the longest at work first")
+
+
+class ParameterError(BaseModel):
+    """What is wrong with one parameter."""
+
+    location: str = Field(description="the parameter's name")
+    message: str
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str = Field(
+        description="which kind of error; the address of its description",
+        examples=["/docs/problems#unknown-group"],
+    )
+    title: str = Field(description="the kind of error in words")
+    status: int = Field(description="the HTTP status code")
+    detail: str = Field(description="what went wrong this time")
+    instance: str = Field(description="the path that was asked for, or the name of the error in the log")
+    errors: list[ParameterError] = Field(default_factory=list, description="every bad parameter")
+
+
+class UnreadyProblem(Problem):
+    """An error that says what is not ready."""
+
+    database: DatabaseMembers
+    recorders: list[RecorderMembers]

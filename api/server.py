@@ -1,0 +1,43 @@
+"""The production server of the API."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+THREADS = 4
+_STOP_SECONDS = 5
+
+
+def serve(host: str, port: int) -> None:
+    """Serve the API in the foreground until SIGINT or SIGTERM; requests at work are finished.
+
+    Raises:
+        OSError: the port is taken, or the address is not this machine's.
+    """
+    _require_free(host, port)
+    Granian(
+        "api.wsgi:app",
+        factory=True,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=THREADS,
+        workers_kill_timeout=_STOP_SECONDS,
+        log_level=LogLevels.warning,
+    ).serve()
+
+
+def _require_free(host: str, port: int) -> None:
+    """The server lets others share its port, so a second one would start and split the requests."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        if os.name == "posix":
+            # Without it a port counts as taken for a while after its last server ended.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)

@@ -1,0 +1,14 @@
+"""The app that the server's worker process loads, made from the settings in the environment."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from api import create_app
+from recorder.settings import load_settings
+from recorder.store.engine import open_engine
+
+
+def app() -> Flask:
+    """Make the app over the database that the settings name."""
+    return create_app(open_engine(load_settings().read_url, read_only=True))

@@ -1,0 +1,68 @@
+"""A client that holds every answer against the OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from flask import Flask
+from jsonschema import Draft202012Validator
+from werkzeug.test import TestResponse
+
+
+class Client:
+    """Asks an app, and refuses answers that differ from what its own document says."""
+
+    def __init__(self, app: Flask) -> None:
+        self._client = app.test_client()
+        self.document: dict[str, Any] = json.loads(self._client.get("/openapi.json").get_data())
+        self._components = _strict(self.document["components"])
+
+    def get(self, address: str, status: int = 200) -> Any:
+        """The body of the answer, which must have `status`."""
+        return json.loads(self.answer(address, status).get_data())
+
+    def answer(self, address: str, status: int = 200) -> TestResponse:
+        response = self._client.get(address, buffered=True)
+        assert response.status_code == status, response.get_data(as_text=True)
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cache-Control"] == "no-store"
+        self._check(address.partition("?")[0], response)
+        return response
+
+    def request(self, method: str, address: str) -> TestResponse:
+        return self._client.open(address, method=method, buffered=True)
+
+    def pages(self, address: str) -> list[dict[str, Any]]:
+        """All pages from `address` on."""
+        pages = [self.get(address)]
+        while (following := pages[-1]["next"]) is not None:
+            pages.append(self.get(following))
+        return pages
+
+    def _check(self, path: str, response: TestResponse) -> None:
+        schema = {"$ref": "#/components/schemas/Problem"}
+        for template, item in self.document["paths"].items():
+            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+                content = item["get"]["responses"][str(response.status_code)]["content"]
+                schema = content[response.mimetype]["schema"]
+        if response.status_code >= 400:
+            assert response.mimetype == "application/problem+json"
+        validator = Draft202012Validator(
+            {**schema, "components": self._components},
+            format_checker=Draft202012Validator.FORMAT_CHECKER,
+        )
+        validator.validate(json.loads(response.get_data()))
+
+
+def _strict(schema: Any) -> Any:
+    """The same schemas, refusing members that they do not name."""
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {key: _strict(value) for key, value in schema.items()}
+    if schema.get("type") == "object" and "properties" in schema:
+        strict["additionalProperties"] = False
+    return strict

@@ -1,0 +1,47 @@
+"""The API over a fresh database, asked 100 seconds after noon unless a test sets its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from api import create_app
+from recorder.store.engine import check_url, open_engine
+from tests.api.client import Client
+from tests.api.recording import Recording, after
+
+
+class Clock:
+    """A clock that stands where it was set."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> datetime:
+        return after(self.seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def recording(engine: Engine) -> Recording:
+    return Recording(engine)
+
+
+@pytest.fixture
+def app(database_url: str, clock: Clock) -> Iterator[Flask]:
+    engine = open_engine(check_url(database_url), read_only=True)
+    yield create_app(engine, now=clock)
+    engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> Client:
+    return Client(app)

@@ -1,0 +1,87 @@
+"""Filling a database as a recorder would, at times that the test chooses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+
+from recorder.ledger.body import parse_body
+from recorder.ledger.decision import Rules, Step, fail, observe
+from recorder.ledger.entries import Action
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.store.claims import Claim, Finished, claim_due, finish, release
+from recorder.store.enrolment import cease_watching, watch_group
+from recorder.store.transactions import writing
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RULES = Rules(gap_window=timedelta(seconds=30), gone_after=timedelta(seconds=900), retire_after=None)
+INTERVAL = timedelta(seconds=10)
+
+
+def after(seconds: float) -> datetime:
+    """The moment so many seconds after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def active(**counts: int) -> dict[str, Any]:
+    """A status with runs at work."""
+    return {
+        "num_task_runs": sum(counts.values()),
+        "task_run_status_counts": counts,
+        "is_active": True,
+        "status_message": None,
+        "modified_at": "2026-11-24T11:59:59Z",
+    }
+
+
+def settled(**counts: int) -> dict[str, Any]:
+    return {**active(**counts), "is_active": False}
+
+
+class Recording:
+    """A recorder's hand: each call is one of its steps, at so many seconds after noon."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def watch(self, taskgroup_id: str, at: float = 0) -> None:
+        watch_group(self._engine, taskgroup_id, actor="ada", note=None, at=after(at), rules=RULES)
+
+    def pause(self, taskgroup_id: str, at: float) -> None:
+        cease_watching(self._engine, taskgroup_id, Action.PAUSED, actor="ada", note="lunch", at=after(at))
+
+    def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:
+        """A response received then to a poll sent a quarter of a second before."""
+        body = {"taskgroup_id": taskgroup_id, "metadata": None, "created_at": None, "status": status}
+        self.see_raw(taskgroup_id, at, json.dumps({**body, **members}))
+
+    def see_raw(self, taskgroup_id: str, at: float, body: str) -> None:
+        seen = Observation(after(at - 0.25), after(at), parse_body(body.encode()))
+        self._poll(taskgroup_id, at, lambda claim: observe(claim.watch, seen, RULES), due=True)
+
+    def fail(self, taskgroup_id: str, at: float) -> None:
+        failure = Failure(after(at - 0.25), after(at), Cause.SERVER_ERROR, 503, "busy")
+        self._poll(taskgroup_id, at, lambda claim: fail(claim.watch, failure, RULES), due=False)
+
+    def _poll(self, taskgroup_id: str, at: float, step_of: Callable[[Claim], Step], *, due: bool) -> None:
+        now = after(at)
+        with writing(self._engine) as connection:
+            claims = claim_due(
+                connection, owner="test", now=now, lease_until=now + timedelta(seconds=30), limit=1000
+            )
+            (claim,) = (claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
+            assert finish(connection, [_finished(claim, step_of(claim), now, due=due)]) == {taskgroup_id}
+            release(connection, "test", now)
+
+
+def _finished(claim: Claim, step: Step, now: datetime, *, due: bool) -> Finished:
+    next_due = now + INTERVAL
+    watch = replace(step.watch, poll_due_at=next_due)
+    if due:
+        watch = replace(watch, due_at=next_due, gap_at=next_due + RULES.gap_window)
+    return Finished(claim, step.entries, watch, now, INTERVAL.total_seconds())

@@ -1,0 +1,60 @@
+"""What the API answers does not depend on the database."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from api import create_app
+from recorder.store.engine import check_url, open_engine
+from tests.api.client import Client
+from tests.api.recording import Recording, active, after, settled
+
+
+@pytest.fixture
+def urls(tmp_path: Path, sqlite_template: Path, postgres: str, postgres_template: str) -> Iterator[list[str]]:
+    path = tmp_path / "recorder.db"
+    shutil.copyfile(sqlite_template, path)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE api_both TEMPLATE {postgres_template}")
+    yield [f"sqlite:///{path}", f"{postgres.rsplit('/', 1)[0]}/api_both"]
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP DATABASE api_both WITH (FORCE)")
+
+
+def _fill(recording: Recording) -> None:
+    for taskgroup_id in ("b", "B", "a", "ä", "日", "_"):
+        recording.watch(taskgroup_id)
+    odd = '{"status": {"num_task_runs": 1e400, "x": "\\u0000", "y": [123456789012345678901234567890, 0.1]}}'
+    recording.see(
+        "a", 5, active(running=2), metadata={"ü": 1.5, "A": True}, created_at="2026-11-24T11:00:00Z"
+    )
+    recording.see_raw("b", 7, odd)
+    recording.pause("b", 8)
+    recording.see("a", 10.000001, active(running=1, failed=1))
+    recording.fail("a", 15)
+    recording.fail("a", 16)
+    recording.see("a", 70, settled(completed=1, failed=1))
+
+
+def _answers(url: str) -> dict[str, bytes]:
+    writer, reader = open_engine(check_url(url)), open_engine(check_url(url), read_only=True)
+    _fill(Recording(writer))
+    client = Client(create_app(reader, now=lambda: after(200)))
+    addresses = ["/api/v1/groups", "/api/v1/groups?limit=3", "/readyz"]
+    for taskgroup_id in ("a", "b", "%C3%A4"):
+        group = f"/api/v1/groups/{taskgroup_id}"
+        addresses += [group, f"{group}/status", f"{group}/completion", f"{group}/history?order=desc"]
+    answers = {address: client.answer(address).get_data() for address in addresses}
+    writer.dispose()
+    reader.dispose()
+    return answers
+
+
+def test_answers_are_equal_byte_by_byte(urls: list[str]) -> None:
+    on_sqlite, on_postgres = (_answers(url) for url in urls)
+    assert on_sqlite == on_postgres

@@ -1,0 +1,79 @@
+"""A group's completion; what episodes are is tested where they are computed."""
+
+from __future__ import annotations
+
+from tests.api.client import Client
+from tests.api.recording import Recording, active, settled
+
+COMPLETION = "/api/v1/groups/tgrp_1/completion"
+
+
+def test_episodes_and_where_the_time_went(client: Client, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 0.5, {"num_task_runs": 0, "task_run_status_counts": {}})
+    recording.see("tgrp_1", 10.5, active(running=2))
+    recording.see("tgrp_1", 20.5, active(running=1, completed=1))
+    recording.see("tgrp_1", 30.5, settled(completed=2))
+    recording.see("tgrp_1", 40.5, active(completed=2, queued=1))
+    recording.see("tgrp_1", 50.5, active(completed=2, queued=1))
+    body = client.get(COMPLETION)
+    assert list(body) == ["episodes", "run_seconds", "dwell_seconds", "eta"]
+    done, going_on = body["episodes"]
+    assert done == {
+        "number": 1,
+        "started": {
+            "at": "2026-11-24T12:00:05.375000Z",
+            "earliest": "2026-11-24T12:00:00.250000Z",
+            "latest": "2026-11-24T12:00:10.500000Z",
+            "basis": "midpoint",
+        },
+        "completed": {
+            "at": "2026-11-24T12:00:25.375000Z",
+            "earliest": "2026-11-24T12:00:20.250000Z",
+            "latest": "2026-11-24T12:00:30.500000Z",
+            "basis": "midpoint",
+        },
+        "outcome": "completed",
+        "duration_seconds": 20.0,
+        "duration_earliest_seconds": 9.75,
+        "duration_latest_seconds": 30.25,
+        "censored": False,
+        "first_sight": False,
+        "runs": {"total": 2, "completed": 2, "failed": None, "cancelled": None},
+        "gap_seconds": 0.0,
+        "polls": 3,
+    }
+    assert (going_on["censored"], going_on["completed"], going_on["outcome"]) == (True, None, None)
+    assert going_on["duration_latest_seconds"] is None
+    assert body["run_seconds"]["running"] == 30.0
+    assert body["run_seconds"]["queued"] == 10.0
+    assert body["dwell_seconds"] == {
+        "active": 30.0,
+        "blocked": 0.0,
+        "empty": 10.0,
+        "settled": 10.0,
+        "unclear": 0.0,
+    }
+    assert body["eta"]["reason"] == "there is no estimate yet"
+
+
+def test_the_eta_of_a_group_that_is_not_active_says_why_there_is_none(
+    client: Client, recording: Recording
+) -> None:
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 1, settled(completed=2))
+    body = client.get(COMPLETION)
+    assert body["eta"] == {
+        "p10": None,
+        "p50": None,
+        "p90": None,
+        "basis": None,
+        "reason": "the group is not active but settled",
+    }
+    (episode,) = body["episodes"]
+    assert episode["first_sight"]
+
+
+def test_a_group_never_seen_has_no_episodes(client: Client, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    assert client.get(COMPLETION)["episodes"] == []

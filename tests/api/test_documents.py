@@ -1,0 +1,71 @@
+"""The OpenAPI document and the pages."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api import create_app
+from api.problems import PROBLEMS
+from recorder.store.engine import check_url, open_engine
+from tests.api.client import Client
+
+
+@pytest.fixture
+def app() -> Flask:
+    """The documents need no database."""
+    return create_app(open_engine(check_url("sqlite:////nowhere/recorder.db"), read_only=True))
+
+
+def test_the_document_is_openapi(client: Client) -> None:
+    OpenAPIV31SpecValidator(client.document).validate()
+    assert client.document["openapi"].startswith("3.1.")
+
+
+def test_every_route_is_documented(app: Flask, client: Client) -> None:
+    routes = {re.sub(r"<(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
+    pages = {path for path in routes if path.startswith("/docs") or path == "/openapi.json"}
+    assert routes - pages == set(client.document["paths"])
+
+
+def test_what_is_documented_has_words(client: Client) -> None:
+    for item in client.document["paths"].values():
+        assert item["get"]["summary"]
+        assert all(parameter["description"] for parameter in item["get"]["parameters"])
+        problems = {status for status in item["get"]["responses"] if status != "200"}
+        assert {"422", "500"} <= problems
+    for schema in client.document["components"]["schemas"].values():
+        for member in schema.get("properties", {}).values():
+            if member.get("title", "").endswith("Seconds"):
+                assert "second" in json.dumps(member)
+
+
+def test_the_parameters_of_a_history(client: Client) -> None:
+    item = client.document["paths"]["/api/v1/groups/{taskgroup_id}/history"]["get"]
+    schemas = {parameter["name"]: parameter["schema"] for parameter in item["parameters"]}
+    assert list(schemas) == ["taskgroup_id", "from", "to", "kind", "order", "limit", "cursor"]
+    assert schemas["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+    assert schemas["from"] == {"type": "string", "format": "date-time"}
+    assert re.fullmatch(schemas["kind"]["pattern"], "status,gap")
+
+
+def test_the_pages_need_no_other_server(client: Client) -> None:
+    page = client.request("GET", "/docs")
+    assert page.mimetype == "text/html"
+    text = page.get_data(as_text=True)
+    addresses = re.findall(r'(?:href|src)="(/[^"]*)"', text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert client.request("GET", address).status_code == 200
+    assert "://" not in text
+    assert "<script>" not in text
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+
+
+def test_every_kind_of_problem_is_described(client: Client) -> None:
+    page = client.request("GET", "/docs/problems").get_data(as_text=True)
+    assert re.findall(r'id="([^"]+)"', page) == list(PROBLEMS)

@@ -1,0 +1,62 @@
+"""Liveness and readiness."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, text
+from structlog.testing import capture_logs
+
+from api import create_app
+from recorder.store.engine import check_url, open_engine
+from recorder.store.heartbeats import Heartbeat, beat
+from recorder.store.schema import state_of
+from recorder.store.transactions import writing
+from tests.api.client import Client
+from tests.api.recording import after
+
+
+def test_healthy_and_ready(client: Client, engine: Engine) -> None:
+    assert client.get("/healthz") == {"status": "ok"}
+    head = state_of(engine).head
+    assert client.get("/readyz") == {
+        "status": "ready",
+        "database": {"ok": True, "schema": {"current": head, "head": head}},
+        "recorders": [],
+    }
+
+
+def test_recorders_and_which_of_them_are_alive(client: Client, engine: Engine) -> None:
+    with writing(engine) as connection:
+        for name, started, last in (("b", 1, 20), ("a", 2, 95)):
+            beat(connection, Heartbeat(name, "host", 7, after(started), after(last), {"polls": 1}))
+    dead, alive = client.get("/readyz")["recorders"]
+    assert dead == {
+        "recorder_id": "b",
+        "host": "host",
+        "pid": 7,
+        "started_at": "2026-11-24T12:00:01.000000Z",
+        "heartbeat_at": "2026-11-24T12:00:20.000000Z",
+        "alive": False,
+    }
+    assert (alive["recorder_id"], alive["alive"]) == ("a", True)
+
+
+def test_a_database_without_tables_is_not_ready(blank_engine: Engine, blank_database_url: str) -> None:
+    assert state_of(blank_engine).blank
+    reader = open_engine(check_url(blank_database_url), read_only=True)
+    client = Client(create_app(reader))
+    problem = client.get("/readyz", 503)
+    assert "recorder db upgrade" in problem["detail"]
+    assert problem["database"]["ok"] is False
+    assert problem["database"]["schema"]["current"] is None
+    with capture_logs():
+        assert "/readyz" in client.get("/api/v1/groups", 503)["detail"]
+    reader.dispose()
+
+
+def test_a_schema_of_another_program_is_not_ready(client: Client, engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    problem = client.get("/readyz", 503)
+    assert problem["database"]["schema"]["current"] == "9999"
+    assert "newer recorder" in problem["detail"]
+    assert client.get("/healthz") == {"status": "ok"}

@@ -1,0 +1,123 @@
+"""Pages: every item exactly once, whatever the writer does meanwhile."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from itertools import count
+
+import pytest
+
+from tests.api.client import Client
+from tests.api.recording import Recording, active
+
+HISTORY = "/api/v1/groups/tgrp_1/history"
+
+
+def _record(recording: Recording, entries: int) -> None:
+    recording.watch("tgrp_1")
+    for seq in range(2, entries + 1):
+        recording.see("tgrp_1", seq, active(running=seq))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_pages_of_a_history_with_an_open_gap(
+    client: Client, recording: Recording, limit: int, order: str
+) -> None:
+    _record(recording, 6)
+    pages = client.pages(f"{HISTORY}?limit={limit}&order={order}")
+    seqs = [item["seq"] for page in pages for item in page["items"]]
+    expected = [1, 2, 3, 4, 5, 6, None]
+    assert seqs == (expected if order == "asc" else expected[::-1])
+    assert [len(page["items"]) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert pages[-1]["items"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_pages_of_a_history_that_grows(client: Client, recording: Recording, limit: int, order: str) -> None:
+    _record(recording, 6)
+    seqs, address = [], f"{HISTORY}?limit={limit}&order={order}&kind=status,watch"
+    for seq in count(7):
+        page = client.get(address)
+        seqs += [item["seq"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        address = page["next"]
+        if seq <= 9:
+            recording.see("tgrp_1", seq, active(running=seq))
+    oldest_first = seqs if order == "asc" else seqs[::-1]
+    assert oldest_first == list(range(1, len(seqs) + 1))
+    assert len(seqs) > 6 if order == "asc" else len(seqs) == 6
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_of_groups_while_others_are_enrolled(client: Client, recording: Recording, limit: int) -> None:
+    expected = ["new", "B", "a", "ä", "日", "old"]
+    for name, at in zip(expected, [9, 5, 5, 5, 5, 1], strict=True):
+        recording.watch(name, at)
+    seen, address = [], f"/api/v1/groups?limit={limit}&state=watching"
+    for number in count(10):
+        page = client.get(address)
+        seen += [group["taskgroup_id"] for group in page["items"]]
+        recording.watch(f"later {number}", number)
+        if page["next"] is None:
+            break
+        address = page["next"]
+    assert seen == expected
+
+
+def test_the_next_page_keeps_the_query(client: Client, recording: Recording) -> None:
+    _record(recording, 6)
+    question = "from=2026-11-24T13:00:03%2B01:00&kind=status,watch&order=desc&limit=2"
+    response = client.answer(f"{HISTORY}?{question}")
+    following = json.loads(response.get_data())["next"]
+    assert response.headers["Link"] == f'<{following}>; rel="next"'
+    assert following.startswith(
+        f"{HISTORY}?from=2026-11-24T12%3A00%3A03.000000Z&kind=status%2Cwatch&order=desc&limit=2&cursor="
+    )
+    assert [item["seq"] for item in client.get(following)["items"]] == [4, 3]
+    assert "Link" not in client.answer(HISTORY).headers
+
+
+def test_a_cursor_takes_another_limit_but_no_other_query(client: Client, recording: Recording) -> None:
+    _record(recording, 6)
+    recording.watch("tgrp_2", 1)
+    following = client.get(f"{HISTORY}?kind=status&limit=1")["next"]
+    cursor = following.rpartition("cursor=")[2]
+    more = client.get(f"{HISTORY}?kind=status&limit=2&order=asc&cursor={cursor}")
+    assert [item["seq"] for item in more["items"]] == [3, 4]
+    for other in (
+        f"{HISTORY}?cursor={cursor}",
+        f"{HISTORY}?kind=status&order=desc&cursor={cursor}",
+        f"/api/v1/groups/tgrp_2/history?kind=status&cursor={cursor}",
+        f"/api/v1/groups?cursor={cursor}",
+    ):
+        problem = client.get(other, 422)
+        assert [error["location"] for error in problem["errors"]] == ["cursor"]
+
+
+def _forged(cursor: str, position: Sequence[object]) -> str:
+    version, mark = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))[:2]
+    text = json.dumps([version, mark, *position], separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def test_a_cursor_that_was_meddled_with_is_refused(client: Client, recording: Recording) -> None:
+    _record(recording, 3)
+    recording.watch("tgrp_2")
+    for address, positions in (
+        (f"{HISTORY}?limit=1", ([2**63], [0], ["1"], [1, 2], [True])),
+        (
+            "/api/v1/groups?limit=1",
+            (["x", "a"], ["2026-11-24T12:00:00Z", "a\0"], [1, "a"], ["x"], [1.5, "a"]),
+        ),
+    ):
+        following = client.get(address)["next"]
+        cursor = following.rpartition("cursor=")[2]
+        meddled = [_forged(cursor, position) for position in positions]
+        for bad in [*meddled, "", "x", "%00", "W10", f"{cursor}A", f"={cursor}", "ü", "W1tbW1tb"]:
+            problem = client.get(f"{address}&cursor={bad}", 422)
+            assert [error["location"] for error in problem["errors"]] == ["cursor"]

@@ -1,0 +1,212 @@
+"""When episodes begin and end, and what they count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recorder.completion.episodes import Outcome, Runs
+from recorder.ledger.body import Body
+from recorder.ledger.entries import Action
+from tests.completion.ledgers import Ledger, body, told
+
+EMPTY = body()
+RUNNING = body(running=3)
+DONE = body(completed=3)
+
+
+def _seeing(*bodies: Body) -> Ledger:
+    """A ledger of responses 10 s apart, from second 10."""
+    ledger = Ledger()
+    for number, seen in enumerate(bodies, 1):
+        ledger.see(10 * number, seen)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        pytest.param((), id="never seen"),
+        pytest.param((EMPTY, EMPTY), id="never started"),
+        pytest.param((body(total=3, completed=2),), id="unclear"),
+    ],
+)
+def test_without_work_there_is_no_episode(bodies: tuple[Body, ...]) -> None:
+    assert _seeing(*bodies).episodes() == []
+
+
+@pytest.mark.parametrize(
+    "on_the_way",
+    [
+        pytest.param(body(action_required=1, completed=2), id="blocked"),
+        pytest.param(EMPTY, id="empty"),
+        pytest.param(body(total=3, completed=2), id="unclear"),
+    ],
+)
+def test_only_settled_ends_an_episode(on_the_way: Body) -> None:
+    assert _seeing(EMPTY, RUNNING, on_the_way).only().completed is None
+    assert _seeing(EMPTY, RUNNING, on_the_way, RUNNING).only().completed is None
+    ended = _seeing(EMPTY, RUNNING, on_the_way, DONE).only()
+    assert ended.completed is not None
+    assert ended.polls == 3
+
+
+def test_blocked_opens_an_episode() -> None:
+    episode = _seeing(EMPTY, body(action_required=1)).only()
+    assert episode.censored
+    assert told(episode.started) == (14.5, 9, 20, "midpoint")
+
+
+def test_an_open_episode_lasts_longer_than_what_was_seen_of_it() -> None:
+    episode = _seeing(EMPTY, RUNNING, RUNNING, body(running=1, completed=2)).only()
+    assert episode.censored
+    assert (episode.completed, episode.outcome) == (None, None)
+    assert episode.duration_seconds == 40 - 14.5
+    assert episode.duration_earliest_seconds == 40 - 20
+    assert episode.duration_latest_seconds is None
+    assert episode.runs == Runs(3, 2, None, None)
+    assert episode.polls == 3
+
+
+def test_an_unclear_response_does_not_prolong_an_open_episode() -> None:
+    episode = _seeing(EMPTY, RUNNING, RUNNING, body(total=3, completed=2)).only()
+    assert episode.duration_seconds == 30 - 14.5
+    assert episode.runs == Runs(3, None, None, None)
+    assert episode.polls == 3
+
+
+@pytest.mark.parametrize(
+    ("later", "episodes"),
+    [
+        pytest.param(body(completed=3, message="done"), 1, id="another message"),
+        pytest.param(body(completed=3, failed=0), 1, id="a count of 0 for none"),
+        pytest.param(body(completed=4), 2, id="more completed"),
+        pytest.param(body(completed=3, failed=1), 2, id="more failed"),
+        pytest.param(body(completed=3, cancelled=1), 2, id="more cancelled"),
+        pytest.param(body(completed=2, failed=1), 2, id="other counts of as many runs"),
+        pytest.param(body(completed=2), 2, id="fewer"),
+    ],
+)
+def test_settled_after_settled_is_an_episode_where_the_counts_changed(later: Body, episodes: int) -> None:
+    ledger = _seeing(EMPTY, RUNNING, DONE, later)
+    assert [episode.number for episode in ledger.episodes()] == list(range(1, episodes + 1))
+
+
+def test_an_unclear_response_between_two_settled_ones_is_skipped() -> None:
+    unclear = body(total=4, completed=3)
+    assert len(_seeing(EMPTY, RUNNING, DONE, unclear, DONE).episodes()) == 1
+    assert len(_seeing(EMPTY, RUNNING, DONE, unclear, body(completed=4)).episodes()) == 2
+
+
+def test_runs_added_to_a_settled_group_open_the_next_episode() -> None:
+    ledger = _seeing(EMPTY, RUNNING, DONE, DONE, body(completed=3, running=2), body(completed=3, failed=2))
+    first, second = ledger.episodes()
+    assert (first.number, first.outcome, first.runs) == (1, Outcome.COMPLETED, Runs(3, 3, None, None))
+    assert (second.number, second.outcome, second.runs) == (2, Outcome.FAILED, Runs(5, 3, 2, None))
+    assert told(second.started) == (44.5, 39, 50, "midpoint")
+    assert not second.first_sight
+
+
+def test_settled_after_empty_is_an_episode_that_nobody_saw() -> None:
+    episode = _seeing(EMPTY, DONE).only()
+    assert not episode.first_sight
+    assert episode.polls == 1
+    assert episode.outcome is Outcome.COMPLETED
+
+
+def test_settled_after_empty_with_counts_too_large_to_report() -> None:
+    assert _seeing(EMPTY, body(completed=2**70)).only().runs == Runs(None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "outcome"),
+    [
+        ({"completed": 3}, Outcome.COMPLETED),
+        ({"failed": 3, "completed": 0}, Outcome.FAILED),
+        ({"cancelled": 1}, Outcome.CANCELLED),
+        ({"completed": 2, "failed": 1}, Outcome.MIXED),
+        ({"failed": 2, "cancelled": 1}, Outcome.MIXED),
+    ],
+)
+def test_the_outcome_is_that_of_all_runs(counts: dict[str, Any], outcome: Outcome) -> None:
+    assert _seeing(EMPTY, RUNNING, body(**counts)).only().outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("later", "outcome"),
+    [
+        pytest.param(body(completed=4, failed=1), Outcome.COMPLETED, id="one more completed"),
+        pytest.param(body(completed=3, failed=2), Outcome.FAILED, id="one more failed"),
+        pytest.param(body(completed=4, failed=2), Outcome.MIXED, id="one more of both"),
+        pytest.param(body(completed=3, failed=1), Outcome.MIXED, id="nothing that can be told"),
+        pytest.param(body(completed=4), Outcome.COMPLETED, id="a failed run completed after all"),
+    ],
+)
+def test_the_outcome_is_of_what_finished_since_the_episode_before(later: Body, outcome: Outcome) -> None:
+    ledger = _seeing(RUNNING, body(completed=3, failed=1), body(completed=3, failed=1, running=1), later)
+    assert [episode.outcome for episode in ledger.episodes()] == [Outcome.MIXED, outcome]
+
+
+def test_polls_are_counted_from_the_opening_response_to_the_ending_one() -> None:
+    ledger = _seeing(EMPTY, EMPTY, RUNNING, RUNNING, body(running=1, completed=2), DONE, DONE, DONE)
+    assert ledger.only().polls == 4
+
+
+def test_an_outage_around_the_end_is_counted_and_widens_its_bounds() -> None:
+    ledger = _seeing(EMPTY, RUNNING).fail(30).fail(60).see(120, DONE)
+    episode = ledger.only()
+    assert told(episode.completed) == (69.5, 19, 120, "midpoint")
+    assert episode.gap_seconds == 69.5 - 20
+    assert episode.polls == 2
+
+
+def test_an_outage_while_it_goes_on_is_counted_whole() -> None:
+    ledger = _seeing(EMPTY, RUNNING).fail(60).see(120, RUNNING).see(130, RUNNING)
+    assert ledger.only().gap_seconds == 100
+    assert ledger.see(140, DONE).only().gap_seconds == 100
+    assert ledger.only().polls == 4
+
+
+def test_an_outage_in_which_it_came_and_went_counts_as_far_as_the_episode_goes() -> None:
+    ledger = _seeing(EMPTY).fail(60).see(120, body(completed=3, modified=100))
+    episode = ledger.only()
+    assert told(episode.started) == (54.5, 9, 100, "midpoint")
+    assert episode.gap_seconds == episode.duration_seconds == 45.5
+
+
+def test_an_outage_before_the_first_response_counts_from_the_start() -> None:
+    ledger = Ledger().fail(5).see(100, body(running=3, created=40))
+    assert ledger.only().gap_seconds == 60
+
+
+def test_an_outage_before_the_episode_is_not_counted() -> None:
+    ledger = _seeing(EMPTY).fail(60).see(120, EMPTY).see(130, RUNNING).see(140, DONE)
+    assert ledger.only().gap_seconds == 0
+
+
+@pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED, Action.GONE, Action.RETIRED])
+def test_an_episode_goes_on_after_the_group_was_not_watched(action: Action) -> None:
+    ledger = _seeing(EMPTY, RUNNING, RUNNING).cease(35, action)
+    assert ledger.only().duration_seconds == 30 - 14.5
+    ledger.resume(500).see(510, RUNNING).see(520, DONE)
+    episode = ledger.only()
+    assert told(episode.started) == (14.5, 9, 20, "midpoint")
+    assert told(episode.completed) == (514.5, 509, 520, "midpoint")
+    assert (episode.gap_seconds, episode.polls) == (0, 4)
+
+
+def test_a_group_that_settled_while_it_was_not_watched() -> None:
+    episode = _seeing(EMPTY, RUNNING).cease(25).resume(500).see(501, body(completed=3, modified=400)).only()
+    assert told(episode.completed) == (400, 19, 501, "modified_at")
+
+
+def test_the_next_poll_of_the_same_settled_status_after_a_pause_is_no_episode() -> None:
+    assert len(_seeing(EMPTY, RUNNING, DONE).cease(35).resume(500).see(501, DONE).episodes()) == 1
+
+
+def test_gaps_that_a_clock_stepping_back_made_overlap_count_no_longer_than_the_episode() -> None:
+    ledger = _seeing(RUNNING).fail(60).see(110, RUNNING)
+    fewer = body(running=2, completed=1)
+    episode = ledger.see(20, fewer).fail(30).see(100, fewer).see(130, DONE).only()
+    assert episode.gap_seconds == episode.duration_seconds == 104.5

@@ -1,0 +1,129 @@
+"""What holds for the episodes of every ledger, whatever our clock did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from hypothesis import given
+
+from recorder.completion.dwell import coverage_of, dwell_seconds_of, run_seconds_of
+from recorder.completion.episodes import Episode, State, advance, episodes_of, open_episode
+from recorder.completion.moments import Moment
+from recorder.ledger.entries import Entry, Gap, Interval, Status
+from recorder.ledger.status import Phase
+from tests.completion.ledgers import Ledger
+from tests.completion.strategies import ledgers
+
+
+def _moments(episode: Episode) -> list[Moment]:
+    return [episode.started] if episode.completed is None else [episode.started, episode.completed]
+
+
+@given(ledgers(steps_back=True))
+def test_episodes_are_numbered_and_only_the_last_may_be_open(ledger: Ledger) -> None:
+    episodes = ledger.episodes()
+    assert [episode.number for episode in episodes] == list(range(1, len(episodes) + 1))
+    assert not any(episode.censored for episode in episodes[:-1])
+    assert not any(episode.first_sight for episode in episodes[1:])
+    for episode in episodes:
+        assert episode.censored is (episode.completed is None) is (episode.outcome is None)
+
+
+@given(ledgers(steps_back=True))
+def test_every_moment_lies_in_its_bounds(ledger: Ledger) -> None:
+    for episode in ledger.episodes():
+        for moment in _moments(episode):
+            assert moment.at <= moment.latest
+            assert moment.earliest is None or moment.earliest <= moment.at
+
+
+@given(ledgers(steps_back=True))
+def test_durations_are_bounded_and_never_negative(ledger: Ledger) -> None:
+    for episode in ledger.episodes():
+        earliest, latest = episode.duration_earliest_seconds, episode.duration_latest_seconds
+        assert 0 <= (earliest or 0) <= episode.duration_seconds
+        assert latest is None or episode.duration_seconds <= latest
+        assert 0 <= episode.gap_seconds <= episode.duration_seconds
+        assert episode.polls >= 1
+
+
+@given(ledgers(steps_back=True))
+def test_every_prefix_has_the_same_episodes_that_ended_by_then(ledger: Ledger) -> None:
+    state, ended = State(), []
+    for number, entry in enumerate(ledger.entries, 1):
+        interval = ledger.watch.open if number == len(ledger.entries) else ledger.entries[number].previous
+        state = advance(state, entry)
+        ended += [] if state.ended is None else [state.ended]
+        current = open_episode(state, interval)
+        whole = episodes_of(ledger.entries[:number], interval)
+        assert whole == ([*ended, current] if current else ended)
+
+
+@given(ledgers(steps_back=True))
+def test_where_time_went_is_never_negative_and_never_more_than_was_watched(ledger: Ledger) -> None:
+    coverage = coverage_of(ledger.entries, ledger.watch.open)
+    dwell = dwell_seconds_of(ledger.entries, ledger.watch.open)
+    runs = run_seconds_of(ledger.entries, ledger.watch.open)
+    assert min(*dwell.values(), *runs.values(), coverage.gap_seconds) >= 0
+    assert 0 <= sum(dwell.values()) <= coverage.observed_seconds <= coverage.watched_seconds
+    assert (coverage.fraction is None) is (coverage.watched_seconds == 0)
+    assert coverage.fraction is None or 0 <= coverage.fraction <= 1
+
+
+@given(ledgers(steps_back=False))
+def test_gaps_and_polls_are_those_of_the_whole_ledger_that_fall_into_an_episode(ledger: Ledger) -> None:
+    seen = list(_seen(ledger))
+    clear = [interval for entry, interval in seen if _phase(entry) is not Phase.UNCLEAR]
+    done = 0
+    for episode in ledger.episodes():
+        end = episode.completed.at if episode.completed else clear[-1].last_seen_at
+        overlaps = [_overlap(entry, episode.started.at, end) for entry in ledger.entries]
+        assert episode.gap_seconds == sum(overlaps, timedelta()).total_seconds()
+        polls, done = _polls(seen, done)
+        assert episode.polls == polls
+
+
+def _seen(ledger: Ledger) -> Iterator[tuple[Entry, Interval]]:
+    intervals = [entry.previous for entry in ledger.entries[1:]] + [ledger.watch.open]
+    for entry, interval in zip(ledger.entries, intervals, strict=True):
+        if interval is not None:
+            yield entry, interval
+
+
+def _phase(entry: Entry) -> Phase:
+    assert isinstance(entry.content, Status)
+    return entry.content.reading.phase
+
+
+def _overlap(entry: Entry, start: datetime, end: datetime) -> timedelta:
+    if not isinstance(entry.content, Gap):
+        return timedelta()
+    return max(timedelta(), min(entry.at, end) - max(entry.content.from_, start))
+
+
+def _polls(seen: list[tuple[Entry, Interval]], done: int) -> tuple[int, int]:
+    """How many responses the first episode after the `done` first statuses has, and where it ends."""
+    phases = [_phase(entry) for entry, _ in seen]
+    for first, phase in enumerate(phases[done:], done):
+        if phase in {Phase.ACTIVE, Phase.BLOCKED}:
+            last = phases.index(Phase.SETTLED, first) if Phase.SETTLED in phases[first:] else len(seen)
+            ended = last < len(seen)
+            return sum(interval.polls for _, interval in seen[first:last]) + ended, last + 1
+        if phase is Phase.SETTLED and _is_news(seen[:first], seen[first][0]):
+            return 1, first + 1
+    raise AssertionError("an episode without anything that opened it")
+
+
+def _is_news(before: list[tuple[Entry, Interval]], settled: Entry) -> bool:
+    """Whether a settled status says other counts than the last clear one, or that was empty or none."""
+    clear = [entry for entry, _ in before if _phase(entry) is not Phase.UNCLEAR]
+    return not clear or _finished(clear[-1]) != _finished(settled)
+
+
+def _finished(entry: Entry) -> list[int] | None:
+    assert isinstance(entry.content, Status)
+    reading = entry.content.reading
+    if reading.phase is not Phase.SETTLED:
+        return None
+    return [count or 0 for count in (reading.completed, reading.failed, reading.cancelled)]

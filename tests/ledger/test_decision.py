@@ -1,0 +1,432 @@
+"""Which entries the decision writes, and what it leaves alone (the gaps have a page of their own)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.ledger.body import Body
+from recorder.ledger.entries import Action, Gap, Interval, Kind, Status, WatchChange
+from recorder.ledger.outcome import Cause
+from tests.ledger import oracle
+from tests.ledger.samples import (
+    BLOCKED,
+    EMPTY,
+    FURTHER,
+    GROUP,
+    RUNNING,
+    SETTLED,
+    UNCLEAR,
+    body_of,
+    moment,
+)
+from tests.ledger.stories import GONE_AFTER, NEVER_RETIRES, RETIRE_AFTER, RULES, Story
+
+W, S, G = Kind.WATCH, Kind.STATUS, Kind.GAP
+
+
+def test_ledger_begins_with_started() -> None:
+    story = Story()
+    (entry,) = story.entries
+    assert (entry.taskgroup_id, entry.seq, entry.at, entry.previous) == (GROUP, 1, moment(0), None)
+    assert entry.content == WatchChange(Action.STARTED, "ann", None)
+    assert (story.watch.state, story.watch.due_at) == ("watching", moment(0))
+    assert story.watch.gap_at == moment(0) + RULES.gap_window
+
+
+# Intervals
+
+
+def test_first_response_is_written() -> None:
+    story = Story()
+    (entry,) = story.answer(2, RUNNING, asked=1)
+    assert isinstance(entry.content, Status)
+    assert (entry.seq, entry.at, entry.content.body) == (2, moment(2), RUNNING)
+    assert story.watch.open == Interval(moment(1), moment(2), 1)
+
+
+def test_unchanged_response_extends_the_interval_and_writes_nothing() -> None:
+    story = Story()
+    story.answer(2, RUNNING, asked=1)
+    head = story.watch.head
+    assert story.answer(12, RUNNING, asked=11) == ()
+    assert story.answer(23, RUNNING, asked=21.5) == ()
+    assert story.watch.open == Interval(moment(21.5), moment(23), 3)
+    assert story.watch.head == head
+
+
+def test_changed_response_is_written_and_closes_what_was_open() -> None:
+    story = Story()
+    story.answer(2, RUNNING)
+    story.answer(12, RUNNING, asked=11)
+    (entry,) = story.answer(22, FURTHER, asked=21)
+    assert entry.previous == Interval(moment(11), moment(12), 2)
+    assert story.watch.open == Interval(moment(21), moment(22), 1)
+
+
+def test_change_back_is_a_change() -> None:
+    story = Story()
+    for second, body in enumerate([RUNNING, FURTHER, RUNNING]):
+        story.answer(second, body)
+    assert story.kinds == [W, S, S, S]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (body_of(num_task_runs=1), body_of(num_task_runs=True)),
+        (body_of(status_message=None), body_of(status_message="")),
+        (body_of(task_run_status_counts={}), body_of(task_run_status_counts={"failed": 0})),
+        (body_of(task_run_status_counts={"failed": 0}), body_of(task_run_status_counts={"failed": None})),
+        (body_of(modified_at="2026-11-24T11:00:00Z"), body_of(modified_at="2026-11-24T11:00:00.0Z")),
+        (body_of(), body_of(unknown=1)),
+    ],
+)
+def test_least_difference_is_a_change(one: Body, two: Body) -> None:
+    story = Story()
+    story.answer(0, one)
+    assert len(story.answer(10, two)) == 1
+
+
+def test_failures_within_the_grace_do_not_interrupt_an_interval() -> None:
+    story = Story()
+    story.answer(0)
+    story.fail(10)
+    assert story.answer(15) == ()
+    assert story.watch.open is not None
+    assert story.watch.open.polls == 2
+
+
+@pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED])
+def test_first_response_after_a_watch_entry_is_written_though_unchanged(action: Action) -> None:
+    story = Story()
+    story.answer(0)
+    story.cease(action, 5)
+    story.resume(20)
+    (entry,) = story.answer(21)
+    assert (entry.kind, entry.previous) == (S, None)
+    assert story.watch.open == Interval(moment(21), moment(21), 1)
+
+
+# Watch entries
+
+
+@pytest.mark.parametrize(("action", "state"), [(Action.PAUSED, "paused"), (Action.STOPPED, "stopped")])
+def test_ceasing(action: Action, state: str) -> None:
+    story = Story()
+    story.answer(0)
+    (entry,) = story.cease(action, 5, note="why")
+    assert entry.content == WatchChange(action, "ann", "why")
+    assert (entry.at, entry.previous) == (moment(5), Interval(moment(0), moment(0), 1))
+    watch = story.watch
+    assert watch.state == state
+    assert (watch.due_at, watch.gap_at, watch.poll_due_at, watch.open) == (None, None, None, None)
+
+
+def test_ceasing_before_the_first_response() -> None:
+    story = Story()
+    (entry,) = story.pause(5)
+    assert (entry.kind, entry.previous) == (W, None)
+
+
+def test_resuming() -> None:
+    story = Story()
+    story.pause(5)
+    (entry,) = story.resume(20)
+    assert entry.content == WatchChange(Action.RESUMED, "ann", None)
+    assert (story.watch.state, story.watch.due_at) == ("watching", moment(20))
+
+
+def test_resuming_keeps_the_time_of_enrolment() -> None:
+    story = Story()
+    story.cease(Action.STOPPED, 5)
+    story.resume(20)
+    assert story.watch.enrolled_at == moment(0)
+
+
+def test_paused_group_can_be_stopped() -> None:
+    story = Story()
+    story.answer(0)
+    story.pause(5)
+    (entry,) = story.cease(Action.STOPPED, 500)
+    assert (entry.previous, story.watch.state) == (None, "stopped")
+
+
+# Gone
+
+
+def _missing(story: Story, *seconds: float) -> None:
+    """404s at these seconds, each asked for when it was due."""
+    for asked, retry in zip(seconds, [*seconds[1:], None], strict=True):
+        assert story.watch.state == "watching"
+        story.missing(asked, retry=retry)
+
+
+def test_gone_after_long_and_often_enough() -> None:
+    story = Story()
+    story.answer(0)
+    _missing(story, 10, 500, 10 + GONE_AFTER)
+    assert story.watch.state == "gone"
+    assert story.kinds == [W, S, G, W]
+    gap, gone = story.entries[-2:]
+    assert gone.content == WatchChange(Action.GONE, "recorder", None)
+    assert gap.at == gone.at == moment(10 + GONE_AFTER)
+    assert isinstance(gap.content, Gap)
+    assert (gap.content.from_, gap.content.to) == (moment(0), moment(910))
+    assert (gap.content.cause, gap.content.attempts, gap.content.http_status) == (Cause.NOT_FOUND, 3, 404)
+
+
+def test_gone_group_that_was_never_seen() -> None:
+    story = Story()
+    _missing(story, 0, 10, GONE_AFTER)
+    assert story.kinds == [W, G, W]
+    assert story.gaps[0].from_ == moment(0)
+
+
+def test_gone_within_the_grace_writes_no_gap() -> None:
+    story = Story(replace(RULES, gone_after=timedelta(seconds=20)))
+    story.answer(0)
+    _missing(story, 10, 20, 30)
+    assert story.kinds == [W, S, W]
+    assert story.entries[-1].previous == Interval(moment(0), moment(0), 1)
+
+
+def test_not_gone_before_its_time() -> None:
+    story = Story()
+    _missing(story, 0, 10, 20, 30, GONE_AFTER - 0.000001)
+    assert story.watch.state == "watching"
+
+
+def test_not_gone_by_two_polls() -> None:
+    story = Story()
+    _missing(story, 0, 10 * GONE_AFTER)
+    assert story.watch.state == "watching"
+    story.missing(10 * GONE_AFTER + 1)
+    assert story.watch.state == "gone"
+
+
+def test_410_counts_as_404_does() -> None:
+    story = Story()
+    _missing(story, 0, 10)
+    story.fail(GONE_AFTER, Cause.NOT_FOUND, http_status=410, detail="gone")
+    assert story.watch.state == "gone"
+
+
+@pytest.mark.parametrize(
+    "cause", [cause for cause in Cause if cause not in {Cause.NOT_FOUND, Cause.NOT_POLLED}]
+)
+def test_anything_else_in_between_starts_the_count_anew(cause: Cause) -> None:
+    story = Story()
+    _missing(story, 0, 10, 20)
+    story.fail(30, cause)
+    _missing(story, 40, 50, 39 + GONE_AFTER)
+    assert story.watch.state == "watching"
+    story.missing(40 + GONE_AFTER)
+    assert story.watch.state == "gone"
+
+
+def test_response_in_between_starts_the_count_anew() -> None:
+    story = Story()
+    _missing(story, 0, 10, 20)
+    story.answer(25)
+    _missing(story, 35, 45, 34 + GONE_AFTER)
+    assert story.watch.state == "watching"
+
+
+def test_422_never_makes_a_group_gone() -> None:
+    story = Story()
+    for asked in range(0, 10 * GONE_AFTER, 300):
+        story.fail(asked, Cause.CLIENT_ERROR, http_status=422)
+    assert story.kinds == [W]
+
+
+def test_pause_in_between_starts_the_count_anew() -> None:
+    story = Story()
+    _missing(story, 0, 10, 20)
+    story.pause(30)
+    story.resume(2000)
+    _missing(story, 2000, 2010, 1999 + GONE_AFTER)
+    assert story.watch.state == "watching"
+
+
+def _gone() -> Story:
+    story = Story()
+    story.answer(0)
+    _missing(story, 10, 500, 910)
+    return story
+
+
+def test_gone_group_stays_gone_while_it_is_missing() -> None:
+    story = _gone()
+    for asked in (1210, 1510, 100_000):
+        assert story.missing(asked) == ()
+        assert story.fail(asked + 1) == ()
+    assert (story.watch.state, story.watch.due_at, story.watch.gap_at) == ("gone", None, None)
+
+
+@pytest.mark.parametrize("body", [RUNNING, FURTHER])
+def test_gone_group_that_answers_is_resumed(body: Body) -> None:
+    story = _gone()
+    story.missing(1210)
+    resumed, status = story.answer(5000, body)
+    assert resumed.content == WatchChange(Action.RESUMED, "recorder", None)
+    assert (resumed.at, resumed.previous) == (moment(5000), None)
+    assert (status.kind, status.at, status.previous) == (S, moment(5000), None)
+    assert story.watch.state == "watching"
+    assert len(story.gaps) == 1
+
+
+def test_group_that_is_back_can_go_again() -> None:
+    story = _gone()
+    story.answer(5000)
+    _missing(story, 5010, 5020, 5009 + GONE_AFTER)
+    assert story.watch.state == "watching"
+    story.missing(5010 + GONE_AFTER)
+    assert story.actions == [Action.STARTED, Action.GONE, Action.RESUMED, Action.GONE]
+
+
+@pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED])
+def test_gone_group_can_be_ceased(action: Action) -> None:
+    story = _gone()
+    (entry,) = story.cease(action, 2000)
+    assert (entry.kind, entry.previous) == (W, None)
+
+
+def test_gone_group_can_be_resumed_by_a_user() -> None:
+    story = _gone()
+    story.resume(2000)
+    assert (story.watch.state, story.watch.due_at) == ("watching", moment(2000))
+    _missing(story, 2000, 2010)
+
+
+# Retired
+
+
+def _quiet(story: Story, body: Body, since: float, until: float) -> None:
+    second = since
+    while second < until:
+        story.answer(second, body)
+        second += 30
+    story.answer(until, body)
+
+
+def test_settled_and_quiet_group_is_retired() -> None:
+    story = Story()
+    _quiet(story, SETTLED, 0, RETIRE_AFTER)
+    assert story.kinds == [W, S, W]
+    retired = story.entries[-1]
+    assert retired.content == WatchChange(Action.RETIRED, "recorder", None)
+    assert (retired.at, story.watch.state) == (moment(RETIRE_AFTER), "retired")
+    assert retired.previous == Interval(moment(RETIRE_AFTER), moment(RETIRE_AFTER), RETIRE_AFTER // 30 + 1)
+    assert (story.watch.due_at, story.watch.gap_at) == (None, None)
+
+
+def test_not_retired_before_its_time() -> None:
+    story = Story()
+    _quiet(story, SETTLED, 0, RETIRE_AFTER - 0.000001)
+    assert story.watch.state == "watching"
+
+
+@pytest.mark.parametrize(
+    "body", [EMPTY, BLOCKED, RUNNING, UNCLEAR], ids=["empty", "blocked", "active", "unclear"]
+)
+def test_only_settled_groups_retire(body: Body) -> None:
+    story = Story()
+    _quiet(story, body, 0, 2 * RETIRE_AFTER)
+    assert story.kinds == [W, S]
+
+
+def test_never_retired_if_so_set() -> None:
+    story = Story(NEVER_RETIRES)
+    _quiet(story, SETTLED, 0, 10 * RETIRE_AFTER)
+    assert story.watch.state == "watching"
+
+
+def test_change_is_not_quiet() -> None:
+    story = Story()
+    _quiet(story, SETTLED, 0, RETIRE_AFTER - 60)
+    more = body_of(
+        num_task_runs=3, task_run_status_counts={"completed": 3}, is_active=False, status_message="x"
+    )
+    _quiet(story, more, RETIRE_AFTER - 30, 2 * RETIRE_AFTER - 31)
+    assert story.watch.state == "watching"
+    story.answer(2 * RETIRE_AFTER - 30, more)
+    assert story.watch.state == "retired"
+
+
+def test_resumed_group_does_not_retire_at_once() -> None:
+    story = Story()
+    _quiet(story, SETTLED, 0, RETIRE_AFTER)
+    back = 10 * RETIRE_AFTER
+    story.resume(back)
+    _quiet(story, SETTLED, back, back + RETIRE_AFTER - 1)
+    assert story.watch.state == "watching"
+    story.answer(back + RETIRE_AFTER, SETTLED)
+    assert story.watch.state == "retired"
+
+
+def test_gone_group_that_answers_does_not_retire_at_once() -> None:
+    story = Story()
+    story.answer(0, SETTLED)
+    _missing(story, 10, 500, 910)
+    story.answer(10 * RETIRE_AFTER, SETTLED)
+    assert story.watch.state == "watching"
+
+
+def test_retired_after_a_gap_writes_gap_status_and_retired() -> None:
+    story = Story()
+    story.answer(0, SETTLED)
+    entries = story.answer(RETIRE_AFTER, SETTLED)
+    assert [entry.kind for entry in entries] == [G, S, W]
+    assert entries[-1].previous == Interval(moment(RETIRE_AFTER), moment(RETIRE_AFTER), 1)
+    oracle.assert_chained(story.entries)
+
+
+# The clock
+
+
+def test_end_of_an_interval_never_falls() -> None:
+    story = Story()
+    story.answer(20, RUNNING, asked=19)
+    assert story.answer(15, RUNNING, asked=14) == ()
+    assert story.watch.open == Interval(moment(19), moment(20), 2)
+    story.answer(21, RUNNING, asked=20.5)
+    assert story.watch.open == Interval(moment(20.5), moment(21), 3)
+
+
+def test_order_of_entries_is_not_the_clock() -> None:
+    story = Story()
+    story.answer(20, RUNNING)
+    (entry,) = story.answer(-3600, FURTHER)
+    assert (entry.seq, entry.at) == (3, moment(-3600))
+    assert entry.previous == Interval(moment(20), moment(20), 1)
+    assert story.watch.open == Interval(moment(-3600), moment(-3600), 1)
+    oracle.assert_chained(story.entries)
+
+
+def test_clock_back_writes_no_gap() -> None:
+    story = Story()
+    story.answer(100)
+    story.fail(-3590)
+    assert story.answer(-3580) == ()
+
+
+def test_clock_forward_is_a_gap() -> None:
+    story = Story()
+    story.answer(0)
+    story.answer(86_400)
+    assert story.gaps == [Gap(moment(0), moment(86_400), Cause.NOT_POLLED, 0, 86_390, None, None)]
+
+
+def test_no_duration_is_negative_when_the_clock_steps_back_in_a_gap() -> None:
+    story = Story()
+    story.answer(20)
+    story.answer(-1000)  # the clock steps back; the next poll is due at -990 of the new clock
+    story.fail(-985, retry=-955)
+    story.answer(-959, asked=-970)
+    (gap,) = story.gaps
+    assert gap.to is not None
+    assert gap.from_ <= gap.to
+    assert gap.unpolled_seconds == 5

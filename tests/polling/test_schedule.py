@@ -1,0 +1,222 @@
+"""When a group is asked again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.ledger.body import Body
+from recorder.ledger.decision import Rules, fail, observe, start
+from recorder.ledger.entries import Action, WatchChange
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.watch import Watch, WatchState
+from recorder.polling.schedule import Pace, Plan, interval_of, plan
+from tests.ledger.samples import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
+
+PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+PHASES = {"active": RUNNING, "blocked": BLOCKED, "unclear": UNCLEAR, "empty": EMPTY, "settled": SETTLED}
+QUIET = {"empty", "settled"}
+
+CHANCES = st.floats(-1, 1)
+POLLS = st.integers(1, 10_000)
+BODIES = st.sampled_from(sorted(PHASES))
+PACES = st.builds(
+    lambda poll, settled, grace: Pace(
+        timedelta(seconds=poll), timedelta(seconds=settled), timedelta(seconds=max(poll, grace))
+    ),
+    st.floats(0.1, 600),
+    st.floats(1, 3600),
+    st.floats(0, 600),
+)
+
+
+def _rules(pace: Pace) -> Rules:
+    return Rules(pace.gap_window, timedelta(days=300), None)
+
+
+def _started(pace: Pace = PACE) -> Watch:
+    return start(GROUP, WatchChange(Action.STARTED, "ann", None), NOON, _rules(pace)).watch
+
+
+def _seen(body: Body, polls: int = 1, pace: Pace = PACE) -> Watch:
+    """A group that said `body` in the last `polls` responses, the last one at noon."""
+    watch = observe(_started(pace), Observation(NOON, NOON, body), _rules(pace)).watch
+    assert watch.open is not None
+    return replace(watch, open=replace(watch.open, polls=polls))
+
+
+def _planned(body: Body, polls: int = 1, pace: Pace = PACE, chance: float = 0) -> Plan:
+    return plan(_seen(body, polls, pace), NOON, pace, chance=chance)
+
+
+def _failed(watch: Watch, at: datetime, pace: Pace = PACE) -> Watch:
+    failure = Failure(at, at, Cause.SERVER_ERROR, 500, "oops")
+    return fail(watch, failure, _rules(pace)).watch
+
+
+def _seconds(polled: Plan) -> float:
+    assert polled.next_poll_at is not None
+    return (polled.next_poll_at - NOON).total_seconds()
+
+
+@pytest.mark.parametrize("body", PHASES.values(), ids=PHASES.keys())
+def test_poll_interval_while_something_changes(body: Body) -> None:
+    polled = _planned(body)
+    assert (_seconds(polled), polled.interval_seconds) == (10, 10)
+
+
+@pytest.mark.parametrize("phase", ["active", "blocked", "unclear"])
+@pytest.mark.parametrize(
+    ("polls", "seconds"), [(2, 15), (3, 22.5), (4, 33.75), (5, 50.625), (6, 60), (7, 60), (10_000, 60)]
+)
+def test_backs_off_by_half_up_to_six_times(phase: str, polls: int, seconds: float) -> None:
+    polled = _planned(PHASES[phase], polls)
+    assert (_seconds(polled), polled.interval_seconds) == (seconds, seconds)
+
+
+@pytest.mark.parametrize("phase", sorted(QUIET))
+@pytest.mark.parametrize(
+    ("polls", "seconds"), [(2, 15), (6, 75.9375), (9, 256.289062), (10, 300), (10_000, 300)]
+)
+def test_backs_off_to_the_settled_interval(phase: str, polls: int, seconds: float) -> None:
+    assert _seconds(_planned(PHASES[phase], polls)) == pytest.approx(seconds, abs=1e-4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES, POLLS, PACES, CHANCES)
+def test_bounds(phase: str, polls: int, pace: Pace, chance: float) -> None:
+    polled = _planned(PHASES[phase], polls, pace, chance)
+    longest = 6 * pace.poll_interval
+    if phase in QUIET:
+        longest = max(pace.settled_interval, pace.poll_interval)
+    interval = polled.interval_seconds
+    assert interval is not None
+    assert pace.poll_interval.total_seconds() <= interval <= longest.total_seconds()
+    assert 0.9 * interval - 1e-5 <= _seconds(polled) <= 1.1 * interval + 1e-5
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES, st.integers(1, 200), PACES)
+def test_interval_never_shrinks_while_nothing_changes(phase: str, polls: int, pace: Pace) -> None:
+    body = PHASES[phase]
+    assert interval_of(_seen(body, polls, pace), pace) <= interval_of(_seen(body, polls + 1, pace), pace)
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(-1, 9), (-0.5, 9.5), (0, 10), (1, 11)])
+def test_jitter(chance: float, seconds: float) -> None:
+    assert _seconds(_planned(RUNNING, chance=chance)) == pytest.approx(seconds)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES, POLLS, PACES, CHANCES)
+def test_due_when_it_is_polled_next_and_lost_a_window_later(
+    phase: str, polls: int, pace: Pace, chance: float
+) -> None:
+    polled = _planned(PHASES[phase], polls, pace, chance)
+    watch = polled.watch
+    assert watch.due_at is not None
+    assert watch.due_at == watch.poll_due_at == polled.next_poll_at
+    assert watch.gap_at == watch.due_at + pace.gap_window
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES, PACES, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
+def test_failures_leave_due_at_and_gap_at(
+    phase: str, pace: Pace, chance: float, failures: int, wish: float | None
+) -> None:
+    before = _planned(PHASES[phase], 3, pace, chance)
+    watch, at = before.watch, before.next_poll_at
+    for _ in range(failures):
+        assert at is not None
+        polled = plan(_failed(watch, at, pace), at, pace, chance=chance, retry_after_seconds=wish)
+        watch, at = polled.watch, polled.next_poll_at
+    assert (watch.due_at, watch.gap_at) == (before.watch.due_at, before.watch.gap_at)
+    assert watch.poll_due_at == at
+
+
+def _retries(polled: Plan, pace: Pace, chance: float, times: int) -> list[datetime]:
+    """When a group is asked again whose every poll fails at once, from the first that was due."""
+    watch, at = polled.watch, polled.next_poll_at
+    retries = []
+    for _ in range(times):
+        assert at is not None
+        polled = plan(_failed(watch, at, pace), at, pace, chance=chance)
+        watch, at = polled.watch, polled.next_poll_at
+        assert at is not None
+        retries.append(at)
+    return retries
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES, POLLS, PACES, CHANCES)
+def test_two_retries_fit_before_gap_at(phase: str, polls: int, pace: Pace, chance: float) -> None:
+    polled = _planned(PHASES[phase], polls, pace, chance)
+    assert polled.watch.gap_at is not None
+    assert _retries(polled, pace, chance, 2)[-1] < polled.watch.gap_at
+
+
+def test_two_retries_fit_before_gap_at_after_started() -> None:
+    watch = _started()
+    assert watch.gap_at is not None
+    assert _retries(Plan(watch, watch.due_at, None), PACE, 1, 2)[-1] < watch.gap_at
+
+
+@settings(max_examples=100, deadline=None)
+@given(BODIES, POLLS, PACES, CHANCES)
+def test_failures_back_off_to_five_minutes(phase: str, polls: int, pace: Pace, chance: float) -> None:
+    retries = _retries(_planned(PHASES[phase], polls, pace, chance), pace, chance, 60)
+    delays = [(later - earlier).total_seconds() for earlier, later in pairwise(retries)]
+    assert min(delays) > 0
+    assert delays == pytest.approx(sorted(delays), abs=1e-5)
+    assert delays[-1] == pytest.approx(300 * (1 + 0.1 * chance), abs=1e-3)
+
+
+@pytest.mark.parametrize("wish", [20, 60, 3600])
+@pytest.mark.parametrize("chance", [-1, 0, 1])
+def test_retry_after_is_obeyed(wish: float, chance: float) -> None:
+    watch = _failed(_planned(RUNNING).watch, moment(10))
+    polled = plan(watch, moment(10), PACE, chance=chance, retry_after_seconds=wish)
+    assert polled.next_poll_at is not None
+    assert polled.next_poll_at >= moment(10 + wish)
+    assert polled.next_poll_at <= moment(10 + 1.1 * wish)
+
+
+@pytest.mark.parametrize("chance", [-1, 0, 1])
+def test_short_retry_after_does_not_hasten_a_retry(chance: float) -> None:
+    watch = _failed(_planned(RUNNING).watch, moment(10))
+    without = plan(watch, moment(10), PACE, chance=chance)
+    assert plan(watch, moment(10), PACE, chance=chance, retry_after_seconds=0) == without
+
+
+def test_response_ends_the_back_off_of_failures() -> None:
+    watch = _planned(RUNNING).watch
+    for at in (10, 14, 21):
+        watch = plan(_failed(watch, moment(at)), moment(at), PACE, chance=0).watch
+    back = observe(watch, Observation(moment(36), moment(36), RUNNING), _rules(PACE)).watch
+    assert plan(back, moment(36), PACE, chance=0).next_poll_at == moment(36 + 15)
+
+
+def _gone() -> Watch:
+    return replace(_started(), state=WatchState.GONE, due_at=None, gap_at=None, poll_due_at=None)
+
+
+@pytest.mark.parametrize("chance", [-1, 0, 1])
+def test_gone_group_is_asked_at_the_settled_interval(chance: float) -> None:
+    polled = plan(_gone(), NOON, PACE, chance=chance)
+    assert _seconds(polled) == pytest.approx(300 * (1 + 0.1 * chance))
+    assert (polled.watch, polled.interval_seconds) == (_gone(), None)
+
+
+def test_retry_after_is_obeyed_for_a_gone_group_too() -> None:
+    assert _seconds(plan(_gone(), NOON, PACE, chance=0, retry_after_seconds=3600)) >= 3600
+
+
+@pytest.mark.parametrize("state", [WatchState.PAUSED, WatchState.STOPPED, WatchState.RETIRED])
+def test_group_that_is_not_watched_is_not_asked(state: WatchState) -> None:
+    watch = replace(_gone(), state=state)
+    assert plan(watch, NOON, PACE, chance=0) == Plan(watch, None, None)

@@ -1,0 +1,125 @@
+"""A server of raw bytes, so that an upstream can be as odd as the wire allows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Then(Enum):
+    """What the server does with the connection after a reply."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+    RESET = "reset"
+    HANG = "hang"
+
+
+@dataclass(frozen=True)
+class Reply:
+    data: bytes
+    then: Then = Then.CLOSE
+
+
+GROUP: dict[str, Any] = {
+    "taskgroup_id": "tgrp_1",
+    "metadata": None,
+    "created_at": "2026-11-24T12:16:00Z",
+    "status": {
+        "num_task_runs": 1,
+        "task_run_status_counts": {"running": 1},
+        "is_active": True,
+        "status_message": None,
+        "modified_at": "2026-11-24T12:16:00Z",
+    },
+}
+
+
+def answer(status: str, body: Any = b"", *headers: str, then: Then = Then.KEEP) -> Reply:
+    """A proper response; a body that is not bytes is sent as JSON."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(raw)}", *headers]
+    return Reply("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + raw, then)
+
+
+OK = answer("200 OK", GROUP)
+
+
+class RawServer:
+    """Gives its replies in turn, the last one again and again, and remembers what it was asked.
+
+    `asked` can be acquired once a request; replies wait for `may_answer`.
+    """
+
+    def __init__(self, replies: Sequence[Reply]) -> None:
+        self._replies = replies
+        self._over = asyncio.Event()
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.asked = asyncio.Semaphore(0)
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.split(b" ")[1].decode("ascii") for request in self.requests]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await self._serve_one(reader, writer) is Then.KEEP:
+                pass
+        writer.close()
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Then:
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+        self.asked.release()
+        await self.may_answer.wait()
+        writer.write(reply.data)
+        await writer.drain()
+        if reply.then is Then.HANG:
+            await self._over.wait()
+        if reply.then is Then.RESET:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        return reply.then
+
+    def end(self) -> None:
+        self._over.set()
+        self.may_answer.set()
+
+
+@asynccontextmanager
+async def serving(*replies: Reply, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
+    raw = RawServer(replies)
+    handlers: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handlers.add(task)
+        await raw.serve(reader, writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    raw.port = server.sockets[0].getsockname()[1]
+    try:
+        yield raw
+    finally:
+        server.close()
+        raw.end()
+        if handlers:
+            await asyncio.wait(handlers)

@@ -1,0 +1,57 @@
+"""Causes of errors that no socket on this machine can be made to raise at will."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import aiohttp
+import httpx
+import pytest
+
+from recorder.ledger.outcome import Cause
+from recorder.upstream.classify import NETWORK_ERRORS, classify
+
+
+def raised(error: Exception, *causes: Exception) -> Exception:
+    """`error` as if it had been raised from the first of `causes`, that from the second, and so on."""
+    link: BaseException = error
+    for cause in causes:
+        link.__cause__ = cause
+        link = cause
+    return error
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EMFILE])
+def test_an_error_of_the_system_is_named_by_the_system(code: int) -> None:
+    error = raised(httpx.ConnectTimeout(""), OSError(code, "text of a driver"))
+    assert classify(error) == (Cause.UNREACHABLE, os.strerror(code).lower())
+
+
+def test_a_connection_that_the_system_gave_up_is_a_timeout() -> None:
+    error = raised(httpx.ConnectTimeout(""), TimeoutError(errno.ETIMEDOUT, "text of a driver"))
+    assert classify(error)[0] is Cause.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("code", "phrase"),
+    [(socket.EAI_NONAME, "name not found"), (socket.EAI_AGAIN, "name lookup failed")],
+)
+def test_a_name_lookup_says_whether_there_is_no_such_name(code: int, phrase: str) -> None:
+    error = raised(httpx.ConnectTimeout(""), socket.gaierror(code, "text of a driver"))
+    assert classify(error) == (Cause.UNREACHABLE, phrase)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [httpx.ReadError("odd"), httpx.ConnectTimeout("odd"), aiohttp.ClientError("odd"), OSError("odd")],
+)
+def test_an_unknown_network_error_is_unreachable(error: Exception) -> None:
+    assert isinstance(error, NETWORK_ERRORS)
+    assert classify(error) == (Cause.UNREACHABLE, "connection failed")
+
+
+@pytest.mark.parametrize("bug", [TypeError, KeyError, RuntimeError, AssertionError, ValueError])
+def test_a_bug_is_no_network_error(bug: type[Exception]) -> None:
+    assert not issubclass(bug, NETWORK_ERRORS)

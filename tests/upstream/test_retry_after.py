@@ -1,0 +1,78 @@
+"""Reading the upstream's wish to be asked later."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.upstream.retry_after import MAX_SECONDS, retry_after_seconds
+from tests.upstream.clients import NOON, failure_of
+from tests.upstream.server import answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": " 1.5 "}, 1.5),
+        ({"retry-after": "2."}, 2.0),
+        ({"retry-after": "Tue, 24 Nov 2026 12:00:30 GMT"}, 30.0),
+        ({"retry-after": "Tuesday, 24-Nov-26 12:00:30 GMT"}, 30.0),
+        ({"retry-after": "Tue Nov 24 12:00:30 2026"}, 30.0),
+        ({"retry-after": "Tue, 24 Nov 2026 13:00:30 +0100"}, 30.0),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
+        ({"retry-after": "3601"}, MAX_SECONDS),
+        ({"retry-after": "9" * 5000}, MAX_SECONDS),
+        ({"retry-after-ms": "9" * 5000}, MAX_SECONDS),
+        ({"retry-after": "Fri, 24 Nov 2127 12:00:00 GMT"}, MAX_SECONDS),
+    ],
+)
+def test_a_wish_is_seconds_and_at_most_an_hour(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_seconds(headers, NOON) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "-1", "+1", "nan", "inf", "-inf", "1e3", "0x10", "1,5", "1 2", "soon", "\u0661", "."),
+        "Tue, 24 Nov 2026 11:59:59 GMT",
+        "Tue, 99 Nov 2026 12:00:00 GMT",
+        "Tue, 24 Nov 99999999999 12:00:00 GMT",
+        "Tue, 24 Nov 2026 12:00:00 +99999999",
+        "Sat, 01 Jan 0001 00:00:00 +2359",
+        "2026-11-24T12:01:00Z",
+    ],
+)
+def test_what_makes_no_sense_is_no_wish(text: str) -> None:
+    assert retry_after_seconds({"retry-after": text}, NOON) is None
+
+
+@given(st.text(), st.text())
+def test_no_header_is_an_error_or_more_than_an_hour(milliseconds: str, text: str) -> None:
+    seconds = retry_after_seconds({"retry-after-ms": milliseconds, "retry-after": text}, NOON)
+    assert seconds is None or 0 <= seconds <= MAX_SECONDS
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable", "404 Not Found"])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Retry-After: 2.5", 2.5),
+        ("retry-after: Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
+        ("Retry-After-Ms: 250", 0.25),
+        ("Retry-After: -5", None),
+        ("Retry-After: NaN", None),
+        ("Retry-After: 1000000", 3600.0),
+    ],
+)
+def test_any_failure_with_a_status_carries_the_wish(status: str, header: str, seconds: float | None) -> None:
+    assert failure_of(answer(status, b"", header)).retry_after_seconds == seconds
+
+
+def test_a_malformed_body_carries_the_wish_too() -> None:
+    assert failure_of(answer("200 OK", b"{}", "Retry-After: 5")).retry_after_seconds == 5.0
