@@ -10,7 +10,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 THREADS = 4
-_STOP_SECONDS = 5
+_STOP_SECONDS = 3
 
 
 def serve(host: str, port: int) -> None:
@@ -29,7 +29,7 @@ def serve(host: str, port: int) -> None:
         workers=1,
         blocking_threads=THREADS,
         workers_kill_timeout=_STOP_SECONDS,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
     ).serve()
 
 

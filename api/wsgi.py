@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from api import create_app
+from api.app import create_app
 from recorder.settings import load_settings
 from recorder.store.engine import open_engine
 

@@ -146,10 +146,11 @@ _POSTGRESQL_TRIGGERS = (
     "ALTER TABLE entries ENABLE ALWAYS TRIGGER entries_refuse_truncate",
 )
 
-# Microseconds are subtracted as integers, so that both databases give the same double.
+# Microseconds are subtracted as integers, so that both databases give the same double. SQLite's own
+# functions round to milliseconds, and so to the next second: they get whole seconds only.
 _SQLITE = {
     "json": "{0}",
-    "seconds": "((strftime('%s', {1}) - strftime('%s', {0})) * 1000000"
+    "seconds": "((strftime('%s', substr({1}, 1, 19)) - strftime('%s', substr({0}, 1, 19))) * 1000000"
     " + substr({1}, 21, 6) - substr({0}, 21, 6)) / 1000000.0",
 }
 _POSTGRESQL = {

@@ -10,6 +10,14 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
+from api.app import create_app
+from recorder.store.engine import check_url, open_engine
+
+
+def app_without_database() -> Flask:
+    """The API for questions that must not need its database: there is none."""
+    return create_app(open_engine(check_url("sqlite:////nowhere/recorder.db"), read_only=True))
+
 
 class Client:
     """Asks an app, and refuses answers that differ from what its own document says."""

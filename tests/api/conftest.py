@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
-from api import create_app
+from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from tests.api.client import Client
 from tests.api.recording import Recording, after

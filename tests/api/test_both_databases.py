@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from api import create_app
+from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from tests.api.client import Client
 from tests.api.recording import Recording, active, after, settled

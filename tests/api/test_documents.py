@@ -9,16 +9,13 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api import create_app
 from api.problems import PROBLEMS
-from recorder.store.engine import check_url, open_engine
-from tests.api.client import Client
+from tests.api.client import Client, app_without_database
 
 
 @pytest.fixture
 def app() -> Flask:
-    """The documents need no database."""
-    return create_app(open_engine(check_url("sqlite:////nowhere/recorder.db"), read_only=True))
+    return app_without_database()
 
 
 def test_the_document_is_openapi(client: Client) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
-from api import create_app
+from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from recorder.store.heartbeats import Heartbeat, beat
 from recorder.store.schema import state_of

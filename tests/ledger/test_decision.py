@@ -178,6 +178,14 @@ def test_gone_after_long_and_often_enough() -> None:
     assert (gap.content.cause, gap.content.attempts, gap.content.http_status) == (Cause.NOT_FOUND, 3, 404)
 
 
+def test_lateness_of_the_last_poll_before_gone_counts_once() -> None:
+    story = Story()
+    story.missing(0, retry=10)
+    story.missing(10, retry=905)
+    story.fail(910, Cause.NOT_FOUND, ended=912, http_status=404)
+    assert (story.gaps[0].to, story.gaps[0].unpolled_seconds) == (moment(912), 5)
+
+
 def test_gone_group_that_was_never_seen() -> None:
     story = Story()
     _missing(story, 0, 10, GONE_AFTER)
@@ -225,6 +233,14 @@ def test_anything_else_in_between_starts_the_count_anew(cause: Cause) -> None:
     assert story.watch.state == "watching"
     story.missing(40 + GONE_AFTER)
     assert story.watch.state == "gone"
+
+
+def test_polls_before_something_else_do_not_count() -> None:
+    story = Story()
+    _missing(story, 0, 10)
+    story.fail(20, Cause.CLIENT_ERROR, http_status=422)
+    _missing(story, 30, 30 + GONE_AFTER)
+    assert story.watch.state == "watching"
 
 
 def test_response_in_between_starts_the_count_anew() -> None:

@@ -161,3 +161,10 @@ def test_nul_in_a_text_shows_as_the_replacement_character() -> None:
     assert reading.status_message == "a�b"
     assert reading.metadata is not None
     assert json.loads(reading.metadata) == {"k�": ["v�", {"\\u0000": "�"}]}
+
+
+def test_reading_does_not_depend_on_the_order_of_members() -> None:
+    members = {"a\0": 1, "a�": 2, "b": 3}
+    other = dict(reversed(members.items()))
+    one, two = (read_body(parsed(body_value(metadata=metadata))) for metadata in (members, other))
+    assert one == two

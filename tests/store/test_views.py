@@ -107,17 +107,17 @@ def test_observation_gaps_are_the_closed_ones(engine: Engine) -> None:
     for seconds in (12, 20, 40):
         poll(engine, "tgrp_1", failed(seconds))
     assert _select(engine, "observation_gaps") == []
-    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 61.5))
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 61.999999))
     (gap,) = _select(engine, "observation_gaps")
     assert gap == {
         "taskgroup_id": "tgrp_1",
         "seq": 3,
         "gap_from": "2026-11-24T12:00:01.000001Z",
-        "gap_to": "2026-11-24T12:01:01.500000Z",
-        "duration_seconds": 60.499999,
+        "gap_to": "2026-11-24T12:01:01.999999Z",
+        "duration_seconds": 60.999998,
         "cause": "server_error",
         "attempts": 3,
-        "unpolled_seconds": 22.249999,
+        "unpolled_seconds": 22.749998,
         "http_status": 503,
         "detail": "Service Unavailable",
     }

@@ -1,0 +1,33 @@
+"""The application: its resources put together over one database."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+from sqlalchemy import Engine
+
+from api import completion, groups, health, history
+from api.context import Context, set_context
+from api.docs import register_docs
+from api.problems import register_problems
+from recorder.clock import Clock, utc_now
+
+
+def create_app(engine: Engine, *, now: Clock = utc_now) -> Flask:
+    """Make the API over `engine`, which should be opened read-only: the API never writes."""
+    app = Flask("api", static_folder=None)
+    # Redirects and answers to OPTIONS would have bodies of HTML.
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    set_context(app, Context(engine, now))
+    for resource in (groups, history, completion, health):
+        app.register_blueprint(resource.blueprint)
+    register_docs(app)
+    register_problems(app)
+    app.after_request(_guard)
+    return app
+
+
+def _guard(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-store"
+    return response
