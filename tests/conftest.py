@@ -13,11 +13,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine
 
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
 from tests.postgres import running_postgres
+
+# How long an example takes says more about the machine than about the code.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 _TEMPLATE = "recorder_template"
 

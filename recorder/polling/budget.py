@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 BURST_SECONDS = 1.0
-"""Requests that were not made are saved up for this long, so that an idle recorder does not burst."""
+"""One request, and those of this long, are saved up while none is made: an idle recorder does not burst."""
 
 
 class Budget:
@@ -25,8 +25,9 @@ class Budget:
     def available(self, now: float) -> int:
         """Return how many requests may start at `now`."""
         mine = self._rate / self._sharers
-        most = max(1.0, mine * BURST_SECONDS)
-        self._saved = min(most, self._saved + mine * max(0.0, now - self._counted_until))
+        self._saved = min(
+            1.0 + mine * BURST_SECONDS, self._saved + mine * max(0.0, now - self._counted_until)
+        )
         self._counted_until = now
         return int(self._saved)
 

@@ -12,7 +12,8 @@ BACK_OFF = 1.5
 ACTIVE_STRETCH = 6
 JITTER = 0.1
 FIRST_RETRY_SHARE = 8
-"""The first retry comes after this fraction of the gap window: several fit into it before it ends."""
+EARLY_RETRY_SHARE = 4
+"""Before a gap opens, retries come after these fractions of the gap window: several fit into it."""
 LONGEST_RETRY = timedelta(minutes=5)
 
 _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
@@ -46,14 +47,14 @@ def plan(
     `chance` in [-1, 1] spreads polls that would otherwise fall together. After a failure `due_at` and
     `gap_at` stay as they are, and the upstream's wish to be left alone is obeyed if it is longer.
     """
+    wish = timedelta(seconds=retry_after_seconds or 0)
     if watch.state is WatchState.GONE:
-        return Plan(watch, now + _spread(pace.settled_interval, chance), None)
+        return Plan(watch, now + max(_spread(pace.settled_interval, chance), wish), None)
     if watch.state is not WatchState.WATCHING:
         return Plan(watch, None, None)
     interval = interval_of(watch, pace)
     if watch.failures.attempts:
-        wish = timedelta(seconds=retry_after_seconds or 0)
-        retry_at = now + max(_spread(_retry_delay(watch.failures.attempts, pace), chance), wish)
+        retry_at = now + max(_spread(_retry_delay(watch, now, pace), chance), wish)
         return Plan(replace(watch, poll_due_at=retry_at), retry_at, interval.total_seconds())
     due_at = now + _spread(interval, chance)
     due = replace(watch, due_at=due_at, gap_at=due_at + pace.gap_window, poll_due_at=due_at)
@@ -68,8 +69,10 @@ def interval_of(watch: Watch, pace: Pace) -> timedelta:
     return _grown(pace.poll_interval, BACK_OFF, unchanged, longest)
 
 
-def _retry_delay(attempts: int, pace: Pace) -> timedelta:
-    return _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, attempts - 1, LONGEST_RETRY)
+def _retry_delay(watch: Watch, now: datetime, pace: Pace) -> timedelta:
+    in_time = watch.gap_at is not None and now <= watch.gap_at
+    longest = min(pace.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY) if in_time else LONGEST_RETRY
+    return _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, watch.failures.attempts - 1, longest)
 
 
 def _grown(first: timedelta, factor: float, times: int, longest: timedelta) -> timedelta:

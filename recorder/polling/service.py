@@ -78,7 +78,7 @@ class Recorder:
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set; then let polls under way end, write what they brought and sign off."""
         scheduler = self._scheduler()
-        await self._beat()
+        await _unless_database_away(self._beat)
         scheduler.start()
         _log.info("recording", recorder=self._id)
         try:

@@ -11,15 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from recorder.simulator import Clock, SimulatorSettings, running
 
 KEY = "a-key"
-
-# How long an example takes says more about the machine than about the code.
-hypothesis_settings.register_profile("untimed", deadline=None)
-hypothesis_settings.load_profile("untimed")
 
 Start = Callable[..., str]
 Connect = Callable[..., httpx.Client]

@@ -1,0 +1,51 @@
+"""The rate budget: never more than the rate over any stretch, and nobody waits for ever."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.polling.budget import BURST_SECONDS, Budget
+
+RATES = st.floats(0.05, 500)
+
+
+@given(RATES, st.integers(1, 5), st.lists(st.floats(0, 5), max_size=50))
+def test_no_more_is_granted_than_the_rate_allows(rate: float, sharers: int, steps: list[float]) -> None:
+    budget, now, granted = Budget(rate, 0.0), 0.0, 0
+    budget.share_among(sharers)
+    for step in steps:
+        now += step
+        available = budget.available(now)
+        budget.spend(available)
+        granted += available
+    share = rate / sharers
+    # One request is free at the start, and what was saved up in a quiet second may come at once.
+    assert granted <= now * share + 1 + share * BURST_SECONDS + 1e-6
+
+
+@given(RATES, st.integers(1, 5))
+def test_after_the_wait_it_names_a_request_is_granted(rate: float, sharers: int) -> None:
+    budget = Budget(rate, 0.0)
+    budget.share_among(sharers)
+    budget.spend(budget.available(0.0))
+    wait = budget.seconds_until_one()
+    assert budget.available(wait * (1 + 1e-9) + 1e-9) >= 1
+
+
+@given(RATES)
+def test_a_steady_recorder_gets_its_whole_rate(rate: float) -> None:
+    budget, granted = Budget(rate, 0.0), 0
+    for tick in range(1, 1001):
+        available = budget.available(tick * 0.1)
+        budget.spend(available)
+        granted += available
+    # The last request of the stretch may still be a fraction away.
+    assert granted >= rate * 100 - 1
+
+
+def test_a_clock_that_stands_still_grants_nothing_new() -> None:
+    budget = Budget(10, 0.0)
+    budget.spend(budget.available(5.0))
+    assert budget.available(5.0) == 0
+    assert budget.available(4.0) == 0

@@ -1,0 +1,44 @@
+"""What is worth a line in the log: a change in kind, not every failure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from recorder.ledger.body import parse_body
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.polling.counters import Counters
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SEEN = Observation(NOW, NOW, parse_body(b'{"status": {}}'))
+
+
+def _failed(cause: Cause) -> Failure:
+    return Failure(NOW, NOW, cause, None, "")
+
+
+def test_an_outage_is_told_once_and_its_end_once() -> None:
+    counters = Counters()
+    counters.polled(SEEN)
+    assert counters.news() is None
+    for _ in range(3):
+        counters.polled(_failed(Cause.TIMEOUT))
+    assert counters.news() == {"timeout": 3}
+    counters.polled(_failed(Cause.TIMEOUT))
+    assert counters.news() is None
+    assert counters.news() is None
+    counters.polled(_failed(Cause.SERVER_ERROR))
+    assert counters.news() == {"server_error": 1}
+    counters.polled(SEEN)
+    assert counters.news() == {}
+    counters.polled(SEEN)
+    assert counters.news() is None
+
+
+def test_counts_by_cause() -> None:
+    counters = Counters()
+    counters.polled(SEEN)
+    counters.polled(_failed(Cause.TIMEOUT))
+    counters.polled(_failed(Cause.TIMEOUT))
+    counts = counters.as_dict()
+    assert (counts["polls"], counts["failures"], counts["failures.timeout"]) == (3, 2, 2)
+    assert counts["entries"] == 0
