@@ -6,6 +6,7 @@ from flask import Flask, Response
 from sqlalchemy import Engine
 
 from api import completion, groups, health, history
+from api.access import register_access
 from api.context import Context, set_context
 from api.docs import register_docs
 from api.problems import register_problems
@@ -19,6 +20,7 @@ def create_app(engine: Engine, *, now: Clock = utc_now) -> Flask:
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     set_context(app, Context(engine, now))
+    register_access(app)
     for resource in (groups, history, completion, health):
         app.register_blueprint(resource.blueprint)
     register_docs(app)

@@ -3,6 +3,7 @@
 The `type` of a problem is the address of its entry in the page /docs/problems. These stay as they are:
 
 - /docs/problems#unknown-group: 404, no group of that id was ever watched
+- /docs/problems#foreign-host: 403, the request's Host is not a loopback name
 - /docs/problems#bad-parameter: 422, `errors` names every bad parameter
 - /docs/problems#database-unavailable: 503, the database cannot be read, or its schema is another
 - /docs/problems#internal-error: 500, `instance` is the name under which the log has it
@@ -34,6 +35,11 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 PROBLEMS = {
     "unknown-group": (HTTPStatus.NOT_FOUND, "Unknown group", "No group of that id was ever watched."),
+    "foreign-host": (
+        HTTPStatus.FORBIDDEN,
+        "Foreign host",
+        "Without access tokens the server answers only to the loopback names of its own machine.",
+    ),
     "not-found": (HTTPStatus.NOT_FOUND, "Not found", "Nothing is at that path."),
     "method-not-allowed": (
         HTTPStatus.METHOD_NOT_ALLOWED,

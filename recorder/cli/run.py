@@ -8,8 +8,8 @@ import click
 from sqlalchemy import Engine
 
 from recorder.cli.common import settings_with_key, stop_on_signals, with_words, writable_database
-from recorder.cli.logs import configure_logs
 from recorder.clock import utc_now
+from recorder.logs import configure_logs
 from recorder.polling.counters import Counters
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
