@@ -17,7 +17,7 @@ from api.queries import Query
 from api.schemas import Problem
 
 _REF = "#/components/schemas/{model}"
-_EVERYWHERE: dict[int, type[BaseModel]] = {422: Problem, 500: Problem}
+_EVERYWHERE: dict[int, type[BaseModel]] = {403: Problem, 422: Problem, 500: Problem}
 _PATH_PARAMETER = {
     "name": "taskgroup_id",
     "in": "path",
@@ -27,6 +27,7 @@ _PATH_PARAMETER = {
 }
 _DESCRIPTIONS = {
     200: "the answer",
+    403: "the request's Host is not a loopback name of the server's machine",
     404: "no such group",
     422: "a bad parameter; every one is named",
     500: "a defect of the server",

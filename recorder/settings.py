@@ -194,7 +194,7 @@ def load_settings() -> Settings:
 def settings_table() -> list[tuple[str, Any, str]]:
     """Return each setting's name, default and what is allowed."""
     return [
-        (str(field.alias), field.get_default(), str(field.description))
+        (str(field.alias), "user@host" if field.default_factory else field.default, str(field.description))
         for field in Settings.model_fields.values()
     ]
 

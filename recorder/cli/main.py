@@ -14,6 +14,7 @@ _COMMANDS = {
     "groups": "List the groups, the newest enrolment first.",
     "history": "Print the entries of a group's ledger.",
     "pause": "Stop asking for groups until they are resumed.",
+    "resume": "Watch groups again that are not being watched.",
     "run": "Record: poll every watched group on its schedule.",
     "serve": "Serve the API.",
     "simulate": "Run a simulated upstream.",

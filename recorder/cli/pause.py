@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from recorder.cli.ceasing import ceasing_command
-from recorder.ledger.entries import Action
+from datetime import datetime
 
-command = ceasing_command(
-    "pause",
-    Action.PAUSED,
-    "Stop asking for groups until `recorder resume`; what happens meanwhile is no gap.",
+from sqlalchemy import Engine
+
+from recorder.cli.changes import change_command
+from recorder.ledger.entries import Action
+from recorder.settings import Settings
+from recorder.store.enrolment import cease_watching
+
+
+def _pause(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime) -> str:
+    done = cease_watching(engine, taskgroup_id, Action.PAUSED, actor=settings.actor, note=note, at=at)
+    return "paused" if done else "was not being watched"
+
+
+command = change_command(
+    "pause", "Stop asking for groups until `recorder resume`; what happens meanwhile is no gap.", _pause
 )

@@ -49,7 +49,7 @@ async def _record(settings: Settings, api_key: str, engine: Engine, *, once: boo
         recorder = Recorder(settings, engine, client, utc_now)
         stop = stop_on_signals(asyncio.get_running_loop())
         if once:
-            await recorder.run_once()
+            await recorder.run_once(stop)
         else:
             await recorder.run(stop)
         return recorder.counters

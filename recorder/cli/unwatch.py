@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from recorder.cli.ceasing import ceasing_command
-from recorder.ledger.entries import Action
+from datetime import datetime
 
-command = ceasing_command("unwatch", Action.STOPPED, "Stop watching groups. Their history stays.")
+from sqlalchemy import Engine
+
+from recorder.cli.changes import change_command
+from recorder.ledger.entries import Action
+from recorder.settings import Settings
+from recorder.store.enrolment import cease_watching
+
+
+def _stop(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime) -> str:
+    done = cease_watching(engine, taskgroup_id, Action.STOPPED, actor=settings.actor, note=note, at=at)
+    return "stopped" if done else "was stopped already"
+
+
+command = change_command("unwatch", "Stop watching groups. Their history stays.", _stop)

@@ -7,6 +7,7 @@ from typing import TextIO
 import click
 from sqlalchemy import Engine
 
+from recorder.cli.changes import check_note, end_with
 from recorder.cli.common import checked_ids, with_words, writable_database
 from recorder.clock import utc_now
 from recorder.ledger.entries import Action
@@ -28,18 +29,14 @@ def command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -> None
     given = [*ids, *(line for line in lines if line and not line.startswith("#"))]
     if not given:
         raise click.UsageError("name at least one group, or --from-file")
-    if note is not None and not note.isprintable():
-        raise click.UsageError("--note: give one line of printable characters")
+    check_note(note)
     good, complaints = checked_ids(given)
     if good:
         settings = load_settings()
         with writable_database(settings, create=True) as engine:
             for taskgroup_id in good:
                 complaints += _watch(engine, settings, taskgroup_id, note)
-    for complaint in complaints:
-        click.echo(f"Error: {complaint}", err=True)
-    if complaints:
-        raise click.exceptions.Exit(1)
+    end_with(complaints)
 
 
 def _watch(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> list[str]:

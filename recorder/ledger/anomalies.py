@@ -42,12 +42,13 @@ def anomalies_of(
 ) -> tuple[Anomaly, ...]:
     """Return the anomalies of a response to a question about `taskgroup_id`, each once.
 
-    `finished_before` and `modified_before` are those of the status before it, None if there is none.
+    `finished_before` and `modified_before` are the last that were said before it, None if none ever was.
     """
     found = set(_of_the_body(body)) | set(_of_the_counts(body.value["status"]))
     if body.value.get("taskgroup_id") != taskgroup_id:
         found.add(Anomaly.ID_MISMATCH)
-    if finished_before is not None and finished_runs(reading) < finished_before:
+    finished = finished_runs(body.value["status"])
+    if finished is not None and finished_before is not None and finished < finished_before:
         found.add(Anomaly.COUNTS_DECREASED)
     if reading.modified_at and modified_before and reading.modified_at < modified_before:
         found.add(Anomaly.MODIFIED_AT_REGRESSED)

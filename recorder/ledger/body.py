@@ -17,8 +17,8 @@ MAX_DEPTH = 256
 
 _MAX_INTEGER_DIGITS = 400
 _ES_INTEGER_LIMIT = 10**21
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKETS = re.compile(r"[\[\]{}]")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_NOT_ZERO = re.compile(r"[1-9]")
 
 
 class MalformedBodyError(ValueError):
@@ -98,6 +98,10 @@ class _Numbers:
         if not math.isfinite(number):
             self.inexact = True
             return literal
+        if number == 0:
+            # Too small for a float, unless it says zero; its exponent may be too long to compute with.
+            self.inexact = self.inexact or bool(_NOT_ZERO.search(literal.lower().partition("e")[0]))
+            return 0
         if number.is_integer() and abs(number) <= MAX_SAFE_INTEGER:
             self._compare(literal, str(int(number)))
             return int(number)
@@ -148,7 +152,8 @@ def _refuse_deep_nesting(text: str) -> None:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
+    for match in _STRING_OR_BRACKET.finditer(text):
+        piece = match[0]
+        depth += (piece in "[{") - (piece in "]}")
         if depth > MAX_DEPTH:
             raise MalformedBodyError(f"nested more than {MAX_DEPTH} levels deep")

@@ -123,7 +123,10 @@ def open_gap(watch: Watch, now: datetime) -> Gap | None:
     """Return the gap that is open at `now`, with what is known of it so far; None if there is none."""
     if watch.gap_at is None or now <= watch.gap_at:
         return None
-    return replace(_gap(watch, now, 0.0), to=None)
+    # What is said of it must not depend on the moment of asking: its cause is that of the stretch until
+    # the coming poll is due, which only a poll moves.
+    until = watch.gap_at if watch.poll_due_at is None else max(watch.gap_at, watch.poll_due_at)
+    return replace(_gap(watch, until, 0.0), to=None)
 
 
 def _see(step: Step, seen: Observation) -> Step:
@@ -132,17 +135,20 @@ def _see(step: Step, seen: Observation) -> Step:
         return replace(step, watch=replace(step.watch, open=_extended(interval, seen)))
     status = _status(step.watch, seen)
     step = _append(step, seen.observed_at, status)
-    changed = before is None or before.fingerprint != seen.body.fingerprint
-    in_force = InForce(
-        seq=step.watch.head.seq,
-        fingerprint=seen.body.fingerprint,
-        phase=status.reading.phase,
-        finished=finished_runs(status.reading),
-        modified_at=status.reading.modified_at,
-        quiet_since=seen.observed_at if before is None or changed else before.quiet_since,
-    )
     interval = Interval(seen.asked_at, seen.observed_at, 1)
+    in_force = _in_force(step.watch.head.seq, status, before, seen.observed_at)
     return replace(step, watch=replace(step.watch, open=interval, in_force=in_force))
+
+
+def _in_force(seq: int, status: Status, before: InForce | None, now: datetime) -> InForce:
+    fingerprint = status.body.fingerprint
+    finished, modified_at = finished_runs(status.body.value["status"]), status.reading.modified_at
+    if before is not None:
+        finished = before.finished if finished is None else finished
+        modified_at = before.modified_at if modified_at is None else modified_at
+    unchanged = before is not None and before.fingerprint == fingerprint
+    quiet_since = before.quiet_since if before is not None and unchanged else now
+    return InForce(seq, fingerprint, status.reading.phase, finished, modified_at, quiet_since)
 
 
 def _status(watch: Watch, seen: Observation) -> Status:

@@ -33,10 +33,13 @@ def decode(taskgroup_id: str, reading: Reading, extra: str | None) -> Body:
     Raises:
         ValueError: columns and `extra` together are no body that was ever encoded.
     """
-    changes = json.loads(extra) if extra is not None else {}
-    if "text" in changes:
-        return parse_body(changes["text"].encode())
-    return parse_body(canonical(_changed(_usual_body(taskgroup_id, reading), changes)))
+    try:
+        changes = json.loads(extra) if extra is not None else {}
+        if "text" in changes:
+            return parse_body(changes["text"].encode())
+        return parse_body(canonical(_changed(_usual_body(taskgroup_id, reading), changes)))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not an extra of an encoded body: {error!r}") from None
 
 
 def decode_value(taskgroup_id: str, reading: Reading, extra: str | None) -> JsonObject:

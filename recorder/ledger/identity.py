@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 MAX_LENGTH = 255
 
 
@@ -19,6 +21,6 @@ def check_taskgroup_id(text: str) -> str:
         raise ValueError("is a path step, not an id")
     if "/" in text:
         raise ValueError("contains '/'; give the id alone, not a path or an address")
-    if not text.isprintable():
+    if not all(character.isprintable() or category(character) == "Zs" for character in text):
         raise ValueError("contains a character that cannot be printed")
     return text

@@ -81,7 +81,7 @@ def phase_of(status: JsonObject) -> Phase:
         return Phase.ACTIVE
     if counts.get("action_required", 0) > 0:
         return Phase.BLOCKED
-    if is_count(total) and total == 0 and not any(count > 0 for count in counts.values()):
+    if is_count(total) and total == 0 and not any(map(_above_zero, _counts(status).values())):
         return Phase.EMPTY
     finished = sum(counts.get(name, 0) for name in FINISHED_STATUSES)
     if status.get("is_active") is False and is_count(total) and finished == total > 0:
@@ -89,9 +89,13 @@ def phase_of(status: JsonObject) -> Phase:
     return Phase.UNCLEAR
 
 
-def finished_runs(reading: Reading) -> int:
-    """Return how many runs have completed, failed or been cancelled."""
-    return (reading.completed or 0) + (reading.failed or 0) + (reading.cancelled or 0)
+def finished_runs(status: JsonObject) -> int | None:
+    """Return how many runs have completed, failed or been cancelled, None if `status` does not say so."""
+    counts = status.get("task_run_status_counts")
+    if not isinstance(counts, dict):
+        return None
+    finished = [counts.get(name, 0) for name in FINISHED_STATUSES]
+    return sum(finished) if all(map(is_count, finished)) else None
 
 
 def is_count(value: object) -> TypeGuard[int]:
@@ -102,6 +106,10 @@ def is_count(value: object) -> TypeGuard[int]:
 def _counts(status: JsonObject) -> dict[str, Any]:
     counts = status.get("task_run_status_counts")
     return counts if isinstance(counts, dict) else {}
+
+
+def _above_zero(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _column_integer(value: Any) -> int | None:
@@ -127,5 +135,5 @@ def _without_nul_inside(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nul_inside(item) for item in value]
     if isinstance(value, dict):
-        return {_without_nul(key): _without_nul_inside(item) for key, item in value.items()}
+        return {_without_nul(key): _without_nul_inside(item) for key, item in sorted(value.items())}
     return value

@@ -35,13 +35,14 @@ class Head:
 class InForce:
     """What the next response is compared with: the newest status entry, gaps and pauses since or not.
 
+    `finished` and `modified_at` are the last that were said, by it or before it; None if none ever was.
     `quiet_since` is when the body last changed, or the group was last enrolled or resumed, if later.
     """
 
     seq: int
     fingerprint: str
     phase: Phase
-    finished: int
+    finished: int | None
     modified_at: datetime | None
     quiet_since: datetime
 

@@ -70,9 +70,12 @@ def interval_of(watch: Watch, pace: Pace) -> timedelta:
 
 
 def _retry_delay(watch: Watch, now: datetime, pace: Pace) -> timedelta:
-    in_time = watch.gap_at is not None and now <= watch.gap_at
-    longest = min(pace.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY) if in_time else LONGEST_RETRY
-    return _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, watch.failures.attempts - 1, longest)
+    """Several retries fit into the gap window; once a gap is open, they come after half of its length."""
+    early = min(pace.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
+    delay = _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, watch.failures.attempts - 1, early)
+    if watch.gap_at is not None and now > watch.gap_at:
+        delay = max(delay, (now - watch.gap_at) / 2)
+    return min(delay, LONGEST_RETRY)
 
 
 def _grown(first: timedelta, factor: float, times: int, longest: timedelta) -> timedelta:

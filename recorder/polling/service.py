@@ -8,7 +8,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 
 import structlog
@@ -88,16 +88,16 @@ class Recorder:
             await self._end()
             scheduler.shutdown(wait=False)
 
-    async def run_once(self) -> None:
-        """Poll every group that is due now, once, and write what came of it.
+    async def run_once(self, stop: asyncio.Event) -> None:
+        """Poll every group that is due now, once, or as many as are polled when `stop` is set.
 
         Raises:
             DatabaseUnavailableError: what could not be written is lost.
         """
         due_until = self._now()
         try:
-            while await self._worker.claim(due_until):
-                await self._worker.wait_for_polls()
+            while not stop.is_set() and await self._worker.claim(due_until):
+                await _first_of(self._worker.wait_for_polls(), stop.wait())
                 await self._worker.flush()
                 await asyncio.sleep(self._budget.seconds_until_one())
         finally:
@@ -163,6 +163,14 @@ class Recorder:
         finally:
             self._writer.close()
         _log.info("ended", **self.counters.as_dict())
+
+
+async def _first_of(*waits: Coroutine[object, object, object]) -> None:
+    """Wait until one of several waits is over, and give the others up."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    _, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for other in others:
+        other.cancel()
 
 
 async def _unless_database_away(job: Callable[[], Awaitable[None]]) -> None:

@@ -35,6 +35,24 @@ def watch_group(
             return _watch(connection, taskgroup_id, actor=actor, note=note, at=at, rules=rules)
 
 
+def resume_watching(
+    engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, at: datetime, rules: Rules
+) -> Action | None:
+    """Watch a known group again; return what was entered, None if it is being watched.
+
+    Raises:
+        UnknownGroupError: the group was never watched.
+    """
+    with writing(engine) as connection:
+        watch = _known(connection, taskgroup_id)
+        if watch.state is WatchState.WATCHING:
+            return None
+        _write(
+            connection, resume(watch, WatchChange(Action.RESUMED, actor, note), at, rules), next_poll_at=at
+        )
+        return Action.RESUMED
+
+
 def cease_watching(
     engine: Engine, taskgroup_id: str, action: Action, *, actor: str, note: str | None, at: datetime
 ) -> Action | None:
@@ -45,9 +63,7 @@ def cease_watching(
     """
     ends = {WatchState.STOPPED} if action is Action.STOPPED else {WatchState.STOPPED, WatchState.PAUSED}
     with writing(engine) as connection:
-        watch = _locked(connection, taskgroup_id)
-        if watch is None:
-            raise UnknownGroupError(taskgroup_id)
+        watch = _known(connection, taskgroup_id)
         if watch.state in ends:
             return None
         _write(connection, cease(watch, WatchChange(action, actor, note), at), next_poll_at=None)
@@ -69,6 +85,13 @@ def _watch(
         return None
     _write(connection, resume(watch, WatchChange(Action.RESUMED, actor, note), at, rules), next_poll_at=at)
     return Action.RESUMED
+
+
+def _known(connection: Connection, taskgroup_id: str) -> Watch:
+    watch = _locked(connection, taskgroup_id)
+    if watch is None:
+        raise UnknownGroupError(taskgroup_id)
+    return watch
 
 
 def _locked(connection: Connection, taskgroup_id: str) -> Watch | None:

@@ -16,6 +16,7 @@ WINDOW = 30
 GONE_AFTER = 900
 RETIRE_AFTER = 7200
 INTERVAL = 10
+SEEN, DUE_AT, GAP_AT = 100, 110, 140
 RULES = Rules(timedelta(seconds=WINDOW), timedelta(seconds=GONE_AFTER), timedelta(seconds=RETIRE_AFTER))
 NEVER_RETIRES = replace(RULES, retire_after=None)
 
@@ -98,3 +99,12 @@ class Story:
         self.watch = step.watch
         self.entries.extend(step.entries)
         return step.entries
+
+
+def seen_at_100() -> Story:
+    """The last response came at SEEN, the next poll is due at DUE_AT, sight is lost after GAP_AT."""
+    story = Story()
+    story.answer(0)
+    story.due(SEEN)
+    story.answer(SEEN)
+    return story

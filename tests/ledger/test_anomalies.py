@@ -202,6 +202,15 @@ def test_counts_decreased_compares_with_the_status_before() -> None:
     assert [status.anomalies for status in story.statuses] == [(), (Anomaly.COUNTS_DECREASED,), ()]
 
 
+def test_counts_that_are_not_said_neither_fall_nor_are_fallen_from() -> None:
+    story = Story()
+    story.answer(0, FURTHER)
+    story.answer(10, body_of(task_run_status_counts=None))
+    story.answer(20, SETTLED)
+    found = [set(status.anomalies) for status in story.statuses]
+    assert found == [set(), {Anomaly.BAD_TYPE}, {Anomaly.COUNTS_DECREASED}]
+
+
 def _modified(second: int) -> Body:
     return body_of(modified_at=f"2026-11-24T11:00:{second:02}Z")
 
@@ -213,6 +222,14 @@ def test_modified_at_regressed() -> None:
     story.answer(20, _modified(31))
     regressed = (Anomaly.MODIFIED_AT_REGRESSED,)
     assert [status.anomalies for status in story.statuses] == [(), regressed, ()]
+
+
+def test_modified_at_regressed_across_a_null() -> None:
+    story = Story()
+    story.answer(0, _modified(30))
+    story.answer(10, body_of(modified_at=None))
+    story.answer(20, _modified(29))
+    assert [status.anomalies for status in story.statuses] == [(), (), (Anomaly.MODIFIED_AT_REGRESSED,)]
 
 
 def test_same_instant_in_another_zone_is_no_regression() -> None:

@@ -66,6 +66,7 @@ MALFORMED = {
     "too deep in objects": _with('{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH),
     "deep beyond any stack": _with("[" * 100_000 + "]" * 100_000),
     "deep and cut": b"[" * 100_000,
+    "deep and cut in a string of quotes": b"[" * 1000 + b'"' + b'\\"' * 400_000,
 }
 
 
@@ -85,6 +86,7 @@ WELL_FORMED = {
     "keys that differ in case": b'{"status":{},"x":1,"X":1}',
     "brackets in a string": _with('"' + "[{" * 10_000 + '"'),
     "brackets after an escaped quote": _with('"\\"' + "[{" * 10_000 + '\\\\"'),
+    "brackets in a string": _with('"' + "[" * 1000 + '\\"{"'),
     "many brackets, not deep": _with("[" + "[]," * 10_000 + "[]]"),
     "as deep as is allowed": _with("[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)),
 }

@@ -7,33 +7,19 @@ In these stories the window between `due_at` and `gap_at` is 30 s, a poll is due
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
-from recorder.ledger.decision import open_gap
-from recorder.ledger.entries import Action, Gap, Interval
+from recorder.ledger.entries import Gap, Interval
 from recorder.ledger.outcome import Cause
 from tests.ledger.samples import FURTHER, moment
-from tests.ledger.stories import Story
-
-SEEN = 100
-DUE_AT = 110
-GAP_AT = 140
-
-
-def _seen() -> Story:
-    story = Story()
-    story.answer(0)
-    story.due(SEEN)
-    story.answer(SEEN)
-    return story
+from tests.ledger.stories import DUE_AT, GAP_AT, SEEN, Story, seen_at_100
 
 
 @pytest.mark.parametrize("received", [111, 125, 139.999999, GAP_AT])
 @pytest.mark.parametrize("failures", [[], [110], [110, 115, 120]])
 def test_failure_made_good_by_gap_at_is_no_gap(received: float, failures: list[float]) -> None:
-    story = _seen()
+    story = seen_at_100()
     for asked in failures:
         story.fail(asked)
     assert story.answer(received) == ()
@@ -42,7 +28,7 @@ def test_failure_made_good_by_gap_at_is_no_gap(received: float, failures: list[f
 
 @pytest.mark.parametrize("received", [GAP_AT + 0.000001, 141, 5000])
 def test_response_after_gap_at_writes_a_gap_before_it(received: float) -> None:
-    story = _seen()
+    story = seen_at_100()
     gap, status = story.answer(received)
     assert (gap.kind, status.kind) == ("gap", "status")
     assert gap.at == status.at == moment(received)
@@ -53,39 +39,39 @@ def test_response_after_gap_at_writes_a_gap_before_it(received: float) -> None:
 
 
 def test_gap_is_written_before_a_changed_status_too() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.answer(141, FURTHER)
     assert story.kinds == ["watch", "status", "gap", "status"]
 
 
 def test_status_after_a_gap_is_extended_as_any_other() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.answer(141)
     assert story.answer(151) == ()
     assert story.watch.open == Interval(moment(151), moment(151), 2)
 
 
 def test_the_response_counts_and_not_when_it_was_asked_for() -> None:
-    story = _seen()
+    story = seen_at_100()
     gap, _ = story.answer(141, asked=110)
     assert isinstance(gap.content, Gap)
     assert gap.content.unpolled_seconds == 0
 
 
 def test_failures_move_neither_due_at_nor_gap_at() -> None:
-    story = _seen()
+    story = seen_at_100()
     for asked in (110, 125, 150, 400):
         story.fail(asked)
         assert (story.watch.due_at, story.watch.gap_at) == (moment(DUE_AT), moment(GAP_AT))
 
 
 def test_failures_write_nothing() -> None:
-    story = _seen()
+    story = seen_at_100()
     assert [story.fail(asked) for asked in (110, 125, 150, 400)] == [()] * 4
 
 
 def test_gap_of_failures_says_what_they_said() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(110, Cause.SERVER_ERROR, http_status=500, detail="first", retry=120)
     story.fail(120, Cause.SERVER_ERROR, http_status=503, detail="last", retry=150)
     story.answer(150)
@@ -143,7 +129,7 @@ U, T, R, S, N = (
 def test_cause_is_the_most_frequent_failure_or_the_last_on_a_tie(
     causes: Sequence[Cause], cause: Cause, detail: str
 ) -> None:
-    story = _seen()
+    story = seen_at_100()
     for number, met in enumerate(causes):
         asked = 110 + 10 * number
         story.fail(asked, met, http_status=400 + number, detail=str(number), retry=asked + 10)
@@ -155,7 +141,7 @@ def test_cause_is_the_most_frequent_failure_or_the_last_on_a_tie(
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.NOT_POLLED])
 def test_every_failure_can_be_a_cause(cause: Cause) -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(110, cause, retry=150)
     story.answer(150)
     assert story.gaps[0].cause is cause
@@ -165,7 +151,7 @@ def test_every_failure_can_be_a_cause(cause: Cause) -> None:
     ("late", "cause"), [(0, Cause.UNREACHABLE), (50, Cause.UNREACHABLE), (50.000001, Cause.NOT_POLLED)]
 )
 def test_unpolled_for_more_than_half_of_the_gap(late: float, cause: Cause) -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(110, detail="refused", retry=200 - late)
     story.answer(200)
     (gap,) = story.gaps
@@ -174,7 +160,7 @@ def test_unpolled_for_more_than_half_of_the_gap(late: float, cause: Cause) -> No
 
 
 def test_unpolled_seconds_sum_the_lateness_of_every_poll() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(112, ended=120, retry=125)  # 2 s late
     story.fail(124, ended=130, retry=135)  # early: no lateness, and none made up for
     story.fail(135.5, ended=136, retry=150)  # 0.5 s late
@@ -184,7 +170,7 @@ def test_unpolled_seconds_sum_the_lateness_of_every_poll() -> None:
 
 
 def test_unpolled_seconds_are_free_of_float_noise() -> None:
-    story = _seen()
+    story = seen_at_100()
     for asked in (110.1, 120.1, 130.1):
         story.fail(asked, retry=asked + 9.9)
     story.answer(150.1, asked=140.1)
@@ -192,7 +178,7 @@ def test_unpolled_seconds_are_free_of_float_noise() -> None:
 
 
 def test_lateness_of_one_gap_is_not_carried_into_the_next() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(115, retry=150)
     story.answer(150)
     story.fail(160, Cause.TIMEOUT, retry=300, detail="slow")
@@ -201,7 +187,7 @@ def test_lateness_of_one_gap_is_not_carried_into_the_next() -> None:
 
 
 def test_failures_before_a_response_in_time_do_not_count_later() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(110, Cause.TIMEOUT)
     story.fail(115, Cause.TIMEOUT)
     story.answer(120)
@@ -215,167 +201,37 @@ def test_failures_before_a_response_in_time_do_not_count_later() -> None:
 # next poll was made.
 
 
-@pytest.mark.parametrize("lease", [5, 15, 29])
-def test_restart_shorter_than_the_grace_is_no_gap(lease: float) -> None:
-    story = _seen()
-    polled = DUE_AT + lease  # claimed when due, the recorder died, and the lease ran out
-    assert story.answer(polled + 0.5, asked=polled) == ()
-    assert story.watch.open == Interval(moment(polled), moment(polled + 0.5), 3)
+@pytest.mark.parametrize(("lease", "gap"), [(5, False), (15, False), (29.5, False), (30, True), (45, True)])
+def test_lease_that_runs_out_moves_nothing(lease: float, gap: bool) -> None:
+    """Claimed when due; the recorder died; another one polled when the lease had run out."""
+    story = seen_at_100()
+    polled = DUE_AT + lease
+    story.answer(polled + 0.5, asked=polled)
+    assert bool(story.gaps) is gap
+
+
+def test_restart_shorter_than_the_grace_is_no_gap() -> None:
+    story = seen_at_100()
+    assert story.answer(135) == ()
+    assert story.watch.open == Interval(moment(135), moment(135), 3)
 
 
 def test_restart_shorter_than_the_grace_with_a_failure_is_no_gap() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(132, retry=136)
+    assert (story.watch.due_at, story.watch.gap_at) == (moment(DUE_AT), moment(GAP_AT))
     assert story.answer(136) == ()
 
 
 def test_restart_longer_than_the_grace_is_a_gap_for_not_polling() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.answer(1000)
     assert story.gaps == [Gap(moment(SEEN), moment(1000), Cause.NOT_POLLED, 0, 890, None, None)]
 
 
 def test_restart_longer_than_the_grace_amid_failures() -> None:
-    story = _seen()
+    story = seen_at_100()
     story.fail(110, retry=115)
     story.answer(1000)
     (gap,) = story.gaps
     assert (gap.cause, gap.attempts, gap.unpolled_seconds) == (Cause.NOT_POLLED, 1, 885)
-
-
-def test_poll_that_is_lost_with_its_lease_leaves_due_at_alone() -> None:
-    """A claim that ran out brings no outcome at all: the next poll is judged by the times before it."""
-    story = _seen()
-    before = story.watch
-    story.answer(GAP_AT)
-    in_time = story.kinds
-    story = _seen()
-    assert story.watch == before
-    story.answer(GAP_AT + 1)
-    assert "gap" not in in_time
-    assert story.gaps[0].from_ == moment(SEEN)
-
-
-# Pausing and stopping
-
-
-@pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED])
-def test_ceasing_with_a_gap_open_writes_it_first(action: Action) -> None:
-    story = _seen()
-    story.fail(110, Cause.SERVER_ERROR, http_status=500, detail="oops", retry=139)
-    gap, watch = story.cease(action, 141)
-    assert (gap.kind, watch.kind) == ("gap", "watch")
-    assert gap.at == watch.at == moment(141)
-    assert gap.content == Gap(moment(SEEN), moment(141), Cause.SERVER_ERROR, 1, 2, 500, "oops")
-    assert gap.previous == Interval(moment(SEEN), moment(SEEN), 2)
-    assert watch.previous is None
-
-
-@pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED])
-@pytest.mark.parametrize("at", [SEEN, 115, GAP_AT])
-def test_ceasing_by_gap_at_writes_no_gap(action: Action, at: float) -> None:
-    story = _seen()
-    story.fail(110)
-    (watch,) = story.cease(action, at)
-    assert watch.kind == "watch"
-    assert watch.previous == Interval(moment(SEEN), moment(SEEN), 2)
-
-
-def test_ceasing_while_the_recorder_is_down_is_a_gap_for_not_polling() -> None:
-    story = _seen()
-    story.pause(1000)
-    assert story.gaps == [Gap(moment(SEEN), moment(1000), Cause.NOT_POLLED, 0, 890, None, None)]
-
-
-def test_no_gap_while_not_watched() -> None:
-    story = _seen()
-    story.pause(110)
-    story.cease(Action.STOPPED, 5000)
-    story.resume(9000)
-    story.answer(9030)
-    assert story.gaps == []
-    assert story.kinds == ["watch", "status", "watch", "watch", "watch", "status"]
-
-
-def test_failures_before_a_pause_do_not_count_after_it() -> None:
-    story = _seen()
-    story.fail(110)
-    story.pause(115)
-    story.resume(1000)
-    story.fail(1000, Cause.TIMEOUT, retry=1031)
-    story.answer(1031)
-    assert (story.gaps[0].cause, story.gaps[0].attempts) == (Cause.TIMEOUT, 1)
-
-
-def test_resumed_is_due_at_its_own_time_and_lost_from_there() -> None:
-    story = _seen()
-    story.pause(110)
-    story.resume(1000)
-    assert (story.watch.due_at, story.watch.gap_at) == (moment(1000), moment(1030))
-    story.answer(1031, asked=1030)
-    assert story.gaps == [Gap(moment(1000), moment(1031), Cause.NOT_POLLED, 0, 30, None, None)]
-
-
-def test_gap_after_resumed_closes_no_interval() -> None:
-    story = _seen()
-    story.pause(110)
-    story.resume(1000)
-    gap, status = story.answer(1031)
-    assert (gap.previous, status.previous) == (None, None)
-
-
-def test_pause_during_a_gap_after_resumed() -> None:
-    story = _seen()
-    story.pause(110)
-    story.resume(1000)
-    story.pause(1031)
-    assert (story.gaps[0].from_, story.gaps[0].to) == (moment(1000), moment(1031))
-
-
-# The open gap
-
-
-@pytest.mark.parametrize(("now", "shown"), [(SEEN, False), (GAP_AT, False), (GAP_AT + 0.000001, True)])
-def test_open_gap_shows_after_gap_at(now: float, shown: bool) -> None:
-    assert (open_gap(_seen().watch, moment(now)) is not None) is shown
-
-
-def test_open_gap_says_what_is_known_so_far() -> None:
-    story = _seen()
-    story.fail(112, Cause.SERVER_ERROR, http_status=502, detail="bad gateway")
-    gap = open_gap(story.watch, moment(141))
-    assert gap == Gap(moment(SEEN), None, Cause.SERVER_ERROR, 1, 2, 502, "bad gateway")
-
-
-def test_open_gap_without_a_poll() -> None:
-    gap = open_gap(_seen().watch, moment(5000))
-    assert gap is not None
-    assert (gap.from_, gap.to, gap.cause, gap.attempts) == (moment(SEEN), None, Cause.NOT_POLLED, 0)
-
-
-def test_open_gap_before_the_first_response() -> None:
-    gap = open_gap(Story().watch, moment(31))
-    assert gap is not None
-    assert gap.from_ == moment(0)
-
-
-def test_open_gap_does_not_depend_on_the_moment_of_asking() -> None:
-    story = _seen()
-    story.fail(170, Cause.SERVER_ERROR, http_status=500, detail="oops")  # 60 s late
-    assert open_gap(story.watch, moment(180)) == open_gap(story.watch, moment(5000))
-
-
-def test_no_open_gap_while_not_watched() -> None:
-    story = _seen()
-    story.pause(110)
-    assert open_gap(story.watch, moment(5000)) is None
-
-
-def test_no_open_gap_once_it_is_closed() -> None:
-    story = _seen()
-    story.answer(150)
-    assert open_gap(story.watch, moment(150)) is None
-
-
-def test_no_open_gap_while_the_next_times_are_not_set() -> None:
-    assert open_gap(replace(_seen().watch, due_at=None, gap_at=None), moment(5000)) is None

@@ -18,6 +18,8 @@ NAMES = [
     "a" * 255,
     "\N{GRINNING FACE}" * 255,
     "with a space",
+    "no\u00a0break",
+    "wide\u3000space",
     " ",
     " leading and trailing ",
     "...",

@@ -107,7 +107,27 @@ def test_reading_of_a_usual_body() -> None:
     assert reading.created_at == datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
     assert reading.metadata is not None
     assert json.loads(reading.metadata) == {"team": "a"}
-    assert finished_runs(reading) == 16
+    assert finished_runs({"task_run_status_counts": counts}) == 16
+
+
+@pytest.mark.parametrize(
+    ("counts", "finished"),
+    [
+        ({}, 0),
+        ({"running": 3}, 0),
+        ({"completed": 2, "cancelled": 1, "running": "x"}, 3),
+        ({"completed": None}, None),
+        ({"failed": "2"}, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_what_is_not_said_to_have_finished_is_not_known(counts: Any, finished: int | None) -> None:
+    assert finished_runs({"task_run_status_counts": counts}) == finished
+
+
+def test_half_a_run_is_above_zero() -> None:
+    assert phase_of(_status(0, False, {"queued": 0.5})) is Phase.UNCLEAR
 
 
 def test_absent_count_is_not_zero() -> None:

@@ -274,7 +274,7 @@ def test_once_polls_what_is_due_once(engine: Engine, simulate: Simulate, setting
     async def once() -> Recorder:
         async with _client(settings, upstream) as client:
             recorder = Recorder(settings, engine, client, utc_now)
-            await recorder.run_once()
+            await recorder.run_once(asyncio.Event())
             return recorder
 
     recorder = asyncio.run(once())

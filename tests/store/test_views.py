@@ -117,7 +117,7 @@ def test_observation_gaps_are_the_closed_ones(engine: Engine) -> None:
         "duration_seconds": 60.999998,
         "cause": "server_error",
         "attempts": 3,
-        "unpolled_seconds": 22.749998,
+        "unpolled_seconds": 30.249998,
         "http_status": 503,
         "detail": "Service Unavailable",
     }

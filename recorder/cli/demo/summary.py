@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -59,9 +60,10 @@ def _add(line: _Line, http: httpx.Client, group: dict[str, Any]) -> None:
 
 
 def _table(lines: dict[str, _Line]) -> Table:
-    table = Table(title="What was recorded, as the API tells it", title_justify="left", header_style="bold")
+    title = "What was recorded, as the API tells it"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("groups", no_wrap=True)
-    table.add_column("phases")
+    table.add_column("phases", min_width=9)
     for heading in ("runs", "entries", "gaps", "finished", "took"):
         table.add_column(heading, justify="right", no_wrap=True)
     for kind, line in lines.items():
@@ -71,7 +73,7 @@ def _table(lines: dict[str, _Line]) -> Table:
             f"{line.finished}/{line.total}",
             str(line.entries),
             str(line.gaps),
-            f"{line.episodes - line.unfinished} of {line.episodes}",
+            f"{line.episodes - line.unfinished}/{line.episodes}",
             _span(line.took),
         )
     return table

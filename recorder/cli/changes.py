@@ -1,0 +1,53 @@
+"""What `recorder pause`, `resume` and `unwatch` share: changes to the watches of known groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import click
+from sqlalchemy import Engine
+
+from recorder.cli.common import checked_ids, with_words, writable_database
+from recorder.clock import utc_now
+from recorder.settings import Settings, load_settings
+from recorder.store.enrolment import UnknownGroupError
+
+Change = Callable[[Engine, Settings, str, str | None, datetime], str]
+"""Changes the watch of one group (database, settings, id, note, time) and says in words what came of it."""
+
+
+def change_command(name: str, help_text: str, change: Change) -> click.Command:
+    """Make a command that makes one change to the watches of groups."""
+
+    @click.command(name, help=help_text)
+    @click.argument("ids", nargs=-1, required=True, metavar="ID...")
+    @click.option("--note", help="Why: kept in the ledger with the entry.")
+    @with_words
+    def command(ids: tuple[str, ...], note: str | None) -> None:
+        check_note(note)
+        good, complaints = checked_ids(list(ids))
+        settings = load_settings()
+        with writable_database(settings) as engine:
+            for taskgroup_id in good:
+                try:
+                    click.echo(f"{taskgroup_id}: {change(engine, settings, taskgroup_id, note, utc_now())}")
+                except UnknownGroupError:
+                    complaints.append(f"{taskgroup_id}: was never watched")
+        end_with(complaints)
+
+    return command
+
+
+def check_note(note: str | None) -> None:
+    """Refuse a note that would not be one line in a table."""
+    if note is not None and not note.isprintable():
+        raise click.UsageError("--note: give one line of printable characters")
+
+
+def end_with(complaints: list[str]) -> None:
+    """Print what could not be done, a line each; with any, the command ends with exit status 1."""
+    for complaint in complaints:
+        click.echo(f"Error: {complaint}", err=True)
+    if complaints:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,19 @@
+"""`recorder resume`: watch groups again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from recorder.cli.changes import change_command
+from recorder.settings import Settings
+from recorder.store.enrolment import resume_watching
+
+
+def _resume(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime) -> str:
+    done = resume_watching(engine, taskgroup_id, actor=settings.actor, note=note, at=at, rules=settings.rules)
+    return "watching again" if done else "is being watched already"
+
+
+command = change_command("resume", "Watch groups again that were paused, stopped, gone or retired.", _resume)

@@ -1,0 +1,72 @@
+"""The program in a folder of its own, over a database of each kind, and an upstream for it to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from recorder.simulator import SimulatorSettings
+from recorder.store.engine import check_url, open_engine
+from tests.cli.forker import Forker, running_forker
+from tests.cli.program import KEY, PASSWORD, Program
+from tests.cli.upstream import Upstream
+from tests.simulator.conftest import simulating
+
+QUICK = {
+    "RECORDER_POLL_INTERVAL": "0.5",
+    "RECORDER_SETTLED_INTERVAL": "0.5",
+    "RECORDER_GAP_GRACE": "5",
+    "RECORDER_REQUEST_TIMEOUT": "5",
+}
+"""Settings of a recorder whose tests need not wait."""
+
+
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Forker]:
+    with running_forker() as forker:
+        yield forker
+
+
+@pytest.fixture
+def bare(tmp_path: Path, forker: Forker) -> Program:
+    """The program without any setting, in an empty folder."""
+    return Program(tmp_path, forker)
+
+
+@pytest.fixture
+def program(tmp_path: Path, forker: Forker, database_url: str) -> Program:
+    """The program over a fresh database with the schema at head, which it reaches with a password."""
+    return Program(
+        tmp_path, forker, {"PARALLEL_API_KEY": KEY, "RECORDER_DATABASE_URL": with_password(database_url)}
+    )
+
+
+@pytest.fixture
+def blank(tmp_path: Path, forker: Forker, blank_database_url: str) -> Program:
+    """The program over a database that holds nothing."""
+    url = with_password(blank_database_url)
+    return Program(tmp_path, forker, {"PARALLEL_API_KEY": KEY, "RECORDER_DATABASE_URL": url})
+
+
+@pytest.fixture
+def blank_access(blank_database_url: str) -> Iterator[Engine]:
+    """A test's own access to the database that holds nothing."""
+    engine = open_engine(check_url(blank_database_url))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    """A simulated upstream, shared by a module's tests."""
+    log = tmp_path_factory.mktemp("upstream") / "requests.log"
+    with simulating(SimulatorSettings(api_key=KEY, log_path=log)) as url, Upstream(url, log) as upstream:
+        yield upstream
+
+
+def with_password(url: str) -> str:
+    """The same address with a password, which the tests' server does not ask for; SQLite has none."""
+    return url.replace("postgres@", f"postgres:{PASSWORD}@")

@@ -1,0 +1,136 @@
+"""Help, wrong usage, the working folder's `.env`, and an output that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import KEY, Program, command_line
+
+OPTIONS = {
+    "db": ["upgrade", "downgrade", "current", "check"],
+    "db upgrade": [],
+    "db downgrade": ["REVISION", "--discard-ledger"],
+    "db current": [],
+    "db check": [],
+    "demo": ["--for"],
+    "groups": ["--phase", "--state", "--limit", "--cursor", "--json"],
+    "history": ["ID", "--from", "--to", "--kind", "--order", "--limit", "--cursor", "--json"],
+    "pause": ["ID", "--note"],
+    "run": ["--once"],
+    "serve": [],
+    "simulate": ["--port", "--seed", "--speed", "--outage", "--log"],
+    "status": ["ID", "--json"],
+    "unwatch": ["ID", "--note"],
+    "up": [],
+    "watch": ["ID", "--note", "--from-file"],
+}
+
+
+def test_help_names_every_command_option_and_argument(bare: Program) -> None:
+    top = bare.ok("--help")
+    for name, options in OPTIONS.items():
+        said = bare.ok(*name.split(), "--help")
+        assert f"recorder {name} " in said
+        assert [option for option in options if option not in said] == []
+        assert f"\n  {name.split()[0]} " in top
+    assert ".env" in top
+
+
+def test_version(bare: Program) -> None:
+    assert bare.ok("--version") == f"recorder, version {version('task-group-recorder')}\n"
+
+
+def test_the_installed_command_is_the_same_program(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("recorder")
+    said = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert said.stdout == f"recorder, version {version('task-group-recorder')}\n"
+
+
+WRONG = [
+    (["nonsense"], "nonsense"),
+    (["db", "nonsense"], "nonsense"),
+    (["db", "downgrade"], "REVISION"),
+    (["groups", "--nonsense"], "--nonsense"),
+    (["groups", "extra"], "extra"),
+    (["status"], "ID"),
+    (["status", "one", "two"], "two"),
+    (["watch"], "--from-file"),
+    (["watch", "--from-file", "no-such-file"], "no-such-file"),
+    (["watch", "a", "--note", "two\nlines"], "--note"),
+    (["pause"], "ID"),
+    (["unwatch", "a", "--note", "\x1b[2J"], "--note"),
+    (["simulate", "--port", "70000"], "70000"),
+    (["simulate", "--outage", "3-2:503"], "3-2"),
+    (["simulate", "--outage", "1-2:nonsense"], "nonsense"),
+    (["simulate", "--speed", "nan"], "nan"),
+    (["demo", "--for", "soon"], "soon"),
+    (["demo", "--for", "0"], "0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "word"), WRONG)
+def test_wrong_usage_is_said_in_a_line_with_status_2(bare: Program, arguments: list[str], word: str) -> None:
+    assert word in bare.run(*arguments).wrong_usage()
+    assert list(bare.folder.iterdir()) == []
+
+
+def test_without_a_key_nothing_is_polled_and_nothing_made(bare: Program) -> None:
+    for arguments in (["run"], ["run", "--once"], ["up"]):
+        assert "PARALLEL_API_KEY" in bare.run(*arguments).complaint(status=2)
+    assert list(bare.folder.iterdir()) == []
+
+
+def test_settings_come_from_env_and_the_environment_wins(bare: Program) -> None:
+    bare.folder.joinpath(".env").write_text(
+        f"PARALLEL_API_KEY={KEY}\nRECORDER_DATABASE_URL=sqlite:///named-in-the-file.db\nOTHER=ignored\n"
+    )
+    bare.ok("db", "upgrade")
+    assert bare.folder.joinpath("named-in-the-file.db").is_file()
+    assert bare.run("run", "--once").status == 0
+    bare.using(RECORDER_DATABASE_URL="sqlite:///named-outside.db").ok("db", "upgrade")
+    assert bare.folder.joinpath("named-outside.db").is_file()
+    assert not bare.folder.joinpath("recorder.db").exists()
+
+
+def test_an_env_file_that_is_no_text_is_named(bare: Program) -> None:
+    bare.folder.joinpath(".env").write_bytes(b"PARALLEL_API_KEY=\xff\n")
+    assert ".env" in bare.run("groups").complaint(status=2)
+
+
+@pytest.mark.parametrize("command", [["groups"], ["groups", "--json"], ["db", "current"]])
+def test_an_output_that_nobody_reads_is_no_stack_trace(bare: Program, command: list[str]) -> None:
+    bare.ok("db", "upgrade")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command_line(*command),
+        check=False,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        cwd=bare.folder,
+        env=bare.environment,
+    )
+    os.close(writing)
+    assert done.stderr == b""
+
+
+def test_an_output_that_is_full_is_one_line(bare: Program) -> None:
+    bare.ok("db", "upgrade")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command_line("db", "current"),
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=bare.folder,
+            env=bare.environment,
+        )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1

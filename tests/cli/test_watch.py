@@ -1,0 +1,156 @@
+"""`recorder watch`, `unwatch` and `pause`: what they enter, what they refuse, and what they say."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.cli.program import Program
+
+ODD = "a b%ü 日本"
+
+
+def entered(program: Program, taskgroup_id: str) -> list[dict[str, Any]]:
+    """The watch entries of a group, in order."""
+    page = json.loads(program.ok("history", "--json", "--kind", "watch", "--", taskgroup_id))
+    return [entry["watch"] for entry in page["items"]]
+
+
+def states(program: Program) -> dict[str, str]:
+    page = json.loads(program.ok("groups", "--json"))
+    return {group["taskgroup_id"]: group["state"] for group in page["items"]}
+
+
+def test_groups_are_watched_paused_stopped_and_watched_again(program: Program) -> None:
+    ada, bob = program.using(RECORDER_ACTOR="ada"), program.using(RECORDER_ACTOR="Bob Ü.")
+    said = ada.ok("watch", "one", ODD, "one", "--note", "March [/batch] – ü")
+    assert said.splitlines() == ["one: watching", f"{ODD}: watching"]
+    bob.ok("pause", "one", ODD, "--note", "lunch")
+    assert states(program) == {"one": "paused", ODD: "paused"}
+    bob.ok("unwatch", "one")
+    ada.ok("watch", "one", ODD)
+    assert states(program) == {"one": "watching", ODD: "watching"}
+    assert entered(program, "one") == [
+        {"action": "started", "actor": "ada", "note": "March [/batch] – ü"},
+        {"action": "paused", "actor": "Bob Ü.", "note": "lunch"},
+        {"action": "stopped", "actor": "Bob Ü.", "note": None},
+        {"action": "resumed", "actor": "ada", "note": None},
+    ]
+    assert [entry["action"] for entry in entered(program, ODD)] == ["started", "paused", "resumed"]
+
+
+def test_the_actor_is_the_user_at_the_host_unless_told(program: Program) -> None:
+    program.ok("watch", "one")
+    assert entered(program, "one")[0]["actor"] == f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def test_watching_what_is_watched_enters_nothing(program: Program) -> None:
+    program.ok("watch", "one")
+    assert program.ok("watch", "one").startswith("one: ")
+    result = program.run("watch", "one", "two", "--note", "why")
+    assert (result.status, result.out) == (1, "two: watching\n")
+    assert len(result.complaints) == 1
+    assert result.err.startswith("Error: one: ")
+    assert "note" in result.err
+    assert len(entered(program, "one")) == 1
+    assert entered(program, "two")[0]["note"] == "why"
+
+
+def test_ceasing_what_has_ceased_enters_nothing(program: Program) -> None:
+    program.ok("watch", "one")
+    program.ok("unwatch", "one")
+    program.ok("unwatch", "one")
+    program.ok("pause", "one")
+    assert states(program) == {"one": "stopped"}
+    assert [entry["action"] for entry in entered(program, "one")] == ["started", "stopped"]
+
+
+@pytest.mark.parametrize("command", ["pause", "unwatch"])
+def test_a_note_that_is_not_kept_is_refused(program: Program, command: str) -> None:
+    program.ok("watch", "one")
+    program.ok("unwatch", "one")
+    result = program.run(command, "one", "--note", "why")
+    assert result.status == 1
+    assert "note" in result.err
+
+
+@pytest.mark.parametrize("command", ["pause", "unwatch"])
+def test_an_unknown_group_does_not_keep_the_known_ones_from_it(program: Program, command: str) -> None:
+    program.ok("watch", "one", "two")
+    result = program.run(command, "one", "nobody", "a/b", "", "two")
+    assert result.status == 1
+    assert len(result.out.splitlines()) == 2
+    assert len(result.complaints) == 3
+    assert "nobody" in result.err
+    assert set(states(program).values()) == {"paused" if command == "pause" else "stopped"}
+
+
+BAD_IDS = ["", ".", "..", "a/b", "https://host/a", "two\nlines", "\x1b[31mred", "\u202egroup", "g" * 256]
+
+
+def test_malformed_ids_are_named_and_the_good_ones_taken(program: Program) -> None:
+    result = program.run("watch", "first", *BAD_IDS, "last", "g" * 255)
+    assert result.status == 1
+    assert set(states(program)) == {"first", "last", "g" * 255}
+    assert len(result.complaints) == len(BAD_IDS)
+    for line, bad in zip(result.complaints, BAD_IDS, strict=True):
+        assert line.startswith(f"Error: {bad[:80]!a}: ")
+        assert line.isprintable()
+
+
+FILE = "\ufeff# the March batch\n\n  one  \ntwo # not a comment\r\n\none\n\t\n#three\nbad/id\nünïcode"
+
+
+@pytest.mark.parametrize("source", ["file", "-"])
+def test_ids_are_read_from_a_file_or_the_input(bare: Program, source: str) -> None:
+    bare.folder.joinpath("file").write_bytes(FILE.encode())
+    result = bare.run("watch", "zero", "--from-file", source, text=FILE.encode() if source == "-" else b"")
+    assert result.status == 1
+    assert result.complaints[-1].startswith("Error: 'bad/id': ")
+    assert set(states(bare)) == {"zero", "one", "two # not a comment", "ünïcode"}
+
+
+def test_a_file_without_an_id_is_wrong_usage(bare: Program) -> None:
+    assert "--from-file" in bare.run("watch", "--from-file", "-", text="# none\n\n").wrong_usage()
+
+
+def test_a_file_that_is_no_text_is_one_line(bare: Program) -> None:
+    bare.folder.joinpath("file").write_bytes(b"\xff\xfe")
+    result = bare.run("watch", "--from-file", "file")
+    assert (result.status, result.out) == (2, "")
+    assert "file" in result.complaints[-1]
+    assert not bare.folder.joinpath("recorder.db").exists()
+
+
+def test_a_blank_database_is_made_ready(blank: Program) -> None:
+    result = blank.run("watch", "one")
+    assert (result.status, result.out) == (0, "one: watching\n")
+    assert states(blank) == {"one": "watching"}
+    blank.ok("db", "check")
+
+
+@pytest.mark.parametrize("command", ["pause", "unwatch"])
+def test_other_commands_make_no_database(bare: Program, command: str) -> None:
+    assert "recorder db upgrade" in bare.run(command, "one").complaint()
+    assert list(bare.folder.iterdir()) == []
+
+
+def test_a_foreign_database_is_refused(blank: Program, blank_access: Engine) -> None:
+    with blank_access.begin() as connection:
+        connection.execute(text("CREATE TABLE customers (id INTEGER)"))
+    for command in ("watch", "pause", "unwatch"):
+        assert "not the recorder's" in blank.run(command, "one").complaint()
+
+
+def test_a_newer_database_is_refused(program: Program, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for command in ("watch", "pause", "unwatch"):
+        line = program.run(command, "one").complaint()
+        assert "9999" in line
+        assert "newer recorder" in line

@@ -1,0 +1,73 @@
+"""Settings that are not allowed stop every command before it does anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.program import PASSWORD, Program
+
+COMMANDS = [
+    ["run", "--once"],
+    ["run"],
+    ["serve"],
+    ["up"],
+    ["watch", "a"],
+    ["unwatch", "a"],
+    ["pause", "a"],
+    ["groups"],
+    ["status", "a", "--json"],
+    ["history", "a"],
+    ["db", "upgrade"],
+    ["db", "downgrade", "base"],
+    ["db", "current"],
+    ["db", "check"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_names_the_setting(bare: Program, command: list[str]) -> None:
+    result = bare.using(RECORDER_POLL_INTERVAL="soon").run(*command)
+    line = result.complaint(status=2)
+    assert "RECORDER_POLL_INTERVAL: 'soon' " in line
+    assert "seconds, more than 0" in line
+    assert list(bare.folder.iterdir()) == []
+
+
+def test_several_settings_have_a_line_each(bare: Program) -> None:
+    result = bare.using(
+        RECORDER_RATE="-1",
+        RECORDER_API_HOST="0.0.0.0",
+        RECORDER_DATABASE_URL=f"mysql://ada:{PASSWORD}@host/x",
+    ).run("up")
+    assert (result.status, result.out, len(result.complaints)) == (2, "", 3)
+    for name in ("RECORDER_RATE", "RECORDER_API_HOST", "RECORDER_DATABASE_URL"):
+        assert name in result.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada@127.0.0.1:1/recorder?nonsense=1",
+        "sqlite:///recorder.db?nonsense=1",
+        "sqlite://ada@host/recorder.db",
+        "sqlite:///recorder.db?timeout=long",
+    ],
+)
+def test_a_database_address_that_no_driver_takes_is_one_line(bare: Program, url: str) -> None:
+    for command in (["db", "upgrade"], ["watch", "a"], ["up"]):
+        result = bare.using(RECORDER_DATABASE_URL=url, PARALLEL_API_KEY="k").run(*command)
+        assert "RECORDER_DATABASE_URL" in result.complaint(status=2)
+    assert list(bare.folder.iterdir()) == []
+
+
+def test_a_password_among_an_addresss_parameters_is_not_printed(bare: Program, postgres: str) -> None:
+    url = f"{postgres}?password={PASSWORD}"
+    assert bare.using(RECORDER_DATABASE_URL=url).run("db", "current").status == 0
+
+
+def test_a_database_that_is_away_is_one_line(bare: Program) -> None:
+    away = bare.using(
+        RECORDER_DATABASE_URL=f"postgresql://ada:{PASSWORD}@127.0.0.1:1/recorder", PARALLEL_API_KEY="k"
+    )
+    for command in COMMANDS:
+        assert "127.0.0.1" in away.run(*command).complaint()

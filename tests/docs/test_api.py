@@ -1,0 +1,59 @@
+"""The page of the API, and the API's own document."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from api.problems import PROBLEMS
+from tests.api.client import Client, app_without_database
+from tests.docs.pages import first_codes, headings, page, table
+
+PAGE = "docs/reference/api.md"
+PAGES_OF_THE_API = {"/openapi.json", "/docs", "/docs/problems"}
+"""Routes that the document does not describe, being the document or pages about it."""
+
+APP = app_without_database()
+DOCUMENT: dict[str, Any] = Client(APP).document
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+DESCRIBED_SCHEMAS = {
+    match[1]: heading for heading in headings(page(PAGE)) if (match := re.search(r"\(`(\w+)`\)$", heading))
+}
+
+
+def test_every_route_has_its_heading_and_no_other() -> None:
+    described = {match[1] for heading in headings(page(PAGE)) if (match := re.match(r"`GET (.*)`$", heading))}
+    assert described == DOCUMENT["paths"].keys() | PAGES_OF_THE_API
+
+
+def test_routes_beyond_the_document_are_there() -> None:
+    client = APP.test_client()
+    for path in PAGES_OF_THE_API:
+        with client.get(path) as answer:
+            assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", DOCUMENT["paths"])
+def test_parameters(path: str) -> None:
+    operation = DOCUMENT["paths"][path]["get"]
+    described = first_codes(table(PAGE, f"`GET {path}`"))
+    assert described == [parameter["name"] for parameter in operation["parameters"]]
+
+
+@pytest.mark.parametrize("schema", DESCRIBED_SCHEMAS)
+def test_members_of_answers(schema: str) -> None:
+    assert first_codes(table(PAGE, DESCRIBED_SCHEMAS[schema])) == list(SCHEMAS[schema]["properties"])
+
+
+def test_every_type_of_answer_is_named_with_its_members() -> None:
+    text = page(PAGE)
+    objects = {name for name, schema in SCHEMAS.items() if schema.get("type") == "object"}
+    assert objects >= DESCRIBED_SCHEMAS.keys()
+    assert {name for name in objects if f"`{name}`" not in text} == set()
+
+
+def test_problems() -> None:
+    described = [row[:2] for row in table(PAGE, "Problems")]
+    assert described == [[f"`{kind}`", str(status.value)] for kind, (status, _, _) in PROBLEMS.items()]

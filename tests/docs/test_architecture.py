@@ -1,0 +1,77 @@
+"""The page of the architecture: its folders, the columns it names, its example of a gap."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from recorder.ledger.decision import Step, fail, observe, start
+from recorder.ledger.entries import Action, Gap, WatchChange
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.polling import service
+from recorder.polling.outbox import BATCH
+from recorder.polling.schedule import Pace, plan
+from recorder.settings import Settings
+from recorder.store.heartbeats import ALIVE
+from recorder.store.tables import watches
+from tests.docs.pages import ROOT, first_codes, page, table
+from tests.ledger.samples import RUNNING
+
+PAGE = "docs/architecture.md"
+
+
+def test_every_folder_is_there() -> None:
+    packages = {path.parent.relative_to(ROOT) for path in ROOT.glob("recorder/*/__init__.py")}
+    described = set(first_codes(table(PAGE, "Folders")))
+    assert described == {str(path) for path in packages} | {"api", "migrations"}
+
+
+def test_the_four_times_are_columns() -> None:
+    assert set(first_codes(table(PAGE, "The four times of a watch row"))) <= set(watches.c.keys())
+
+
+def test_figures() -> None:
+    text = page(PAGE)
+    assert service.CLAIM_SECONDS == service.FLUSH_SECONDS
+    assert text.count(f"Every {service.CLAIM_SECONDS} s") == 2
+    assert f"up to {BATCH} results" in text
+    assert f"the last {ALIVE.total_seconds():g} s" in text
+    assert f"polls under way get {service.LAST_POLLS_SECONDS:g} s" in text
+    assert f"there are {service.LAST_WRITE_SECONDS:g} s" in text
+
+
+def _moment(clock: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-24T{clock}").replace(tzinfo=UTC)
+
+
+def test_the_example_of_a_gap_is_what_happens() -> None:
+    """Play the page's table of polls with the settings as they come, and look at what is written."""
+    settings = Settings.model_construct()
+    rules = settings.rules
+    pace = Pace(
+        timedelta(seconds=settings.poll_interval),
+        timedelta(seconds=settings.settled_interval),
+        rules.gap_window,
+    )
+    noon = _moment("12:00:00")
+    step = start("tgrp_1", WatchChange(Action.STARTED, "ada", None), noon, rules)
+    step = observe(step.watch, Observation(noon, noon, RUNNING), rules)
+    planned = plan(step.watch, noon, pace, chance=0)
+    assert (planned.watch.due_at, planned.watch.gap_at) == (_moment("12:00:10"), _moment("12:00:40"))
+    *failing, last = table(PAGE, "How a gap comes about")
+    for asked, status, following in failing:
+        at = _moment(asked)
+        assert planned.next_poll_at == at
+        step = fail(planned.watch, Failure(at, at, Cause.SERVER_ERROR, int(status), "busy"), rules)
+        planned = plan(step.watch, at, pace, chance=0)
+        assert planned.next_poll_at == _moment(following)
+    at = _moment(last[0])
+    assert planned.next_poll_at == at
+    _is_the_gap_described(observe(planned.watch, Observation(at, at, RUNNING), rules), noon, at, len(failing))
+
+
+def _is_the_gap_described(step: Step, since: datetime, until: datetime, attempts: int) -> None:
+    gap, _ = (entry.content for entry in step.entries)
+    assert isinstance(gap, Gap)
+    assert (gap.from_, gap.to, gap.cause) == (since, until, Cause.SERVER_ERROR)
+    assert (gap.attempts, gap.unpolled_seconds) == (attempts, 0)
+    assert f"cause `{gap.cause}`, {attempts} attempts" in page(PAGE)

@@ -1,0 +1,70 @@
+"""What the pages tell people to type exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.settings import Settings
+from tests.docs.pages import PAGES, ROOT, blocks, page
+from tests.docs.test_cli import COMMANDS
+
+TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
+SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
+OTHERS = {"curl", "sqlite3", "export"}
+"""Programs that are not ours and may stand in the pages."""
+
+
+def _shell_lines() -> Iterator[str]:
+    for path in PAGES:
+        for block in blocks(path.read_text(encoding="utf-8")):
+            if block.language == "sh":
+                yield from block.code.splitlines()
+
+
+def _in_prose(text: str, start: str) -> list[str]:
+    return re.findall(rf"`({start} [^`\n]*)`", text)
+
+
+@pytest.mark.parametrize("line", list(_shell_lines()))
+def test_shell_lines(line: str) -> None:
+    program, *arguments = shlex.split(line)
+    if program == "make":
+        assert arguments[0] in TARGETS
+    elif program == "recorder":
+        _parse(arguments)
+    else:
+        assert program in OTHERS
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_in_prose(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for command in _in_prose(text, "make"):
+        assert shlex.split(command)[1] in TARGETS, command
+    for command in _in_prose(text, "recorder"):
+        _parse(shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_settings_in_prose(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert set(re.findall(r"\b(?:RECORDER|PARALLEL)_[A-Z_]+", text)) <= SETTINGS
+
+
+def _parse(arguments: list[str]) -> None:
+    """Find the command, and refuse options that it does not have."""
+    if arguments == ["--version"]:
+        return
+    words = 2 if arguments[0] == "db" else 1
+    name = " ".join(["recorder", *arguments[:words]])
+    if name == "recorder db":
+        return
+    assert name in COMMANDS, name
+    known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    options = {word for word in arguments[words:] if word.startswith("--")}
+    assert options <= known, name

@@ -1,0 +1,50 @@
+"""Every link between the pages leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import PAGES, ROOT, headings
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert headings(text)
+    for target in _LINK.findall(text):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        other = (path.parent / file).resolve() if file else path
+        assert other.is_relative_to(ROOT), target
+        assert other.exists(), target
+        if anchor:
+            anchors = {_anchor(heading) for heading in headings(other.read_text(encoding="utf-8"))}
+            assert anchor in anchors, target
+
+
+def test_every_decision_is_in_the_list() -> None:
+    folder = ROOT / "docs/decisions"
+    listed = set(_LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
+    assert {path.name for path in folder.glob("0*.md")} == listed
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, new = set(), {ROOT / "README.md"}
+    while new:
+        path = new.pop()
+        reached.add(path)
+        targets = (target.partition("#")[0] for target in _LINK.findall(path.read_text(encoding="utf-8")))
+        linked = {(path.parent / target).resolve() for target in targets if target.endswith(".md")}
+        new |= linked - reached
+    assert reached == set(PAGES)

@@ -1,0 +1,81 @@
+"""The README: short, with the two commands up front, and its session works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.docs.pages import blocks, page
+from tests.docs.test_cli import COMMANDS
+from tests.end_to_end.program import clean_environment, recorder, running, wait_until
+from tests.postgres import free_port
+
+PLACEHOLDER = "tgrp_…"
+LINES = [line for block in blocks(page("README.md")) for line in block.code.splitlines()]
+
+
+def _line(start: str) -> list[str]:
+    """Return the words of the only line that begins so."""
+    (line,) = (line for line in LINES if line.startswith(start))
+    return shlex.split(line)
+
+
+def test_it_is_short() -> None:
+    assert page("README.md").count("\n") <= 120
+
+
+@pytest.mark.parametrize("command", ["make demo", "make test"])
+def test_the_two_commands_stand_alone_in_blocks(command: str) -> None:
+    assert command in [block.code for block in blocks(page("README.md"))]
+
+
+def test_what_is_missing_is_missing() -> None:
+    """Commands that the README says are not there yet."""
+    said = re.search(r"No commands (.*?);", page("README.md"), re.DOTALL)
+    assert said is not None
+    missing = re.findall(r"`(\w+)`", said[1])
+    assert missing
+    assert not {f"recorder {name}" for name in missing} & set(COMMANDS)
+
+
+def test_its_session_works(tmp_path: Path) -> None:
+    """Type what the README says, at a simulated provider; `…` is the rest of a real id."""
+    with running(tmp_path, clean_environment(), "simulate", "--port", "0") as simulator:
+        upstream = simulator.wait_for_output(r"upstream at (http://\S+)")
+        answer = httpx.post(f"{upstream}/v1beta/tasks/groups", headers={"x-api-key": "k"}, json={})
+        taskgroup_id = answer.json()["taskgroup_id"]
+        port = free_port()
+        env = clean_environment(PARALLEL_API_KEY="k", PARALLEL_BASE_URL=upstream, RECORDER_API_PORT=str(port))
+        _type_it(tmp_path, env, taskgroup_id, port)
+
+
+def _type_it(folder: Path, env: dict[str, str], taskgroup_id: str, port: int) -> None:
+    def filled(words: list[str]) -> list[str]:
+        return [word.replace(PLACEHOLDER, taskgroup_id).replace(":8000", f":{port}") for word in words]
+
+    assert "watching" in recorder(folder, env, *filled(_line("recorder watch"))[1:])
+    with running(folder, env, *_line("recorder up")[1:]) as up:
+        (address,) = filled(_line("curl")[1:])
+
+        def seen() -> bool:
+            try:
+                answer = httpx.get(address)
+            except httpx.TransportError:
+                return False
+            return [item["kind"] for item in answer.json()["items"]] == ["watch", "status"]
+
+        wait_until(seen, up)
+        note = httpx.get(address).json()["items"][0]["watch"]["note"]
+        assert note == "March batch"
+        assert taskgroup_id in recorder(folder, env, *filled(_line("recorder status"))[1:])
+        _, database, query = _line("sqlite3")
+        with sqlite3.connect(folder / database) as connection:
+            (row,) = connection.execute(query).fetchall()
+        connection.close()
+        assert row[:2] == (taskgroup_id, "empty")
+        up.stop()

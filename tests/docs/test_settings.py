@@ -1,0 +1,26 @@
+"""The page of settings and the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recorder.settings import Settings, settings_table
+from tests.docs.pages import table
+
+
+def _default(name: str, default: Any) -> str:
+    if name == "RECORDER_ACTOR":
+        return "user@host"
+    return "–" if default is None else f"`{default}`"
+
+
+def test_the_table_is_that_of_the_program() -> None:
+    rows = [row[:3] for row in table("docs/reference/settings.md", "Settings")]
+    assert rows == [
+        [f"`{name}`", _default(name, default), allowed] for name, default, allowed in settings_table()
+    ]
+
+
+def test_the_actor_is_user_at_host_unless_told() -> None:
+    user, _, host = Settings.model_fields["actor"].get_default(call_default_factory=True).partition("@")
+    assert user and host
