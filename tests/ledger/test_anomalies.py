@@ -204,9 +204,9 @@ def test_counts_decreased_compares_with_the_status_before() -> None:
 
 def test_counts_that_are_not_said_neither_fall_nor_are_fallen_from() -> None:
     story = Story()
-    story.answer(0, FURTHER)
+    story.answer(0, SETTLED)
     story.answer(10, body_of(task_run_status_counts=None))
-    story.answer(20, SETTLED)
+    story.answer(20, FURTHER)
     found = [set(status.anomalies) for status in story.statuses]
     assert found == [set(), {Anomaly.BAD_TYPE}, {Anomaly.COUNTS_DECREASED}]
 
