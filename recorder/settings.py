@@ -6,11 +6,11 @@ import getpass
 import socket
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -20,7 +20,11 @@ from recorder.store.engine import check_url
 FLUSH_SECONDS = 2
 """What a lease must allow for beyond the request itself, until its outcome is written."""
 
-Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
+MAX_SECONDS = 10 * 365 * 86400
+
+_SECONDS = f"seconds, more than 0 and at most {MAX_SECONDS}"
+
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
@@ -29,7 +33,15 @@ class SettingsError(ValueError):
 
 def _base_url(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    # Reading the port fails where it is none.
+    extras = parts.username or parts.password or parts.query or parts.fragment or parts.port == 0
+    if (
+        parts.scheme not in {"http", "https"}
+        or extras
+        or not parts.hostname
+        or not text.isprintable()
+        or " " in text
+    ):
         raise ValueError("not an http:// or https:// address")
     return text.rstrip("/")
 
@@ -71,7 +83,9 @@ class Settings(BaseSettings):
         None, alias="PARALLEL_API_KEY", description="the provider's key: printable ASCII without spaces"
     )
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        "https://api.parallel.ai", alias="PARALLEL_BASE_URL", description="an http:// or https:// address"
+        "https://api.parallel.ai",
+        alias="PARALLEL_BASE_URL",
+        description="an http:// or https:// address without user, query or fragment",
     )
     upstream_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
         "/v1beta", alias="RECORDER_UPSTREAM_PREFIX", description="a path such as /v1beta or /v1"
@@ -84,6 +98,7 @@ class Settings(BaseSettings):
     )
     read_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
         None,
+        repr=False,
         alias="RECORDER_READ_DATABASE_URL",
         description="as RECORDER_DATABASE_URL: a replica for the API",
     )
@@ -94,37 +109,36 @@ class Settings(BaseSettings):
         max_length=255,
         description="1 to 255 printable characters: who changes watches",
     )
-    poll_interval: Seconds = Field(10, alias="RECORDER_POLL_INTERVAL", description="seconds, more than 0")
-    settled_interval: Seconds = Field(
-        300, alias="RECORDER_SETTLED_INTERVAL", description="seconds, more than 0"
-    )
+    poll_interval: Seconds = Field(10, alias="RECORDER_POLL_INTERVAL", description=_SECONDS)
+    settled_interval: Seconds = Field(300, alias="RECORDER_SETTLED_INTERVAL", description=_SECONDS)
     retire_after: float = Field(
         604800,
         ge=0,
-        le=100 * 365 * 86400,
+        le=MAX_SECONDS,
         allow_inf_nan=False,
         alias="RECORDER_RETIRE_AFTER",
-        description="seconds, or 0 for never",
+        description=f"seconds, at most {MAX_SECONDS}, or 0 for never",
     )
-    gone_after: Seconds = Field(900, alias="RECORDER_GONE_AFTER", description="seconds, more than 0")
-    gap_grace: Seconds = Field(30, alias="RECORDER_GAP_GRACE", description="seconds, more than 0")
-    lease: Seconds = Field(
-        30,
-        alias="RECORDER_LEASE",
-        description=f"seconds, more than RECORDER_REQUEST_TIMEOUT + {FLUSH_SECONDS}",
-    )
+    gone_after: Seconds = Field(900, alias="RECORDER_GONE_AFTER", description=_SECONDS)
+    gap_grace: Seconds = Field(30, alias="RECORDER_GAP_GRACE", description=_SECONDS)
     rate: float = Field(
         20,
         gt=0,
         le=100_000,
         allow_inf_nan=False,
         alias="RECORDER_RATE",
-        description="requests per second, more than 0",
+        description="requests per second, more than 0 and at most 100000",
     )
     concurrency: int = Field(
         50, ge=1, le=10_000, alias="RECORDER_CONCURRENCY", description="a whole number from 1 to 10000"
     )
-    request_timeout: Seconds = Field(10, alias="RECORDER_REQUEST_TIMEOUT", description="seconds, more than 0")
+    request_timeout: Seconds = Field(10, alias="RECORDER_REQUEST_TIMEOUT", description=_SECONDS)
+    lease: Seconds = Field(
+        30,
+        validate_default=True,
+        alias="RECORDER_LEASE",
+        description=f"seconds, more than RECORDER_REQUEST_TIMEOUT + {FLUSH_SECONDS}",
+    )
     max_body: int = Field(
         1_048_576, ge=1024, le=2**30, alias="RECORDER_MAX_BODY", description="bytes, 1024 to 1073741824"
     )
@@ -153,11 +167,12 @@ class Settings(BaseSettings):
             raise ValueError("not a loopback address")
         return host
 
-    @model_validator(mode="after")
-    def _lease_outlasts_a_poll(self) -> Self:
-        if self.lease <= self.request_timeout + FLUSH_SECONDS:
-            raise PydanticCustomError("RECORDER_LEASE", "too short", {"value": self.lease})
-        return self
+    @field_validator("lease")
+    @classmethod
+    def _lease_outlasts_a_poll(cls, lease: float, info: ValidationInfo) -> float:
+        if lease <= info.data.get("request_timeout", 0) + FLUSH_SECONDS:
+            raise ValueError("too short")
+        return lease
 
     @property
     def rules(self) -> Rules:
@@ -189,6 +204,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         lines = [_line(detail) for detail in error.errors(include_url=False)]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env: is not allowed; allowed: a text file in UTF-8") from None
 
 
 def settings_table() -> list[tuple[str, Any, str]]:
@@ -204,9 +221,13 @@ _SECRET = {"PARALLEL_API_KEY", "RECORDER_DATABASE_URL", "RECORDER_READ_DATABASE_
 
 
 def _line(detail: ErrorDetails) -> str:
-    # The check of one setting against another has no place of its own; its type names the setting.
-    name = str(detail["loc"][0]) if detail["loc"] else str(detail["type"])
-    given = detail["input"] if detail["loc"] else detail["ctx"]["value"]
-    allowed = next(str(f.description) for f in Settings.model_fields.values() if f.alias == name)
-    value = "" if name in _SECRET else f" {str(given)[:80]!a}"
-    return f"{name}:{value} is not allowed; allowed: {allowed}"
+    place = detail["loc"][0]
+    found = (
+        (str(field.alias), field)
+        for name, field in Settings.model_fields.items()
+        if place in (name, field.alias)
+    )
+    name, field = next(found)
+    secret = name in _SECRET or "@" in str(detail["input"])
+    value = "" if secret else f" {str(detail['input'])[:80]!a}"
+    return f"{name}:{value} is not allowed; allowed: {field.description}"

@@ -238,7 +238,7 @@ def test_secrets_are_in_no_picture_of_the_settings(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RECORDER_DATABASE_URL", url)
     monkeypatch.setenv("RECORDER_READ_DATABASE_URL", url)
     settings = load_settings()
-    picture = f"{settings!r} {settings} {settings.write_url!r} {settings.read_url}"
+    picture = f"{settings!r} {settings} {settings.write_url!r} {settings.read_url!r}"
     assert KEY not in picture
     assert PASSWORD not in picture
     assert settings.write_url.password == PASSWORD

@@ -20,7 +20,8 @@ def complaints(path: Path) -> list[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > MAX_FUNCTION_LINES:
-                found.append(f"{path}:{node.lineno}: {node.name} has {length} lines, at most {MAX_FUNCTION_LINES}")
+                place = f"{path}:{node.lineno}: {node.name}"
+                found.append(f"{place} has {length} lines, at most {MAX_FUNCTION_LINES}")
     return found
 
 

@@ -136,7 +136,8 @@ _SQLITE_TRIGGERS = (
 _POSTGRESQL_TRIGGERS = (
     """CREATE FUNCTION entries_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION 'the ledger is append-only: no % of entries', TG_OP USING ERRCODE = 'restrict_violation';
+        RAISE EXCEPTION 'the ledger is append-only: no % of entries', TG_OP
+            USING ERRCODE = 'restrict_violation';
     END $$""",
     """CREATE TRIGGER entries_refuse_change BEFORE UPDATE OR DELETE ON entries
     FOR EACH ROW EXECUTE FUNCTION entries_refuse_change()""",

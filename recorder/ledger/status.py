@@ -90,12 +90,15 @@ def phase_of(status: JsonObject) -> Phase:
 
 
 def finished_runs(status: JsonObject) -> int | None:
-    """Return how many runs have completed, failed or been cancelled, None if `status` does not say so."""
+    """Return how many runs have completed, failed or been cancelled.
+
+    None if `status` does not say so, or says a number beyond all sense (of more than 63 bits).
+    """
     counts = status.get("task_run_status_counts")
     if not isinstance(counts, dict):
         return None
     finished = [counts.get(name, 0) for name in FINISHED_STATUSES]
-    return sum(finished) if all(map(is_count, finished)) else None
+    return _column_integer(sum(finished)) if all(map(is_count, finished)) else None
 
 
 def is_count(value: object) -> TypeGuard[int]:

@@ -32,8 +32,10 @@ def check_url(text: str) -> URL:
     if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
         return url.set(drivername="postgresql+psycopg")
     if url.drivername in {"sqlite", "sqlite+pysqlite"}:
-        if not url.database or url.database == ":memory:":
+        if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
             raise DatabaseUrlError("a database in memory cannot be shared by recorder and API; " + allowed)
+        if url.host or url.username or url.password or url.query:
+            raise DatabaseUrlError(f"SQLite takes a file and nothing else; {allowed}")
         return url.set(drivername="sqlite")
     raise DatabaseUrlError(f"no driver for {url.drivername!r}; {allowed}")
 

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -168,11 +168,18 @@ class Running:
         return descendants(self.process.pid)
 
     def kill(self) -> None:
+        """End the command, if it still runs, with all that it has started."""
         left = [] if self.process.poll() is not None else self.descendants()
         self.process.kill()
         self.process.wait()
-        for pid in left:
-            kill(pid)
+        self.kill_all(left)
+
+    @staticmethod
+    def kill_all(pids: list[int]) -> None:
+        """End those of a command's processes that still run."""
+        for pid in filter(alive, pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def answers(url: str) -> bool:
@@ -214,10 +221,3 @@ def _stat(pid: int) -> tuple[str, str]:
     except (FileNotFoundError, ProcessLookupError):
         return "", ""
     return state, parent
-
-
-def kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -116,6 +116,7 @@ def test_reading_of_a_usual_body() -> None:
         ({}, 0),
         ({"running": 3}, 0),
         ({"completed": 2, "cancelled": 1, "running": "x"}, 3),
+        ({"completed": 2**62, "failed": 2**62, "cancelled": 1}, None),
         ({"completed": None}, None),
         ({"failed": "2"}, None),
         (None, None),

@@ -1,0 +1,127 @@
+"""`recorder demo`: it shows everything, on a database of its own, and leaves no process behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import STOP_SECONDS, Program, Running, alive, command_line, descendants
+
+
+@pytest.fixture
+def stage(bare: Program) -> Program:
+    """The program with a folder for temporary files, and settings of the user's that a demo must not touch."""
+    bare.folder.joinpath("temporary").mkdir()
+    return bare.using(
+        TMPDIR=str(bare.folder / "temporary"),
+        RECORDER_DATABASE_URL="sqlite:///mine.db",
+        RECORDER_POLL_INTERVAL="not a number",
+        RECORDER_API_PORT="1",
+    )
+
+
+def require_untouched(program: Program) -> None:
+    assert list(program.folder.glob("*.db*")) == []
+
+
+def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> None:
+    result = stage.run("demo", "--for", "12")
+    assert (result.status, result.err) == (0, "")
+    assert "\x1b" not in result.out
+    lines = [line for line in result.out.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+    assert len(lines) >= 3
+    assert all("polls" in line and "gaps" in line for line in lines)
+    assert "40 groups, " in result.out
+    (database,) = re.findall(r"kept: (.+)", result.out)
+    assert Path(database).is_relative_to(stage.folder / "temporary")
+    assert Path(database).is_file()
+    require_untouched(stage)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_its_parts(stage: Program, number: signal.Signals) -> None:
+    with stage.start("demo") as demo:
+        demo.wait_for("polls, ")
+        children = demo.descendants()
+        assert len(children) >= 3
+        assert demo.stop(number) == 0
+        assert [pid for pid in children if alive(pid)] == []
+        assert "40 groups, " in demo.printed
+    require_untouched(stage)
+
+
+def test_a_signal_before_the_curtain_ends_it_too(stage: Program) -> None:
+    with stage.start("demo") as demo:
+        children = demo.wait_until(lambda: demo.descendants() or None, "its parts to start")
+        assert demo.stop(signal.SIGINT) == 0
+        assert [pid for pid in children if alive(pid)] == []
+
+
+def test_it_ends_if_a_part_of_it_does(stage: Program) -> None:
+    with stage.start("demo") as demo:
+        demo.wait_for("polls, ")
+        children = demo.descendants()
+        os.kill(recorder_among(children), signal.SIGKILL)
+        try:
+            assert demo.wait() == 1
+            (line,) = [line for line in demo.printed.splitlines() if line.startswith("Error: ")]
+            assert "the recorder" in line
+            assert [pid for pid in children if alive(pid)] == []
+        finally:
+            demo.kill_all(children)
+
+
+def recorder_among(pids: list[int]) -> int:
+    return next(pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"recorder\0run\0"))
+
+
+def test_a_duration_that_is_no_number_is_wrong_usage(stage: Program) -> None:
+    assert "--for" in stage.run("demo", "--for", "nan").wrong_usage()
+
+
+def test_in_a_terminal_it_shows_a_table(stage: Program) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command_line("demo", "--for", "6"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=stage.folder,
+        env={**stage.environment, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        shown = read_all(ours)
+        assert process.wait(STOP_SECONDS) == 0
+    finally:
+        left = descendants(process.pid)
+        process.kill()
+        process.wait()
+        Running.kill_all(left)
+        os.close(ours)
+    assert "Traceback" not in shown
+    assert "\x1b[" in shown
+    for heading in ("group", "what", "phase", "progress", "runs", "seen", "gaps", "Ctrl-C ends"):
+        assert heading in shown
+    assert "40 groups, " in shown
+    require_untouched(stage)
+
+
+def read_all(terminal: int) -> str:
+    """What is shown on a terminal until the last program closes it."""
+    shown = b""
+    while True:
+        try:
+            read = os.read(terminal, 65536)
+        except OSError:
+            return shown.decode()
+        if not read:
+            return shown.decode()
+        shown += read

@@ -1,0 +1,127 @@
+"""`recorder up`: one command that upgrades, records and serves, and leaves no process behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import QUICK
+from tests.cli.program import Program, Running, alive, answers, wait_until
+from tests.cli.upstream import Upstream
+from tests.postgres import free_port
+
+
+@contextmanager
+def up(program: Program, upstream: Upstream) -> Iterator[tuple[Running, str]]:
+    """Everything at work over a database that was blank; gives the API's address."""
+    port = free_port()
+    program = program.using(**QUICK, **upstream.settings, RECORDER_API_PORT=str(port))
+    with program.start("up") as running:
+        base = f"http://127.0.0.1:{port}"
+        running.wait_until_it_serves(f"{base}/healthz")
+        running.wait_for("recording")
+        yield running, base
+
+
+def groups(base: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{base}/api/v1/groups") as answer:
+        return {group["taskgroup_id"]: group for group in json.loads(answer.read())["items"]}
+
+
+def require_all_ended(pids: list[int], base: str) -> None:
+    assert [pid for pid in pids if alive(pid)] == []
+    assert not answers(f"{base}/healthz")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_makes_records_serves_and_ends(blank: Program, upstream: Upstream, number: signal.Signals) -> None:
+    group = upstream.create(runs=2)
+    with up(blank, upstream) as (running, base):
+        blank.ok("watch", group)
+        running.wait_until(lambda: groups(base)[group]["phase"], "the group to be served")
+        assert groups(base)[group]["phase"] == "blocked"
+        assert f"{base}/api/v1/groups" in running.printed
+        children = running.descendants()
+        assert len(children) >= 2
+        assert running.stop(number) == 0
+        require_all_ended(children, base)
+        assert running.printed.index("recording") < running.printed.index("ended")
+    history = json.loads(blank.ok("history", group, "--json", "--kind", "status"))["items"]
+    assert sum(entry["polls"] for entry in history) == len(upstream.answered(group))
+
+
+def child_of(running: Running, command: str) -> int:
+    return next(
+        pid
+        for pid in running.descendants()
+        if Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").endswith(f"recorder\0{command}".encode())
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+@pytest.mark.parametrize("blank_database_url", ["sqlite"], indirect=True)
+def test_it_ends_if_a_part_of_it_does(blank: Program, upstream: Upstream, command: str) -> None:
+    with up(blank, upstream) as (running, base):
+        children = running.descendants()
+        os.kill(child_of(running, command), signal.SIGKILL)
+        try:
+            assert running.wait() == 1
+            (line,) = [line for line in running.printed.splitlines() if line.startswith("Error: ")]
+            assert f"recorder {command}" in line
+            require_all_ended(children, base)
+        finally:
+            running.kill_all(children)
+
+
+@pytest.mark.parametrize("blank_database_url", ["sqlite"], indirect=True)
+def test_it_ends_its_parts_when_its_terminal_goes_away(blank: Program, upstream: Upstream) -> None:
+    with up(blank, upstream) as (running, base):
+        children = running.descendants()
+        running.process.send_signal(signal.SIGHUP)
+        try:
+            running.wait()
+            wait_until(lambda: True if not any(map(alive, children)) else None, "its parts to end")
+            require_all_ended(children, base)
+        finally:
+            running.kill_all(children)
+
+
+@pytest.mark.parametrize("blank_database_url", ["sqlite"], indirect=True)
+def test_it_takes_its_parts_along_when_it_is_killed(blank: Program, upstream: Upstream) -> None:
+    with up(blank, upstream) as (running, base):
+        children = running.descendants()
+        running.process.kill()
+        try:
+            running.wait()
+            wait_until(lambda: True if not any(map(alive, children)) else None, "its parts to end")
+            require_all_ended(children, base)
+        finally:
+            running.kill_all(children)
+
+
+@pytest.mark.parametrize("blank_database_url", ["sqlite"], indirect=True)
+def test_a_signal_right_after_the_start_ends_it(blank: Program, upstream: Upstream) -> None:
+    program = blank.using(**QUICK, **upstream.settings, RECORDER_API_PORT=str(free_port()))
+    with program.start("up") as running:
+        running.wait_for("API ")
+        children = running.wait_until(lambda: running.descendants() or None, "its parts to start")
+        assert running.stop() == 0
+        assert [pid for pid in children if alive(pid)] == []
+
+
+def test_a_port_that_is_taken_is_one_line(bare: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = bare.using(PARALLEL_API_KEY="k", RECORDER_API_PORT=port).run("up")
+    assert result.status == 1
+    assert len(result.complaints) == 1
+    assert port in result.err
