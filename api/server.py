@@ -19,7 +19,7 @@ def serve(host: str, port: int) -> None:
     Raises:
         OSError: the port is taken, or the address is not this machine's.
     """
-    _require_free(host, port)
+    require_free(host, port)
     Granian(
         "api.wsgi:app",
         factory=True,
@@ -33,8 +33,12 @@ def serve(host: str, port: int) -> None:
     ).serve()
 
 
-def _require_free(host: str, port: int) -> None:
-    """The server lets others share its port, so a second one would start and split the requests."""
+def require_free(host: str, port: int) -> None:
+    """Refuse an address that another server has; ours would share it, and the two split the requests.
+
+    Raises:
+        OSError: the port is taken, or the address is not this machine's.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         if os.name == "posix":

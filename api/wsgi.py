@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from api.app import create_app
+from recorder.lifeline import end_with_parent
 from recorder.logs import configure_logs
 from recorder.settings import load_settings
 from recorder.store.engine import open_engine
@@ -12,6 +13,7 @@ from recorder.store.engine import open_engine
 
 def app() -> Flask:
     """Make the app over the database that the settings name."""
+    end_with_parent()
     settings = load_settings()
     configure_logs(settings.log_format)
     return create_app(open_engine(settings.read_url, read_only=True))

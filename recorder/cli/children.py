@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from recorder.cli.common import STOP_SIGNALS
 
 STOP_SECONDS = 9.0
 _LOOK_SECONDS = 0.1
@@ -45,7 +48,7 @@ class Children:
         """Start `recorder ARGUMENTS`, its output to `output` (None: to ours)."""
         # A session of its own: Ctrl-C reaches us alone, and we stop the children in order.
         process = subprocess.Popen(  # noqa: S603 (our own program)
-            [sys.executable, "-m", "recorder", *arguments],
+            [sys.executable, "-m", "recorder.cli.child", *arguments],
             env=env,
             cwd=cwd,
             stdin=subprocess.DEVNULL,
@@ -62,29 +65,27 @@ class Children:
         return next((child for child in self._children if child.ended), None)
 
     def stop(self) -> None:
-        """Stop all in order: each gets SIGTERM and the time to end, then is killed."""
+        """Stop all in order: each gets SIGTERM and the time to end, then is killed with all it started."""
         deadline = time.monotonic() + STOP_SECONDS
         for child in self._children:
-            if child.ended:
-                continue
-            child.process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
+                child.process.terminate()
                 child.process.wait(max(0.5, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(child.process.pid, signal.SIGKILL)
+            child.process.wait()
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Yield a question: did Ctrl-C or SIGTERM ask us to stop?"""
+    """Yield a question: was this process asked to stop?"""
     asked = False
 
     def ask(_number: int, _frame: object) -> None:
         nonlocal asked
         asked = True
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
     try:
         yield lambda: asked
     finally:

@@ -24,6 +24,9 @@ _R = TypeVar("_R")
 
 WRONG_USAGE = 2
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, what service managers send, and a terminal that goes away."""
+
 
 class WrongSettingsError(click.ClickException):
     """A setting is missing or not allowed: exit status 2."""
@@ -110,9 +113,9 @@ def checked_ids(ids: list[str]) -> tuple[list[str], list[str]]:
 
 
 def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-    """Return an event that Ctrl-C and SIGTERM set."""
+    """Return an event that the signals to stop set."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     return stop
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from api.server import serve
+from api.server import require_free, serve
 from recorder.cli.common import opened_database, require_file, shown, with_words
-from recorder.settings import load_settings
+from recorder.settings import Settings, load_settings
 from recorder.store.schema import require_head, state_of
 
 
@@ -15,12 +15,22 @@ from recorder.store.schema import require_head, state_of
 def command() -> None:
     """Serve the API, read-only, until Ctrl-C or SIGTERM."""
     settings = load_settings()
+    require_free_port(settings)
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:
         require_head(state_of(engine))
     click.echo(f"API at http://{settings.api_host}:{settings.api_port} from {shown(settings.read_url)}")
+    serve(settings.api_host, settings.api_port)
+
+
+def require_free_port(settings: Settings) -> None:
+    """Say in a line where the API cannot be served.
+
+    Raises:
+        ClickException: the port is taken, or the address is not this machine's.
+    """
     try:
-        serve(settings.api_host, settings.api_port)
+        require_free(settings.api_host, settings.api_port)
     except OSError as error:
         raise click.ClickException(
             f"cannot serve on {settings.api_host} port {settings.api_port}: {error.strerror or error}; "

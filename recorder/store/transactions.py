@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from recorder.store.engine import IMMEDIATE
 
@@ -43,9 +43,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except IntegrityError:
+    except DatabaseError as error:
+        # SQLite reports a file that is no database, or a broken one, as a bare DatabaseError. The other
+        # kinds of it, such as IntegrityError, tell of a bug or of a refusal that the caller expects.
+        if isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError:
+            raise DatabaseUnavailableError(_words(error)) from error
         raise
-    except (OperationalError, InterfaceError, InternalError) as error:
+    except InterfaceError as error:
         raise DatabaseUnavailableError(_words(error)) from error
 
 

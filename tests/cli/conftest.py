@@ -16,8 +16,8 @@ from tests.cli.upstream import Upstream
 from tests.simulator.conftest import simulating
 
 QUICK = {
-    "RECORDER_POLL_INTERVAL": "0.5",
-    "RECORDER_SETTLED_INTERVAL": "0.5",
+    "RECORDER_POLL_INTERVAL": "0.2",
+    "RECORDER_SETTLED_INTERVAL": "0.2",
     "RECORDER_GAP_GRACE": "5",
     "RECORDER_REQUEST_TIMEOUT": "5",
 }

@@ -167,6 +167,20 @@ class Running:
         """The ids of the processes that the command has started, and of those that these have."""
         return descendants(self.process.pid)
 
+    def descendant(self, command: str) -> int:
+        """The id of the process that runs a command of ours for it."""
+        return next(pid for pid in self.descendants() if command in _words(pid))
+
+    @contextmanager
+    def outlived_by_none(self) -> Iterator[None]:
+        """Require that the processes it has started end soon after it ended in the block."""
+        started = self.descendants()
+        try:
+            yield
+            wait_until(lambda: not any(map(alive, started)) or None, "its processes to end", STOP_SECONDS)
+        finally:
+            self.kill_all(started)
+
     def kill(self) -> None:
         """End the command, if it still runs, with all that it has started."""
         left = [] if self.process.poll() is not None else self.descendants()
@@ -190,8 +204,8 @@ def answers(url: str) -> bool:
     return True
 
 
-def wait_until(look: Callable[[], _T | None], what: str) -> _T:
-    deadline = time.monotonic() + WAIT_SECONDS
+def wait_until(look: Callable[[], _T | None], what: str, seconds: float = WAIT_SECONDS) -> _T:
+    deadline = time.monotonic() + seconds
     while (found := look()) is None:
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.05)
@@ -212,6 +226,13 @@ def descendants(pid: int) -> list[int]:
 def alive(pid: int) -> bool:
     """Whether a process runs: one that has ended and that nobody has waited for does not."""
     return _stat(pid)[0] not in {"Z", "X", ""}
+
+
+def _words(pid: int) -> list[str]:
+    """The words that a process was started with."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return []
 
 
 def _stat(pid: int) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from tests.cli.program import STOP_SECONDS, Program, Running, alive, command_lin
 
 @pytest.fixture
 def stage(bare: Program) -> Program:
-    """The program with a folder for temporary files, and settings of the user's that a demo must not touch."""
+    """The program with a folder for temporary files, and settings that a demo must not heed."""
     bare.folder.joinpath("temporary").mkdir()
     return bare.using(
         TMPDIR=str(bare.folder / "temporary"),
@@ -39,6 +39,7 @@ def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> Non
     assert all("polls" in line and "gaps" in line for line in lines)
     assert "40 groups, " in result.out
     (database,) = re.findall(r"kept: (.+)", result.out)
+    assert re.findall(r"^database +(.+)", result.out, re.MULTILINE) == [database]
     assert Path(database).is_relative_to(stage.folder / "temporary")
     assert Path(database).is_file()
     require_untouched(stage)
@@ -66,29 +67,23 @@ def test_a_signal_before_the_curtain_ends_it_too(stage: Program) -> None:
 def test_it_ends_if_a_part_of_it_does(stage: Program) -> None:
     with stage.start("demo") as demo:
         demo.wait_for("polls, ")
-        children = demo.descendants()
-        os.kill(recorder_among(children), signal.SIGKILL)
-        try:
+        with demo.outlived_by_none():
+            os.kill(demo.descendant("run"), signal.SIGKILL)
             assert demo.wait() == 1
-            (line,) = [line for line in demo.printed.splitlines() if line.startswith("Error: ")]
-            assert "the recorder" in line
-            assert [pid for pid in children if alive(pid)] == []
-        finally:
-            demo.kill_all(children)
-
-
-def recorder_among(pids: list[int]) -> int:
-    return next(pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"recorder\0run\0"))
+        (line,) = [line for line in demo.printed.splitlines() if line.startswith("Error: ")]
+        assert "the recorder" in line
 
 
 def test_a_duration_that_is_no_number_is_wrong_usage(stage: Program) -> None:
-    assert "--for" in stage.run("demo", "--for", "nan").wrong_usage()
+    with stage.start("demo", "--for", "nan") as demo:
+        assert demo.wait() == 2
+        assert "--for" in demo.printed
 
 
 def test_in_a_terminal_it_shows_a_table(stage: Program) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command_line("demo", "--for", "6"),
+        command_line("demo", "--for", "3"),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -28,7 +28,8 @@ def recording(engine: Engine) -> Recording:
     recording.watch("one")
     recording.see("one", 1, active(queued=3), metadata={"customer": "acme", "n": 1.5})
     recording.see("one", 11, active(queued=2, running=1))
-    recording.fail("one", 30)
+    for seconds in (22, 40, 60, 80):
+        recording.fail("one", seconds)
     recording.see("one", 90, settled(completed=2, failed=1), metadata={"customer": "acme", "n": 1.5})
     recording.watch(ODD, at=1)
     recording.see(ODD, 2, settled(completed=1, odd_status=10**25))
@@ -135,7 +136,7 @@ def test_people_get_tables(program: Program, recording: Recording) -> None:
     assert "bad_type" in program.ok("status", "three")
     assert "not_polled" in program.ok("status", "overdue")
     history = program.ok("history", "one")
-    for words in ("started by ada", "3 queued", "server_error (503), 1 failed polls", "2026-11-24 12:01:30Z"):
+    for words in ("started by ada", "3 queued", "server_error (503), 4 failed polls", "2026-11-24 12:01:30Z"):
         assert words in history
     assert "still open" in program.ok("history", "overdue")
     assert "paused by ada: lunch" in program.ok("history", ODD)

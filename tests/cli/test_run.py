@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from tests.cli.upstream import Upstream
 from tests.postgres import free_port
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 def latest(program: Program, taskgroup_id: str) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def test_it_records_until_a_signal_and_keeps_all_it_received(
     require_nothing_left_behind(engine)
 
 
+@ON_SQLITE
 def test_a_second_signal_does_no_harm(program: Program, engine: Engine, upstream: Upstream) -> None:
     program = program.using(**QUICK, **upstream.settings)
     group = upstream.create()
@@ -82,8 +86,6 @@ def test_it_ends_while_the_upstream_hangs(bare: Program, upstream: Upstream) -> 
 
 
 def is_claimed(program: Program) -> bool:
-    import sqlite3
-
     with sqlite3.connect(program.folder / "recorder.db") as connection:
         ((owner,),) = connection.execute("SELECT owner FROM watches").fetchall()
     connection.close()
@@ -128,6 +130,7 @@ def test_once_fails_if_the_upstream_does(
     require_nothing_left_behind(engine)
 
 
+@ON_SQLITE
 def test_it_goes_on_while_the_upstream_refuses(program: Program, upstream: Upstream) -> None:
     program = program.using(**QUICK, PARALLEL_BASE_URL=f"http://127.0.0.1:{free_port()}")
     program.ok("watch", "one")
@@ -136,6 +139,7 @@ def test_it_goes_on_while_the_upstream_refuses(program: Program, upstream: Upstr
         assert recorder.stop() == 0
 
 
+@ON_POSTGRESQL
 def test_groups_are_watched_and_paused_while_it_runs(
     program: Program, engine: Engine, upstream: Upstream
 ) -> None:
@@ -152,6 +156,7 @@ def test_groups_are_watched_and_paused_while_it_runs(
     assert kinds == ["watch", "status", "watch"]
 
 
+@ON_POSTGRESQL
 def test_two_recorders_share_a_database(program: Program, engine: Engine, upstream: Upstream) -> None:
     program = program.using(**QUICK, **upstream.settings)
     groups = [upstream.create() for _ in range(6)]

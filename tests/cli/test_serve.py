@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from tests.cli.program import Program, alive, answers, wait_until
+from tests.cli.program import Program, alive, answers
 from tests.postgres import free_port
 
 
@@ -24,7 +24,8 @@ def test_it_answers_until_a_signal(program: Program, number: signal.Signals) -> 
         with urllib.request.urlopen(f"{base}/api/v1/groups") as answer:
             assert [group["taskgroup_id"] for group in json.loads(answer.read())["items"]] == ["one"]
         second = program.using(RECORDER_API_PORT=str(port)).run("serve")
-        assert str(port) in second.complaint()
+        assert (second.status, len(second.complaints)) == (1, 1)
+        assert str(port) in second.err
         workers = server.descendants()
         assert server.stop(number) == 0
     assert not answers(f"{base}/healthz")
@@ -39,14 +40,11 @@ def test_a_port_that_is_taken_is_one_line(program: Program) -> None:
     assert "RECORDER_API_PORT" in result.err
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_server_that_is_killed_leaves_no_process_on_the_port(program: Program) -> None:
     port = free_port()
     with program.using(RECORDER_API_PORT=str(port)).start("serve") as server:
         server.wait_until_it_serves(f"http://127.0.0.1:{port}/healthz")
-        workers = server.descendants()
-        server.process.kill()
-        server.wait()
-        try:
-            wait_until(lambda: True if not any(alive(pid) for pid in workers) else None, "its workers to end")
-        finally:
-            server.kill_all(workers)
+        with server.outlived_by_none():
+            server.process.kill()
+            server.wait()
