@@ -10,15 +10,19 @@ from sqlalchemy import Engine
 
 from recorder.cli.common import checked_ids, with_words, writable_database
 from recorder.clock import utc_now
+from recorder.ledger.entries import Action
 from recorder.settings import Settings, load_settings
 from recorder.store.enrolment import UnknownGroupError
 
-Change = Callable[[Engine, Settings, str, str | None, datetime], str]
-"""Changes the watch of one group (database, settings, id, note, time) and says in words what came of it."""
+Change = Callable[[Engine, Settings, str, str | None, datetime], Action | None]
+"""Changes the watch of one group (database, settings, id, note, time); None if it stood so already."""
 
 
-def change_command(name: str, help_text: str, change: Change) -> click.Command:
-    """Make a command that makes one change to the watches of groups."""
+def change_command(name: str, help_text: str, change: Change, *, stood: str) -> click.Command:
+    """Make a command that makes one change to the watches of groups.
+
+    `stood` says of a group that there was nothing to change.
+    """
 
     @click.command(name, help=help_text)
     @click.argument("ids", nargs=-1, required=True, metavar="ID...")
@@ -31,9 +35,14 @@ def change_command(name: str, help_text: str, change: Change) -> click.Command:
         with writable_database(settings) as engine:
             for taskgroup_id in good:
                 try:
-                    click.echo(f"{taskgroup_id}: {change(engine, settings, taskgroup_id, note, utc_now())}")
+                    action = change(engine, settings, taskgroup_id, note, utc_now())
                 except UnknownGroupError:
                     complaints.append(f"{taskgroup_id}: was never watched")
+                    continue
+                if action is None and note is not None:
+                    complaints.append(f"{taskgroup_id}: {stood}, so there is no entry to keep the note with")
+                else:
+                    click.echo(f"{taskgroup_id}: {action.value if action else stood}")
         end_with(complaints)
 
     return command

@@ -96,8 +96,8 @@ def readable_database(settings: Settings) -> Iterator[Connection]:
 
 
 def shown(url: URL) -> str:
-    """Return a database's address without its password."""
-    return url.render_as_string(hide_password=True)
+    """Return a database's address without what may be secret: its password, its parameters."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def checked_ids(ids: list[str]) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import cast
@@ -55,4 +56,9 @@ def main() -> None:
     try:
         recorder.main(prog_name="recorder", standalone_mode=True)
     except KeyboardInterrupt:
+        sys.exit(1)
+    except OSError as error:
+        # What is left of output that could not be written, to a full disk perhaps, must not be tried again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"Error: {error.filename or 'output'}: {error.strerror or error}\n")
         sys.exit(1)

@@ -12,11 +12,15 @@ from recorder.settings import Settings
 from recorder.store.enrolment import cease_watching
 
 
-def _pause(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime) -> str:
-    done = cease_watching(engine, taskgroup_id, Action.PAUSED, actor=settings.actor, note=note, at=at)
-    return "paused" if done else "was not being watched"
+def _pause(
+    engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime
+) -> Action | None:
+    return cease_watching(engine, taskgroup_id, Action.PAUSED, actor=settings.actor, note=note, at=at)
 
 
 command = change_command(
-    "pause", "Stop asking for groups until `recorder resume`; what happens meanwhile is no gap.", _pause
+    "pause",
+    "Stop asking for groups until `recorder resume`; what happens meanwhile is no gap.",
+    _pause,
+    stood="was not being watched",
 )

@@ -7,13 +7,20 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from recorder.cli.changes import change_command
+from recorder.ledger.entries import Action
 from recorder.settings import Settings
 from recorder.store.enrolment import resume_watching
 
 
-def _resume(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime) -> str:
-    done = resume_watching(engine, taskgroup_id, actor=settings.actor, note=note, at=at, rules=settings.rules)
-    return "watching again" if done else "is being watched already"
+def _resume(
+    engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime
+) -> Action | None:
+    return resume_watching(engine, taskgroup_id, actor=settings.actor, note=note, at=at, rules=settings.rules)
 
 
-command = change_command("resume", "Watch groups again that were paused, stopped, gone or retired.", _resume)
+command = change_command(
+    "resume",
+    "Watch groups again that were paused, stopped, gone or retired.",
+    _resume,
+    stood="is being watched already",
+)

@@ -43,7 +43,8 @@ def command(port: int, seed: int, speed: float, outages: tuple[Outage, ...], log
     try:
         asyncio.run(serve(settings, _announce))
     except OSError as error:
-        raise click.ClickException(f"cannot simulate on port {port}: {error.strerror or error}") from None
+        what = error.filename or f"port {port}"
+        raise click.ClickException(f"cannot simulate with {what}: {error.strerror or error}") from None
 
 
 def _announce(url: str) -> None:

@@ -12,9 +12,12 @@ from recorder.settings import Settings
 from recorder.store.enrolment import cease_watching
 
 
-def _stop(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime) -> str:
-    done = cease_watching(engine, taskgroup_id, Action.STOPPED, actor=settings.actor, note=note, at=at)
-    return "stopped" if done else "was stopped already"
+def _stop(
+    engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime
+) -> Action | None:
+    return cease_watching(engine, taskgroup_id, Action.STOPPED, actor=settings.actor, note=note, at=at)
 
 
-command = change_command("unwatch", "Stop watching groups. Their history stays.", _stop)
+command = change_command(
+    "unwatch", "Stop watching groups. Their history stays.", _stop, stood="was stopped already"
+)

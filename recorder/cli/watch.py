@@ -18,15 +18,19 @@ from recorder.store.enrolment import watch_group
 @click.command("watch")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--note", help="Why: kept in the ledger with the entry.")
-@click.option("--from-file", "file", type=click.File(), help="Read ids from a file, one a line; - for input.")
+@click.option(
+    "--from-file",
+    "file",
+    type=click.File(encoding="utf-8"),
+    help="Read ids from a file, one a line; - for input.",
+)
 @with_words
 def command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -> None:
     """Watch groups from now on; those that were paused, stopped, gone or retired are resumed.
 
     An empty database is made ready first.
     """
-    lines = [line.strip() for line in file] if file else []
-    given = [*ids, *(line for line in lines if line and not line.startswith("#"))]
+    given = [*ids, *_ids_in(file)]
     if not given:
         raise click.UsageError("name at least one group, or --from-file")
     check_note(note)
@@ -37,6 +41,16 @@ def command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -> None
             for taskgroup_id in good:
                 complaints += _watch(engine, settings, taskgroup_id, note)
     end_with(complaints)
+
+
+def _ids_in(file: TextIO | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        lines = [line.strip() for line in file]
+    except UnicodeDecodeError:
+        raise click.UsageError(f"--from-file: {file.name} is not a text in UTF-8") from None
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _watch(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -30,6 +32,10 @@ def check_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         raise DatabaseUrlError(f"not a database URL; {allowed}") from None
     if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        try:
+            make_conninfo(**{name: str(value) for name, value in url.query.items()})
+        except ProgrammingError:
+            raise DatabaseUrlError(f"PostgreSQL does not know one of its parameters; {allowed}") from None
         return url.set(drivername="postgresql+psycopg")
     if url.drivername in {"sqlite", "sqlite+pysqlite"}:
         if not url.database or url.database == ":memory:" or url.database.startswith("file:"):

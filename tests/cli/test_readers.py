@@ -142,6 +142,7 @@ def test_people_get_tables(program: Program, recording: Recording) -> None:
     assert "paused by ada: lunch" in program.ok("history", ODD)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("command", [["groups"], ["history", "one"]], ids=" ".join)
 def test_a_table_says_how_to_go_on(program: Program, recording: Recording, command: list[str]) -> None:
     tables, following = 0, [""]

@@ -16,7 +16,6 @@ from tests.cli.program import Program, wait_until
 from tests.cli.upstream import Upstream
 from tests.postgres import free_port
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -42,7 +41,11 @@ def require_nothing_left_behind(engine: Engine) -> None:
         assert {row.lease_until for row in connection.execute(select(watches))} == {None}
 
 
-@BOTH
+@pytest.mark.parametrize(
+    ("database_url", "number"),
+    [("sqlite", signal.SIGINT), ("postgresql", signal.SIGTERM)],
+    indirect=["database_url"],
+)
 def test_it_records_until_a_signal_and_keeps_all_it_received(
     program: Program, engine: Engine, upstream: Upstream, number: signal.Signals
 ) -> None:
@@ -114,6 +117,7 @@ def test_once_polls_what_is_due_and_says_so_in_figures(
     require_nothing_left_behind(engine)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("trouble", ["unknown group", "wrong key", "nobody listens"])
 def test_once_fails_if_the_upstream_does(
     program: Program, engine: Engine, upstream: Upstream, trouble: str

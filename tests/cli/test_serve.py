@@ -13,7 +13,11 @@ from tests.cli.program import Program, alive, answers
 from tests.postgres import free_port
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("database_url", "number"),
+    [("sqlite", signal.SIGTERM), ("postgresql", signal.SIGINT)],
+    indirect=["database_url"],
+)
 def test_it_answers_until_a_signal(program: Program, number: signal.Signals) -> None:
     program.ok("watch", "one")
     port = free_port()

@@ -43,7 +43,11 @@ def require_all_ended(pids: list[int], base: str) -> None:
     assert not answers(f"{base}/healthz")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("blank_database_url", "number"),
+    [("sqlite", signal.SIGTERM), ("postgresql", signal.SIGINT)],
+    indirect=["blank_database_url"],
+)
 def test_it_makes_records_serves_and_ends(blank: Program, upstream: Upstream, number: signal.Signals) -> None:
     group = upstream.create(runs=2)
     with up(blank, upstream) as (running, base):

@@ -61,7 +61,7 @@ def _add(line: _Line, http: httpx.Client, group: dict[str, Any]) -> None:
 
 def _table(lines: dict[str, _Line]) -> Table:
     title = "What was recorded, as the API tells it"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("groups", no_wrap=True)
     table.add_column("phases", min_width=9)
     for heading in ("runs", "entries", "gaps", "finished", "took"):
