@@ -136,5 +136,10 @@ def require_file(url: URL) -> None:
     Raises:
         SchemaError: with the command that makes one.
     """
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+    if url.get_backend_name() != "sqlite":
+        return
+    path = Path(str(url.database))
+    if path.is_dir():
+        raise SchemaError(f"{path} is a folder; name a file in it with RECORDER_DATABASE_URL")
+    if not path.is_file():
         raise SchemaError(f"there is no database at {shown(url)}; make one with: recorder db upgrade")

@@ -21,7 +21,7 @@ from recorder.store.enrolment import watch_group
 @click.option(
     "--from-file",
     "file",
-    type=click.File(encoding="utf-8"),
+    type=click.File(encoding="utf-8-sig"),
     help="Read ids from a file, one a line; - for input.",
 )
 @with_words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import isnan
 
 import click
 from rich.console import Console
@@ -24,6 +25,8 @@ def command(seconds: float | None) -> None:
 
     It plays on a database of its own in a temporary folder and touches no other.
     """
+    if seconds is not None and isnan(seconds):
+        raise click.UsageError("--for: nan is no number of seconds")
     console = Console(highlight=False)
     children = Children()
     with stop_requests() as asked:
@@ -71,7 +74,7 @@ def _play(console: Console, stage: Stage, children: Children, until: Callable[[]
 def _print_addresses(console: Console, stage: Stage) -> None:
     console.print(f"simulated upstream  {stage.simulator_url}")
     console.print(f"API                 {stage.api_url}")
-    console.print(f"database            {stage.database}")
+    console.print(f"database            {stage.database}", soft_wrap=True)
 
 
 def _print_things_to_try(console: Console, stage: Stage, taskgroup_id: str) -> None:
