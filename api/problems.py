@@ -130,7 +130,7 @@ def _http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     allow = dict(error.get_headers()).get("Allow")
     if status is HTTPStatus.NOT_FOUND:
-        return problem("not-found", f"nothing is at {request.path}")
+        return problem("not-found", f"nothing is at {request.path}; /docs shows what there is")
     if allow is not None:
         response = problem("method-not-allowed", f"{request.path} takes {allow}")
         response.headers["Allow"] = allow

@@ -23,6 +23,8 @@ from recorder.store.enrolment import UnknownGroupError
 
 _Query = TypeVar("_Query", bound=Query)
 
+_PIPED_WIDTH = 160
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print what the API answers.")
 
 
@@ -53,7 +55,7 @@ def print_json(body: dict[str, Any]) -> None:
 def console() -> Console:
     """Return what to print tables on; without a terminal they are as wide as they need to be."""
     opened = Console(highlight=False)
-    return opened if opened.is_terminal else Console(highlight=False, width=200)
+    return opened if opened.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
 
 
 def plain(text: object) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -13,7 +14,10 @@ from api.answers import groups_answer
 from api.queries import GroupsQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
 from recorder.cli.common import with_words
-from recorder.cli.tables import phase_text, runs_text, time_text
+from recorder.cli.tables import ago_text, phase_text, runs_text
+from recorder.clock import utc_now
+
+_USUAL_ID_WIDTH = 37
 
 
 @click.command("groups")
@@ -33,28 +37,28 @@ def command(as_json: bool, **options: str | None) -> None:
     if not body["items"]:
         click.echo("no groups; watch one with: recorder watch ID")
         return
-    console().print(_table(body["items"]))
+    console().print(_table(body["items"], utc_now()))
     print_more(body)
 
 
-def _table(groups: list[dict[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for heading in ("group", "state", "phase"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("runs", "polls"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("last seen", "due", "open gap"):
-        table.add_column(heading)
+def _table(groups: list[dict[str, Any]], now: datetime) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("group", overflow="fold", min_width=_USUAL_ID_WIDTH)
+    for heading in ("watch", "phase"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("runs", justify="right", no_wrap=True)
+    table.add_column("last seen")
     for group in groups:
-        gap = group["open_gap"]
         table.add_row(
             plain(group["taskgroup_id"]),
             group["state"],
             phase_text(group["phase"]),
             runs_text(group["progress"]),
-            str(group["polls"] or ""),
-            time_text(group["last_seen_at"]),
-            time_text(group["due_at"]),
-            Text(f"{gap['cause']} since {gap['from'][11:19]}", style="red") if gap else "",
+            _seen(group, now),
         )
     return table
+
+
+def _seen(group: dict[str, Any], now: datetime) -> Text:
+    ago, gap = ago_text(group["last_seen_at"], now), group["open_gap"]
+    return Text(f"{ago} ({gap['cause']})".strip(), style="red") if gap else Text(ago)

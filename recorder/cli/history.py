@@ -13,7 +13,7 @@ from api.answers import history_answer
 from api.queries import HistoryQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
 from recorder.cli.common import with_words
-from recorder.cli.tables import counts_text, phase_text, time_text
+from recorder.cli.tables import counts_text, phase_text, time_text, until_text
 
 
 @click.command("history")
@@ -38,37 +38,35 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
 
 
 def _table(items: list[dict[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    table.add_column("seq", justify="right")
-    table.add_column("at", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("seq", justify="right", no_wrap=True)
+    table.add_column("from (UTC)", no_wrap=True)
     table.add_column("entry", no_wrap=True)
     table.add_column("what", overflow="fold")
-    table.add_column("until", no_wrap=True)
-    table.add_column("polls", justify="right")
+    table.add_column("until", justify="right", no_wrap=True)
+    table.add_column("polls", justify="right", no_wrap=True)
     for item in items:
-        table.add_row(*_row(item))
+        table.add_row("" if item["seq"] is None else str(item["seq"]), *_row(item))
     return table
 
 
 def _row(item: dict[str, Any]) -> list[str | Text]:
-    seq = "" if item["seq"] is None else str(item["seq"])
     if item["kind"] == "gap":
         gap = item["gap"]
         status = f" ({gap['http_status']})" if gap["http_status"] else ""
         words = f"{gap['cause']}{status}, {gap['attempts']} failed polls"
-        until = time_text(gap["to"]) or "still open"
-        return [seq, time_text(gap["from"]), Text("gap", style="red"), Text(words, style="red"), until, ""]
+        until = until_text(gap["to"], gap["from"]) or "open"
+        return [time_text(gap["from"]), Text("gap", style="red"), Text(words, style="red"), until, ""]
     if item["kind"] == "watch":
         watch = item["watch"]
         note = f": {watch['note']}" if watch["note"] else ""
         words = f"{watch['action']} by {watch['actor']}{note}"
-        return [seq, time_text(item["at"]), Text("watch", style="blue"), plain(words), "", ""]
-    odd = f"  [{', '.join(item['anomalies'])}]" if item["anomalies"] else ""
+        return [time_text(item["at"]), Text("watch", style="blue"), plain(words), "", ""]
+    odd = f" [{', '.join(item['anomalies'])}]" if item["anomalies"] else ""
     return [
-        seq,
         time_text(item["observed_at"]),
         phase_text(item["phase"]),
         plain(f"{counts_text(item['status'])}{odd}"),
-        time_text(item["last_seen_at"]),
+        until_text(item["last_seen_at"], item["observed_at"]),
         str(item["polls"]),
     ]

@@ -19,7 +19,10 @@ def command() -> None:
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:
         require_head(state_of(engine))
-    click.echo(f"API at http://{settings.api_host}:{settings.api_port} from {shown(settings.read_url)}")
+    address = f"http://{settings.api_host}:{settings.api_port}"
+    click.echo(
+        f"API at {address}/api/v1/groups, its pages at {address}/docs, from {shown(settings.read_url)}"
+    )
     serve(settings.api_host, settings.api_port)
 
 

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import click
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,8 @@ from api.answers import group_answer, status_answer
 from recorder.cli.answers import answer, console, json_option, plain, print_json
 from recorder.cli.common import with_words
 from recorder.cli.tables import counts_text, phase_text, runs_text, time_text
+from recorder.clock import utc_now
+from recorder.ledger.times import format_time
 
 
 @click.command("status")
@@ -29,7 +30,7 @@ def command(taskgroup_id: str, as_json: bool) -> None:
 
 
 def _table(group: dict[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE, show_header=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for label, value in _lines(group).items():
@@ -50,13 +51,14 @@ def _lines(group: dict[str, Any]) -> dict[str, str | Text]:
             "message": plain(group["status"].get("status_message") or ""),
             "metadata": plain(json.dumps(group["metadata"], ensure_ascii=False)),
             "created": time_text(group["created_at"]),
-            "in sight": f"{time_text(group['observed_at'])} to {time_text(group['last_seen_at'])}, "
-            f"{group['polls']} polls (entry {group['seq']})",
+            "said from": f"{time_text(group['observed_at'])} (entry {group['seq']})",
+            "said until": f"{time_text(group['last_seen_at'])} (polls: {group['polls']})",
             "anomalies": ", ".join(group["anomalies"]),
         }
     if group["due_at"] is not None:
-        pace = f", every {group['interval_seconds']:g} s" if group["interval_seconds"] else ""
-        lines["next poll due"] = f"{time_text(group['due_at'])}{pace}"
+        late = group["due_at"] < format_time(utc_now())
+        pace = f", every {group['interval_seconds']:g} s" if group["interval_seconds"] and not late else ""
+        lines["due since" if late else "next poll due"] = f"{time_text(group['due_at'])}{pace}"
     gap = group["open_gap"]
     if gap is not None:
         words = f"since {time_text(gap['from'])}: {gap['cause']}, {gap['attempts']} failed polls"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 
 from recorder.ledger.status import Phase
+from recorder.ledger.times import parse_time
 
 _PHASE_STYLES = {
     Phase.ACTIVE: "cyan",
@@ -24,8 +26,20 @@ def phase_text(phase: str | None) -> Text:
 
 
 def time_text(time: str | None) -> str:
-    """Return a time as the API writes it, cut to seconds; nothing for none."""
-    return "" if time is None else f"{time[:10]} {time[11:19]}Z"
+    """Return a time as the API writes it, in UTC and cut to seconds; nothing for none."""
+    return "" if time is None else f"{time[:10]} {time[11:19]}"
+
+
+def until_text(time: str | None, since: str | None) -> str:
+    """Return the end of a stretch: without its date where that is the date of the start."""
+    return time_text(time)[11:] if time and since and time[:10] == since[:10] else time_text(time)
+
+
+def ago_text(time: str | None, now: datetime) -> str:
+    """Return how long before `now` a time was; nothing for none."""
+    if time is None:
+        return ""
+    return f"{duration_text(max(0.0, (now - parse_time(time)).total_seconds()), coarse=True)} ago"
 
 
 def runs_text(progress: dict[str, Any]) -> str:
@@ -44,12 +58,12 @@ def counts_text(status: dict[str, Any]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count != 0) or "no runs"
 
 
-def duration_text(seconds: float, *, more: bool = False) -> str:
-    """Return a duration as people say it; `more` marks one that goes on: "longer than this"."""
+def duration_text(seconds: float, *, coarse: bool = False) -> str:
+    """Return a duration as people say it; `coarse` drops tenths of seconds."""
     if seconds < _MINUTE:
-        words = f"{seconds:.1f} s"
+        words = f"{seconds:.0f} s" if coarse else f"{seconds:.1f} s"
     elif seconds < _HOUR:
         words = f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE)} s"
     else:
         words = f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
-    return f"> {words}" if more else words
+    return words

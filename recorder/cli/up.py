@@ -18,9 +18,9 @@ def command() -> None:
     require_free_port(settings)
     with opened_database(settings.write_url) as engine:
         before = upgrade(engine)
-    click.echo(f"database  {shown(settings.write_url)} ({before.current or 'new'} -> {before.head})")
+    moved = "" if before.at_head else f" ({before.current or 'new'} -> {before.head})"
+    click.echo(f"database  {shown(settings.write_url)}{moved}")
     click.echo(f"upstream  {settings.base_url}{settings.upstream_prefix}")
-    click.echo(f"API       http://{settings.api_host}:{settings.api_port}/api/v1/groups")
     children = Children()
     with stop_requests() as asked:
         try:

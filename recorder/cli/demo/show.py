@@ -9,6 +9,7 @@ from math import isnan
 import click
 from rich.console import Console
 
+from recorder.cli.answers import console as plain_console
 from recorder.cli.children import Children, stop_requests, wait_while
 from recorder.cli.common import with_words
 from recorder.cli.demo.cast import ADD_LATER_SECONDS, Client
@@ -27,7 +28,7 @@ def command(seconds: float | None) -> None:
     """
     if seconds is not None and isnan(seconds):
         raise click.UsageError("--for: nan is no number of seconds")
-    console = Console(highlight=False)
+    console = plain_console()
     children = Children()
     with stop_requests() as asked:
         try:

@@ -38,11 +38,13 @@ def print_summary(console: Console, stage: Stage) -> None:
             metadata = group["metadata"] or {}
             kind = str(metadata.get("kind") or metadata.get("processor", "not seen"))
             _add(lines.setdefault(kind, _Line()), http, group)
+    console.print("What was recorded, as the API tells it:\n")
     console.print(_table(lines))
     total = {name: sum(getattr(line, name) for line in lines.values()) for name in ("entries", "gaps")}
     groups = sum(line.phases.total() for line in lines.values())
     console.print(f"{groups} groups, {total['entries']} entries, {total['gaps']} gaps recorded.")
-    console.print(f"The database is kept: {stage.database}", soft_wrap=True)
+    console.print("The database is kept; look at it with")
+    console.print(f"  RECORDER_DATABASE_URL={stage.database_url} recorder groups", soft_wrap=True)
 
 
 def _add(line: _Line, http: httpx.Client, group: dict[str, Any]) -> None:
@@ -60,8 +62,7 @@ def _add(line: _Line, http: httpx.Client, group: dict[str, Any]) -> None:
 
 
 def _table(lines: dict[str, _Line]) -> Table:
-    title = "What was recorded, as the API tells it"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("groups", no_wrap=True)
     table.add_column("phases", min_width=9)
     for heading in ("runs", "entries", "gaps", "finished", "took"):
@@ -83,7 +84,7 @@ def _span(seconds: list[float]) -> str:
     if not seconds:
         return ""
     shortest, longest = duration_text(min(seconds)), duration_text(max(seconds))
-    return shortest if shortest == longest else f"{shortest} to {longest}"
+    return shortest if shortest == longest else f"{shortest} – {longest}"
 
 
 def _all(http: httpx.Client, path: str) -> list[dict[str, Any]]:

@@ -24,13 +24,13 @@ from recorder.clock import utc_now
 from recorder.ledger.decision import open_gap
 from recorder.ledger.status import Phase
 from recorder.store.heartbeats import heartbeats
-from recorder.store.readers import GroupItem, StatusItem, count_gaps, list_groups
+from recorder.store.readers import GroupItem, StatusItem, count_entries, count_gaps, list_groups
 from recorder.store.transactions import reading
 
 _REFRESH_SECONDS = 0.5
 _LINE_SECONDS = 2.0
 _MOST_GROUPS = 200
-_FRAME_LINES = 8
+_FRAME_LINES = 7
 _ORDER = {Phase.ACTIVE: 0, Phase.UNCLEAR: 1, Phase.BLOCKED: 2, Phase.SETTLED: 3, Phase.EMPTY: 4}
 
 
@@ -41,6 +41,7 @@ class Picture:
     at: datetime
     groups: list[GroupItem]
     gaps: dict[str, int]
+    entries: int
     counters: Counter[str]
 
 
@@ -52,7 +53,7 @@ def view_of(console: Console, stage: Stage) -> Iterator[Callable[[], None]]:
             yield _every(_LINE_SECONDS, _Lines(console, engine).show)
             return
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            yield _every(_REFRESH_SECONDS, _Board(live, engine).show)
+            yield _every(_REFRESH_SECONDS, _Board(live, engine, stage.api_url).show)
 
 
 def _every(seconds: float, show: Callable[[], None]) -> Callable[[], None]:
@@ -73,6 +74,7 @@ def _look(engine: Engine) -> Picture:
             utc_now(),
             list_groups(connection, limit=_MOST_GROUPS),
             count_gaps(connection),
+            count_entries(connection),
             sum((Counter(recorder.counters) for recorder in heartbeats(connection)), Counter()),
         )
 
@@ -90,14 +92,14 @@ class _Lines:
         )
         words = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()))
         gaps = sum(picture.gaps.values())
-        self._console.print(
-            f"{picture.at:%H:%M:%S}  {words}; {gaps} gaps; {_counts(picture)}", soft_wrap=True
-        )
+        line = f"{picture.at:%H:%M:%S}  {words}; {gaps} gaps; {_counts(picture)}  {_unseen(picture)}"
+        self._console.print(line, soft_wrap=True)
 
 
 class _Board:
-    def __init__(self, live: Live, engine: Engine) -> None:
+    def __init__(self, live: Live, engine: Engine, api_url: str) -> None:
         self._live = live
+        self._api_url = api_url
         self._engine = engine
         self._before: Picture | None = None
         self._rate = 0.0
@@ -105,9 +107,9 @@ class _Board:
     def show(self) -> None:
         picture = _look(self._engine)
         room = max(3, self._live.console.height - _FRAME_LINES)
-        self._live.update(Group(_table(picture, room), self._footer(picture)), refresh=True)
+        self._live.update(Group(_table(picture, room), *self._footer(picture)), refresh=True)
 
-    def _footer(self, picture: Picture) -> Text:
+    def _footer(self, picture: Picture) -> Iterator[Text]:
         # Counters come with the heartbeats, every few seconds: the rate is that between two of them.
         before = self._before
         if before is None or picture.counters["polls"] != before.counters["polls"]:
@@ -115,12 +117,21 @@ class _Board:
                 seconds = (picture.at - before.at).total_seconds()
                 self._rate = (picture.counters["polls"] - before.counters["polls"]) / max(seconds, 0.1)
             self._before = picture
-        return Text(f"{self._rate:.1f} polls/s, {_counts(picture)}    Ctrl-C ends", style="dim")
+        yield Text(f"{self._rate:.1f} polls/s, {_counts(picture)}    Ctrl-C ends", "dim", no_wrap=True)
+        hint = Text(f"curl '{self._api_url}/api/v1/groups?limit=3'", "dim", no_wrap=True)
+        yield Text(unseen, "red", no_wrap=True) if (unseen := _unseen(picture)) else hint
 
 
 def _counts(picture: Picture) -> str:
     counters = picture.counters
-    return f"{counters['polls']} polls, {counters['failures']} failures, {counters['entries']} entries"
+    return f"{counters['polls']} polls, {counters['failures']} failures, {picture.entries} entries"
+
+
+def _unseen(picture: Picture) -> str:
+    """Say of an outage that it is there, as long as it lasts."""
+    gaps = (open_gap(group.watch, picture.at) for group in picture.groups)
+    causes = Counter(gap.cause.value for gap in gaps if gap is not None)
+    return "".join(f"{count} groups not seen just now: {cause}" for cause, count in causes.most_common(1))
 
 
 def _table(picture: Picture, room: int) -> Table:
@@ -131,9 +142,9 @@ def _table(picture: Picture, room: int) -> Table:
     table.add_column("group", no_wrap=True, min_width=9, max_width=21, ratio=1)
     table.add_column("what", no_wrap=True, min_width=8, ratio=2)
     table.add_column("phase", no_wrap=True, width=8)
-    table.add_column("progress", min_width=8, ratio=1)
+    table.add_column("done", min_width=6, ratio=1)
     table.add_column("runs", justify="right", no_wrap=True, width=8)
-    table.add_column("ok/failed/cancelled", justify="right", no_wrap=True, width=10)
+    table.add_column("ok/fail/canc", justify="right", no_wrap=True, width=12)
     table.add_column("seen", justify="right", no_wrap=True, width=6)
     table.add_column("gaps", justify="right", no_wrap=True, width=4)
     for group in groups[:room]:
@@ -153,7 +164,7 @@ def _row(group: GroupItem, picture: Picture) -> list[RenderableType]:
     gaps = str(picture.gaps.get(watch.taskgroup_id, 0) or "")
     if open_gap(watch, picture.at):
         gaps = "open"
-    name = Text(watch.taskgroup_id)
+    name = Text(watch.taskgroup_id.removeprefix("tgrp_"))
     if group.latest is None or not isinstance(group.latest.content, StatusItem):
         return [name, "", phase_text(None), "", "", "", "", Text(gaps, style="red")]
     status = group.latest.content
