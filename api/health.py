@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response
@@ -15,7 +14,7 @@ from api.queries import NoQuery
 from api.schemas import Health, Readiness, UnreadyProblem
 from api.wire import json_response
 from recorder.ledger.times import format_time
-from recorder.store.heartbeats import ALIVE, Heartbeat, heartbeats
+from recorder.store.heartbeats import Heartbeat, heartbeats
 from recorder.store.schema import SchemaError, SchemaState, require_head, state_of
 from recorder.store.transactions import DatabaseUnavailableError, reading
 
@@ -38,7 +37,7 @@ def readyz(_: NoQuery) -> Response:
     try:
         state = state_of(here.engine)
         require_head(state)
-        recorders = _recorders(here.engine, here.now())
+        recorders = _recorders(here.engine)
     except SchemaError as mismatch:
         return _unready(str(mismatch), _database(state, ok=False))
     except DatabaseUnavailableError:
@@ -55,17 +54,16 @@ def _database(state: SchemaState | None, *, ok: bool) -> dict[str, Any]:
     return {"ok": ok, "schema": schema}
 
 
-def _recorders(engine: Engine, now: datetime) -> list[dict[str, Any]]:
+def _recorders(engine: Engine) -> list[dict[str, Any]]:
     with reading(engine) as connection:
-        return [_recorder(heartbeat, now) for heartbeat in heartbeats(connection)]
+        return [_recorder(heartbeat) for heartbeat in heartbeats(connection)]
 
 
-def _recorder(heartbeat: Heartbeat, now: datetime) -> dict[str, Any]:
+def _recorder(heartbeat: Heartbeat) -> dict[str, Any]:
     return {
         "recorder_id": heartbeat.recorder_id,
         "host": heartbeat.host,
         "pid": heartbeat.pid,
         "started_at": format_time(heartbeat.started_at),
         "heartbeat_at": format_time(heartbeat.heartbeat_at),
-        "alive": now - heartbeat.heartbeat_at <= ALIVE,
     }

@@ -251,7 +251,6 @@ class RecorderMembers(BaseModel):
     pid: int = Field(description="its process on that machine")
     started_at: Time = Field(description="UTC")
     heartbeat_at: Time = Field(description="its last sign of life, UTC")
-    alive: bool = Field(description="its last sign of life is recent")
 
 
 class Readiness(BaseModel):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 
 import click
 from sqlalchemy import Engine
@@ -10,7 +12,6 @@ from sqlalchemy import Engine
 from recorder.cli.common import settings_with_key, stop_on_signals, with_words, writable_database
 from recorder.clock import utc_now
 from recorder.logs import configure_logs
-from recorder.polling.counters import Counters
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
 from recorder.upstream.client import UpstreamClient
@@ -27,7 +28,12 @@ def command(once: bool) -> None:
     settings, api_key = settings_with_key()
     configure_logs(settings.log_format)
     with writable_database(settings) as engine:
-        counters = asyncio.run(_record(settings, api_key, engine, once=once))
+        recorder = asyncio.run(_record(settings, api_key, engine, once=once))
+        if recorder.stuck:
+            # Its thread waits for the database, and Python would wait for the thread.
+            sys.stderr.flush()
+            os._exit(1)
+    counters = recorder.counters
     if once:
         click.echo(
             f"{counters['polls']} polled, {counters['failures']} failed, {counters['entries']} written"
@@ -36,7 +42,7 @@ def command(once: bool) -> None:
             raise click.exceptions.Exit(1)
 
 
-async def _record(settings: Settings, api_key: str, engine: Engine, *, once: bool) -> Counters:
+async def _record(settings: Settings, api_key: str, engine: Engine, *, once: bool) -> Recorder:
     async with UpstreamClient(
         base_url=settings.base_url,
         prefix=settings.upstream_prefix,
@@ -52,4 +58,4 @@ async def _record(settings: Settings, api_key: str, engine: Engine, *, once: boo
             await recorder.run_once(stop)
         else:
             await recorder.run(stop)
-        return recorder.counters
+        return recorder

@@ -104,13 +104,14 @@ def fail(watch: Watch, failure: Failure, rules: Rules) -> Step:
 def observe(watch: Watch, seen: Observation, rules: Rules) -> Step:
     """The upstream answered: close a gap if there is one, then extend the status in force or write anew."""
     step = Step(watch)
+    clock_regressed = seen.observed_at < watch.sight_at
     if watch.state is WatchState.GONE:
         back = WatchChange(Action.RESUMED, RECORDER_ACTOR, None)
         step = resume(watch, back, seen.observed_at, rules)
     elif watch.gap_at is not None and seen.observed_at > watch.gap_at:
         late = 0.0 if watch.poll_due_at is None else _late_seconds(watch.poll_due_at, seen.asked_at)
         step = _append(step, seen.observed_at, _gap(watch, seen.observed_at, late))
-    step = _see(step, seen)
+    step = _see(step, seen, clock_regressed=clock_regressed)
     watch = replace(step.watch, due_at=None, gap_at=None, poll_due_at=None, failures=NO_FAILURES)
     step = replace(step, watch=watch)
     if _retires(watch, seen.observed_at, rules):
@@ -129,11 +130,11 @@ def open_gap(watch: Watch, now: datetime) -> Gap | None:
     return replace(_gap(watch, until, 0.0), to=None)
 
 
-def _see(step: Step, seen: Observation) -> Step:
+def _see(step: Step, seen: Observation, *, clock_regressed: bool) -> Step:
     before, interval = step.watch.in_force, step.watch.open
     if before is not None and interval is not None and before.fingerprint == seen.body.fingerprint:
         return replace(step, watch=replace(step.watch, open=_extended(interval, seen)))
-    status = _status(step.watch, seen)
+    status = _status(step.watch, seen, clock_regressed=clock_regressed)
     step = _append(step, seen.observed_at, status)
     interval = Interval(seen.asked_at, seen.observed_at, 1)
     in_force = _in_force(step.watch.head.seq, status, before, seen.observed_at)
@@ -151,7 +152,7 @@ def _in_force(seq: int, status: Status, before: InForce | None, now: datetime) -
     return InForce(seq, fingerprint, status.reading.phase, finished, modified_at, quiet_since)
 
 
-def _status(watch: Watch, seen: Observation) -> Status:
+def _status(watch: Watch, seen: Observation, *, clock_regressed: bool) -> Status:
     before = watch.in_force
     reading = read_body(seen.body)
     anomalies = anomalies_of(
@@ -160,7 +161,7 @@ def _status(watch: Watch, seen: Observation) -> Status:
         taskgroup_id=watch.taskgroup_id,
         finished_before=before.finished if before else None,
         modified_before=before.modified_at if before else None,
-        clock_regressed=seen.observed_at < watch.sight_at,
+        clock_regressed=clock_regressed,
     )
     return Status(seen.body, reading, anomalies, RULES)
 

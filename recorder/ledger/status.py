@@ -102,7 +102,7 @@ def finished_runs(status: JsonObject) -> int | None:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Whether `value` is a whole number; `true` is none."""
+    """Whether `value` is a whole number, a negative one too; `true` is none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -33,8 +33,8 @@ class Counters:
         self._counts["entries"] += 1
         self._counts[f"entries.{entry.kind.value}"] += 1
 
-    def dropped(self) -> None:
-        self._counts["dropped"] += 1
+    def dropped(self, results: int) -> None:
+        self._counts["dropped"] += results
 
     def error(self) -> None:
         self._counts["errors"] += 1

@@ -9,22 +9,16 @@ from recorder.store.claims import Finished
 BATCH = 500
 """How many results one transaction writes at most."""
 
-CAPACITY = 2000
-"""How many results wait at most: with as many, nothing more is polled until they are written."""
-
 
 class Outbox:
-    """Results in the order in which they came."""
+    """Results in the order in which they came. No more are polled for while it cannot be emptied, so that
+    it never holds more than the recorder's concurrency."""
 
     def __init__(self) -> None:
         self._waiting: deque[Finished] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    @property
-    def room(self) -> int:
-        return max(0, CAPACITY - len(self._waiting))
 
     def put(self, finished: Finished) -> None:
         self._waiting.append(finished)

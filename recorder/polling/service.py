@@ -24,8 +24,8 @@ from recorder.polling.schedule import Pace
 from recorder.polling.worker import Worker
 from recorder.polling.writer import Writer
 from recorder.settings import Settings
+from recorder.store.claims import release
 from recorder.store.heartbeats import (
-    ALIVE,
     HEARTBEAT_SECONDS,
     Heartbeat,
     beat,
@@ -40,9 +40,8 @@ CLAIM_SECONDS = 0.2
 FLUSH_SECONDS = 0.2
 LAST_POLLS_SECONDS = 4.0
 """How long polls under way may go on once the recorder is told to stop."""
-LAST_WRITE_SECONDS = 5.0
-"""How long the last write may take; with the last polls this stays below 10 s."""
-FORGET_AFTER = timedelta(hours=1)
+END_SECONDS = 8.0
+"""How long polls under way and the last write may take together."""
 
 _log = structlog.get_logger("recorder")
 
@@ -59,6 +58,7 @@ class Recorder:
         self._id = uuid.uuid4().hex
         self._now = now
         self._started_at = now()
+        self._stuck = False
         self._budget = Budget(settings.rate, time.monotonic())
         self._writer = Writer(engine)
         self._worker = Worker(
@@ -84,7 +84,7 @@ class Recorder:
         try:
             await stop.wait()
         finally:
-            scheduler.pause()
+            scheduler.remove_all_jobs()
             await self._end()
             scheduler.shutdown(wait=False)
 
@@ -96,12 +96,18 @@ class Recorder:
         """
         due_until = self._now()
         try:
+            await self._beat()
             while not stop.is_set() and await self._worker.claim(due_until):
                 await _first_of(self._worker.wait_for_polls(), stop.wait())
                 await self._worker.flush()
-                await asyncio.sleep(self._budget.seconds_until_one())
+                await _first_of(asyncio.sleep(self._budget.seconds_until_one()), stop.wait())
         finally:
             await self._end()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the last write has not come to an end: its thread would hold the process up."""
+        return self._stuck
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(
@@ -119,6 +125,8 @@ class Recorder:
         return scheduler
 
     def _job_failed(self, event: JobExecutionEvent) -> None:
+        if isinstance(event.exception, asyncio.CancelledError):
+            return
         self.counters.error()
         _log.error("a job failed by an error of the recorder", exc_info=event.exception)
 
@@ -148,18 +156,25 @@ class Recorder:
                 counters=self.counters.as_dict(),
             ),
         )
-        forget_dead(connection, before=now - FORGET_AFTER)
-        return sum(now - other.heartbeat_at <= ALIVE for other in heartbeats(connection))
+        dead = forget_dead(connection, now)
+        if dead:
+            # What they had claimed need not wait until its leases run out.
+            groups = release(connection, dead, now)
+            _log.warning("took over from recorders without a sign of life", recorders=dead, groups=groups)
+        return len(heartbeats(connection))
 
     async def _end(self) -> None:
-        await self._worker.wait_for_polls(LAST_POLLS_SECONDS)
         try:
-            async with asyncio.timeout(LAST_WRITE_SECONDS):
+            async with asyncio.timeout(END_SECONDS):
+                await self._worker.close(LAST_POLLS_SECONDS)
                 await self._worker.flush()
                 await self._worker.give_back()
                 await self._writer.write(lambda connection: sign_off(connection, self._id))
-        except (TimeoutError, DatabaseUnavailableError):
+        except DatabaseUnavailableError:
             _log.error("ended without its database", unwritten=self._worker.unwritten)
+        except TimeoutError:
+            self._stuck = True
+            _log.error("ended while its database kept it waiting", unwritten=self._worker.unwritten)
         finally:
             self._writer.close()
         _log.info("ended", **self.counters.as_dict())

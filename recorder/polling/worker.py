@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -47,48 +48,72 @@ class Worker:
         self._lease = lease
         self._now = now
         self._outbox = Outbox()
+        self._claiming = asyncio.Lock()
         self._flushing = asyncio.Lock()
+        self._closing = False
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def claim(self, due_until: datetime) -> int:
         """Claim what is due and start polling it, as far as budget and concurrency go; return how many.
 
+        What is waiting is written first: a claim whose lease runs out while its result waits would
+        be claimed anew, and the result lost.
+
         Raises:
             DatabaseUnavailableError: nothing was claimed.
         """
-        free = min(self._concurrency, self._outbox.room) - len(self._in_flight)
-        limit = min(free, self._budget.available(time.monotonic()))
-        if limit <= 0 or (self._writer.away and len(self._outbox)):
-            return 0
+        async with self._claiming:
+            await self.flush()
+            limit = min(self._concurrency - len(self._in_flight), self._budget.available(time.monotonic()))
+            if limit <= 0 or self._closing:
+                return 0
+            claims = await self._writer.write(partial(self._claim_due, due_until=due_until, limit=limit))
+            self._budget.spend(len(claims))
+            # Claims that come too late are given back by the end.
+            for claim in claims if not self._closing else ():
+                task = asyncio.create_task(self._poll(claim))
+                self._in_flight.add(task)
+                task.add_done_callback(self._in_flight.discard)
+            return len(claims)
 
-        def work(connection: Connection) -> list[Claim]:
-            lease_until = self._now() + self._lease
-            return claim_due(
-                connection, owner=self._owner, now=due_until, lease_until=lease_until, limit=limit
-            )
-
-        claims = await self._writer.write(work)
-        self._budget.spend(len(claims))
-        for claim in claims:
-            task = asyncio.create_task(self._poll(claim))
-            self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
-        return len(claims)
+    async def close(self, seconds: float) -> None:
+        """Claim nothing more, and wait for the polls under way, `seconds` at most."""
+        self._closing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._claiming:
+                pass
+        await self.wait_for_polls(seconds)
 
     async def flush(self) -> None:
         """Write what is waiting. A group whose claim was lost meanwhile loses its step, and is polled anew.
 
         Raises:
-            DatabaseUnavailableError: nothing was written; everything goes on waiting.
+            DatabaseUnavailableError: what was not written goes on waiting.
         """
         async with self._flushing:
             while batch := self._outbox.take():
                 try:
-                    won = await self._writer.write(partial(finish, batch=batch))
+                    await self._write(batch)
                 except DatabaseUnavailableError:
                     self._outbox.put_back(batch)
                     raise
-                self._count(batch, won)
+
+    async def _write(self, batch: list[Finished]) -> None:
+        try:
+            held = await self._writer.write(partial(finish, batch=batch))
+        except DatabaseUnavailableError:
+            raise
+        except Exception:
+            # A result that cannot be written must not take the others of its batch along.
+            if len(batch) == 1:
+                self.counters.error()
+                taskgroup = batch[0].watch.taskgroup_id
+                _log.exception("a result cannot be written, by an error of the recorder", taskgroup=taskgroup)
+                return
+            for start in range(0, len(batch), half := (len(batch) + 1) // 2):
+                await self._write(batch[start : start + half])
+        else:
+            self._count(held, dropped=len(batch) - len(held))
 
     async def wait_for_polls(self, seconds: float | None = None) -> None:
         """Wait until every poll under way has ended, or end those that go on for longer than `seconds`."""
@@ -105,7 +130,7 @@ class Worker:
         Raises:
             DatabaseUnavailableError: nothing was released; the leases run out by themselves.
         """
-        await self._writer.write(lambda connection: release(connection, self._owner, self._now()))
+        await self._writer.write(lambda connection: release(connection, [self._owner], self._now()))
 
     @property
     def unwritten(self) -> int:
@@ -123,18 +148,19 @@ class Worker:
         self.counters.polled(outcome)
         self._outbox.put(finished)
 
-    def _count(self, batch: list[Finished], won: set[str]) -> None:
+    def _claim_due(self, connection: Connection, *, due_until: datetime, limit: int) -> list[Claim]:
+        lease_until = self._now() + self._lease
+        return claim_due(connection, owner=self._owner, now=due_until, lease_until=lease_until, limit=limit)
+
+    def _count(self, held: list[Finished], dropped: int) -> None:
         gaps: Counter[str] = Counter()
-        for finished in batch:
-            if finished.watch.taskgroup_id not in won:
-                self.counters.dropped()
-                continue
-            for entry in finished.entries:
-                self.counters.wrote(entry)
-                if isinstance(entry.content, Gap):
-                    gaps[entry.content.cause.value] += 1
-                elif isinstance(entry.content, WatchChange):
-                    _log.warning(entry.content.action.value, taskgroup=entry.taskgroup_id)
+        self.counters.dropped(dropped)
+        for entry in (entry for finished in held for entry in finished.entries):
+            self.counters.wrote(entry)
+            if isinstance(entry.content, Gap):
+                gaps[entry.content.cause.value] += 1
+            elif isinstance(entry.content, WatchChange):
+                _log.warning(entry.content.action.value, taskgroup=entry.taskgroup_id)
         if gaps:
             # One line for all: an outage of the upstream ends in a gap for every group at once.
             _log.warning("gaps recorded", **gaps)

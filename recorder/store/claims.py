@@ -7,7 +7,7 @@ whole step is dropped, entries included.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -66,24 +66,28 @@ def claim_due(
     return [Claim(watch_of(row), owner, lease_until) for row in connection.execute(statement)]
 
 
-def finish(connection: Connection, batch: Sequence[Finished]) -> set[str]:
-    """Write what a batch of claims brought; return the ids of the groups whose claims still held."""
-    if not batch:
-        return set()
-    won = _update_watches(connection, sorted(batch, key=lambda item: item.claim.watch.taskgroup_id))
-    rows = [entry_row(entry) for item in batch if item.watch.taskgroup_id in won for entry in item.entries]
+def finish(connection: Connection, batch: Sequence[Finished]) -> list[Finished]:
+    """Write what a batch of claims brought; return those whose claims still held."""
+    # A group can be in a batch twice if it was claimed again: the claim before has lost it then.
+    by_lease = sorted(batch, key=lambda item: item.claim.lease_until)
+    newest = {item.watch.taskgroup_id: item for item in by_lease}
+    if not newest:
+        return []
+    won = _update_watches(connection, [item for _, item in sorted(newest.items())])
+    held = [item for taskgroup_id, item in newest.items() if taskgroup_id in won]
+    rows = [entry_row(entry) for item in held for entry in item.entries]
     if rows:
         connection.execute(insert(entries), rows)
-    return won
+    return held
 
 
-def release(connection: Connection, owner: str, now: datetime) -> int:
-    """Give back every claim of `owner` whose poll was not finished; return how many.
+def release(connection: Connection, owners: Collection[str], now: datetime) -> int:
+    """Give back every claim of `owners` whose poll was not finished; return how many.
 
     The groups are due again at once: what their polls would have brought was not seen.
     """
     free = {"owner": None, "lease_until": None, "next_poll_at": now}
-    released = update(watches).where(watches.c.owner == owner).values(free)
+    released = update(watches).where(watches.c.owner.in_(owners)).values(free)
     return connection.execute(released).rowcount
 
 

@@ -50,11 +50,14 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     """Open a database; `read_only` makes the database itself refuse every write."""
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(url, read_only=read_only)
-    options = "-c timezone=UTC" + (" -c default_transaction_read_only=on" if read_only else "")
+    options = f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_SECONDS}s"
+    options += " -c default_transaction_read_only=on" if read_only else ""
+    patience = {"connect_timeout": BUSY_TIMEOUT_SECONDS, "tcp_user_timeout": BUSY_TIMEOUT_SECONDS * 1000}
     return create_engine(
         url,
         pool_pre_ping=True,
-        connect_args={"options": options, "connect_timeout": BUSY_TIMEOUT_SECONDS},
+        hide_parameters=True,
+        connect_args={"options": options, **patience},
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
     )
 
@@ -63,7 +66,7 @@ def _open_sqlite(url: URL, *, read_only: bool) -> Engine:
     if read_only:
         path = quote(str(Path(str(url.database)).absolute()))
         url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

@@ -45,12 +45,7 @@ def resume_watching(
     """
     with writing(engine) as connection:
         watch = _known(connection, taskgroup_id)
-        if watch.state is WatchState.WATCHING:
-            return None
-        _write(
-            connection, resume(watch, WatchChange(Action.RESUMED, actor, note), at, rules), next_poll_at=at
-        )
-        return Action.RESUMED
+        return _resume(connection, watch, WatchChange(Action.RESUMED, actor, note), at, rules)
 
 
 def cease_watching(
@@ -81,9 +76,15 @@ def _watch(
         connection.execute(insert(watches).values(**row, **enrolled))
         connection.execute(insert(entries), [entry_row(entry) for entry in step.entries])
         return Action.STARTED
+    return _resume(connection, watch, WatchChange(Action.RESUMED, actor, note), at, rules)
+
+
+def _resume(
+    connection: Connection, watch: Watch, change: WatchChange, at: datetime, rules: Rules
+) -> Action | None:
     if watch.state is WatchState.WATCHING:
         return None
-    _write(connection, resume(watch, WatchChange(Action.RESUMED, actor, note), at, rules), next_poll_at=at)
+    _write(connection, resume(watch, change, at, rules), next_poll_at=at)
     return Action.RESUMED
 
 

@@ -47,9 +47,10 @@ def sign_off(connection: Connection, recorder_id: str) -> None:
     connection.execute(delete(recorders).where(recorders.c.recorder_id == recorder_id))
 
 
-def forget_dead(connection: Connection, before: datetime) -> None:
-    """Take recorders off the list whose last heartbeat was `before`."""
-    connection.execute(delete(recorders).where(recorders.c.heartbeat_at < before))
+def forget_dead(connection: Connection, now: datetime) -> list[str]:
+    """Take recorders off the list that gave no sign of life for too long; return their ids."""
+    dead = delete(recorders).where(recorders.c.heartbeat_at < now - ALIVE)
+    return list(connection.scalars(dead.returning(recorders.c.recorder_id)))
 
 
 def heartbeats(connection: Connection) -> list[Heartbeat]:

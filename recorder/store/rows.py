@@ -14,7 +14,7 @@ from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, Status, 
 from recorder.ledger.failures import NO_FAILURES, FailureRun, Tally
 from recorder.ledger.outcome import Cause
 from recorder.ledger.status import Phase, Reading
-from recorder.ledger.times import format_time, parse_upstream_time
+from recorder.ledger.times import format_time, parse_time
 from recorder.ledger.watch import Head, InForce, Watch, WatchState
 
 _READING_COLUMNS = tuple(field.name for field in fields(Reading))
@@ -173,5 +173,5 @@ def _failures_of(text: str | None) -> FailureRun:
         return NO_FAILURES
     members = json.loads(text)
     tallies = tuple(Tally(**{**tally, "cause": Cause(tally["cause"])}) for tally in members.pop("tallies"))
-    missing_since = parse_upstream_time(members.pop("missing_since"))
-    return FailureRun(**members, tallies=tallies, missing_since=missing_since)
+    since = members.pop("missing_since")
+    return FailureRun(**members, tallies=tallies, missing_since=since and parse_time(since))

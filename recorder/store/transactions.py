@@ -10,9 +10,11 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalEr
 
 from recorder.store.engine import IMMEDIATE
 
+_NO_PRIVILEGE = "42501"
+
 
 class DatabaseUnavailableError(Exception):
-    """The database cannot be used just now: it is away, locked, full or not writable."""
+    """The database cannot be used just now: it is away, locked, full, or refuses what is asked of it."""
 
 
 @contextmanager
@@ -46,7 +48,8 @@ def _translated() -> Iterator[None]:
     except DatabaseError as error:
         # SQLite reports a file that is no database, or a broken one, as a bare DatabaseError. The other
         # kinds of it, such as IntegrityError, tell of a bug or of a refusal that the caller expects.
-        if isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError:
+        mendable = isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError
+        if mendable or getattr(error.orig, "sqlstate", None) == _NO_PRIVILEGE:
             raise DatabaseUnavailableError(_words(error)) from error
         raise
     except InterfaceError as error:

@@ -38,7 +38,7 @@ def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> Non
     assert len(lines) >= 3
     assert all("polls" in line and "gaps" in line for line in lines)
     assert "40 groups, " in result.out
-    (database,) = re.findall(r"kept: (.+)", result.out)
+    (database,) = re.findall(r"RECORDER_DATABASE_URL=sqlite:///(.+) recorder groups", result.out)
     assert re.findall(r"^database +(.+)", result.out, re.MULTILINE) == [database]
     assert Path(database).is_relative_to(stage.folder / "temporary")
     assert Path(database).is_file()
@@ -102,7 +102,7 @@ def test_in_a_terminal_it_shows_a_table(stage: Program) -> None:
         os.close(ours)
     assert "Traceback" not in shown
     assert "\x1b[" in shown
-    for heading in ("group", "what", "phase", "progress", "runs", "seen", "gaps", "Ctrl-C ends"):
+    for heading in ("group", "what", "phase", "done", "runs", "seen", "gaps", "Ctrl-C ends"):
         assert heading in shown
     assert "40 groups, " in shown
     require_untouched(stage)

@@ -119,7 +119,7 @@ def test_people_get_tables(program: Program, recording: Recording) -> None:
         "overdue",
         "paused",
         "3/3",
-        "not_polled since",
+        "ago (not_polled)",
     ):
         assert words in groups
     status = program.ok("status", "one")
@@ -136,7 +136,7 @@ def test_people_get_tables(program: Program, recording: Recording) -> None:
     assert "bad_type" in program.ok("status", "three")
     assert "not_polled" in program.ok("status", "overdue")
     history = program.ok("history", "one")
-    for words in ("started by ada", "3 queued", "server_error (503), 4 failed polls", "2026-11-24 12:01:30Z"):
+    for words in ("started by ada", "3 queued", "server_error (503), 4 failed polls", "2026-11-24 12:01:30"):
         assert words in history
     assert "still open" in program.ok("history", "overdue")
     assert "paused by ada: lunch" in program.ok("history", ODD)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import sqlite3
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
 from recorder.store.tables import recorders, watches
 from tests.cli.conftest import QUICK
@@ -93,6 +94,33 @@ def is_claimed(program: Program) -> bool:
         ((owner,),) = connection.execute("SELECT owner FROM watches").fetchall()
     connection.close()
     return owner is not None
+
+
+@ON_POSTGRESQL
+def test_it_ends_while_another_keeps_the_database_waiting(
+    program: Program, engine: Engine, upstream: Upstream
+) -> None:
+    program = program.using(**QUICK, **upstream.settings)
+    group = upstream.create()
+    program.ok("watch", group)
+    with program.start("run") as recorder:
+        recorder.wait_until(lambda: len(upstream.answered(group)) or None, "the first poll")
+        with engine.begin() as connection:
+            connection.execute(text("LOCK TABLE watches IN ACCESS EXCLUSIVE MODE"))
+            recorder.wait_for("database unavailable")
+            recorder.stop()
+        assert "ended" in recorder.printed
+
+
+@ON_POSTGRESQL
+def test_a_role_without_rights_is_one_line(program: Program, engine: Engine) -> None:
+    with engine.begin() as connection:
+        name = f"nobody_{secrets.token_hex(4)}"
+        connection.execute(text(f"CREATE ROLE {name} LOGIN"))
+    stranger = engine.url.set(drivername="postgresql", username=name).render_as_string(hide_password=False)
+    program = program.using(RECORDER_DATABASE_URL=stranger)
+    for command in (["groups"], ["watch", "one"], ["status", "one"]):
+        assert "permission denied" in program.run(*command).complaint()
 
 
 def test_the_log_is_json_if_told(bare: Program, upstream: Upstream) -> None:

@@ -294,6 +294,15 @@ def test_clock_regressed_since_the_start_of_the_watch() -> None:
     assert story.statuses[-1].anomalies == (Anomaly.CLOCK_REGRESSED,)
 
 
+def test_clock_regressed_across_a_gap() -> None:
+    story = Story()
+    story.answer(1000)
+    story.due(100)
+    story.answer(500)
+    assert [entry.kind for entry in story.entries[-2:]] == ["gap", "status"]
+    assert story.statuses[-1].anomalies == (Anomaly.CLOCK_REGRESSED,)
+
+
 def test_several_at_once() -> None:
     status = {"num_task_runs": 4, "task_run_status_counts": {"asleep": None}, "is_active": True, "x": 1}
     value = {"taskgroup_id": "other", "created_at": "soon", "status": status}

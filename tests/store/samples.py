@@ -84,8 +84,9 @@ def poll(engine: Engine, taskgroup_id: str, outcome: Observation | Failure) -> N
     asked = (outcome.asked_at - NOON).total_seconds()
     claim = claim_one(engine, taskgroup_id, asked)
     with writing(engine) as connection:
-        assert finish(connection, [finished(claim, outcome)]) == {taskgroup_id}
+        assert written(connection, finished(claim, outcome)) == {taskgroup_id}
 
 
-def write_batch(connection: Connection, *results: Finished) -> set[str]:
-    return finish(connection, list(results))
+def written(connection: Connection, *results: Finished) -> set[str]:
+    """Write what claims brought; return the ids of the groups whose claims still held."""
+    return {item.watch.taskgroup_id for item in finish(connection, results)}

@@ -12,7 +12,19 @@ from recorder.store.enrolment import cease_watching
 from recorder.store.readers import find_group, read_entries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading, writing
-from tests.store.samples import LEASE, OWNER, at, body, claim_one, enrol, failed, finished, poll, seen
+from tests.store.samples import (
+    LEASE,
+    OWNER,
+    at,
+    body,
+    claim_one,
+    enrol,
+    failed,
+    finished,
+    poll,
+    seen,
+    written,
+)
 
 
 def _claimed(engine: Engine, seconds: float, owner: str = OWNER, limit: int = 100) -> list[str]:
@@ -88,9 +100,9 @@ def test_a_claim_that_another_took_over_writes_nothing(engine: Engine) -> None:
     slow = claim_one(engine, "tgrp_1", 1, owner="slow")
     quick = claim_one(engine, "tgrp_1", 40, owner="quick")
     with writing(engine) as connection:
-        assert finish(connection, [finished(quick, seen(body("tgrp_1", 2), 41))]) == {"tgrp_1"}
+        assert written(connection, finished(quick, seen(body("tgrp_1", 2), 41))) == {"tgrp_1"}
     with writing(engine) as connection:
-        assert finish(connection, [finished(slow, seen(body("tgrp_1", 1), 10))]) == set()
+        assert written(connection, finished(slow, seen(body("tgrp_1", 1), 10))) == set()
     assert _kinds(engine, "tgrp_1") == ["watch", "gap", "status"]
 
 
@@ -99,8 +111,19 @@ def test_an_old_claim_of_the_same_recorder_writes_nothing(engine: Engine) -> Non
     old = claim_one(engine, "tgrp_1", 1)
     claim_one(engine, "tgrp_1", 40)
     with writing(engine) as connection:
-        assert finish(connection, [finished(old, seen(body("tgrp_1", 1), 10))]) == set()
+        assert written(connection, finished(old, seen(body("tgrp_1", 1), 10))) == set()
     assert _kinds(engine, "tgrp_1") == ["watch"]
+
+
+def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
+    old = finished(claim_one(engine, "tgrp_1", 11), seen(body("tgrp_1", 2), 12))
+    new = finished(claim_one(engine, "tgrp_1", 42), seen(body("tgrp_1", 1), 43))
+    with writing(engine) as connection:
+        assert finish(connection, [new, old]) == [new]
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 3), 60))
+    assert _kinds(engine, "tgrp_1") == ["watch", "status", "gap", "status", "status"]
 
 
 def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engine) -> None:
@@ -108,7 +131,7 @@ def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engi
     claim = claim_one(engine, "tgrp_1", 1)
     cease_watching(engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, at=at(2))
     with writing(engine) as connection:
-        assert finish(connection, [finished(claim, seen(body("tgrp_1", 1), 3))]) == set()
+        assert written(connection, finished(claim, seen(body("tgrp_1", 1), 3))) == set()
     assert _kinds(engine, "tgrp_1") == ["watch", "watch"]
     assert _claimed(engine, 1000) == []
 
@@ -121,7 +144,7 @@ def test_the_others_of_a_batch_are_written_when_one_has_lost_its_claim(engine: E
     cease_watching(engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, at=at(2))
     with writing(engine) as connection:
         batch = [finished(claim, seen(body(name, 1), 3)) for name, claim in claims.items()]
-        assert finish(connection, batch) == {"tgrp_a", "tgrp_c"}
+        assert written(connection, *batch) == {"tgrp_a", "tgrp_c"}
     assert _kinds(engine, "tgrp_b") == ["watch", "watch"]
     assert _kinds(engine, "tgrp_c") == ["watch", "status"]
 
@@ -144,7 +167,7 @@ def test_release_makes_unfinished_groups_due_at_once(engine: Engine) -> None:
     enrol(engine, "tgrp_2")
     claim_one(engine, "tgrp_2", 1, owner="other")
     with writing(engine) as connection:
-        assert release(connection, OWNER, at(2)) == 1
+        assert release(connection, [OWNER], at(2)) == 1
     assert _claimed(engine, 2) == ["tgrp_1"]
     with writing(engine) as connection:
-        assert finish(connection, [finished(claim, seen(body("tgrp_1", 1), 1.5))]) == set()
+        assert written(connection, finished(claim, seen(body("tgrp_1", 1), 1.5))) == set()

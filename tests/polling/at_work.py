@@ -1,0 +1,133 @@
+"""Recorders at work in this process, against a simulated upstream in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+from sqlalchemy import Engine, select
+
+from recorder.clock import utc_now
+from recorder.ledger.entries import Kind
+from recorder.ledger.status import Phase
+from recorder.polling.service import Recorder
+from recorder.settings import Settings
+from recorder.store.enrolment import watch_group
+from recorder.store.heartbeats import heartbeats
+from recorder.store.readers import HistoryQuery, StatusItem, history, list_groups
+from recorder.store.tables import watches
+from recorder.store.transactions import reading
+from recorder.upstream.client import UpstreamClient
+
+DEADLINE_SECONDS = 40
+STOP_SECONDS = 10
+
+
+class Upstream:
+    """A simulator with groups to record, and the log of what it answered."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        self.log = log
+        self.url = url
+        self._http = httpx.Client(
+            base_url=f"{url}/v1beta", headers={"x-api-key": "k", "x-simulator-seconds": "1"}
+        )
+
+    def create(self, engine: Engine, settings: Settings, runs: int = 3) -> str:
+        """Create a group whose runs take a twentieth of a second, and watch it."""
+        created = self._http.post("/tasks/groups", json={}).raise_for_status()
+        taskgroup_id: str = created.json()["taskgroup_id"]
+        added = {"inputs": [{"input": "q", "processor": "lite"}] * runs}
+        self._http.post(f"/tasks/groups/{taskgroup_id}/runs", json=added).raise_for_status()
+        watch_group(engine, taskgroup_id, actor="test", note=None, at=utc_now(), rules=settings.rules)
+        return taskgroup_id
+
+    def close(self) -> None:
+        self._http.close()
+
+    def answered(self) -> Counter[str]:
+        """How many GETs of each group were answered with its status."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return Counter(
+            line["taskgroup_id"] for line in lines if line["method"] == "GET" and line["status"] == 200
+        )
+
+
+Simulate = Callable[..., Upstream]
+
+
+def client_of(
+    settings: Settings, upstream: Upstream, kind: type[UpstreamClient] = UpstreamClient
+) -> UpstreamClient:
+    return kind(
+        base_url=upstream.url,
+        prefix="/v1beta",
+        api_key="k",
+        timeout_seconds=settings.request_timeout,
+        max_body_bytes=settings.max_body,
+        concurrency=settings.concurrency,
+        now=utc_now,
+    )
+
+
+async def until_it(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.05)
+
+
+def record(
+    settings: Settings,
+    engine: Engine,
+    upstream: Upstream,
+    until: Callable[[], bool],
+    *,
+    recorders: int = 1,
+    kind: type[UpstreamClient] = UpstreamClient,
+) -> list[Recorder]:
+    """Run recorders until a condition holds, then stop them: they must end in time."""
+
+    async def scenario() -> list[Recorder]:
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(client_of(settings, upstream, kind)) for _ in range(recorders)
+            ]
+            stop = asyncio.Event()
+            at_work = [Recorder(settings, engine, client, utc_now) for client in clients]
+            tasks = [asyncio.create_task(recorder.run(stop)) for recorder in at_work]
+            try:
+                await until_it(until)
+            finally:
+                stop.set()
+                async with asyncio.timeout(STOP_SECONDS):
+                    await asyncio.gather(*tasks)
+            return at_work
+
+    return asyncio.run(scenario())
+
+
+def phases(engine: Engine) -> list[Phase | None]:
+    with reading(engine) as connection:
+        groups = list_groups(connection, limit=100)
+    return [group.watch.in_force.phase if group.watch.in_force else None for group in groups]
+
+
+def statuses(engine: Engine, taskgroup_id: str) -> list[StatusItem]:
+    with reading(engine) as connection:
+        items = history(connection, taskgroup_id, HistoryQuery(kinds=[Kind.STATUS]), 1000)
+    return [item.content for item in items if isinstance(item.content, StatusItem)]
+
+
+def nothing_is_left_behind(engine: Engine) -> None:
+    with reading(engine) as connection:
+        assert connection.execute(select(watches).where(watches.c.owner.is_not(None))).all() == []
+        assert heartbeats(connection) == []
+
+
+def settled(engine: Engine) -> bool:
+    return set(phases(engine)) == {Phase.SETTLED}

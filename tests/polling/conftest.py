@@ -1,0 +1,37 @@
+"""A simulated upstream, and settings that make a recorder fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from recorder.settings import Settings
+from recorder.simulator import SimulatorSettings, parse_outage
+from tests.polling.at_work import Simulate, Upstream
+from tests.simulator.conftest import simulating
+
+
+@pytest.fixture
+def simulate(tmp_path: Path) -> Iterator[Simulate]:
+    with ExitStack() as stack:
+
+        def start(*outages: str) -> Upstream:
+            log = tmp_path / "requests.ndjson"
+            settings = SimulatorSettings(speed=20, outages=tuple(map(parse_outage, outages)), log_path=log)
+            upstream = Upstream(stack.enter_context(simulating(settings)), log)
+            stack.callback(upstream.close)
+            return upstream
+
+        yield start
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    monkeypatch.chdir(tmp_path)
+    fast = {"POLL_INTERVAL": "0.1", "SETTLED_INTERVAL": "0.3", "GAP_GRACE": "8", "RATE": "500"}
+    for name, text in {**fast, "REQUEST_TIMEOUT": "5", "LEASE": "30"}.items():
+        monkeypatch.setenv(f"RECORDER_{name}", text)
+    return Settings()

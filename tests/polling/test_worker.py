@@ -1,0 +1,124 @@
+"""What must hold when things go wrong between the poll and the database."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, insert
+from structlog.testing import capture_logs
+
+from recorder.clock import utc_now
+from recorder.polling import worker as worker_module
+from recorder.polling.budget import Budget
+from recorder.polling.poller import Poller
+from recorder.polling.schedule import Pace
+from recorder.polling.service import Recorder
+from recorder.polling.worker import Worker
+from recorder.polling.writer import Writer
+from recorder.settings import Settings
+from recorder.store.claims import Claim, claim_due
+from recorder.store.tables import entries
+from recorder.store.transactions import writing
+from tests.polling.at_work import (
+    Simulate,
+    client_of,
+    nothing_is_left_behind,
+    record,
+    statuses,
+)
+
+
+def test_a_result_that_cannot_be_written_takes_no_other_along(
+    engine: Engine, simulate: Simulate, settings: Settings
+) -> None:
+    upstream = simulate()
+    ids = [upstream.create(engine, settings) for _ in range(7)]
+    forged = {"taskgroup_id": ids[3], "seq": 2, "kind": "watch", "at": datetime.now(UTC), "digest": "forged"}
+    with writing(engine) as connection:
+        connection.execute(insert(entries).values(forged))
+    others = [taskgroup_id for taskgroup_id in ids if taskgroup_id != ids[3]]
+    with capture_logs() as logs:
+
+        def all_seen() -> bool:
+            return all(statuses(engine, taskgroup_id) for taskgroup_id in others)
+
+        (recorder,) = record(settings, engine, upstream, all_seen)
+    complaints = [line for line in logs if line["log_level"] == "error"]
+    assert {line["taskgroup"] for line in complaints} == {ids[3]}
+    assert recorder.counters["errors"] == len(complaints)
+
+
+def test_what_is_claimed_while_it_is_told_to_stop_is_recorded_or_not_asked_for(
+    engine: Engine, simulate: Simulate, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = simulate()
+    ids = [upstream.create(engine, settings) for _ in range(5)]
+    claiming, told = threading.Event(), threading.Event()
+
+    def slow_claim(connection: Connection, **arguments: Any) -> list[Claim]:
+        claiming.set()
+        assert told.wait(30)
+        return claim_due(connection, **arguments)
+
+    monkeypatch.setattr(worker_module, "claim_due", slow_claim)
+
+    async def scenario() -> None:
+        async with client_of(settings, upstream) as client:
+            stop = asyncio.Event()
+            task = asyncio.create_task(Recorder(settings, engine, client, utc_now).run(stop))
+            await asyncio.to_thread(claiming.wait, 30)
+            stop.set()
+            # The recorder is told, and goes on to end, before the claim comes back.
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.2, told.set)
+            async with asyncio.timeout(10):
+                await task
+
+    asyncio.run(scenario())
+    answered = upstream.answered()
+    for taskgroup_id in ids:
+        said = statuses(engine, taskgroup_id)
+        assert sum(status.interval.polls for status in said) == answered[taskgroup_id]
+    nothing_is_left_behind(engine)
+
+
+def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_is_claimed(
+    engine: Engine, simulate: Simulate, settings: Settings
+) -> None:
+    upstream = simulate()
+    taskgroup_id = upstream.create(engine, settings)
+    later = timedelta()
+
+    def now() -> datetime:
+        return utc_now() + later
+
+    async def scenario() -> Worker:
+        nonlocal later
+        async with client_of(settings, upstream) as client:
+            second = timedelta(seconds=1)
+            worker = Worker(
+                owner="one",
+                writer=Writer(engine),
+                poller=Poller(client, settings.rules, Pace(second, second, second), random.Random(1)),
+                budget=Budget(1000, time.monotonic()),
+                concurrency=10,
+                lease=timedelta(seconds=30),
+                now=now,
+            )
+            assert await worker.claim(now()) == 1
+            await worker.wait_for_polls()
+            later = timedelta(seconds=60)
+            assert await worker.claim(now()) == 1
+            await worker.wait_for_polls()
+            await worker.flush()
+            return worker
+
+    worker = asyncio.run(scenario())
+    assert worker.counters["dropped"] == 0
+    assert sum(status.interval.polls for status in statuses(engine, taskgroup_id)) == 2
