@@ -31,5 +31,5 @@ def create_app(engine: Engine, *, now: Clock = utc_now) -> Flask:
 
 def _guard(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-store"
+    response.headers["Cache-Control"] = "no-cache"
     return response

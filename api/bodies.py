@@ -20,6 +20,14 @@ _NEVER_SEEN: dict[str, Any] = dict.fromkeys(
     ("phase", "created_at", "metadata", "status", "observed_at", "last_seen_at", "polls", "anomalies")
 )
 
+_NO_ITEM: dict[str, Any] = dict.fromkeys(
+    (
+        *("seq", "kind", "at", "observed_at", "last_seen_at", "polls", "phase", "status"),
+        *("metadata", "created_at", "anomalies", "gap", "watch", "digest"),
+    )
+)
+"""An item of a group's history without anything in it: what does not belong to its kind stays null."""
+
 
 def group_body(group: GroupItem, now: datetime) -> dict[str, Any]:
     """A group as it stands; its open gap is the one at `now`."""
@@ -64,19 +72,13 @@ def status_body(group: GroupItem) -> dict[str, Any]:
 def item_body(item: Item) -> dict[str, Any]:
     """One entry of a group's history."""
     content = item.content
-    said = _said(item.at, content) if isinstance(content, StatusItem) else _NEVER_SEEN
+    said = _said(item.at, content) if isinstance(content, StatusItem) else {}
     return {
+        **_NO_ITEM,
+        **{name: value for name, value in said.items() if name in _NO_ITEM},
         "seq": item.seq,
         "kind": item.kind.value,
         "at": format_time(item.at),
-        "observed_at": said["observed_at"],
-        "last_seen_at": said["last_seen_at"],
-        "polls": said["polls"],
-        "phase": said["phase"],
-        "status": said["status"],
-        "metadata": said["metadata"],
-        "created_at": said["created_at"],
-        "anomalies": said["anomalies"],
         "gap": gap_members(content) if isinstance(content, Gap) else None,
         "watch": watch_members(content) if isinstance(content, WatchChange) else None,
         "digest": item.digest,
@@ -85,22 +87,7 @@ def item_body(item: Item) -> dict[str, Any]:
 
 def open_gap_body(gap: Gap) -> dict[str, Any]:
     """A gap that no entry holds yet, as an item of a group's history."""
-    return {
-        "seq": None,
-        "kind": "gap",
-        "at": None,
-        "observed_at": None,
-        "last_seen_at": None,
-        "polls": None,
-        "phase": None,
-        "status": None,
-        "metadata": None,
-        "created_at": None,
-        "anomalies": None,
-        "gap": gap_members(gap),
-        "watch": None,
-        "digest": None,
-    }
+    return {**_NO_ITEM, "kind": "gap", "gap": gap_members(gap)}
 
 
 def completion_body(group: GroupItem, entries: Sequence[Entry]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Status = Annotated[
     dict[str, JsonValue],
     Field(
-        description="the upstream's `status` object, exactly as it was said: usually num_task_runs, "
+        description="the upstream's `status` object as it was said: usually num_task_runs, "
         "task_run_status_counts, is_active, status_message and modified_at"
     ),
 ]

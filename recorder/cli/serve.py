@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from api.server import require_free, serve
 from recorder.cli.common import opened_database, require_file, shown, with_words
-from recorder.settings import Settings, load_settings
+from recorder.settings import Settings, SettingsError, load_settings
 from recorder.store.schema import require_head, state_of
 
 
@@ -15,7 +17,7 @@ from recorder.store.schema import require_head, state_of
 def command() -> None:
     """Serve the API, read-only, until Ctrl-C or SIGTERM."""
     settings = load_settings()
-    require_free_port(settings)
+    require_servable(settings)
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:
         require_head(state_of(engine))
@@ -26,12 +28,15 @@ def command() -> None:
     serve(settings.api_host, settings.api_port)
 
 
-def require_free_port(settings: Settings) -> None:
-    """Say in a line where the API cannot be served.
+def require_servable(settings: Settings) -> None:
+    """Say in a line why the API cannot be served.
 
     Raises:
+        SettingsError: access control is asked for, which the API does not have.
         ClickException: the port is taken, or the address is not this machine's.
     """
+    if os.environ.get("RECORDER_API_TOKENS"):
+        raise SettingsError("RECORDER_API_TOKENS: is not supported; the API has no access control")
     try:
         require_free(settings.api_host, settings.api_port)
     except OSError as error:

@@ -6,7 +6,7 @@ import click
 
 from recorder.cli.children import Children, stop_requests, wait_while
 from recorder.cli.common import opened_database, settings_with_key, shown, with_words
-from recorder.cli.serve import require_free_port
+from recorder.cli.serve import require_servable
 from recorder.store.schema import upgrade
 
 
@@ -15,7 +15,7 @@ from recorder.store.schema import upgrade
 def command() -> None:
     """Upgrade the database, record, and serve the API, until Ctrl-C or SIGTERM."""
     settings, _ = settings_with_key()
-    require_free_port(settings)
+    require_servable(settings)
     with opened_database(settings.write_url) as engine:
         before = upgrade(engine)
     moved = "" if before.at_head else f" ({before.current or 'new'} -> {before.head})"

@@ -35,7 +35,7 @@ class Client:
         response = self._client.get(address, buffered=True)
         assert response.status_code == status, response.get_data(as_text=True)
         assert response.headers["X-Content-Type-Options"] == "nosniff"
-        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == "no-cache"
         self._check(address.partition("?")[0], response)
         return response
 

@@ -52,3 +52,8 @@ def test_a_server_that_is_killed_leaves_no_process_on_the_port(program: Program)
         with server.outlived_by_none():
             server.process.kill()
             server.wait()
+
+
+def test_tokens_that_would_protect_nothing_are_refused(program: Program) -> None:
+    result = program.using(RECORDER_API_TOKENS="ada:0123").run("serve")
+    assert "RECORDER_API_TOKENS" in result.complaint(2)
