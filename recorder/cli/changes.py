@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import click
 from sqlalchemy import Engine
 
 from recorder.cli.common import checked_ids, with_words, writable_database
-from recorder.clock import utc_now
 from recorder.ledger.entries import Action
 from recorder.settings import Settings, load_settings
 from recorder.store.enrolment import UnknownGroupError
 
-Change = Callable[[Engine, Settings, str, str | None, datetime], Action | None]
-"""Changes the watch of one group (database, settings, id, note, time); None if it stood so already."""
+Change = Callable[[Engine, Settings, str, str | None], Action | None]
+"""Changes the watch of one group (database, settings, id, note); None if it stood so already."""
 
 
 def change_command(name: str, help_text: str, change: Change, *, stood: str) -> click.Command:
@@ -35,7 +33,7 @@ def change_command(name: str, help_text: str, change: Change, *, stood: str) -> 
         with writable_database(settings) as engine:
             for taskgroup_id in good:
                 try:
-                    action = change(engine, settings, taskgroup_id, note, utc_now())
+                    action = change(engine, settings, taskgroup_id, note)
                 except UnknownGroupError:
                     complaints.append(f"{taskgroup_id}: was never watched")
                     continue

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import Engine
 
 from recorder.cli.changes import change_command
+from recorder.clock import utc_now
 from recorder.ledger.entries import Action
 from recorder.settings import Settings
 from recorder.store.enrolment import resume_watching
 
 
-def _resume(
-    engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime
-) -> Action | None:
-    return resume_watching(engine, taskgroup_id, actor=settings.actor, note=note, at=at, rules=settings.rules)
+def _resume(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> Action | None:
+    return resume_watching(
+        engine, taskgroup_id, actor=settings.actor, note=note, now=utc_now, rules=settings.rules
+    )
 
 
 command = change_command(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import Engine
 
 from recorder.cli.changes import change_command
+from recorder.clock import utc_now
 from recorder.ledger.entries import Action
 from recorder.settings import Settings
 from recorder.store.enrolment import cease_watching
 
 
-def _stop(
-    engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, at: datetime
-) -> Action | None:
-    return cease_watching(engine, taskgroup_id, Action.STOPPED, actor=settings.actor, note=note, at=at)
+def _stop(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> Action | None:
+    return cease_watching(engine, taskgroup_id, Action.STOPPED, actor=settings.actor, note=note, now=utc_now)
 
 
 command = change_command(

@@ -56,7 +56,7 @@ def _ids_in(file: TextIO | None) -> list[str]:
 def _watch(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> list[str]:
     """Watch one group and say so; return a complaint if its note could not be kept."""
     action = watch_group(
-        engine, taskgroup_id, actor=settings.actor, note=note, at=utc_now(), rules=settings.rules
+        engine, taskgroup_id, actor=settings.actor, note=note, now=utc_now, rules=settings.rules
     )
     if action is None and note is not None:
         return [f"{taskgroup_id}: is being watched already, so there is no entry to keep the note with"]

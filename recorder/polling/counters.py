@@ -7,6 +7,9 @@ from collections import Counter
 from recorder.ledger.entries import Entry, Kind
 from recorder.ledger.outcome import Failure, Outcome
 
+GOOD_BEATS = 3
+"""After how many beats with polls and without failures an outage counts as over."""
+
 
 class Counters:
     """Counts of polls by outcome, of entries written by kind, and of what went wrong.
@@ -19,6 +22,7 @@ class Counters:
         self._counts: Counter[str] = Counter(polls=0, failures=0, entries=0, dropped=0, errors=0)
         self._reported: Counter[str] = Counter()
         self._trouble: frozenset[str] = frozenset()
+        self._good_beats = 0
 
     def as_dict(self) -> dict[str, int]:
         return dict(self._counts)
@@ -47,10 +51,10 @@ class Counters:
         return self._counts[name]
 
     def news(self) -> dict[str, int] | None:
-        """Return the failures by cause since the last call, if other causes than before are among them.
+        """Return the failures by cause since the last call, if a cause that is new is among them.
 
         None where nothing changed in kind: a long outage is one line in the log, not a flood. An empty
-        dict says that polls succeed again.
+        dict says that for GOOD_BEATS calls in a row polls did not fail any more.
         """
         since = self._counts - self._reported
         self._reported = self._counts.copy()
@@ -59,7 +63,13 @@ class Counters:
             for name, count in since.items()
             if name.startswith("failures.")
         }
-        if not since["polls"] or failing.keys() == self._trouble:
+        if failing:
+            self._good_beats = 0
+            new = failing.keys() - self._trouble
+            self._trouble |= failing.keys()
+            return failing if new else None
+        self._good_beats += bool(since["polls"])
+        if not self._trouble or self._good_beats < GOOD_BEATS:
             return None
-        self._trouble = frozenset(failing)
-        return failing
+        self._trouble = frozenset()
+        return {}

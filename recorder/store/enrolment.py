@@ -1,4 +1,8 @@
-"""Enrolling groups, and pausing, resuming and stopping their watches: each leaves an entry."""
+"""Enrolling groups, and pausing, resuming and stopping their watches: each leaves an entry.
+
+The time of an entry is taken once the group's row is ours: what a recorder wrote while we waited for it
+came before.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from recorder.clock import Clock
 from recorder.ledger.decision import Rules, Step, cease, resume, start
 from recorder.ledger.entries import Action, WatchChange
 from recorder.ledger.watch import Watch, WatchState
@@ -20,7 +25,7 @@ class UnknownGroupError(LookupError):
 
 
 def watch_group(
-    engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, at: datetime, rules: Rules
+    engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, now: Clock, rules: Rules
 ) -> Action | None:
     """Watch a group: a new one is `started`, one that is not being watched is `resumed`.
 
@@ -28,15 +33,15 @@ def watch_group(
     """
     try:
         with writing(engine) as connection:
-            return _watch(connection, taskgroup_id, actor=actor, note=note, at=at, rules=rules)
+            return _watch(connection, taskgroup_id, actor=actor, note=note, now=now, rules=rules)
     except IntegrityError:
         # Somebody else enrolled it between our look and our INSERT.
         with writing(engine) as connection:
-            return _watch(connection, taskgroup_id, actor=actor, note=note, at=at, rules=rules)
+            return _watch(connection, taskgroup_id, actor=actor, note=note, now=now, rules=rules)
 
 
 def resume_watching(
-    engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, at: datetime, rules: Rules
+    engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, now: Clock, rules: Rules
 ) -> Action | None:
     """Watch a known group again; return what was entered, None if it is being watched.
 
@@ -45,11 +50,11 @@ def resume_watching(
     """
     with writing(engine) as connection:
         watch = _known(connection, taskgroup_id)
-        return _resume(connection, watch, WatchChange(Action.RESUMED, actor, note), at, rules)
+        return _resume(connection, watch, WatchChange(Action.RESUMED, actor, note), now(), rules)
 
 
 def cease_watching(
-    engine: Engine, taskgroup_id: str, action: Action, *, actor: str, note: str | None, at: datetime
+    engine: Engine, taskgroup_id: str, action: Action, *, actor: str, note: str | None, now: Clock
 ) -> Action | None:
     """Pause or stop the watch of a group; return what was entered, None if it stood so already.
 
@@ -61,14 +66,15 @@ def cease_watching(
         watch = _known(connection, taskgroup_id)
         if watch.state in ends:
             return None
-        _write(connection, cease(watch, WatchChange(action, actor, note), at), next_poll_at=None)
+        _write(connection, cease(watch, WatchChange(action, actor, note), now()), next_poll_at=None)
         return action
 
 
 def _watch(
-    connection: Connection, taskgroup_id: str, *, actor: str, note: str | None, at: datetime, rules: Rules
+    connection: Connection, taskgroup_id: str, *, actor: str, note: str | None, now: Clock, rules: Rules
 ) -> Action | None:
     watch = _locked(connection, taskgroup_id)
+    at = now()
     if watch is None:
         step = start(taskgroup_id, WatchChange(Action.STARTED, actor, note), at, rules)
         row = watch_row(step.watch)

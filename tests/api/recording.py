@@ -50,10 +50,12 @@ class Recording:
         self._engine = engine
 
     def watch(self, taskgroup_id: str, at: float = 0) -> None:
-        watch_group(self._engine, taskgroup_id, actor="ada", note=None, at=after(at), rules=RULES)
+        watch_group(self._engine, taskgroup_id, actor="ada", note=None, now=lambda: after(at), rules=RULES)
 
     def pause(self, taskgroup_id: str, at: float) -> None:
-        cease_watching(self._engine, taskgroup_id, Action.PAUSED, actor="ada", note="lunch", at=after(at))
+        cease_watching(
+            self._engine, taskgroup_id, Action.PAUSED, actor="ada", note="lunch", now=lambda: after(at)
+        )
 
     def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:
         """A response received then to a poll sent a quarter of a second before."""

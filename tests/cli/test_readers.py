@@ -37,7 +37,7 @@ def recording(engine: Engine) -> Recording:
     recording.watch("three", at=1)
     recording.see_raw("three", 3, '{"status": {"num_task_runs": "many", "is_active": 1}, "new": null}')
     hour_ago = utc_now() - (after(3600) - after(0))
-    watch_group(engine, "overdue", actor="ada", note=None, at=hour_ago, rules=RULES)
+    watch_group(engine, "overdue", actor="ada", note=None, now=lambda: hour_ago, rules=RULES)
     return recording
 
 

@@ -21,7 +21,7 @@ GROUP = "[red][bold]\\[x] :smile: 日本 e\u0301"
 @pytest.fixture
 def program_with_evil(program: Program, engine: Engine) -> Program:
     recording = Recording(engine)
-    watch_group(engine, GROUP, actor="[/ada]", note=f"note {EVIL}", at=after(0), rules=RULES)
+    watch_group(engine, GROUP, actor="[/ada]", note=f"note {EVIL}", now=lambda: after(0), rules=RULES)
     status = {**active(running=1), "status_message": f"message {EVIL}\x00"}
     status["task_run_status_counts"] |= {f"status {EVIL}\x00": 2}
     recording.see(GROUP, 1, status, metadata={f"key {EVIL}\x00": f"value {EVIL}\x00"})

@@ -44,7 +44,7 @@ class Upstream:
         taskgroup_id: str = created.json()["taskgroup_id"]
         added = {"inputs": [{"input": "q", "processor": "lite"}] * runs}
         self._http.post(f"/tasks/groups/{taskgroup_id}/runs", json=added).raise_for_status()
-        watch_group(engine, taskgroup_id, actor="test", note=None, at=utc_now(), rules=settings.rules)
+        watch_group(engine, taskgroup_id, actor="test", note=None, now=utc_now, rules=settings.rules)
         return taskgroup_id
 
     def close(self) -> None:

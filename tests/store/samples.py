@@ -56,7 +56,9 @@ def failed(seconds: float, cause: Cause = Cause.SERVER_ERROR, status: int | None
 
 
 def enrol(engine: Engine, taskgroup_id: str, seconds: float = 0) -> None:
-    watch_group(engine, taskgroup_id, actor="ada@host", note="March batch", at=at(seconds), rules=RULES)
+    watch_group(
+        engine, taskgroup_id, actor="ada@host", note="March batch", now=lambda: at(seconds), rules=RULES
+    )
 
 
 def claim_one(engine: Engine, taskgroup_id: str, seconds: float, owner: str = OWNER) -> Claim:

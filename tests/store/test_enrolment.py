@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from recorder.ledger.entries import Action, Gap, WatchChange
 from recorder.ledger.watch import WatchState
 from recorder.store.enrolment import UnknownGroupError, cease_watching, watch_group
 from recorder.store.readers import find_group, read_entries
-from recorder.store.transactions import reading
+from recorder.store.tables import watches
+from recorder.store.transactions import reading, writing
 from tests.store.samples import RULES, at, body, enrol, failed, poll, seen
 
 
@@ -34,11 +36,11 @@ def _state(engine: Engine, taskgroup_id: str) -> WatchState:
 
 
 def _watch(engine: Engine, seconds: float, note: str | None = None) -> Action | None:
-    return watch_group(engine, "tgrp_1", actor="bob", note=note, at=at(seconds), rules=RULES)
+    return watch_group(engine, "tgrp_1", actor="bob", note=note, now=lambda: at(seconds), rules=RULES)
 
 
 def _cease(engine: Engine, action: Action, seconds: float) -> Action | None:
-    return cease_watching(engine, "tgrp_1", action, actor="bob", note="why", at=at(seconds))
+    return cease_watching(engine, "tgrp_1", action, actor="bob", note="why", now=lambda: at(seconds))
 
 
 def test_the_course_of_a_watch(engine: Engine) -> None:
@@ -97,3 +99,26 @@ def test_enrolling_at_the_same_time_starts_one_ledger(engine: Engine) -> None:
         thread.join()
     assert sorted(actions, key=str) == sorted([Action.STARTED, None, None, None], key=str)
     assert _changes(engine, "tgrp_1") == [("started", "bob", None)]
+
+
+def test_the_time_of_an_entry_is_taken_when_the_row_is_ours(engine: Engine) -> None:
+    _watch(engine, 0)
+    free = threading.Event()
+    was_free: list[bool] = []
+
+    def now() -> datetime:
+        was_free.append(free.is_set())
+        return at(5)
+
+    def pause() -> None:
+        cease_watching(engine, "tgrp_1", Action.PAUSED, actor="bob", note=None, now=now)
+
+    with writing(engine) as connection:
+        connection.execute(select(watches).with_for_update())
+        waiting = threading.Thread(target=pause)
+        waiting.start()
+        # Without the lock in its way it would have been done with within this time.
+        waiting.join(0.3)
+        free.set()
+    waiting.join()
+    assert was_free == [True]

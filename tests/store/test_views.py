@@ -95,7 +95,7 @@ def test_latest_status_stays_while_a_group_is_not_watched(engine: Engine) -> Non
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 1))
     poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 11.5))
-    cease_watching(engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, at=at(15))
+    cease_watching(engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(15))
     (row,) = _select(engine, "latest_status")
     assert (row["state"], row["due_at"]) == ("paused", None)
     assert (row["seq"], row["completed"], row["last_seen_at"], row["polls"]) == (2, 2, _time(11.5), 2)

@@ -109,7 +109,7 @@ def enrol_all(stage: Stage, client: Client) -> dict[str, Role]:
     with opened_database(stage.database_url) as engine:
         for role in roles():
             taskgroup_id = client.create(role)
-            watch_group(engine, taskgroup_id, actor="demo", note=None, at=utc_now(), rules=_RULES)
+            watch_group(engine, taskgroup_id, actor="demo", note=None, now=utc_now, rules=_RULES)
             enrolled[taskgroup_id] = role
     return enrolled
 
