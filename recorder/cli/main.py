@@ -54,11 +54,15 @@ def recorder() -> None:
 def main() -> None:
     """Run the command line; the exit status is 0, 1 (a finding or failure) or 2 (wrong usage or settings)."""
     try:
-        recorder.main(prog_name="recorder", standalone_mode=True)
+        try:
+            recorder.main(prog_name="recorder", standalone_mode=True)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(1)
     except OSError as error:
         # What is left of output that could not be written, to a full disk perhaps, must not be tried again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.stderr.write(f"Error: {error.filename or 'output'}: {error.strerror or error}\n")
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"Error: {error.filename or 'output'}: {error.strerror or error}\n")
         sys.exit(1)
