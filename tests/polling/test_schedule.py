@@ -15,7 +15,7 @@ from recorder.ledger.decision import Rules, fail, observe, start
 from recorder.ledger.entries import Action, WatchChange
 from recorder.ledger.outcome import Cause, Failure, Observation
 from recorder.ledger.watch import Watch, WatchState
-from recorder.polling.schedule import Pace, Plan, interval_of, plan
+from recorder.polling.schedule import EARLY_RETRY_SHARE, JITTER, Pace, Plan, interval_of, plan
 from tests.ledger.samples import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
 
 PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
@@ -158,6 +158,28 @@ def test_two_retries_fit_before_gap_at(phase: str, polls: int, pace: Pace, chanc
     polled = _planned(PHASES[phase], polls, pace, chance)
     assert polled.watch.gap_at is not None
     assert _retries(polled, pace, chance, 2)[-1] < polled.watch.gap_at
+
+
+@settings(max_examples=100, deadline=None)
+@given(BODIES, POLLS, PACES, CHANCES)
+def test_no_retry_waits_for_more_than_a_part_of_the_window_before_gap_at(
+    phase: str, polls: int, pace: Pace, chance: float
+) -> None:
+    polled = _planned(PHASES[phase], polls, pace, chance)
+    assert polled.watch.gap_at is not None
+    retries = _retries(polled, pace, chance, 12)
+    longest = pace.gap_window / EARLY_RETRY_SHARE * (1 + JITTER) + timedelta(microseconds=1)
+    for earlier, later in pairwise(retries):
+        assert later - earlier <= longest or earlier > polled.watch.gap_at
+
+
+def test_a_gap_is_at_most_half_as_long_again_as_its_outage() -> None:
+    retries = _retries(_planned(RUNNING), PACE, 0, 12)
+    gap_at = _planned(RUNNING).watch.gap_at
+    assert gap_at is not None
+    for earlier, later in pairwise(retries):
+        if earlier > gap_at:
+            assert later - earlier <= max(PACE.gap_window / EARLY_RETRY_SHARE, (earlier - gap_at) / 2)
 
 
 def test_two_retries_fit_before_gap_at_after_started() -> None:

@@ -54,11 +54,11 @@ def test_a_result_that_cannot_be_written_takes_no_other_along(
     assert recorder.counters["errors"] == len(complaints)
 
 
-def test_what_is_claimed_while_it_is_told_to_stop_is_recorded_or_not_asked_for(
+def test_what_is_claimed_while_it_is_told_to_stop_is_not_asked_for(
     engine: Engine, simulate: Simulate, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upstream = simulate()
-    ids = [upstream.create(engine, settings) for _ in range(5)]
+    upstream.create(engine, settings)
     claiming, told = threading.Event(), threading.Event()
 
     def slow_claim(connection: Connection, **arguments: Any) -> list[Claim]:
@@ -81,10 +81,7 @@ def test_what_is_claimed_while_it_is_told_to_stop_is_recorded_or_not_asked_for(
                 await task
 
     asyncio.run(scenario())
-    answered = upstream.answered()
-    for taskgroup_id in ids:
-        said = statuses(engine, taskgroup_id)
-        assert sum(status.interval.polls for status in said) == answered[taskgroup_id]
+    assert upstream.answered() == {}
     nothing_is_left_behind(engine)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from sqlalchemy import Engine, select
 
 from recorder.ledger.entries import Action
@@ -115,13 +116,16 @@ def test_an_old_claim_of_the_same_recorder_writes_nothing(engine: Engine) -> Non
     assert _kinds(engine, "tgrp_1") == ["watch"]
 
 
-def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(engine: Engine) -> None:
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(
+    engine: Engine, newer_first: bool
+) -> None:
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
     old = finished(claim_one(engine, "tgrp_1", 11), seen(body("tgrp_1", 2), 12))
     new = finished(claim_one(engine, "tgrp_1", 42), seen(body("tgrp_1", 1), 43))
     with writing(engine) as connection:
-        assert finish(connection, [new, old]) == [new]
+        assert finish(connection, [new, old] if newer_first else [old, new]) == [new]
     poll(engine, "tgrp_1", seen(body("tgrp_1", 3), 60))
     assert _kinds(engine, "tgrp_1") == ["watch", "status", "gap", "status", "status"]
 
