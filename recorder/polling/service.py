@@ -58,7 +58,6 @@ class Recorder:
         self._id = uuid.uuid4().hex
         self._now = now
         self._started_at = now()
-        self._stuck = False
         self._budget = Budget(settings.rate, time.monotonic())
         self._writer = Writer(engine)
         self._worker = Worker(
@@ -107,7 +106,7 @@ class Recorder:
     @property
     def stuck(self) -> bool:
         """Whether the last write has not come to an end: its thread would hold the process up."""
-        return self._stuck
+        return self._writer.stuck
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(
@@ -173,7 +172,6 @@ class Recorder:
         except DatabaseUnavailableError:
             _log.error("ended without its database", unwritten=self._worker.unwritten)
         except TimeoutError:
-            self._stuck = True
             _log.error("ended while its database kept it waiting", unwritten=self._worker.unwritten)
         finally:
             self._writer.close()

@@ -56,6 +56,8 @@ def open_engine(url: URL, *, read_only: bool = False) -> Engine:
     return create_engine(
         url,
         pool_pre_ping=True,
+        # A connection that nobody answers on stays taken; it must not use up the room of the others.
+        max_overflow=-1,
         hide_parameters=True,
         connect_args={"options": options, **patience},
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",

@@ -1,0 +1,67 @@
+"""The writer: what it writes, and what it does when the database does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from sqlalchemy import Connection, Engine, func, insert, select
+from structlog.testing import capture_logs
+
+from recorder.clock import utc_now
+from recorder.polling.writer import Writer
+from recorder.store.tables import recorders
+from recorder.store.transactions import DatabaseUnavailableError
+
+
+def _sign(connection: Connection, name: str) -> None:
+    row = {"recorder_id": name, "host": "h", "pid": 1, "started_at": utc_now(), "heartbeat_at": utc_now()}
+    connection.execute(insert(recorders).values(**row, counters="{}"))
+
+
+def _count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(recorders)).scalar_one()
+
+
+def test_a_write_that_fails_leaves_nothing(engine: Engine) -> None:
+    def work(connection: Connection) -> None:
+        _sign(connection, "one")
+        raise ZeroDivisionError
+
+    async def scenario() -> int:
+        writer = Writer(engine)
+        with pytest.raises(ZeroDivisionError):
+            await writer.write(work)
+        return await writer.write(_count)
+
+    assert asyncio.run(scenario()) == 0
+
+
+def test_a_connection_that_nobody_answers_on_is_left_and_the_next_write_goes_on(engine: Engine) -> None:
+    answer = threading.Event()
+
+    def silent(_: Connection) -> None:
+        answer.wait(30)
+
+    async def scenario() -> None:
+        writer = Writer(engine, patience_seconds=0.2)
+        try:
+            with pytest.raises(DatabaseUnavailableError, match=r"no answer for 0\.2 s"):
+                await writer.write(silent)
+            assert writer.stuck
+        finally:
+            answer.set()
+        patient = Writer(engine)
+        assert await patient.write(_count) == 0
+        assert await writer.write(_count) == 0
+        async with asyncio.timeout(10):
+            while writer.stuck:
+                await asyncio.sleep(0.01)
+
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+    assert [line["event"] for line in logs] == [
+        "database unavailable, recording waits for it",
+        "database is back",
+    ]
