@@ -30,9 +30,11 @@ def command(once: bool) -> None:
     with writable_database(settings) as engine:
         recorder = asyncio.run(_record(settings, api_key, engine, once=once))
         if recorder.stuck:
-            # Its thread waits for the database, and Python would wait for the thread.
+            # A thread of it waits for the database, and Python would wait for the thread.
             sys.stderr.flush()
-            os._exit(1)
+            os._exit(1 if recorder.unwritten else 0)
+    if recorder.unwritten:
+        raise click.exceptions.Exit(1)
     counters = recorder.counters
     if once:
         click.echo(

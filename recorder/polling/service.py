@@ -104,6 +104,11 @@ class Recorder:
             await self._end()
 
     @property
+    def unwritten(self) -> int:
+        """How many results could not be written in the end, and are lost."""
+        return self._worker.unwritten
+
+    @property
     def stuck(self) -> bool:
         """Whether the last write has not come to an end: its thread would hold the process up."""
         return self._writer.stuck
@@ -170,9 +175,9 @@ class Recorder:
                 await self._worker.give_back()
                 await self._writer.write(lambda connection: sign_off(connection, self._id))
         except DatabaseUnavailableError:
-            _log.error("ended without its database", unwritten=self._worker.unwritten)
+            _log.error("ended without its database", unwritten=self.unwritten)
         except TimeoutError:
-            _log.error("ended while its database kept it waiting", unwritten=self._worker.unwritten)
+            _log.error("ended while its database kept it waiting", unwritten=self.unwritten)
         finally:
             self._writer.close()
         _log.info("ended", **self.counters.as_dict())

@@ -94,7 +94,8 @@ class Worker:
             while batch := self._outbox.take():
                 try:
                     await self._write(batch)
-                except DatabaseUnavailableError:
+                except BaseException:
+                    # Should some of it be written after all, its claims are over, and it is not again.
                     self._outbox.put_back(batch)
                     raise
 
