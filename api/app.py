@@ -12,14 +12,19 @@ from api.docs import register_docs
 from api.problems import register_problems
 from recorder.clock import Clock, utc_now
 
+DEFAULT_RATE = 20.0
 
-def create_app(engine: Engine, *, now: Clock = utc_now) -> Flask:
-    """Make the API over `engine`, which should be opened read-only: the API never writes."""
+
+def create_app(engine: Engine, *, now: Clock = utc_now, rate: float = DEFAULT_RATE) -> Flask:
+    """Make the API over `engine`, which should be opened read-only: the API never writes.
+
+    `rate` is what the recorders share, in requests per second: the API only tells it.
+    """
     app = Flask("api", static_folder=None)
     # Redirects and answers to OPTIONS would have bodies of HTML.
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    set_context(app, Context(engine, now))
+    set_context(app, Context(engine, now, rate))
     register_access(app)
     for resource in (groups, history, completion, health):
         app.register_blueprint(resource.blueprint)

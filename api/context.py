@@ -1,4 +1,4 @@
-"""What the views reach through their app: the database and the clock."""
+"""What the views reach through their app: the database, the clock and what they need of the settings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _KEY = "recorder"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The database, opened read-only, and the clock."""
+    """The database, opened read-only, the clock, and the requests per second that its recorders share."""
 
     engine: Engine
     now: Clock
+    rate: float
 
 
 def set_context(app: Flask, context: Context) -> None:

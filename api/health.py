@@ -42,7 +42,14 @@ def readyz(_: NoQuery) -> Response:
         return _unready(str(mismatch), _database(state, ok=False))
     except DatabaseUnavailableError:
         return _unready("the database cannot be read just now", _database(None, ok=False))
-    return json_response({"status": "ready", "database": _database(state, ok=True), "recorders": recorders})
+    return json_response(
+        {
+            "status": "ready",
+            "database": _database(state, ok=True),
+            "recorders": recorders,
+            "rate_budget": {"requests_per_second": here.rate, "recorders": len(recorders)},
+        }
+    )
 
 
 def _unready(detail: str, database: dict[str, Any]) -> Response:

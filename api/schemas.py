@@ -253,12 +253,20 @@ class RecorderMembers(BaseModel):
     heartbeat_at: Time = Field(description="its last sign of life, UTC")
 
 
+class RateBudgetMembers(BaseModel):
+    """How fast the upstream may be asked."""
+
+    requests_per_second: float = Field(description="over all recorders of the database together")
+    recorders: int = Field(description="how many share it, in equal parts")
+
+
 class Readiness(BaseModel):
     """The server can answer questions about groups."""
 
     status: Literal["ready"]
     database: DatabaseMembers
     recorders: list[RecorderMembers] = Field(description="the longest at work first")
+    rate_budget: RateBudgetMembers = Field(description="how fast the upstream may be asked")
 
 
 class ParameterError(BaseModel):

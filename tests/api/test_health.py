@@ -21,6 +21,7 @@ def test_healthy_and_ready(client: Client, engine: Engine) -> None:
         "status": "ready",
         "database": {"ok": True, "schema": {"current": head, "head": head}},
         "recorders": [],
+        "rate_budget": {"requests_per_second": 20.0, "recorders": 0},
     }
 
 
