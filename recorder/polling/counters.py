@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from recorder.ledger.entries import Entry, Kind
+from recorder.ledger.entries import Entry
 from recorder.ledger.outcome import Failure, Outcome
 
 GOOD_BEATS = 3
@@ -42,10 +42,6 @@ class Counters:
 
     def error(self) -> None:
         self._counts["errors"] += 1
-
-    @property
-    def gaps(self) -> int:
-        return self._counts[f"entries.{Kind.GAP.value}"]
 
     def __getitem__(self, name: str) -> int:
         return self._counts[name]
