@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response
-from sqlalchemy import Engine
 
 from api.context import context
+from api.health_schemas import Health, Readiness, UnreadyProblem
 from api.operations import operation
 from api.problems import problem
 from api.queries import NoQuery
-from api.schemas import Health, Readiness, UnreadyProblem
 from api.wire import json_response
 from recorder.ledger.times import format_time
 from recorder.store.heartbeats import Heartbeat, heartbeats
@@ -37,7 +37,8 @@ def readyz(_: NoQuery) -> Response:
     try:
         state = state_of(here.engine)
         require_head(state)
-        recorders = _recorders(here.engine)
+        with reading(here.engine) as connection:
+            recorders = heartbeats(connection)
     except SchemaError as mismatch:
         return _unready(str(mismatch), _database(state, ok=False))
     except DatabaseUnavailableError:
@@ -46,10 +47,17 @@ def readyz(_: NoQuery) -> Response:
         {
             "status": "ready",
             "database": _database(state, ok=True),
-            "recorders": recorders,
-            "rate_budget": {"requests_per_second": here.rate, "recorders": len(recorders)},
+            "recorders": [_recorder(heartbeat) for heartbeat in recorders],
+            "rate_budget": rate_budget(recorders, here.rate),
         }
     )
+
+
+def rate_budget(recorders: Sequence[Heartbeat], rate: float) -> dict[str, Any]:
+    """Return what recorders say of their rate; `rate` is what to say where none has said anything."""
+    told = [heartbeat.report["rate"] for heartbeat in recorders if "rate" in heartbeat.report]
+    figures = {"requests_per_second": rate, "needed_per_second": None, "stretch": None}
+    return {**figures, **(told[-1] if told else {}), "recorders": len(recorders)}
 
 
 def _unready(detail: str, database: dict[str, Any]) -> Response:
@@ -61,11 +69,6 @@ def _database(state: SchemaState | None, *, ok: bool) -> dict[str, Any]:
     return {"ok": ok, "schema": schema}
 
 
-def _recorders(engine: Engine) -> list[dict[str, Any]]:
-    with reading(engine) as connection:
-        return [_recorder(heartbeat) for heartbeat in heartbeats(connection)]
-
-
 def _recorder(heartbeat: Heartbeat) -> dict[str, Any]:
     return {
         "recorder_id": heartbeat.recorder_id,
@@ -73,4 +76,5 @@ def _recorder(heartbeat: Heartbeat) -> dict[str, Any]:
         "pid": heartbeat.pid,
         "started_at": format_time(heartbeat.started_at),
         "heartbeat_at": format_time(heartbeat.heartbeat_at),
+        "upstream": heartbeat.report.get("upstream"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field, JsonValue, WithJsonSchema
 
@@ -223,52 +223,6 @@ class Completion(BaseModel):
     eta: Eta
 
 
-class Health(BaseModel):
-    """The server answers."""
-
-    status: Literal["ok"]
-
-
-class SchemaMembers(BaseModel):
-    """The revision of the database's schema."""
-
-    current: str | None = Field(description="what the database has; null if it has none, or cannot be read")
-    head: str | None = Field(description="what this program needs; null if the database cannot be read")
-
-
-class DatabaseMembers(BaseModel):
-    """The database that is read from."""
-
-    ok: bool = Field(description="it can be read, and its schema is the one needed")
-    schema_: SchemaMembers = Field(alias="schema")
-
-
-class RecorderMembers(BaseModel):
-    """One recorder at work on the database."""
-
-    recorder_id: str
-    host: str = Field(description="the machine that it runs on")
-    pid: int = Field(description="its process on that machine")
-    started_at: Time = Field(description="UTC")
-    heartbeat_at: Time = Field(description="its last sign of life, UTC")
-
-
-class RateBudgetMembers(BaseModel):
-    """How fast the upstream may be asked."""
-
-    requests_per_second: float = Field(description="over all recorders of the database together")
-    recorders: int = Field(description="how many share it, in equal parts")
-
-
-class Readiness(BaseModel):
-    """The server can answer questions about groups."""
-
-    status: Literal["ready"]
-    database: DatabaseMembers
-    recorders: list[RecorderMembers] = Field(description="the longest at work first")
-    rate_budget: RateBudgetMembers = Field(description="how fast the upstream may be asked")
-
-
 class ParameterError(BaseModel):
     """What is wrong with one parameter."""
 
@@ -288,10 +242,3 @@ class Problem(BaseModel):
     detail: str = Field(description="what went wrong this time")
     instance: str = Field(description="the path that was asked for, or the name of the error in the log")
     errors: list[ParameterError] = Field(default_factory=list, description="every bad parameter")
-
-
-class UnreadyProblem(Problem):
-    """An error that says what is not ready."""
-
-    database: DatabaseMembers
-    recorders: list[RecorderMembers]

@@ -10,10 +10,11 @@ from sqlalchemy import Engine
 from recorder.cli.common import checked_ids, with_words, writable_database
 from recorder.ledger.entries import Action
 from recorder.settings import Settings, load_settings
-from recorder.store.enrolment import UnknownGroupError
+from recorder.store.enrolment import Patience, UnknownGroupError
 
-Change = Callable[[Engine, Settings, str, str | None], Action | None]
-"""Changes the watch of one group (database, settings, id, note); None if it stood so already."""
+Change = Callable[[Engine, Settings, str, str | None, Patience], Action | None]
+"""Changes the watch of one group (database, settings, id, note, how long to wait for polls under way); None
+if it stood so already."""
 
 
 def change_command(name: str, help_text: str, change: Change, *, stood: str) -> click.Command:
@@ -30,10 +31,11 @@ def change_command(name: str, help_text: str, change: Change, *, stood: str) -> 
         check_note(note)
         good, complaints = checked_ids(list(ids))
         settings = load_settings()
+        patience = Patience()
         with writable_database(settings) as engine:
             for taskgroup_id in good:
                 try:
-                    action = change(engine, settings, taskgroup_id, note)
+                    action = change(engine, settings, taskgroup_id, note, patience)
                 except UnknownGroupError:
                     complaints.append(f"{taskgroup_id}: was never watched")
                     continue

@@ -9,13 +9,16 @@ import click
 from rich import box
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import Connection
 
 from api.answers import groups_answer
 from api.queries import GroupsQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
 from recorder.cli.common import with_words
+from recorder.cli.condition import condition
 from recorder.cli.tables import ago_text, phase_text, runs_text
 from recorder.clock import utc_now
+from recorder.store.heartbeats import Heartbeat, heartbeats
 
 _USUAL_ID_WIDTH = 37
 
@@ -30,15 +33,24 @@ _USUAL_ID_WIDTH = 37
 def command(as_json: bool, **options: str | None) -> None:
     """List the groups, the newest enrolment first."""
     query = query_of(GroupsQuery, options)
-    body = answer(lambda connection, now: groups_answer(connection, query, now))
+    recorders: list[Heartbeat] = []
+
+    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+        recorders.extend(heartbeats(connection))
+        return groups_answer(connection, query, now)
+
+    body = answer(question)
     if as_json:
         print_json(body)
         return
     if not body["items"]:
         click.echo("no groups; watch one with: recorder watch ID")
         return
-    console().print(_table(body["items"], utc_now()))
+    out, now = console(), utc_now()
+    out.print(_table(body["items"], now))
     print_more(body)
+    for line in condition(recorders, now):
+        out.print(line)
 
 
 def _table(groups: list[dict[str, Any]], now: datetime) -> Table:

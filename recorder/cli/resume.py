@@ -8,10 +8,12 @@ from recorder.cli.changes import change_command
 from recorder.clock import utc_now
 from recorder.ledger.entries import Action
 from recorder.settings import Settings
-from recorder.store.enrolment import resume_watching
+from recorder.store.enrolment import Patience, resume_watching
 
 
-def _resume(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> Action | None:
+def _resume(
+    engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, _patience: Patience
+) -> Action | None:
     return resume_watching(
         engine, taskgroup_id, actor=settings.actor, note=note, now=utc_now, rules=settings.rules
     )

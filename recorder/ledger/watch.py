@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from recorder.ledger.entries import Interval, Kind
@@ -71,3 +71,18 @@ class Watch:
     def sight_at(self) -> datetime:
         """The last response, or if there was none since, the start or resumption of the watch."""
         return self.open.last_seen_at if self.open is not None else self.head.at
+
+    def moved(self, step: timedelta) -> Watch:
+        """Return the watch after our clock was set by `step`: what it waits for moves, what it saw stays."""
+
+        def at(moment: datetime | None) -> datetime | None:
+            return None if moment is None else moment + step
+
+        return replace(
+            self,
+            due_at=at(self.due_at),
+            gap_at=at(self.gap_at),
+            poll_due_at=at(self.poll_due_at),
+            failures=replace(self.failures, missing_since=at(self.failures.missing_since)),
+            in_force=self.in_force and replace(self.in_force, quiet_since=self.in_force.quiet_since + step),
+        )

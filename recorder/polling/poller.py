@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime
 
 from recorder.ledger.decision import Rules, fail, observe
-from recorder.ledger.outcome import Failure, Outcome
+from recorder.ledger.outcome import Cause, Failure, Outcome
+from recorder.ledger.watch import Watch
 from recorder.polling.schedule import Pace, plan
+from recorder.polling.steps import Sight
 from recorder.store.claims import Claim, Finished
 from recorder.upstream.client import UpstreamClient
 
@@ -15,26 +18,50 @@ from recorder.upstream.client import UpstreamClient
 class Poller:
     """Turns claims into what is to be written. `chance` is the source of jitter."""
 
-    def __init__(self, client: UpstreamClient, rules: Rules, pace: Pace, chance: random.Random) -> None:
+    def __init__(
+        self, client: UpstreamClient, rules: Rules, pace: Pace, sight: Sight, chance: random.Random
+    ) -> None:
         self._client = client
         self._rules = rules
         self._pace = pace
+        self._sight = sight
         self._chance = chance
 
-    async def poll(self, claim: Claim) -> tuple[Outcome, Finished]:
-        """Ask the upstream once; return the outcome and what it leads to."""
-        outcome = await self._client.poll(claim.watch.taskgroup_id)
-        return outcome, self._finished(claim, outcome)
+    async def poll(
+        self, claim: Claim, *, stretch: float, held_until: datetime | None
+    ) -> tuple[Outcome, Finished]:
+        """Ask the upstream once; return the outcome and what it leads to.
 
-    def _finished(self, claim: Claim, outcome: Outcome) -> Finished:
+        `held_until` is until when the recorder held polls back because the key was rejected.
+        """
+        outcome = await self._client.poll(claim.watch.taskgroup_id)
+        watch = _due_when_let(self._sight.corrected(claim.watch), held_until)
+        return outcome, self._finished(claim, watch, outcome, stretch)
+
+    def _finished(self, claim: Claim, watch: Watch, outcome: Outcome, stretch: float) -> Finished:
         retry_after_seconds = None
         if isinstance(outcome, Failure):
-            step = fail(claim.watch, outcome, self._rules)
+            step = fail(watch, outcome, self._rules)
             now: datetime = outcome.ended_at
             retry_after_seconds = outcome.retry_after_seconds
         else:
-            step = observe(claim.watch, outcome, self._rules)
+            step = observe(watch, outcome, self._rules)
             now = outcome.observed_at
-        chance = self._chance.uniform(-1, 1)
-        planned = plan(step.watch, now, self._pace, chance=chance, retry_after_seconds=retry_after_seconds)
+        planned = plan(
+            step.watch,
+            now,
+            self._pace,
+            chance=self._chance.uniform(-1, 1),
+            stretch=stretch,
+            retry_after_seconds=retry_after_seconds,
+        )
+        self._sight.planned(planned.watch)
         return Finished(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
+
+
+def _due_when_let(watch: Watch, held_until: datetime | None) -> Watch:
+    """A poll that failed by the key was not due again before the key was tried again."""
+    due_at, failures = watch.poll_due_at, watch.failures.tallies
+    if due_at is None or held_until is None or not failures or failures[-1].cause is not Cause.UNAUTHORIZED:
+        return watch
+    return replace(watch, poll_due_at=max(due_at, held_until))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +16,8 @@ FIRST_RETRY_SHARE = 8
 EARLY_RETRY_SHARE = 4
 """Before a gap opens, retries come after these fractions of the gap window: several fit into it."""
 LONGEST_RETRY = timedelta(minutes=5)
+USABLE_SHARE = 0.9
+"""Regular polls are planned to need no more than this share of the rate: the rest is for retries."""
 
 _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
 
@@ -40,21 +43,29 @@ class Plan:
 
 
 def plan(
-    watch: Watch, now: datetime, pace: Pace, *, chance: float, retry_after_seconds: float | None = None
+    watch: Watch,
+    now: datetime,
+    pace: Pace,
+    *,
+    chance: float,
+    stretch: float = 1.0,
+    retry_after_seconds: float | None = None,
 ) -> Plan:
     """Set the next times of a group that was polled just now.
 
-    `chance` in [-1, 1] spreads polls that would otherwise fall together. After a failure `due_at` and
-    `gap_at` stay as they are, and the upstream's wish to be left alone is obeyed if it is longer.
+    `chance` in [-1, 1] spreads polls that would otherwise fall together; `stretch` is how many times as
+    long every wait is because the rate does not suffice. After a failure `due_at` and `gap_at` stay as
+    they are, and the upstream's wish to be left alone is obeyed if it is longer.
     """
     wish = timedelta(seconds=retry_after_seconds or 0)
     if watch.state is WatchState.GONE:
-        return Plan(watch, now + max(_spread(pace.settled_interval, chance), wish), None)
+        return Plan(watch, now + max(_spread(pace.settled_interval * stretch, chance), wish), None)
     if watch.state is not WatchState.WATCHING:
         return Plan(watch, None, None)
-    interval = interval_of(watch, pace)
+    interval = interval_of(watch, pace) * stretch
     if watch.failures.attempts:
-        retry_at = now + max(_spread(_retry_delay(watch, now, pace), chance), wish)
+        delay = min(_retry_delay(watch, now, pace) * stretch, max(LONGEST_RETRY, interval))
+        retry_at = now + max(_spread(delay, chance), wish)
         return Plan(replace(watch, poll_due_at=retry_at), retry_at, interval.total_seconds())
     due_at = now + _spread(interval, chance)
     due = replace(watch, due_at=due_at, gap_at=due_at + pace.gap_window, poll_due_at=due_at)
@@ -63,10 +74,44 @@ def plan(
 
 def interval_of(watch: Watch, pace: Pace) -> timedelta:
     """Return the pace of a group: half as long again with each response that brought nothing new."""
-    quiet = watch.in_force is not None and watch.in_force.phase in _QUIET_PHASES
+    phase = None if watch.in_force is None else watch.in_force.phase
+    return _interval(phase, 0 if watch.open is None else watch.open.polls, pace)
+
+
+def requests_per_second(groups: Iterable[tuple[Phase | None, int, int]], pace: Pace) -> float:
+    """Return what groups need at their own paces.
+
+    Each item is a phase (None: never seen), how many responses in a row said the same, and how many
+    watched groups stand so.
+    """
+    return sum(count / _interval(phase, polls, pace).total_seconds() for phase, polls, count in groups)
+
+
+def stretch_of(needed: float, rate: float) -> float:
+    """Return how many times as long intervals must be so that `rate` suffices for what is needed."""
+    return max(1.0, needed / (rate * USABLE_SHARE))
+
+
+def longest_wait(pace: Pace, stretch: float) -> timedelta:
+    """Return the longest wait that is planned without a wish of the upstream's."""
+    longest = max(pace.settled_interval, pace.poll_interval * ACTIVE_STRETCH, LONGEST_RETRY)
+    return longest * stretch * (1 + JITTER)
+
+
+def probe_delay(probes: int, held: timedelta, pace: Pace) -> timedelta:
+    """Return how long to wait before the next probe of an upstream that rejects the key.
+
+    `probes` were made in vain, the polls of all groups being held back since `held`.
+    """
+    early = min(pace.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
+    delay = _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, probes, early)
+    return min(max(delay, (held - pace.gap_window) / 2), LONGEST_RETRY)
+
+
+def _interval(phase: Phase | None, polls: int, pace: Pace) -> timedelta:
+    quiet = phase in _QUIET_PHASES
     longest = max(pace.settled_interval, pace.poll_interval) if quiet else pace.poll_interval * ACTIVE_STRETCH
-    unchanged = watch.open.polls - 1 if watch.open is not None else 0
-    return _grown(pace.poll_interval, BACK_OFF, unchanged, longest)
+    return _grown(pace.poll_interval, BACK_OFF, max(0, polls - 1), longest)
 
 
 def _retry_delay(watch: Watch, now: datetime, pace: Pace) -> timedelta:

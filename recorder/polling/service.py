@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from recorder.clock import Clock
+from recorder.clock import Clock, SteadyClock, steady_seconds
 from recorder.polling.budget import Budget
 from recorder.polling.counters import Counters
+from recorder.polling.gate import Gate
 from recorder.polling.poller import Poller
-from recorder.polling.schedule import Pace
+from recorder.polling.pulse import Pulse
+from recorder.polling.schedule import Pace, longest_wait
+from recorder.polling.steps import Sight, StepWatch
 from recorder.polling.worker import Worker
 from recorder.polling.writer import Writer
 from recorder.settings import Settings
-from recorder.store.claims import release
-from recorder.store.heartbeats import (
-    HEARTBEAT_SECONDS,
-    Heartbeat,
-    beat,
-    forget_dead,
-    heartbeats,
-    sign_off,
-)
+from recorder.store.heartbeats import HEARTBEAT_SECONDS, sign_off
 from recorder.store.transactions import DatabaseUnavailableError
+from recorder.store.workload import make_due
 from recorder.upstream.client import UpstreamClient
 
 CLAIM_SECONDS = 0.2
 FLUSH_SECONDS = 0.2
+CLOCK_SECONDS = 1.0
+"""How often the wall clock is looked at."""
 LAST_POLLS_SECONDS = 4.0
 """How long polls under way may go on once the recorder is told to stop."""
 END_SECONDS = 8.0
@@ -49,22 +47,34 @@ _log = structlog.get_logger("recorder")
 class Recorder:
     """Records the watched groups of one database."""
 
-    def __init__(self, settings: Settings, engine: Engine, client: UpstreamClient, now: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        client: UpstreamClient,
+        now: Clock,
+        steady: SteadyClock = steady_seconds,
+    ) -> None:
         pace = Pace(
             poll_interval=timedelta(seconds=settings.poll_interval),
             settled_interval=timedelta(seconds=settings.settled_interval),
             gap_window=settings.rules.gap_window,
         )
+        chance = random.Random()  # noqa: S311 (jitter, no secret)
         self._id = uuid.uuid4().hex
         self._now = now
-        self._started_at = now()
+        self._pace = pace
+        self._step_watch = StepWatch(now, steady)
         self._budget = Budget(settings.rate, time.monotonic())
+        self._gate = Gate(pace)
+        self._pulse = Pulse(self._id, rate=settings.rate, pace=pace, now=now, steady=steady)
         self._writer = Writer(engine)
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
-            poller=Poller(client, settings.rules, pace, random.Random()),  # noqa: S311 (jitter, no secret)
+            poller=Poller(client, settings.rules, pace, Sight(now, steady), chance),
             budget=self._budget,
+            gate=self._gate,
             concurrency=settings.concurrency,
             lease=timedelta(seconds=settings.lease),
             now=now,
@@ -78,11 +88,14 @@ class Recorder:
         """Record until `stop` is set; then let polls under way end, write what they brought and sign off."""
         scheduler = self._scheduler()
         await _unless_database_away(self._beat)
+        await _unless_database_away(self._mend_plans)
         scheduler.start()
         _log.info("recording", recorder=self._id)
+        watchdog = asyncio.create_task(self._watch_clock(scheduler))
         try:
             await stop.wait()
         finally:
+            watchdog.cancel()
             scheduler.remove_all_jobs()
             await self._end()
             scheduler.shutdown(wait=False)
@@ -96,6 +109,7 @@ class Recorder:
         due_until = self._now()
         try:
             await self._beat()
+            await self._mend_plans()
             while not stop.is_set() and await self._worker.claim(due_until):
                 await _first_of(self._worker.wait_for_polls(), stop.wait())
                 await self._worker.flush()
@@ -138,34 +152,41 @@ class Recorder:
         await self._worker.claim(self._now())
 
     async def _beat(self) -> None:
-        news = self.counters.news()
+        news = self._worker.trouble.news()
         if news:
             _log.warning("polls fail", **news)
         elif news is not None:
             _log.info("polls succeed again")
-        alive = await self._writer.write(self._write_heartbeat)
-        self._budget.share_among(alive)
+        counters, upstream = self.counters.as_dict(), self._upstream()
+        await self._writer.write(partial(self._pulse.beat, counters=counters, upstream=upstream))
+        self._pulse.tell()
+        self._budget.share_among(self._pulse.load.recorders)
+        self._worker.stretch = self._pulse.load.stretch
 
-    def _write_heartbeat(self, connection: Connection) -> int:
-        """Return how many recorders are at work."""
+    def _upstream(self) -> dict[str, Any]:
+        trouble = self._worker.trouble.members()
+        state = "key_rejected" if self._gate.closed else "ok" if trouble is None else "failing"
+        return {"state": state, "trouble": trouble}
+
+    async def _watch_clock(self, scheduler: AsyncIOScheduler) -> None:
+        """Wake the jobs when the wall clock is set: the scheduler waits for one that was set back."""
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            step = self._step_watch.step()
+            if step is None:
+                continue
+            _log.warning("the clock was set", seconds=round(step.total_seconds(), 3))
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
+            await _unless_database_away(self._mend_plans)
+
+    async def _mend_plans(self) -> None:
+        """Let groups be due whose next poll was planned by a clock that has been set back since."""
         now = self._now()
-        beat(
-            connection,
-            Heartbeat(
-                recorder_id=self._id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                started_at=self._started_at,
-                heartbeat_at=now,
-                counters=self.counters.as_dict(),
-            ),
-        )
-        dead = forget_dead(connection, now)
-        if dead:
-            # What they had claimed need not wait until its leases run out.
-            groups = release(connection, dead, now)
-            _log.warning("took over from recorders without a sign of life", recorders=dead, groups=groups)
-        return len(heartbeats(connection))
+        latest = now + longest_wait(self._pace, self._pulse.load.stretch)
+        groups = await self._writer.write(partial(make_due, now=now, latest=latest))
+        if groups:
+            _log.warning("polls were planned further off than any wait: they are due now", groups=groups)
 
     async def _end(self) -> None:
         try:
@@ -173,7 +194,7 @@ class Recorder:
                 await self._worker.close(LAST_POLLS_SECONDS)
                 await self._worker.flush()
                 await self._worker.give_back()
-                await self._writer.write(lambda connection: sign_off(connection, self._id))
+                await self._writer.write(lambda connection: sign_off(connection, [self._id]))
         except DatabaseUnavailableError:
             _log.error("ended without its database", unwritten=self.unwritten)
         except TimeoutError:

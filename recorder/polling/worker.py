@@ -14,10 +14,14 @@ from sqlalchemy import Connection
 
 from recorder.clock import Clock
 from recorder.ledger.entries import Gap, WatchChange
+from recorder.ledger.outcome import Cause, Failure, Outcome
+from recorder.ledger.watch import WatchState
 from recorder.polling.budget import Budget
 from recorder.polling.counters import Counters
+from recorder.polling.gate import Gate
 from recorder.polling.outbox import Outbox
 from recorder.polling.poller import Poller
+from recorder.polling.trouble import Trouble
 from recorder.polling.writer import Writer
 from recorder.store.claims import Claim, Finished, claim_due, finish, release
 from recorder.store.transactions import DatabaseUnavailableError
@@ -35,15 +39,19 @@ class Worker:
         writer: Writer,
         poller: Poller,
         budget: Budget,
+        gate: Gate,
         concurrency: int,
         lease: timedelta,
         now: Clock,
     ) -> None:
         self.counters = Counters()
+        self.trouble = Trouble()
+        self.stretch = 1.0
         self._owner = owner
         self._writer = writer
         self._poller = poller
         self._budget = budget
+        self._gate = gate
         self._concurrency = concurrency
         self._lease = lease
         self._now = now
@@ -64,7 +72,7 @@ class Worker:
         """
         async with self._claiming:
             await self.flush()
-            limit = min(self._concurrency - len(self._in_flight), self._budget.available(time.monotonic()))
+            limit = self._limit(time.monotonic())
             if limit <= 0 or self._closing:
                 return 0
             claims = await self._writer.write(partial(self._claim_due, due_until=due_until, limit=limit))
@@ -140,14 +148,35 @@ class Worker:
 
     async def _poll(self, claim: Claim) -> None:
         try:
-            outcome, finished = await self._poller.poll(claim)
+            held_until = self._gate.held_until
+            outcome, finished = await self._poller.poll(claim, stretch=self.stretch, held_until=held_until)
         except Exception:
             # A bug in one group's case must not end the others' recording; its lease runs out.
             self.counters.error()
             _log.exception("poll failed by an error of the recorder", taskgroup=claim.watch.taskgroup_id)
             return
-        self.counters.polled(outcome)
         self._outbox.put(finished)
+        self.counters.polled(outcome)
+        if not _is_expected(claim, outcome):
+            self.trouble.polled(outcome)
+        self._pass_gate(outcome)
+
+    def _pass_gate(self, outcome: Outcome) -> None:
+        was_closed = self._gate.closed
+        self._gate.polled(outcome, time.monotonic())
+        if self._gate.closed and not was_closed:
+            _log.error(
+                "the upstream rejects the API key: polls pause, one at a time tries whether it still does",
+                reason=outcome.detail if isinstance(outcome, Failure) else None,
+            )
+        elif was_closed and not self._gate.closed:
+            _log.info("the upstream takes the API key again: polls go on")
+
+    def _limit(self, monotonic: float) -> int:
+        """How many polls may start."""
+        in_flight = len(self._in_flight)
+        free = min(self._concurrency - in_flight, self._budget.available(monotonic))
+        return self._gate.limit(free, in_flight, monotonic)
 
     def _claim_due(self, connection: Connection, *, due_until: datetime, limit: int) -> list[Claim]:
         lease_until = self._now() + self._lease
@@ -165,3 +194,9 @@ class Worker:
         if gaps:
             # One line for all: an outage of the upstream ends in a gap for every group at once.
             _log.warning("gaps recorded", **gaps)
+
+
+def _is_expected(claim: Claim, outcome: Outcome) -> bool:
+    """Whether a failure is no news: a group that is gone is still asked for now and then."""
+    gone = claim.watch.state is WatchState.GONE
+    return gone and isinstance(outcome, Failure) and outcome.cause is Cause.NOT_FOUND

@@ -6,6 +6,7 @@ came before.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -18,6 +19,10 @@ from recorder.ledger.watch import Watch, WatchState
 from recorder.store.rows import entry_row, watch_of, watch_row
 from recorder.store.tables import entries, watches
 from recorder.store.transactions import writing
+
+PATIENCE_SECONDS = 2.0
+"""How long to wait for polls under way, so that what they received is written before their watches end."""
+_LOOK_SECONDS = 0.05
 
 
 class UnknownGroupError(LookupError):
@@ -53,21 +58,53 @@ def resume_watching(
         return _resume(connection, watch, WatchChange(Action.RESUMED, actor, note), now(), rules)
 
 
+class Patience:
+    """How long a command may wait for polls under way, over all the groups that it changes."""
+
+    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+        self._until = time.monotonic() + seconds
+
+    @property
+    def lasts(self) -> bool:
+        return time.monotonic() < self._until
+
+
 def cease_watching(
-    engine: Engine, taskgroup_id: str, action: Action, *, actor: str, note: str | None, now: Clock
+    engine: Engine,
+    taskgroup_id: str,
+    action: Action,
+    *,
+    actor: str,
+    note: str | None,
+    now: Clock,
+    patience: Patience,
 ) -> Action | None:
     """Pause or stop the watch of a group; return what was entered, None if it stood so already.
+
+    A poll under way is waited for while the patience lasts; then it loses its claim, and its result.
 
     Raises:
         UnknownGroupError: the group was never watched.
     """
-    ends = {WatchState.STOPPED} if action is Action.STOPPED else {WatchState.STOPPED, WatchState.PAUSED}
-    with writing(engine) as connection:
-        watch = _known(connection, taskgroup_id)
-        if watch.state in ends:
-            return None
-        _write(connection, cease(watch, WatchChange(action, actor, note), now()), next_poll_at=None)
-        return action
+    while True:
+        with writing(engine) as connection:
+            if not (patience.lasts and _is_claimed(connection, taskgroup_id)):
+                return _cease(connection, taskgroup_id, WatchChange(action, actor, note), now)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _is_claimed(connection: Connection, taskgroup_id: str) -> bool:
+    owner = select(watches.c.owner).where(watches.c.taskgroup_id == taskgroup_id).with_for_update()
+    return connection.scalar(owner) is not None
+
+
+def _cease(connection: Connection, taskgroup_id: str, change: WatchChange, now: Clock) -> Action | None:
+    watch = _known(connection, taskgroup_id)
+    ends = {WatchState.STOPPED} | ({WatchState.PAUSED} if change.action is Action.PAUSED else set())
+    if watch.state in ends:
+        return None
+    _write(connection, cease(watch, change, now()), next_poll_at=None)
+    return change.action
 
 
 def _watch(

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from recorder.store.tables import recorders
 
 HEARTBEAT_SECONDS = 2
-ALIVE = timedelta(seconds=15)
-"""A recorder whose heartbeat is older counts as dead."""
+ALIVE_SECONDS = 15
+"""A recorder whose heartbeat does not move for longer counts as dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One recorder's sign of life; `counters` count since its start."""
+    """One recorder's sign of life; `counters` count since its start.
+
+    `report` holds JSON members on how things stand: `upstream` (what is wrong with it) and `rate` (what
+    the groups need of it).
+    """
 
     recorder_id: str
     host: str
@@ -26,6 +31,7 @@ class Heartbeat:
     started_at: datetime
     heartbeat_at: datetime
     counters: Mapping[str, int]
+    report: Mapping[str, Any]
 
 
 def beat(connection: Connection, heartbeat: Heartbeat) -> None:
@@ -36,21 +42,16 @@ def beat(connection: Connection, heartbeat: Heartbeat) -> None:
         "started_at": heartbeat.started_at,
         "heartbeat_at": heartbeat.heartbeat_at,
         "counters": json.dumps(dict(heartbeat.counters)),
+        "report": json.dumps(dict(heartbeat.report)),
     }
     mine = recorders.c.recorder_id == heartbeat.recorder_id
     if connection.execute(update(recorders).where(mine).values(**row)).rowcount == 0:
         connection.execute(insert(recorders).values(recorder_id=heartbeat.recorder_id, **row))
 
 
-def sign_off(connection: Connection, recorder_id: str) -> None:
-    """Take a recorder that ends off the list."""
-    connection.execute(delete(recorders).where(recorders.c.recorder_id == recorder_id))
-
-
-def forget_dead(connection: Connection, now: datetime) -> list[str]:
-    """Take recorders off the list that gave no sign of life for too long; return their ids."""
-    dead = delete(recorders).where(recorders.c.heartbeat_at < now - ALIVE)
-    return list(connection.scalars(dead.returning(recorders.c.recorder_id)))
+def sign_off(connection: Connection, recorder_ids: Collection[str]) -> None:
+    """Take recorders that have ended off the list."""
+    connection.execute(delete(recorders).where(recorders.c.recorder_id.in_(recorder_ids)))
 
 
 def heartbeats(connection: Connection) -> list[Heartbeat]:
@@ -58,7 +59,13 @@ def heartbeats(connection: Connection) -> list[Heartbeat]:
     rows = connection.execute(select(recorders).order_by(recorders.c.started_at, recorders.c.recorder_id))
     return [
         Heartbeat(
-            row.recorder_id, row.host, row.pid, row.started_at, row.heartbeat_at, json.loads(row.counters)
+            recorder_id=row.recorder_id,
+            host=row.host,
+            pid=row.pid,
+            started_at=row.started_at,
+            heartbeat_at=row.heartbeat_at,
+            counters=json.loads(row.counters),
+            report=json.loads(row.report),
         )
         for row in rows
     ]

@@ -138,5 +138,6 @@ recorders = Table(
     Column("started_at", Time, nullable=False),
     Column("heartbeat_at", Time, nullable=False),
     Column("counters", Text, nullable=False),
+    Column("report", Text, nullable=False, server_default="{}"),
     sqlite_with_rowid=False,
 )

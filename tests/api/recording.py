@@ -15,7 +15,7 @@ from recorder.ledger.decision import Rules, Step, fail, observe
 from recorder.ledger.entries import Action
 from recorder.ledger.outcome import Cause, Failure, Observation
 from recorder.store.claims import Claim, Finished, claim_due, finish, release
-from recorder.store.enrolment import cease_watching, watch_group
+from recorder.store.enrolment import Patience, cease_watching, watch_group
 from recorder.store.transactions import writing
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -54,7 +54,13 @@ class Recording:
 
     def pause(self, taskgroup_id: str, at: float) -> None:
         cease_watching(
-            self._engine, taskgroup_id, Action.PAUSED, actor="ada", note="lunch", now=lambda: after(at)
+            self._engine,
+            taskgroup_id,
+            Action.PAUSED,
+            actor="ada",
+            note="lunch",
+            now=lambda: after(at),
+            patience=Patience(0),
         )
 
     def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:

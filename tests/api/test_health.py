@@ -21,14 +21,19 @@ def test_healthy_and_ready(client: Client, engine: Engine) -> None:
         "status": "ready",
         "database": {"ok": True, "schema": {"current": head, "head": head}},
         "recorders": [],
-        "rate_budget": {"requests_per_second": 20.0, "recorders": 0},
+        "rate_budget": {
+            "requests_per_second": 20.0,
+            "needed_per_second": None,
+            "stretch": None,
+            "recorders": 0,
+        },
     }
 
 
 def test_recorders_the_longest_at_work_first(client: Client, engine: Engine) -> None:
     with writing(engine) as connection:
         for name, started, last in (("b", 1, 20), ("a", 2, 95)):
-            beat(connection, Heartbeat(name, "host", 7, after(started), after(last), {"polls": 1}))
+            beat(connection, Heartbeat(name, "host", 7, after(started), after(last), {"polls": 1}, {}))
     first, second = client.get("/readyz")["recorders"]
     assert first == {
         "recorder_id": "b",
@@ -36,8 +41,34 @@ def test_recorders_the_longest_at_work_first(client: Client, engine: Engine) -> 
         "pid": 7,
         "started_at": "2026-11-24T12:00:01.000000Z",
         "heartbeat_at": "2026-11-24T12:00:20.000000Z",
+        "upstream": None,
     }
     assert second["recorder_id"] == "a"
+
+
+def test_what_recorders_report_of_upstream_and_rate(client: Client, engine: Engine) -> None:
+    upstream = {
+        "state": "failing",
+        "trouble": {
+            "since": "2026-11-24T12:00:05.000000Z",
+            "failures": {"server_error": 3},
+            "answers": 0,
+            "last_failure": {
+                "at": "2026-11-24T12:00:09.000000Z",
+                "cause": "server_error",
+                "http_status": 503,
+                "detail": "503 Service Unavailable",
+            },
+        },
+    }
+    rate = {"requests_per_second": 5.0, "needed_per_second": 9.0, "stretch": 2.0}
+    with writing(engine) as connection:
+        report = {"upstream": upstream, "rate": rate}
+        beat(connection, Heartbeat("a", "host", 7, after(1), after(9), {"polls": 1}, report))
+    ready = client.get("/readyz")
+    assert ready["status"] == "ready"
+    assert ready["recorders"][0]["upstream"] == upstream
+    assert ready["rate_budget"] == {**rate, "recorders": 1}
 
 
 def test_a_database_without_tables_is_not_ready(blank_engine: Engine, blank_database_url: str) -> None:

@@ -11,7 +11,7 @@ from recorder.polling import service
 from recorder.polling.outbox import BATCH
 from recorder.polling.schedule import Pace, plan
 from recorder.settings import Settings
-from recorder.store.heartbeats import ALIVE
+from recorder.store.heartbeats import ALIVE_SECONDS
 from recorder.store.tables import watches
 from tests.docs.pages import ROOT, first_codes, page, table
 from tests.ledger.samples import RUNNING
@@ -34,7 +34,7 @@ def test_figures() -> None:
     assert service.CLAIM_SECONDS == service.FLUSH_SECONDS
     assert text.count(f"Every {service.CLAIM_SECONDS} s") == 2
     assert f"up to {BATCH} results" in text
-    assert f"the last {ALIVE.total_seconds():g} s" in text
+    assert f"has stood still for {ALIVE_SECONDS:g} s" in text
     assert f"polls under way get {service.LAST_POLLS_SECONDS:g} s" in text
     assert f"All of it has {service.END_SECONDS:g} s" in text
 

@@ -14,8 +14,20 @@ from recorder.ledger.body import Body
 from recorder.ledger.decision import Rules, fail, observe, start
 from recorder.ledger.entries import Action, WatchChange
 from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.status import Phase
 from recorder.ledger.watch import Watch, WatchState
-from recorder.polling.schedule import EARLY_RETRY_SHARE, JITTER, Pace, Plan, interval_of, plan
+from recorder.polling.schedule import (
+    EARLY_RETRY_SHARE,
+    JITTER,
+    USABLE_SHARE,
+    Pace,
+    Plan,
+    interval_of,
+    longest_wait,
+    plan,
+    requests_per_second,
+    stretch_of,
+)
 from tests.ledger.samples import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
 
 PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
@@ -242,3 +254,56 @@ def test_retry_after_is_obeyed_for_a_gone_group_too() -> None:
 def test_group_that_is_not_watched_is_not_asked(state: WatchState) -> None:
     watch = replace(_gone(), state=state)
     assert plan(watch, NOON, PACE, chance=0) == Plan(watch, None, None)
+
+
+@given(BODIES, POLLS, CHANCES, PACES, st.floats(1, 100))
+def test_stretched_intervals_are_so_many_times_as_long(
+    phase: str, polls: int, chance: float, pace: Pace, stretch: float
+) -> None:
+    watch = _seen(PHASES[phase], polls, pace)
+    plain = plan(watch, NOON, pace, chance=chance)
+    stretched = plan(watch, NOON, pace, chance=chance, stretch=stretch)
+    assert plain.interval_seconds is not None and stretched.interval_seconds is not None
+    assert stretched.interval_seconds == pytest.approx(plain.interval_seconds * stretch, abs=1e-5)
+    assert _seconds(stretched) == pytest.approx(_seconds(plain) * stretch, abs=1e-3)
+    assert stretched.watch.due_at == stretched.next_poll_at
+    assert stretched.watch.gap_at == stretched.watch.due_at + pace.gap_window  # type: ignore[operator]
+
+
+WORKLOADS = st.lists(
+    st.tuples(st.sampled_from([None, *Phase]), st.integers(0, 50), st.integers(1, 10_000)), max_size=20
+)
+
+
+@given(WORKLOADS, PACES, st.floats(0.01, 1000))
+def test_what_is_stretched_fits_into_the_rate(
+    groups: list[tuple[Phase | None, int, int]], pace: Pace, rate: float
+) -> None:
+    needed = requests_per_second(groups, pace)
+    stretch = stretch_of(needed, rate)
+    assert stretch >= 1
+    assert needed / stretch <= rate * USABLE_SHARE * (1 + 1e-9)
+    if needed <= rate * USABLE_SHARE:
+        assert stretch == 1
+
+
+@given(BODIES, POLLS, PACES)
+def test_what_a_group_needs_is_one_request_an_interval(phase: str, polls: int, pace: Pace) -> None:
+    watch = _seen(PHASES[phase], polls, pace)
+    assert watch.in_force is not None
+    needed = requests_per_second([(watch.in_force.phase, polls, 1)], pace)
+    assert needed == pytest.approx(1 / interval_of(watch, pace).total_seconds())
+
+
+@given(BODIES, POLLS, CHANCES, PACES, st.floats(1, 50))
+def test_no_plan_reaches_further_than_the_longest_wait(
+    phase: str, polls: int, chance: float, pace: Pace, stretch: float
+) -> None:
+    watch = _seen(PHASES[phase], polls, pace)
+    for planned in (
+        plan(watch, NOON, pace, chance=chance, stretch=stretch),
+        plan(_failed(watch, NOON, pace), NOON, pace, chance=chance, stretch=stretch),
+        plan(replace(watch, state=WatchState.GONE), NOON, pace, chance=chance, stretch=stretch),
+    ):
+        assert planned.next_poll_at is not None
+        assert planned.next_poll_at - NOON <= longest_wait(pace, stretch) + timedelta(milliseconds=1)

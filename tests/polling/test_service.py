@@ -14,7 +14,7 @@ from recorder.ledger.outcome import Outcome
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
 from recorder.store.engine import IMMEDIATE, open_engine
-from recorder.store.enrolment import cease_watching
+from recorder.store.enrolment import Patience, cease_watching
 from recorder.store.heartbeats import heartbeats
 from recorder.store.readers import HistoryQuery, history
 from recorder.store.transactions import reading
@@ -79,7 +79,7 @@ def test_a_group_that_is_enrolled_later_is_recorded_too(
 def test_a_paused_group_is_not_asked_for(engine: Engine, simulate: Simulate, settings: Settings) -> None:
     upstream = simulate()
     paused, watched = (upstream.create(engine, settings) for _ in range(2))
-    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now)
+    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, patience=Patience(0))
     record(settings, engine, upstream, lambda: upstream.answered()[watched] >= 3)
     assert upstream.answered()[paused] == 0
 

@@ -16,9 +16,11 @@ from structlog.testing import capture_logs
 from recorder.clock import utc_now
 from recorder.polling import worker as worker_module
 from recorder.polling.budget import Budget
+from recorder.polling.gate import Gate
 from recorder.polling.poller import Poller
 from recorder.polling.schedule import Pace
 from recorder.polling.service import Recorder
+from recorder.polling.steps import Sight
 from recorder.polling.worker import Worker
 from recorder.polling.writer import Writer
 from recorder.settings import Settings
@@ -99,10 +101,12 @@ def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_i
         nonlocal later
         async with client_of(settings, upstream) as client:
             second = timedelta(seconds=1)
+            pace = Pace(second, second, second)
             worker = Worker(
                 owner="one",
                 writer=Writer(engine),
-                poller=Poller(client, settings.rules, Pace(second, second, second), random.Random(1)),
+                poller=Poller(client, settings.rules, pace, Sight(now, time.monotonic), random.Random(1)),
+                gate=Gate(pace),
                 budget=Budget(1000, time.monotonic()),
                 concurrency=10,
                 lease=timedelta(seconds=30),

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 
 from recorder.ledger.entries import Action
 from recorder.store.claims import claim_due, finish, release
-from recorder.store.enrolment import cease_watching
+from recorder.store.enrolment import Patience, cease_watching
 from recorder.store.readers import find_group, read_entries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading, writing
@@ -133,7 +133,9 @@ def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(
 def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     claim = claim_one(engine, "tgrp_1", 1)
-    cease_watching(engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2))
+    cease_watching(
+        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2), patience=Patience(0)
+    )
     with writing(engine) as connection:
         assert written(connection, finished(claim, seen(body("tgrp_1", 1), 3))) == set()
     assert _kinds(engine, "tgrp_1") == ["watch", "watch"]
@@ -145,7 +147,9 @@ def test_the_others_of_a_batch_are_written_when_one_has_lost_its_claim(engine: E
     for name in ("tgrp_a", "tgrp_b", "tgrp_c"):
         enrol(engine, name)
         claims[name] = claim_one(engine, name, 1)
-    cease_watching(engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2))
+    cease_watching(
+        engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2), patience=Patience(0)
+    )
     with writing(engine) as connection:
         batch = [finished(claim, seen(body(name, 1), 3)) for name, claim in claims.items()]
         assert written(connection, *batch) == {"tgrp_a", "tgrp_c"}

@@ -1,0 +1,108 @@
+"""A rejected key, and a rate that does not suffice: what the upstream gets to see, and what is said."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import Engine
+from structlog.testing import capture_logs
+
+from recorder.ledger.entries import Gap, Kind
+from recorder.ledger.outcome import Cause
+from recorder.ledger.times import parse_time
+from recorder.settings import Settings
+from recorder.store.heartbeats import heartbeats
+from recorder.store.readers import HistoryQuery, history, list_groups
+from recorder.store.transactions import reading
+from tests.polling.at_work import Simulate, Upstream, record, settled
+
+GROUPS = 30
+
+
+def _asked(upstream: Upstream) -> list[tuple[datetime, int | None]]:
+    """When groups were asked for, and the status of the answers."""
+    lines = [json.loads(line) for line in upstream.log.read_text().splitlines()]
+    return [(parse_time(line["at"]), line["status"]) for line in lines if line["method"] == "GET"]
+
+
+def _states(engine: Engine) -> list[str]:
+    with reading(engine) as connection:
+        return [beat.report["upstream"]["state"] for beat in heartbeats(connection)]
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    return settings.model_copy(update={"gap_grace": 2.0})
+
+
+def test_a_rejected_key_stops_all_polls_but_a_probe(
+    engine: Engine, simulate: Simulate, quick: Settings
+) -> None:
+    upstream = simulate("0-6:401")
+    ids = [upstream.create(engine, quick) for _ in range(GROUPS)]
+    states: set[str] = set()
+
+    def over() -> bool:
+        states.update(_states(engine))
+        return settled(engine)
+
+    with capture_logs() as logs:
+        record(quick, engine, upstream, over)
+    rejected = [at for at, status in _asked(upstream) if status == 401]
+    # All are due at once at first; from then on one at a time.
+    first, probes = rejected[:GROUPS], rejected[GROUPS:]
+    assert len(rejected) >= GROUPS and first[-1] - first[0] < timedelta(seconds=3)
+    assert 1 <= len(probes) <= 20
+    assert all(later - earlier >= timedelta(seconds=0.2) for earlier, later in pairwise(probes))
+    assert "key_rejected" in states
+    events = [line["event"] for line in logs]
+    assert sum("rejects the API key" in event for event in events) == 1
+    assert sum("takes the API key again" in event for event in events) == 1
+    for taskgroup_id in ids:
+        with reading(engine) as connection:
+            items = history(connection, taskgroup_id, HistoryQuery(kinds=[Kind.GAP]), 10)
+        (gap,) = [item.content for item in items if isinstance(item.content, Gap)]
+        assert gap.cause is Cause.UNAUTHORIZED
+        assert gap.http_status == 401
+
+
+def test_a_rate_that_does_not_suffice_stretches_the_schedule_and_says_so(
+    engine: Engine, simulate: Simulate, settings: Settings
+) -> None:
+    slow = settings.model_copy(update={"rate": 20.0, "poll_interval": 0.5, "settled_interval": 0.5})
+    upstream = simulate()
+    for _ in range(GROUPS):
+        upstream.create(engine, slow)
+    reports: list[dict[str, float]] = []
+
+    def watched() -> bool:
+        with reading(engine) as connection:
+            reports.extend(beat.report["rate"] for beat in heartbeats(connection))
+        return len(_asked(upstream)) >= 6 * GROUPS
+
+    with capture_logs() as logs:
+        record(slow, engine, upstream, watched)
+    # 30 groups every 0.5 s need 60 requests a second, of 20 that are allowed.
+    assert reports[-1]["needed_per_second"] == pytest.approx(GROUPS / 0.5)
+    assert reports[-1]["stretch"] == pytest.approx(GROUPS / 0.5 / (20 * 0.9), abs=0.001)
+    told = [line for line in logs if "rate does not suffice" in line["event"]]
+    assert len(told) == 1 and told[0]["needed_per_second"] == GROUPS / 0.5
+    times = [at for at, _ in _asked(upstream)]
+    seconds = (times[-1] - times[0]).total_seconds()
+    # A second's worth may be saved up.
+    assert len(times) - 1 <= 20 * (seconds + 1.5)
+    answered = upstream.answered()
+    assert len(answered) == GROUPS and max(answered.values()) - min(answered.values()) <= 3
+    with reading(engine) as connection:
+        groups = list_groups(connection, limit=100)
+        kinds = {
+            item.kind
+            for group in groups
+            for item in history(connection, group.watch.taskgroup_id, HistoryQuery(), 100)
+        }
+    assert kinds == {Kind.WATCH, Kind.STATUS}
+    stretched = [group.interval_seconds for group in groups if group.interval_seconds is not None]
+    assert max(stretched) == pytest.approx(0.5 * reports[-1]["stretch"], abs=0.001)
