@@ -64,6 +64,7 @@ class Recorder:
         self._id = uuid.uuid4().hex
         self._now = now
         self._pace = pace
+        self._lease = timedelta(seconds=settings.lease)
         self._step_watch = StepWatch(now, steady)
         self._budget = Budget(settings.rate, time.monotonic())
         self._gate = Gate(pace)
@@ -76,7 +77,7 @@ class Recorder:
             budget=self._budget,
             gate=self._gate,
             concurrency=settings.concurrency,
-            lease=timedelta(seconds=settings.lease),
+            lease=self._lease,
             now=now,
         )
 
@@ -170,15 +171,18 @@ class Recorder:
 
     async def _watch_clock(self, scheduler: AsyncIOScheduler) -> None:
         """Wake the jobs when the wall clock is set: the scheduler waits for one that was set back."""
+        mend_until = time.monotonic()
         while True:
             await asyncio.sleep(CLOCK_SECONDS)
             step = self._step_watch.step()
-            if step is None:
-                continue
-            _log.warning("the clock was set", seconds=round(step.total_seconds(), 3))
-            for job in scheduler.get_jobs():
-                job.modify(next_run_time=datetime.now(UTC))
-            await _unless_database_away(self._mend_plans)
+            if step is not None:
+                _log.warning("the clock was set", seconds=round(step.total_seconds(), 3))
+                for job in scheduler.get_jobs():
+                    job.modify(next_run_time=datetime.now(UTC))
+                # What was under way was planned by the old clock, and is written within its lease.
+                mend_until = time.monotonic() + self._lease.total_seconds()
+            if time.monotonic() < mend_until:
+                await _unless_database_away(self._mend_plans)
 
     async def _mend_plans(self) -> None:
         """Let groups be due whose next poll was planned by a clock that has been set back since."""

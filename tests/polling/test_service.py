@@ -14,7 +14,7 @@ from recorder.ledger.outcome import Outcome
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
 from recorder.store.engine import IMMEDIATE, open_engine
-from recorder.store.enrolment import Patience, cease_watching
+from recorder.store.enrolment import Patience, cease_watching, resume_watching
 from recorder.store.heartbeats import heartbeats
 from recorder.store.readers import HistoryQuery, history
 from recorder.store.transactions import reading
@@ -82,6 +82,35 @@ def test_a_paused_group_is_not_asked_for(engine: Engine, simulate: Simulate, set
     cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, patience=Patience(0))
     record(settings, engine, upstream, lambda: upstream.answered()[watched] >= 3)
     assert upstream.answered()[paused] == 0
+
+
+def test_what_was_received_before_a_pause_is_written(
+    engine: Engine, simulate: Simulate, settings: Settings
+) -> None:
+    upstream = simulate()
+    ids = [upstream.create(engine, settings) for _ in range(5)]
+    rounds = iter(range(15))
+
+    def paused_often_enough() -> bool:
+        for taskgroup_id in ids:
+            cease_watching(
+                engine,
+                taskgroup_id,
+                Action.PAUSED,
+                actor="test",
+                note=None,
+                now=utc_now,
+                patience=Patience(),
+            )
+            resume_watching(engine, taskgroup_id, actor="test", note=None, now=utc_now, rules=settings.rules)
+        return next(rounds, None) is None
+
+    record(settings, engine, upstream, paused_often_enough)
+    answered = upstream.answered()
+    assert min(answered[taskgroup_id] for taskgroup_id in ids) >= 5
+    for taskgroup_id in ids:
+        polls = sum(status.interval.polls for status in statuses(engine, taskgroup_id))
+        assert polls == answered[taskgroup_id]
 
 
 def test_polls_that_hang_do_not_hold_up_the_end(
