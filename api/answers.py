@@ -5,16 +5,25 @@ Each function reads from one snapshot (`connection`) and returns a body that is 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection
 
-from api.bodies import completion_body, group_body, item_body, open_gap_body, status_body
+from api.bodies import (
+    completion_body,
+    coverage_body,
+    gap_item_body,
+    group_body,
+    item_body,
+    open_gap_body,
+    status_body,
+)
 from api.cursors import ForeignCursorError, Position
 from api.pages import Paging
-from api.queries import GroupsQuery, HistoryQuery
+from api.queries import GapsQuery, GroupsQuery, HistoryQuery
 from recorder.ledger.decision import open_gap
 from recorder.ledger.entries import Gap, Kind
 from recorder.ledger.identity import check_taskgroup_id
@@ -45,6 +54,7 @@ def groups_answer(connection: Connection, query: GroupsQuery, now: datetime) -> 
         after=_enrolment(paging.position()),
         phases=query.phase,
         states=query.state,
+        late_at=now if query.late else None,
     )
     shown = groups[: query.limit]
     ended_at = _position(shown[-1]) if len(groups) > query.limit else None
@@ -80,10 +90,27 @@ def history_answer(
     """
     group = _find(connection, taskgroup_id)
     paging = Paging(f"{group_path(taskgroup_id)}/history", query)
-    rows = _history_rows(connection, group, query, _seq(paging.position()), now)
-    more = len(rows) > query.limit
-    shown = rows[: query.limit]
-    return paging.page([body for _, body in shown], (shown[-1][0],) if more else None)
+    question = _question(query, query.kind, paging.position())
+    rows = _rows(connection, group, question, query.limit, now)
+    bodies = [
+        open_gap_body(held) if isinstance(held, Gap) else item_body(held) for _, held in rows[: query.limit]
+    ]
+    return paging.page(bodies, _ended_at(rows, query.limit))
+
+
+def gaps_answer(connection: Connection, taskgroup_id: str, query: GapsQuery, now: datetime) -> dict[str, Any]:
+    """Return a page of a group's gaps, one that is open at `now` at the newest end, and its coverage.
+
+    Raises:
+        UnknownGroupError: the group was never watched.
+        ForeignCursorError: the cursor is of another query.
+    """
+    group = _find(connection, taskgroup_id)
+    paging = Paging(f"{group_path(taskgroup_id)}/gaps", query)
+    question = _question(query, (Kind.GAP,), paging.position())
+    rows = _rows(connection, group, question, query.limit, now)
+    page = paging.page([gap_item_body(held) for _, held in rows[: query.limit]], _ended_at(rows, query.limit))
+    return {**page, "coverage": coverage_body(group, readers.read_entries(connection, taskgroup_id))}
 
 
 def completion_answer(connection: Connection, taskgroup_id: str) -> dict[str, Any]:
@@ -129,35 +156,39 @@ def _seq(position: Position | None) -> int | None:
     return seq
 
 
-def _history_rows(
-    connection: Connection, group: GroupItem, query: HistoryQuery, after_seq: int | None, now: datetime
-) -> list[tuple[int, dict[str, Any]]]:
-    """Each item with its position; more than the query's limit only if another page follows."""
-    gap, head_seq = open_gap(group.watch, now), group.watch.head.seq
-    items = _items(connection, group, query, after_seq)
-    if gap is not None:
-        items = [item for item in items if item.seq != head_seq or _reaches(item, gap, query.from_)]
-    rows = [(item.seq, item_body(item)) for item in items]
-    if gap is None or not _shows(gap, query):
-        return rows
-    row = (head_seq + 1, open_gap_body(gap))
-    if query.order == "asc":
-        return [*rows, row] if len(rows) <= query.limit else rows
-    return [row, *rows] if after_seq is None else rows
-
-
-def _items(
-    connection: Connection, group: GroupItem, query: HistoryQuery, after_seq: int | None
-) -> list[Item]:
-    """Two more than a page holds: one tells that a page follows, one may give way to an open gap."""
-    question = readers.HistoryQuery(
+def _question(
+    query: HistoryQuery | GapsQuery, kinds: Collection[Kind] | None, position: Position | None
+) -> readers.HistoryQuery:
+    return readers.HistoryQuery(
         since=query.from_,
         until=query.to,
-        kinds=query.kind,
+        kinds=kinds,
         descending=query.order == "desc",
-        after_seq=after_seq,
+        after_seq=_seq(position),
     )
-    return readers.history(connection, group.watch.taskgroup_id, question, query.limit + 2)
+
+
+def _rows(
+    connection: Connection, group: GroupItem, question: readers.HistoryQuery, limit: int, now: datetime
+) -> list[tuple[int, Item | Gap]]:
+    """Each entry, and the open gap, with its position; more than `limit` only if another page follows."""
+    gap, head_seq = open_gap(group.watch, now), group.watch.head.seq
+    # Two more than a page holds: one tells that a page follows, one may give way to the open gap.
+    items = readers.history(connection, group.watch.taskgroup_id, question, limit + 2)
+    if gap is not None:
+        items = [item for item in items if item.seq != head_seq or _reaches(item, gap, question.since)]
+    rows: list[tuple[int, Item | Gap]] = [(item.seq, item) for item in items]
+    if gap is None or not _shows(gap, question):
+        return rows
+    row = (head_seq + 1, gap)
+    if not question.descending:
+        return [*rows, row]
+    return [row, *rows] if question.after_seq is None else rows
+
+
+def _ended_at(rows: list[tuple[int, Item | Gap]], limit: int) -> Position | None:
+    """The position of a page's last item if another page follows."""
+    return (rows[limit - 1][0],) if len(rows) > limit else None
 
 
 def _reaches(head: Item, gap: Gap, since: datetime | None) -> bool:
@@ -166,6 +197,6 @@ def _reaches(head: Item, gap: Gap, since: datetime | None) -> bool:
     return since is None or start >= since or gap.from_ > since
 
 
-def _shows(gap: Gap, query: HistoryQuery) -> bool:
-    in_kinds = query.kind is None or Kind.GAP in query.kind
-    return in_kinds and (query.to is None or gap.from_ < query.to)
+def _shows(gap: Gap, question: readers.HistoryQuery) -> bool:
+    in_kinds = question.kinds is None or Kind.GAP in question.kinds
+    return in_kinds and (question.until is None or gap.from_ < question.until)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Flask, Response
 from sqlalchemy import Engine
 
-from api import completion, groups, health, history
+from api import completion, gaps, groups, health, history
 from api.access import register_access
 from api.context import Context, set_context
 from api.docs import register_docs
 from api.problems import register_problems
 from recorder.clock import Clock, utc_now
+from recorder.tokens import Token
 
 DEFAULT_RATE = 20.0
 
 
-def create_app(engine: Engine, *, now: Clock = utc_now, rate: float = DEFAULT_RATE) -> Flask:
+def create_app(
+    engine: Engine, *, now: Clock = utc_now, rate: float = DEFAULT_RATE, tokens: Sequence[Token] = ()
+) -> Flask:
     """Make the API over `engine`, which should be opened read-only: the API never writes.
 
-    `rate` is what the recorders share, in requests per second: the API only tells it.
+    `rate` is what the recorders share, in requests per second: the API only tells it. With `tokens` it
+    answers only to who sends one of them.
     """
     app = Flask("api", static_folder=None)
     # Redirects and answers to OPTIONS would have bodies of HTML.
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     set_context(app, Context(engine, now, rate))
-    register_access(app)
-    for resource in (groups, history, completion, health):
+    register_access(app, tokens)
+    for resource in (groups, history, gaps, completion, health):
         app.register_blueprint(resource.blueprint)
-    register_docs(app)
+    register_docs(app, with_tokens=bool(tokens))
     register_problems(app)
     app.after_request(_guard)
     return app

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from recorder.completion.dwell import dwell_seconds_of, run_seconds_of
+from recorder.completion.dwell import coverage_of, dwell_seconds_of, run_seconds_of
 from recorder.completion.episodes import episodes_of
 from recorder.completion.members import episode_members
 from recorder.ledger.chain import gap_members, watch_members
@@ -88,6 +89,26 @@ def item_body(item: Item) -> dict[str, Any]:
 def open_gap_body(gap: Gap) -> dict[str, Any]:
     """A gap that no entry holds yet, as an item of a group's history."""
     return {**_NO_ITEM, "kind": "gap", "gap": gap_members(gap)}
+
+
+def gap_item_body(held: Item | Gap) -> dict[str, Any]:
+    """One of a group's gaps: the entry that holds it, or the gap itself while it is open."""
+    seq, gap = (held.seq, held.content) if isinstance(held, Item) else (None, held)
+    if not isinstance(gap, Gap):
+        raise TypeError(f"entry {seq} is no gap")
+    members = gap_members(gap)
+    return {
+        "seq": seq,
+        "from": members.pop("from"),
+        "to": members.pop("to"),
+        "duration_seconds": None if gap.to is None else (gap.to - gap.from_).total_seconds(),
+        **members,
+    }
+
+
+def coverage_body(group: GroupItem, entries: Iterable[Entry]) -> dict[str, Any]:
+    """How much of the time in which a group was watched it was seen; `entries` is its whole ledger."""
+    return asdict(coverage_of(entries, group.watch.open))
 
 
 def completion_body(group: GroupItem, entries: Sequence[Entry]) -> dict[str, Any]:

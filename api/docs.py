@@ -29,9 +29,9 @@ blueprint = Blueprint(
 )
 
 
-def register_docs(app: Flask) -> None:
+def register_docs(app: Flask, *, with_tokens: bool) -> None:
     """Serve the document of the views that `app` has by now, and the pages."""
-    document = dumps(openapi_document(app))
+    document = dumps(openapi_document(app, with_tokens=with_tokens))
 
     @app.get("/openapi.json")
     def openapi() -> Response:

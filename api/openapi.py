@@ -17,7 +17,13 @@ from api.queries import Query
 from api.schemas import Problem
 
 _REF = "#/components/schemas/{model}"
-_EVERYWHERE: dict[int, type[BaseModel]] = {403: Problem, 422: Problem, 500: Problem}
+_EVERYWHERE: dict[int, type[BaseModel]] = {406: Problem, 422: Problem, 500: Problem}
+_OPEN = "getHealth"
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "a token"},
+    "basic": {"type": "http", "scheme": "basic", "description": "any user, and a token as the password"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "a token"},
+}
 _PATH_PARAMETER = {
     "name": "taskgroup_id",
     "in": "path",
@@ -27,17 +33,27 @@ _PATH_PARAMETER = {
 }
 _DESCRIPTIONS = {
     200: "the answer",
+    401: "no valid token was sent",
     403: "the request's Host is not a loopback name of the server's machine",
     404: "no such group",
+    406: "the request's Accept rules JSON out",
     422: "a bad parameter; every one is named",
     500: "a defect of the server",
     503: "the database cannot be read just now, or has another schema",
 }
 
 
-def openapi_document(app: Flask) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the documented views of `app`."""
+def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the documented views of `app`, which wants tokens or does not."""
     operations = dict(_operations(app))
+    document = _document(operations, {401 if with_tokens else 403: Problem, **_EVERYWHERE})
+    if with_tokens:
+        document["components"]["securitySchemes"] = _SECURITY_SCHEMES
+        document["security"] = [{name: []} for name in _SECURITY_SCHEMES]
+    return document
+
+
+def _document(operations: dict[str, Operation], everywhere: dict[int, type[BaseModel]]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -48,7 +64,7 @@ def openapi_document(app: Flask) -> dict[str, Any]:
             "not known is null.",
         },
         "servers": [{"url": "/"}],
-        "paths": {path: {"get": _operation(path, found)} for path, found in operations.items()},
+        "paths": {path: {"get": _operation(path, found, everywhere)} for path, found in operations.items()},
         "components": {"schemas": _schemas(operations.values())},
     }
 
@@ -60,10 +76,11 @@ def _operations(app: Flask) -> Iterator[tuple[str, Operation]]:
             yield re.sub(r"<(\w+)>", r"{\1}", rule.rule), found
 
 
-def _operation(path: str, found: Operation) -> dict[str, Any]:
+def _operation(path: str, found: Operation, everywhere: dict[int, type[BaseModel]]) -> dict[str, Any]:
     in_path = [_PATH_PARAMETER] if "{taskgroup_id}" in path else []
-    problems = sorted((_EVERYWHERE | found.problems).items())
+    problems = sorted((everywhere | found.problems).items())
     return {
+        **({"security": []} if found.name == _OPEN else {}),
         "operationId": found.name,
         "tags": [found.tag],
         "summary": found.summary,

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from flask import Response, request
 from pydantic import BaseModel
 
+from api.problems import problem
 from api.queries import Query
 
 Q = TypeVar("Q", bound=Query)
 
 _ATTRIBUTE = "operation"
+_JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ def operation(
     def decorate(function: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(function)
         def view(**path: str) -> Response:
+            accepted = request.accept_mimetypes
+            if accepted and not accepted[_JSON]:
+                return problem(
+                    "not-acceptable", f"{request.path} is {_JSON}, which the header Accept rules out"
+                )
             return function(parsed(query), **path)
 
         summary = str(function.__doc__).strip()

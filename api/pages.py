@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from api.cursors import Cursor, Position, query_mark
-from api.queries import GroupsQuery, HistoryQuery
+from api.queries import GapsQuery, GroupsQuery, HistoryQuery
 from recorder.ledger.times import format_time
 
 _PAGING = {"limit", "cursor"}
@@ -20,7 +20,7 @@ class Paging:
     """The paging of one query for the resource at `path`."""
 
     path: str
-    query: GroupsQuery | HistoryQuery
+    query: GroupsQuery | HistoryQuery | GapsQuery
 
     def position(self) -> Position | None:
         """Where the page begins, None for the first page.
@@ -54,4 +54,6 @@ class Paging:
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return format_time(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -3,7 +3,9 @@
 The `type` of a problem is the address of its entry in the page /docs/problems. These stay as they are:
 
 - /docs/problems#unknown-group: 404, no group of that id was ever watched
+- /docs/problems#unauthorized: 401, tokens are set, and the request has no valid one
 - /docs/problems#foreign-host: 403, the request's Host is not a loopback name
+- /docs/problems#not-acceptable: 406, the request's Accept rules out what is answered
 - /docs/problems#bad-parameter: 422, `errors` names every bad parameter
 - /docs/problems#database-unavailable: 503, the database cannot be read, or its schema is another
 - /docs/problems#internal-error: 500, `instance` is the name under which the log has it
@@ -35,6 +37,11 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 PROBLEMS = {
     "unknown-group": (HTTPStatus.NOT_FOUND, "Unknown group", "No group of that id was ever watched."),
+    "unauthorized": (
+        HTTPStatus.UNAUTHORIZED,
+        "Unauthorized",
+        "The request has no valid token: as Authorization: Bearer, as a Basic password, or as x-api-key.",
+    ),
     "foreign-host": (
         HTTPStatus.FORBIDDEN,
         "Foreign host",
@@ -45,6 +52,11 @@ PROBLEMS = {
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",
         "The API is read only; the header Allow says what the path takes.",
+    ),
+    "not-acceptable": (
+        HTTPStatus.NOT_ACCEPTABLE,
+        "Not acceptable",
+        "The header Accept rules out the type of the answer.",
     ),
     "bad-parameter": (
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -150,6 +150,15 @@ def _known_order(order: object) -> object:
     return order
 
 
+def _yes_or_no(text: object) -> object:
+    words = {"true": True, "false": False}
+    if isinstance(text, str):
+        if text not in words:
+            raise _complaint("is not one of true, false")
+        return words[text]
+    return text
+
+
 def _well_formed(cursor: object) -> object:
     try:
         return cursor if isinstance(cursor, Cursor) else read_cursor(str(cursor))
@@ -178,6 +187,9 @@ States = Annotated[
 ]
 Kinds = Annotated[tuple[Kind, ...] | None, BeforeValidator(_names_of(Kind)), _listing(Kind)]
 
+_ORDER = "oldest first (asc) or newest first (desc)"
+YesNo = Annotated[bool, BeforeValidator(_yes_or_no), WithJsonSchema({"type": "boolean", "default": False})]
+
 _LIMIT = "how many items a page has at most"
 _CURSOR = "where a page begins: taken from `next` of the page before, and good for the same query only"
 
@@ -191,19 +203,16 @@ class GroupsQuery(Query):
 
     phase: Phases = Field(None, description="only groups in one of these phases (separated by commas)")
     state: States = Field(None, description="only groups with a watch in one of these states")
+    late: YesNo = Field(False, description="true: only groups with an open gap")
     limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
     cursor: At = Field(None, description=_CURSOR)
 
 
-class HistoryQuery(Query):
-    """Which entries of a group's history to list."""
+class StretchQuery(Query):
+    """A question about a stretch of time."""
 
     from_: Moment = Field(None, alias="from", description="only what was so at or after this time")
     to: Moment = Field(None, description="only what was so before this time")
-    kind: Kinds = Field(None, description="only entries of these kinds (separated by commas)")
-    order: Order = Field("asc", description="oldest first (asc) or newest first (desc)")
-    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
-    cursor: At = Field(None, description=_CURSOR)
 
     @field_validator("to")
     @classmethod
@@ -212,3 +221,20 @@ class HistoryQuery(Query):
         if since is not None and to is not None and since > to:
             raise _complaint("lies before from")
         return to
+
+
+class HistoryQuery(StretchQuery):
+    """Which entries of a group's history to list."""
+
+    kind: Kinds = Field(None, description="only entries of these kinds (separated by commas)")
+    order: Order = Field("asc", description=_ORDER)
+    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
+    cursor: At = Field(None, description=_CURSOR)
+
+
+class GapsQuery(StretchQuery):
+    """Which of a group's gaps to list."""
+
+    order: Order = Field("asc", description=_ORDER)
+    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
+    cursor: At = Field(None, description=_CURSOR)

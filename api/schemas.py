@@ -50,6 +50,16 @@ Metadata = Annotated[JsonValue, Field(description="the group's metadata as it wa
 CreatedAt = Annotated[Time | None, Field(description="when the upstream created the group; null if not said")]
 StatusSeq = Annotated[int | None, Field(description="the number of the entry that holds the status")]
 
+GapCause = Annotated[
+    Cause, Field(description="why nothing was seen: the recorder's own silence, or what polls met")
+]
+GapAttempts = Annotated[int, Field(description="failed polls")]
+UnpolledSeconds = Annotated[
+    float, Field(description="how much later than due its polls were, in sum, in seconds")
+]
+FailureStatus = Annotated[int | None, Field(description="of the last failure of that cause")]
+FailureDetail = Annotated[str | None, Field(description="of the last failure of that cause")]
+
 
 class Progress(BaseModel):
     """How many of a group's runs have finished; null where the upstream did not say."""
@@ -74,11 +84,49 @@ class GapMembers(BaseModel):
 
     from_: Time = Field(alias="from", description="the last response before it, UTC")
     to: Time | None = Field(description="the response that ended it, UTC; null while it is open")
-    cause: Cause = Field(description="why nothing was seen: the recorder's own silence, or what polls met")
-    attempts: int = Field(description="failed polls")
-    unpolled_seconds: float = Field(description="how much later than due its polls were, in sum, in seconds")
-    http_status: int | None = Field(description="of the last failure of that cause")
-    detail: str | None = Field(description="of the last failure of that cause")
+    cause: GapCause
+    attempts: GapAttempts
+    unpolled_seconds: UnpolledSeconds
+    http_status: FailureStatus
+    detail: FailureDetail
+
+
+class GapItem(BaseModel):
+    """A gap, closed or still open."""
+
+    seq: int | None = Field(description="of the entry that holds it; null while it is open")
+    from_: Time = Field(alias="from", description="the last response before it, UTC")
+    to: Time | None = Field(description="what ended it, UTC; null while it is open")
+    duration_seconds: float | None = Field(
+        description="how long it lasted, in seconds; null while it is open"
+    )
+    cause: GapCause
+    attempts: GapAttempts
+    unpolled_seconds: UnpolledSeconds
+    http_status: FailureStatus
+    detail: FailureDetail
+
+
+class CoverageMembers(BaseModel):
+    """How much of the time in which the group was watched it was seen; over its whole ledger.
+
+    A gap that is still open is in none of these: it counts once it has ended.
+    """
+
+    watched_seconds: float = Field(
+        description="from each start or resumption of the watch to its end or the last response, in seconds"
+    )
+    gap_seconds: float = Field(description="how much of it fell into gaps, in seconds")
+    observed_seconds: float = Field(description="the rest of it, in seconds")
+    fraction: float | None = Field(description="observed by watched seconds; null if nothing was watched yet")
+
+
+class GapsPage(BaseModel):
+    """A page of a group's gaps; `coverage` does not depend on the page."""
+
+    items: list[GapItem]
+    next: str | None = Field(description="the address of the next page; null on the last")
+    coverage: CoverageMembers
 
 
 class WatchMembers(BaseModel):

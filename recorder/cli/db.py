@@ -7,12 +7,14 @@ from contextlib import contextmanager
 
 import click
 from sqlalchemy import Engine
+from sqlalchemy.exc import ProgrammingError
 
 from recorder.cli.common import opened_database, require_file, shown, with_words
 from recorder.settings import load_settings
+from recorder.store import grants as granting
 from recorder.store import schema
-from recorder.store.readers import count_entries
-from recorder.store.transactions import reading
+from recorder.store.grants import Roles
+from recorder.store.transactions import writing
 
 
 @click.group("db")
@@ -36,9 +38,10 @@ def upgrade() -> None:
 def downgrade(revision: str, discard_ledger: bool) -> None:
     """Take the schema back to REVISION; `base` drops all tables, the ledger with them."""
     with _present_database() as engine:
-        if revision == "base" and not discard_ledger:
-            _refuse_to_discard(engine)
-        before = schema.downgrade(engine, revision)
+        try:
+            before = schema.downgrade(engine, revision, discard_ledger=discard_ledger)
+        except schema.LedgerNotEmptyError as error:
+            raise click.ClickException(f"{error}; to drop them all the same, say --discard-ledger") from None
         click.echo(f"{shown(engine.url)}: {before.current} -> {revision}")
 
 
@@ -65,21 +68,38 @@ def check() -> None:
         click.echo(f"{shown(engine.url)}: at head, as it should be")
 
 
+@command.command("grants")
+@click.option("--recorder", default=Roles.recorder, show_default=True, help="The role of recorders.")
+@click.option("--api", default=Roles.api, show_default=True, help="The role of the API, which only reads.")
+@click.option(
+    "--reporting", default=Roles.reporting, show_default=True, help="The role of who reads the views."
+)
+@click.option("--apply", is_flag=True, help="Carry the statements out too.")
+@with_words
+def grants(recorder: str, api: str, reporting: str, apply: bool) -> None:
+    """Print the GRANTs for PostgreSQL's roles, which exist already, as the owner of the tables gives them."""
+    with _present_database() as engine:
+        if engine.dialect.name != "postgresql":
+            raise click.ClickException("SQLite has no roles; who may write its file may change all of it")
+        statements = granting.grants(Roles(recorder, api, reporting))
+        if apply:
+            _apply(engine, statements)
+        click.echo("".join(f"{statement};\n" for statement in statements), nl=False)
+
+
+def _apply(engine: Engine, statements: list[str]) -> None:
+    with writing(engine) as connection:
+        schema.require_head(schema.state_in(connection))
+        for statement in statements:
+            try:
+                connection.exec_driver_sql(statement)
+            except ProgrammingError as error:
+                raise click.ClickException(f"{statement}: {str(error.orig).splitlines()[0]}") from None
+
+
 @contextmanager
 def _present_database() -> Iterator[Engine]:
     url = load_settings().write_url
     require_file(url)
     with opened_database(url) as engine:
         yield engine
-
-
-def _refuse_to_discard(engine: Engine) -> None:
-    if not schema.state_of(engine).at_head:
-        return
-    with reading(engine) as connection:
-        entries = count_entries(connection)
-    if entries:
-        raise click.ClickException(
-            f"the ledger has {entries} entries, which cannot be recorded again; "
-            "to drop them all the same, say --discard-ledger"
-        )

@@ -16,8 +16,9 @@ from api.queries import GroupsQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
 from recorder.cli.common import with_words
 from recorder.cli.condition import condition
-from recorder.cli.tables import ago_text, phase_text, runs_text
+from recorder.cli.tables import ago_text, cause_text, phase_text, runs_text, state_text
 from recorder.clock import utc_now
+from recorder.ledger.watch import WatchState
 from recorder.store.heartbeats import Heartbeat, heartbeats
 
 _USUAL_ID_WIDTH = 37
@@ -26,13 +27,14 @@ _USUAL_ID_WIDTH = 37
 @click.command("groups")
 @click.option("--phase", help="Only groups in these phases, separated by commas.")
 @click.option("--state", help="Only groups with a watch in these states, separated by commas.")
+@click.option("--late", is_flag=True, help="Only groups with an open gap: overdue, and not seen.")
 @click.option("--limit", help="How many at most, 100 unless told.")
 @click.option("--cursor", help="Where to go on, as the page before says.")
 @json_option
 @with_words
-def command(as_json: bool, **options: str | None) -> None:
+def command(as_json: bool, late: bool, **options: str | None) -> None:
     """List the groups, the newest enrolment first."""
-    query = query_of(GroupsQuery, options)
+    query = query_of(GroupsQuery, {**options, "late": "true" if late else None})
     recorders: list[Heartbeat] = []
 
     def question(connection: Connection, now: datetime) -> dict[str, Any]:
@@ -43,12 +45,13 @@ def command(as_json: bool, **options: str | None) -> None:
     if as_json:
         print_json(body)
         return
-    if not body["items"]:
-        click.echo("no groups; watch one with: recorder watch ID")
-        return
     out, now = console(), utc_now()
-    out.print(_table(body["items"], now))
-    print_more(body)
+    if body["items"]:
+        out.print(_table(body["items"], now))
+        print_more(body)
+    else:
+        filtered = late or any(options.values())
+        click.echo("no such groups" if filtered else "no groups; watch one with: recorder watch ID")
     for line in condition(recorders, now):
         out.print(line)
 
@@ -63,14 +66,23 @@ def _table(groups: list[dict[str, Any]], now: datetime) -> Table:
     for group in groups:
         table.add_row(
             plain(group["taskgroup_id"]),
-            group["state"],
-            phase_text(group["phase"]),
+            state_text(group["state"]),
+            _phase(group),
             runs_text(group["progress"]),
             _seen(group, now),
         )
     return table
 
 
+def _phase(group: dict[str, Any]) -> Text:
+    """The phase, dim where nobody watches any more: it is what was last seen."""
+    phase = phase_text(group["phase"])
+    return phase if group["state"] == WatchState.WATCHING else Text(phase.plain, style="dim")
+
+
 def _seen(group: dict[str, Any], now: datetime) -> Text:
-    ago, gap = ago_text(group["last_seen_at"], now), group["open_gap"]
-    return Text(f"{ago} ({gap['cause']})".strip(), style="red") if gap else Text(ago)
+    ago, gap = Text(ago_text(group["last_seen_at"], now)), group["open_gap"]
+    if gap is None:
+        return ago
+    ago.stylize("red")
+    return Text(" ").join([*([ago] if ago else []), Text.assemble("(", cause_text(gap), ")")])

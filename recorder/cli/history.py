@@ -1,19 +1,36 @@
-"""`recorder history`: the entries of a group's ledger."""
+"""`recorder history`: a group's ledger as a logbook."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import click
 from rich import box
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import Connection
 
 from api.answers import history_answer
+from api.bodies import progress_body
 from api.queries import HistoryQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
 from recorder.cli.common import with_words
-from recorder.cli.tables import counts_text, phase_text, time_text, until_text
+from recorder.cli.logbook import Said, status_words, watch_words
+from recorder.cli.tables import (
+    action_style,
+    cause_text,
+    failed_text,
+    lasted_text,
+    phase_text,
+    runs_text,
+    time_text,
+    until_text,
+)
+from recorder.clock import utc_now
+from recorder.ledger.entries import Kind, WatchChange
+from recorder.store.readers import Item, StatusItem, find_entries, statuses_before
 
 
 @click.command("history")
@@ -27,46 +44,95 @@ from recorder.cli.tables import counts_text, phase_text, time_text, until_text
 @json_option
 @with_words
 def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str | None) -> None:
-    """Print the entries of a group's ledger."""
+    """Print the entries of a group's ledger: what changed from each to the next."""
     query = query_of(HistoryQuery, {"from": from_, **options})
-    body = answer(lambda connection, now: history_answer(connection, taskgroup_id, query, now))
+    ledger = _Ledger()
+
+    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+        page = history_answer(connection, taskgroup_id, query, now)
+        if not as_json:
+            ledger.read(connection, taskgroup_id, page["items"])
+        return page
+
+    body = answer(question)
     if as_json:
         print_json(body)
         return
-    console().print(_table(body["items"]))
+    console().print(_table(body["items"], ledger, utc_now()))
     print_more(body)
 
 
-def _table(items: list[dict[str, Any]]) -> Table:
+@dataclass(slots=True)
+class _Ledger:
+    """The entries of a page, and those that they are compared with, be they on the page or not."""
+
+    entries: dict[int, Item] = field(default_factory=dict)
+    statuses_before: dict[int, int] = field(default_factory=dict)
+
+    def read(self, connection: Connection, taskgroup_id: str, items: list[dict[str, Any]]) -> None:
+        seqs = {item["seq"] for item in items if item["kind"] != Kind.GAP}
+        self.statuses_before = statuses_before(connection, taskgroup_id, seqs)
+        wanted = {*seqs, *(seq - 1 for seq in seqs), *self.statuses_before.values()}
+        self.entries = find_entries(connection, taskgroup_id, wanted)
+
+    def words(self, seq: int) -> str:
+        """What a watch or status entry says that those before it did not."""
+        said, follows = self.entries[seq].content, self.entries.get(seq - 1)
+        if isinstance(said, WatchChange):
+            change = None if follows is None else follows.content
+            return watch_words(said, change if isinstance(change, WatchChange) else None)
+        before = self.entries.get(self.statuses_before.get(seq, 0))
+        return status_words(
+            None if before is None else _said(before),
+            _said(self.entries[seq]),
+            None if follows is None else follows.kind,
+        )
+
+
+def _said(item: Item) -> Said:
+    if not isinstance(item.content, StatusItem):
+        raise TypeError(f"entry {item.seq} is no status")
+    return Said(item.content.reading.phase, item.content.value)
+
+
+def _table(items: list[dict[str, Any]], ledger: _Ledger, now: datetime) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("seq", justify="right", no_wrap=True)
     table.add_column("from (UTC)", no_wrap=True)
     table.add_column("entry", no_wrap=True)
+    table.add_column("runs", justify="right", no_wrap=True)
     table.add_column("what", overflow="fold")
     table.add_column("until", justify="right", no_wrap=True)
     table.add_column("polls", justify="right", no_wrap=True)
     for item in items:
-        table.add_row("" if item["seq"] is None else str(item["seq"]), *_row(item))
+        if item["kind"] == Kind.GAP:
+            table.add_row("" if item["seq"] is None else str(item["seq"]), *_gap_row(item["gap"], now))
+        else:
+            row = _watch_row if item["kind"] == Kind.WATCH else _status_row
+            table.add_row(str(item["seq"]), *row(item, ledger.words(item["seq"])))
     return table
 
 
-def _row(item: dict[str, Any]) -> list[str | Text]:
-    if item["kind"] == "gap":
-        gap = item["gap"]
-        status = f" ({gap['http_status']})" if gap["http_status"] else ""
-        words = f"{gap['cause']}{status}, {gap['attempts']} failed polls"
-        until = until_text(gap["to"], gap["from"]) or "open"
-        return [time_text(gap["from"]), Text("gap", style="red"), Text(words, style="red"), until, ""]
-    if item["kind"] == "watch":
-        watch = item["watch"]
-        note = f": {watch['note']}" if watch["note"] else ""
-        words = f"{watch['action']} by {watch['actor']}{note}"
-        return [time_text(item["at"]), Text("watch", style="blue"), plain(words), "", ""]
-    odd = f" [{', '.join(item['anomalies'])}]" if item["anomalies"] else ""
+def _gap_row(gap: dict[str, Any], now: datetime) -> list[str | Text]:
+    words = cause_text(gap).append(f", {failed_text(gap['attempts'])}, {lasted_text(gap, now)}")
+    until = until_text(gap["to"], gap["from"]) or Text("open", style="bold red")
+    return [time_text(gap["from"]), Text("gap", style="red"), "", words, until, ""]
+
+
+def _watch_row(item: dict[str, Any], words: str) -> list[str | Text]:
+    entry = Text("watch", style=action_style(item["watch"]["action"]))
+    return [time_text(item["at"]), entry, "", plain(words), "", ""]
+
+
+def _status_row(item: dict[str, Any], words: str) -> list[str | Text]:
+    what = plain(words)
+    if item["anomalies"]:
+        what.append(f" [{', '.join(item['anomalies'])}]", style="magenta")
     return [
         time_text(item["observed_at"]),
         phase_text(item["phase"]),
-        plain(f"{counts_text(item['status'])}{odd}"),
+        runs_text(progress_body(item["status"])),
+        what,
         until_text(item["last_seen_at"], item["observed_at"]),
         str(item["polls"]),
     ]

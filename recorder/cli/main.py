@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import cast
@@ -12,6 +13,7 @@ import click
 _COMMANDS = {
     "db": "Make, move and check the database's schema.",
     "demo": "Show everything at work: a simulated upstream, the recorder and the API.",
+    "gaps": "Print when a group was not seen, and why.",
     "groups": "List the groups, the newest enrolment first.",
     "history": "Print the entries of a group's ledger.",
     "pause": "Stop asking for groups until they are resumed.",
@@ -20,6 +22,7 @@ _COMMANDS = {
     "serve": "Serve the API.",
     "simulate": "Run a simulated upstream.",
     "status": "Print the latest status of a group.",
+    "token": "Make a token that lets its holder read the API.",
     "unwatch": "Stop watching groups; their history stays.",
     "up": "Upgrade the database, record, and serve the API.",
     "watch": "Watch groups from now on.",
@@ -53,11 +56,14 @@ def recorder() -> None:
 
 def main() -> None:
     """Run the command line; the exit status is 0, 1 (a finding or failure) or 2 (wrong usage or settings)."""
+    # Until a command has a way of its own to end; loading one takes a while.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:
         try:
-            recorder.main(prog_name="recorder", standalone_mode=True)
+            status = _run()
         finally:
             sys.stdout.flush()
+        sys.exit(status)
     except KeyboardInterrupt:
         sys.exit(1)
     except OSError as error:
@@ -66,3 +72,23 @@ def main() -> None:
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"Error: {error.filename or 'output'}: {error.strerror or error}\n")
         sys.exit(1)
+
+
+def _run() -> int:
+    """Run the command that is asked for; wrong usage is said in one line, as any other error is."""
+    try:
+        status = recorder.main(prog_name="recorder", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        command = "recorder" if error.ctx is None else error.ctx.command_path
+        message = " ".join(error.format_message().split())
+        click.echo(f"Error: {command}: {message.rstrip('.')} (see {command} --help)", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 1

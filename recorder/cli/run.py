@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
+from datetime import timedelta
 
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.common import settings_with_key, stop_on_signals, with_words, writable_database
+from recorder.cli.common import (
+    readable_database,
+    settings_with_key,
+    stop_on_signals,
+    with_words,
+    writable_database,
+)
 from recorder.clock import utc_now
 from recorder.logs import configure_logs
+from recorder.polling.counters import Counters
 from recorder.polling.service import Recorder
-from recorder.settings import Settings
+from recorder.settings import Settings, load_settings
+from recorder.store.heartbeats import ALIVE_SECONDS, heartbeats
 from recorder.upstream.client import UpstreamClient
 
 
 @click.command("run")
 @click.option("--once", is_flag=True, help="Poll every group that is due once, then end; for cron.")
+@click.option("--check", is_flag=True, help="Say whether a recorder is at work on this machine, then end.")
 @with_words
-def command(once: bool) -> None:
+def command(once: bool, check: bool) -> None:
     """Record: poll every watched group on its schedule until Ctrl-C or SIGTERM.
 
     Several recorders may share one database: they divide the groups and the rate between them.
     """
+    if check:
+        _check(load_settings())
+        return
     settings, api_key = settings_with_key()
     configure_logs(settings.log_format)
     with writable_database(settings) as engine:
@@ -35,13 +49,27 @@ def command(once: bool) -> None:
             os._exit(1 if recorder.unwritten else 0)
     if recorder.unwritten:
         raise click.exceptions.Exit(1)
-    counters = recorder.counters
     if once:
-        click.echo(
-            f"{counters['polls']} polled, {counters['failures']} failed, {counters['entries']} written"
-        )
-        if counters["failures"]:
-            raise click.exceptions.Exit(1)
+        _sum_up(recorder.counters)
+
+
+def _check(settings: Settings) -> None:
+    """Say whether a recorder of this machine gave a sign of life lately; exit status 1 if none did."""
+    with readable_database(settings) as connection:
+        beats = [beat.heartbeat_at for beat in heartbeats(connection) if beat.host == socket.gethostname()]
+    if not beats or utc_now() - max(beats) > timedelta(seconds=ALIVE_SECONDS):
+        raise click.ClickException(f"no recorder on {socket.gethostname()} gave a sign of life lately")
+    click.echo(f"a recorder is at work on {socket.gethostname()}")
+
+
+def _sum_up(counters: Counters) -> None:
+    """Say what was polled; with failures that nobody expected the command ends with exit status 1."""
+    gone = counters["still_gone"]
+    failures = counters["failures"] - gone
+    also = f", {gone} still gone" if gone else ""
+    click.echo(f"{counters['polls']} polled, {failures} failed{also}, {counters['entries']} written")
+    if failures:
+        raise click.exceptions.Exit(1)
 
 
 async def _record(settings: Settings, api_key: str, engine: Engine, *, once: bool) -> Recorder:

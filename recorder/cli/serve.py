@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from api.server import require_free, serve
 from recorder.cli.common import opened_database, require_file, shown, with_words
-from recorder.settings import Settings, SettingsError, load_settings
+from recorder.settings import Settings, load_settings
 from recorder.store.schema import require_head, state_of
 
 
@@ -21,7 +19,8 @@ def command() -> None:
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:
         require_head(state_of(engine))
-    address = f"http://{settings.api_host}:{settings.api_port}"
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    address = f"http://{host}:{settings.api_port}"
     click.echo(
         f"API at {address}/api/v1/groups, its pages at {address}/docs, from {shown(settings.read_url)}"
     )
@@ -32,11 +31,8 @@ def require_servable(settings: Settings) -> None:
     """Say in a line why the API cannot be served.
 
     Raises:
-        SettingsError: access control is asked for, which the API does not have.
         ClickException: the port is taken, or the address is not this machine's.
     """
-    if os.environ.get("RECORDER_API_TOKENS"):
-        raise SettingsError("RECORDER_API_TOKENS: is not supported; the API has no access control")
     try:
         require_free(settings.api_host, settings.api_port)
     except OSError as error:

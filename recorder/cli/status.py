@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from api.answers import group_answer, status_answer
+from api.answers import group_answer, history_answer, status_answer
+from api.queries import HistoryQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json
 from recorder.cli.common import with_words
-from recorder.cli.tables import counts_text, phase_text, runs_text, time_text
+from recorder.cli.logbook import watch_words
+from recorder.cli.tables import (
+    cause_text,
+    counts_text,
+    failed_text,
+    lasted_text,
+    phase_text,
+    runs_text,
+    state_text,
+    time_text,
+)
 from recorder.clock import utc_now
+from recorder.ledger.entries import Action, WatchChange
 from recorder.ledger.times import format_time
+from recorder.ledger.watch import WatchState
+
+_ASKED = {
+    WatchState.PAUSED: ", not asked",
+    WatchState.STOPPED: ", not asked",
+    WatchState.GONE: ", asked now and then",
+    WatchState.RETIRED: ", not asked",
+}
+_LAST_CHANGES = HistoryQuery.parse({"kind": "watch", "order": "desc", "limit": 2})
 
 
 @click.command("status")
@@ -25,24 +47,31 @@ def command(taskgroup_id: str, as_json: bool) -> None:
     """Print the latest status of a group."""
     if as_json:
         print_json(answer(lambda connection, _: status_answer(connection, taskgroup_id)))
-    else:
-        console().print(_table(answer(lambda connection, now: group_answer(connection, taskgroup_id, now))))
+        return
+    found = answer(
+        lambda connection, now: {
+            "group": group_answer(connection, taskgroup_id, now),
+            "changes": history_answer(connection, taskgroup_id, _LAST_CHANGES, now)["items"],
+        }
+    )
+    console().print(_table(found["group"], found["changes"], utc_now()))
 
 
-def _table(group: dict[str, Any]) -> Table:
+def _table(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for label, value in _lines(group).items():
+    for label, value in _lines(group, changes, now).items():
         table.add_row(label, value)
     return table
 
 
-def _lines(group: dict[str, Any]) -> dict[str, str | Text]:
+def _lines(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> dict[str, str | Text]:
     lines: dict[str, str | Text] = {
         "group": plain(group["taskgroup_id"]),
-        "watch": group["state"],
-        "phase": phase_text(group["phase"]),
+        "watch": state_text(group["state"]).append(_ASKED.get(WatchState(group["state"]), "")),
+        "since": plain(f"{time_text(changes[0]['at'])}: {_change_words(changes)}"),
+        "phase": _phase_text(group),
     }
     if group["status"] is not None:
         lines |= {
@@ -56,11 +85,33 @@ def _lines(group: dict[str, Any]) -> dict[str, str | Text]:
             "anomalies": ", ".join(group["anomalies"]),
         }
     if group["due_at"] is not None:
-        late = group["due_at"] < format_time(utc_now())
+        late = group["due_at"] < format_time(now)
         pace = f", every {group['interval_seconds']:g} s" if group["interval_seconds"] and not late else ""
         lines["due since" if late else "next poll due"] = f"{time_text(group['due_at'])}{pace}"
     gap = group["open_gap"]
     if gap is not None:
-        words = f"since {time_text(gap['from'])}: {gap['cause']}, {gap['attempts']} failed polls"
-        lines["not seen"] = Text(words, style="red")
+        lines["not seen"] = _gap_text(gap, now)
     return {label: value for label, value in lines.items() if str(value)}
+
+
+def _phase_text(group: dict[str, Any]) -> Text:
+    words, watching = phase_text(group["phase"]), group["state"] == WatchState.WATCHING
+    return words if watching or group["phase"] is None else words.append(", when last seen", style="dim")
+
+
+def _change_words(changes: list[dict[str, Any]]) -> str:
+    """Say how the group came to be watched or not: the newest change, with the one before it."""
+    newest, *before = changes
+    directly = bool(before) and before[0]["seq"] == newest["seq"] - 1
+    return watch_words(_change(newest), _change(before[0]) if directly else None)
+
+
+def _change(item: dict[str, Any]) -> WatchChange:
+    watch = item["watch"]
+    return WatchChange(Action(watch["action"]), watch["actor"], watch["note"])
+
+
+def _gap_text(gap: dict[str, Any], now: datetime) -> Text:
+    words = Text(f"since {time_text(gap['from'])}, {lasted_text(gap, now)}: ").append_text(cause_text(gap))
+    words.append(f", {failed_text(gap['attempts'])}", style="red")
+    return words.append_text(plain(f": {gap['detail']}")) if gap["detail"] else words

@@ -1,4 +1,4 @@
-"""How phases, times and durations look in a terminal."""
+"""How phases, states, causes, times and durations look in a terminal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 from rich.text import Text
 
+from recorder.ledger.entries import Action
+from recorder.ledger.outcome import Cause
 from recorder.ledger.status import Phase
 from recorder.ledger.times import parse_time
+from recorder.ledger.watch import WatchState
 
 _PHASE_STYLES = {
     Phase.ACTIVE: "cyan",
@@ -17,12 +20,57 @@ _PHASE_STYLES = {
     Phase.SETTLED: "green",
     Phase.UNCLEAR: "magenta",
 }
-_MINUTE, _HOUR = 60, 3600
+_STATE_STYLES = {
+    WatchState.WATCHING: "",
+    WatchState.PAUSED: "yellow",
+    WatchState.STOPPED: "dim",
+    WatchState.GONE: "red",
+    WatchState.RETIRED: "dim",
+}
+_ACTION_STYLES = {
+    Action.STARTED: "blue",
+    Action.RESUMED: "blue",
+    Action.PAUSED: "yellow",
+    Action.STOPPED: "yellow",
+    Action.GONE: "red",
+    Action.RETIRED: "dim",
+}
+_OWN_SILENCE_STYLE, _FAILURE_STYLE = "yellow", "red"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def phase_text(phase: str | None) -> Text:
     """Return a phase in its colour; a group that was never seen has none."""
     return Text("not seen", style="dim") if phase is None else Text(phase, style=_PHASE_STYLES[Phase(phase)])
+
+
+def state_text(state: str) -> Text:
+    """Return the state of a watch in its colour."""
+    return Text(state, style=_STATE_STYLES[WatchState(state)])
+
+
+def action_style(action: str) -> str:
+    """Return the colour of a change of the watch."""
+    return _ACTION_STYLES[Action(action)]
+
+
+def cause_text(gap: dict[str, Any]) -> Text:
+    """Return why a gap's group was not seen, in the colour of what failed: the recorder or the upstream."""
+    status = f" ({gap['http_status']})" if gap["http_status"] else ""
+    own = gap["cause"] == Cause.NOT_POLLED
+    return Text(f"{gap['cause']}{status}", style=_OWN_SILENCE_STYLE if own else _FAILURE_STYLE)
+
+
+def failed_text(attempts: int) -> str:
+    """Return how many polls failed."""
+    return f"{attempts} failed poll{'' if attempts == 1 else 's'}"
+
+
+def lasted_text(gap: dict[str, Any], now: datetime) -> str:
+    """Return how long a gap lasted, or has lasted so far if it is open at `now`."""
+    end = now if gap["to"] is None else parse_time(gap["to"])
+    words = duration_text(max(0.0, (end - parse_time(gap["from"])).total_seconds()))
+    return f"{words} so far" if gap["to"] is None else words
 
 
 def time_text(time: str | None) -> str:
@@ -60,10 +108,13 @@ def counts_text(status: dict[str, Any]) -> str:
 
 def duration_text(seconds: float, *, coarse: bool = False) -> str:
     """Return a duration as people say it; `coarse` drops tenths of seconds."""
+    seconds = round(seconds, 0 if coarse else 1)
     if seconds < _MINUTE:
         words = f"{seconds:.0f} s" if coarse else f"{seconds:.1f} s"
     elif seconds < _HOUR:
         words = f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE)} s"
-    else:
+    elif seconds < _DAY:
         words = f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
+    else:
+        words = f"{int(seconds // _DAY)} d {int(seconds % _DAY // _HOUR)} h"
     return words

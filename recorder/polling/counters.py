@@ -11,12 +11,14 @@ from recorder.ledger.outcome import Failure, Outcome
 class Counters:
     """Counts of polls by outcome, of entries written by kind, and of what went wrong.
 
-    Names: `polls`, `failures`, `failures.<cause>`, `entries`, `entries.<kind>`, `dropped` (results whose
-    claim was lost), `errors` (bugs).
+    Names: `polls`, `failures`, `failures.<cause>`, `still_gone` (failures that were expected), `entries`,
+    `entries.<kind>`, `dropped` (results whose claim was lost), `errors` (bugs).
     """
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter(polls=0, failures=0, entries=0, dropped=0, errors=0)
+        self._counts: Counter[str] = Counter(
+            polls=0, failures=0, still_gone=0, entries=0, dropped=0, errors=0
+        )
 
     def as_dict(self) -> dict[str, int]:
         return dict(self._counts)
@@ -26,6 +28,9 @@ class Counters:
         if isinstance(outcome, Failure):
             self._counts["failures"] += 1
             self._counts[f"failures.{outcome.cause.value}"] += 1
+
+    def still_gone(self) -> None:
+        self._counts["still_gone"] += 1
 
     def wrote(self, entry: Entry) -> None:
         self._counts["entries"] += 1

@@ -157,7 +157,9 @@ class Worker:
             return
         self._outbox.put(finished)
         self.counters.polled(outcome)
-        if not _is_expected(claim, outcome):
+        if _is_expected(claim, outcome):
+            self.counters.still_gone()
+        else:
             self.trouble.polled(outcome)
         self._pass_gate(outcome)
 

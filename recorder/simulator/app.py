@@ -1,8 +1,9 @@
-"""The simulator as a web application: routes, outages, the key, and a log line for each request."""
+"""The simulator as a web application: routes, the key, what scenes bring, and a log line for each request."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime
 from typing import cast
 
@@ -10,18 +11,22 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from recorder.simulator.answers import (
-    fault_answer,
+    JSON,
     framework_answer,
     json_answer,
+    text_of,
     unauthorized,
     unknown_group,
 )
+from recorder.simulator.catalogue import FAULTS
 from recorder.simulator.clock import Clock
+from recorder.simulator.faults import Asked, Broken
 from recorder.simulator.groups import Groups
 from recorder.simulator.intake import AddRuns, CreateGroup, InvalidRequestError, read_body, read_steering
-from recorder.simulator.log import Exchange, RequestLog
-from recorder.simulator.outages import FAULT_STATUS, Fault, Outage, outage_at
+from recorder.simulator.log import Exchange, RequestLog, SceneMet
+from recorder.simulator.script import HONEST, Meeting, Script, Trouble, altered_text
 from recorder.simulator.settings import SimulatorSettings
+from recorder.simulator.wire import break_off
 
 _GROUPS = "/{prefix:v1|v1beta}/tasks/groups"
 _MAX_REQUEST_BYTES = 64 * 1024 * 1024
@@ -34,8 +39,8 @@ class SimulatorApp:
         self._settings = settings
         self._clock = clock
         self._log = log
-        self._started_at = clock()
         self._groups = Groups(settings.seed, settings.speed, settings.mix)
+        self._script = Script(settings.outages, settings.scenario, settings.seed, clock())
         self._stopping = asyncio.Event()
 
     def application(self) -> web.Application:
@@ -80,17 +85,48 @@ class SimulatorApp:
     @web.middleware
     async def _logged(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         at = self._clock()
-        elapsed = (at - self._started_at).total_seconds()
-        outage = outage_at(self._settings.outages, elapsed) if _is_retrieval(request) else None
-        if outage is None:
+        taskgroup_id = request.match_info.get("taskgroup_id")
+        if request.method != "GET" or taskgroup_id is None:
             response = cast(web.Response, await handler(request))  # no handler here streams
-        elif outage.fault in FAULT_STATUS:
-            response = fault_answer(outage, elapsed, request.match_info["taskgroup_id"])
-        else:
-            self._record(request, at, outage, None)
-            return await self._leave_unanswered(request, outage.fault)
-        self._record(request, at, outage, response)
-        return response
+            self._record(request, at, response)
+            return response
+        meeting = self._script.meeting(self._groups.find(taskgroup_id), at)
+        await self._delay(request, at, meeting)
+        answer = await self._answer(request, handler, meeting)
+        self._record(request, at, None if isinstance(answer, Broken) else answer, meeting)
+        if isinstance(answer, Broken):
+            return await break_off(request, answer, self._stopping)
+        return answer
+
+    async def _delay(self, request: web.Request, at: datetime, meeting: Meeting) -> None:
+        if not meeting.delay_seconds:
+            return
+        try:
+            async with asyncio.timeout(meeting.delay_seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            self._record(request, at, None, meeting)  # who asked has gone
+            raise
+
+    async def _answer(
+        self, request: web.Request, handler: Handler, meeting: Meeting
+    ) -> web.Response | Broken:
+        if meeting.trouble is not None:
+            return self._lie(request, meeting.trouble)
+        response = cast(web.Response, await handler(request))
+        if response.status != 200 or not meeting.alterations:
+            return response
+        truth = json.loads(str(response.text))
+        return web.Response(body=altered_text(truth, meeting.alterations).encode(), content_type=JSON)
+
+    def _lie(self, request: web.Request, trouble: Trouble) -> web.Response | Broken:
+        taskgroup_id = request.match_info["taskgroup_id"]
+        group = self._groups.find(taskgroup_id)
+        now = self._clock()
+        truth = {} if group is None else group.body(now)
+        return FAULTS[trouble.fault].act(Asked(request.raw_path, taskgroup_id, now, truth, trouble.values))
 
     @web.middleware
     async def _refusing(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -107,18 +143,15 @@ class SimulatorApp:
         key = request.headers.get("x-api-key", "")
         return bool(key) if self._settings.api_key is None else key == self._settings.api_key
 
-    async def _leave_unanswered(self, request: web.Request, fault: Fault) -> web.Response:
-        if fault is Fault.HANG:
-            await self._stopping.wait()
-        if request.transport is not None:
-            request.transport.close()
-        return web.Response()  # aiohttp wants one, and cannot send it any more
-
     async def _release(self, _: web.Application) -> None:
         self._stopping.set()
 
     def _record(
-        self, request: web.Request, at: datetime, outage: Outage | None, response: web.Response | None
+        self,
+        request: web.Request,
+        at: datetime,
+        response: web.Response | None,
+        meeting: Meeting = HONEST,
     ) -> None:
         self._log.append(
             Exchange(
@@ -128,11 +161,8 @@ class SimulatorApp:
                 path=request.raw_path,
                 taskgroup_id=request.match_info.get("taskgroup_id"),
                 status=None if response is None else response.status,
-                body=None if response is None else response.text,
-                fault=None if outage is None else outage.fault,
+                body=None if response is None else text_of(response),
+                fault=None if meeting.trouble is None else meeting.trouble.fault,
+                scenes=tuple(SceneMet(scene.number, scene.what) for scene in meeting.scenes),
             )
         )
-
-
-def _is_retrieval(request: web.Request) -> bool:
-    return request.method == "GET" and "taskgroup_id" in request.match_info

@@ -26,9 +26,9 @@ class Group:
     ) -> None:
         self.taskgroup_id = taskgroup_id
         self.number = number
+        self.metadata = metadata
+        self.created_at = created_at
         self.run_count = 0
-        self._metadata = metadata
-        self._created_at = created_at
         self._speed = speed
         self._changes = _Changes()
 
@@ -41,9 +41,9 @@ class Group:
         """Return the upstream's answer to a GET of this group at `now`."""
         return {
             "taskgroup_id": self.taskgroup_id,
-            "metadata": self._metadata,
+            "metadata": self.metadata,
             "status": self.status(now),
-            "created_at": format_time(self._created_at),
+            "created_at": format_time(self.created_at),
         }
 
     def status(self, now: datetime) -> dict[str, Any]:
@@ -56,9 +56,7 @@ class Group:
             "task_run_status_counts": {str(status): count for status, count in counts.items()},
             "is_active": any(status in ACTIVE for status in counts),
             "status_message": self._message(counts),
-            "modified_at": None
-            if changed is None
-            else format_time(self._created_at + changed * _MICROSECOND),
+            "modified_at": None if changed is None else format_time(self.created_at + changed * _MICROSECOND),
         }
 
     def _message(self, counts: Mapping[Status, int]) -> str | None:
@@ -68,7 +66,7 @@ class Group:
         return f"{finished} of {self.run_count} task runs finished"
 
     def _microseconds(self, moment: datetime) -> int:
-        return (moment - self._created_at) // _MICROSECOND
+        return (moment - self.created_at) // _MICROSECOND
 
 
 class _Changes:

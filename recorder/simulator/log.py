@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TextIO
 
 from recorder.ledger.times import format_time
-from recorder.simulator.outages import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class SceneMet:
+    """The number of a scene in its file, from 1, and what it does."""
+
+    scene: int
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +25,9 @@ class Exchange:
 
     `at` is when the request was received and `answered_at` when its answer was ready to be sent.
     `path` is as it was sent, `taskgroup_id` the id in it (None where the path has none). `body` is the
-    exact text of the answer. `answered_at`, `status` and `body` are None where there is no answer.
-    `fault` is what an outage did to it, None for an honest answer.
+    exact text of the answer, None if it is not UTF-8. `answered_at`, `status` and `body` are None where
+    there was no whole answer. `fault` is what came instead of the truth, from an outage or a scene; None
+    for a true answer. `scenes` are those that it met.
     """
 
     at: datetime
@@ -29,7 +37,8 @@ class Exchange:
     taskgroup_id: str | None
     status: int | None
     body: str | None
-    fault: Fault | None
+    fault: str | None
+    scenes: tuple[SceneMet, ...] = ()
 
 
 class RequestLog:

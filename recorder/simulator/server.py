@@ -14,8 +14,8 @@ headers of the request that adds them:
 - `x-simulator-seconds`: they do not queue, and end exactly so many simulated seconds after being added.
 
 Simulated seconds are real ones divided into `speed` parts: at speed 10, a run of 60 s takes 6 s. The
-timestamps in answers are real time. Outages count in real seconds since the start and befall retrievals
-only, so that groups can be created and filled during one.
+timestamps in answers are real time. Outages and the scenes of a scenario count in real seconds and befall
+retrievals only, so that groups can be created and filled meanwhile.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recorder.simulator.lives import OutcomeMix
 from recorder.simulator.outages import Outage
+from recorder.simulator.scenes import Scene
 
 MIN_SPEED = 0.001
 MAX_SPEED = 1_000_000
@@ -17,8 +18,8 @@ class SimulatorSettings:
     """Settings of one simulator.
 
     `port` 0 takes a free one. `speed` is how many simulated seconds pass in the runs' lives in one real
-    second; it touches neither timestamps nor outages. Without `api_key` any key that is not empty will
-    do. Without `log_path` no request is logged.
+    second; it touches neither timestamps nor outages nor the times of the scenario's scenes. Without
+    `api_key` any key that is not empty will do. Without `log_path` no request is logged.
 
     Raises:
         ValueError: the port is outside 0 to 65535, the speed outside MIN_SPEED to MAX_SPEED, or the key
@@ -31,6 +32,7 @@ class SimulatorSettings:
     speed: float = 1.0
     api_key: str | None = field(default=None, repr=False)
     outages: tuple[Outage, ...] = ()
+    scenario: tuple[Scene, ...] = ()
     log_path: Path | None = None
     mix: OutcomeMix = field(default_factory=OutcomeMix)
 

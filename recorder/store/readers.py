@@ -83,10 +83,12 @@ def list_groups(
     after: tuple[datetime, str] | None = None,
     phases: Collection[Phase] | None = None,
     states: Collection[WatchState] | None = None,
+    late_at: datetime | None = None,
 ) -> list[GroupItem]:
     """Return groups, the newest enrolment first, then by id.
 
-    `after` is the (`enrolled_at`, id) of the group that the page before ended with.
+    `after` is the (`enrolled_at`, id) of the group that the page before ended with. With `late_at` only
+    those with a gap that is open then.
     """
     statement = select(watches).order_by(watches.c.enrolled_at.desc(), watches.c.taskgroup_id).limit(limit)
     if after is not None:
@@ -97,6 +99,8 @@ def list_groups(
         statement = statement.where(watches.c.phase.in_([phase.value for phase in phases]))
     if states is not None:
         statement = statement.where(watches.c.state.in_([state.value for state in states]))
+    if late_at is not None:
+        statement = statement.where(watches.c.gap_at < late_at)
     return _group_items(connection, connection.execute(statement).all())
 
 
@@ -105,6 +109,31 @@ def history(connection: Connection, taskgroup_id: str, query: HistoryQuery, limi
     statement = _items().where(entries.c.taskgroup_id == taskgroup_id).where(*_conditions(query)).limit(limit)
     order = entries.c.seq.desc() if query.descending else entries.c.seq
     return [_item(row) for row in connection.execute(statement.order_by(order))]
+
+
+def find_entries(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, Item]:
+    """Return those entries of a group that have one of the numbers `seqs`, by their numbers."""
+    statement = _items().where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
+    return {row.seq: _item(row) for row in connection.execute(statement)}
+
+
+def statuses_before(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, int]:
+    """Return for each of the entries `seqs` the number of the newest status entry before it, if any."""
+    before = entries.alias("before")
+    newest = (
+        select(before.c.seq)
+        .where(
+            before.c.taskgroup_id == entries.c.taskgroup_id,
+            before.c.seq < entries.c.seq,
+            before.c.kind == Kind.STATUS.value,
+        )
+        .order_by(before.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = select(entries.c.seq, newest.label("status_seq"))
+    statement = statement.where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
+    return {row.seq: row.status_seq for row in connection.execute(statement) if row.status_seq is not None}
 
 
 def read_entries(connection: Connection, taskgroup_id: str) -> Iterator[Entry]:
@@ -123,6 +152,12 @@ def count_gaps(connection: Connection) -> dict[str, int]:
     """Return how many closed gaps each group has; groups without one are left out."""
     statement = select(entries.c.taskgroup_id, func.count()).where(entries.c.kind == Kind.GAP.value)
     return dict(connection.execute(statement.group_by(entries.c.taskgroup_id)).tuples().all())
+
+
+def count_gaps_of(connection: Connection, taskgroup_id: str) -> int:
+    """Return how many closed gaps a group has."""
+    statement = select(func.count()).where(entries.c.kind == Kind.GAP.value)
+    return connection.scalar(statement.where(entries.c.taskgroup_id == taskgroup_id)) or 0
 
 
 def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:

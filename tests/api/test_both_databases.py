@@ -48,7 +48,8 @@ def _answers(url: str) -> dict[str, bytes]:
     addresses = ["/api/v1/groups", "/api/v1/groups?limit=3", "/readyz"]
     for taskgroup_id in ("a", "b", "%C3%A4"):
         group = f"/api/v1/groups/{taskgroup_id}"
-        addresses += [group, f"{group}/status", f"{group}/completion", f"{group}/history?order=desc"]
+        addresses += [group, f"{group}/status", f"{group}/completion", f"{group}/gaps"]
+        addresses.append(f"{group}/history?order=desc")
     answers = {address: client.answer(address).get_data() for address in addresses}
     writer.dispose()
     reader.dispose()

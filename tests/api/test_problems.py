@@ -21,7 +21,7 @@ from tests.postgres import free_port
 GROUPS = "/api/v1/groups"
 
 
-@pytest.mark.parametrize("resource", ["", "/status", "/history", "/completion"])
+@pytest.mark.parametrize("resource", ["", "/status", "/history", "/gaps", "/completion"])
 def test_an_unknown_group(client: Client, resource: str) -> None:
     path = f"{GROUPS}/tgrp%201{resource}"
     assert client.get(path, 404) == {
@@ -40,7 +40,7 @@ def test_what_can_name_no_group_is_unknown(client: Client, name: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/nope", "/api/v1/groups/", "/api//v1", "/api/v1/groups/a%2Fb", "/api/v1/groups/a/gaps", "/static/x"],
+    ["/nope", "/api/v1/groups/", "/api//v1", "/api/v1/groups/a%2Fb", "/api/v1/groups/a/nothing", "/static/x"],
 )
 def test_an_unknown_path(client: Client, path: str) -> None:
     assert client.get(path, 404)["type"] == "/docs/problems#not-found"

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from recorder.simulator import SimulatorSettings
 from recorder.store.engine import check_url, open_engine
 from tests.cli.forker import Forker, running_forker
-from tests.cli.program import KEY, PASSWORD, Program
 from tests.cli.upstream import Upstream
+from tests.program import KEY, PASSWORD, Program
 from tests.simulator.conftest import simulating
 
 QUICK = {

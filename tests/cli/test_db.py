@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from tests.cli.program import PASSWORD, Program
+from tests.program import PASSWORD, Program
 
+HEAD = "0002"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"]]
 
 
@@ -15,17 +16,17 @@ def tables(engine: Engine) -> set[str]:
 
 
 def test_a_blank_database_is_brought_to_head_and_back(blank: Program, blank_access: Engine) -> None:
-    assert "empty -> 0001" in blank.ok("db", "upgrade")
+    assert f"empty -> {HEAD}" in blank.ok("db", "upgrade")
     assert {"watches", "entries", "recorders"} < tables(blank_access)
-    assert "0001 -> 0001" in blank.ok("db", "upgrade")
-    assert blank.ok("db", "current").startswith("0001 ")
+    assert f"{HEAD} -> {HEAD}" in blank.ok("db", "upgrade")
+    assert blank.ok("db", "current").startswith(f"{HEAD} ")
     blank.ok("db", "check")
-    assert "0001 -> base" in blank.ok("db", "downgrade", "base")
+    assert f"{HEAD} -> base" in blank.ok("db", "downgrade", "base")
     assert tables(blank_access) <= {"alembic_version"}
     assert blank.ok("db", "current").startswith("none ")
     assert "recorder db upgrade" in blank.run("db", "check").complaint()
     assert "no schema" in blank.run("db", "downgrade", "base").complaint()
-    assert "empty -> 0001" in blank.ok("db", "upgrade")
+    assert f"empty -> {HEAD}" in blank.ok("db", "upgrade")
 
 
 def test_a_ledger_with_entries_is_not_dropped_unless_told(program: Program, engine: Engine) -> None:
@@ -113,3 +114,15 @@ def test_no_schema_is_moved_in_a_file_that_is_no_database(bare: Program, subcomm
     diary.write_text("Dear diary,\n" * 100)
     bare.run("db", *subcommand).complaint()
     assert diary.read_text() == "Dear diary,\n" * 100
+
+
+def test_grants_are_for_postgresql(program: Program, engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        assert "no roles" in program.run("db", "grants").complaint()
+        return
+    said = program.ok("db", "grants", "--api", 'odd "name"').splitlines()
+    assert all(line.endswith(";") for line in said)
+    assert 'GRANT SELECT, INSERT ON entries TO "recorder";' in said
+    assert 'GRANT SELECT ON entries, watches, recorders TO "odd ""name""";' in said
+    line = program.run("db", "grants", "--recorder", "nobody-knows-it", "--apply").complaint()
+    assert "nobody-knows-it" in line

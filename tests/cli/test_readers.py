@@ -14,11 +14,11 @@ from sqlalchemy import Engine, text
 from recorder.clock import utc_now
 from recorder.store.enrolment import watch_group
 from tests.api.recording import RULES, Recording, active, after, settled
-from tests.cli.program import Program
 from tests.postgres import free_port
+from tests.program import Program
 
 ODD = "a b%ü 日本&?#"
-READERS = [["groups"], ["status", "one"], ["history", "one"]]
+READERS = [["groups"], ["status", "one"], ["history", "one"], ["gaps", "one"]]
 
 
 @pytest.fixture

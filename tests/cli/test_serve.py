@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import urllib.error
 import urllib.request
 
 import pytest
 
-from tests.cli.program import Program, alive, answers
 from tests.postgres import free_port
+from tests.program import Program, alive, answers
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,36 @@ def test_a_server_that_is_killed_leaves_no_process_on_the_port(program: Program)
             server.wait()
 
 
-def test_tokens_that_would_protect_nothing_are_refused(program: Program) -> None:
+def test_bad_tokens_are_refused_and_not_repeated(program: Program) -> None:
     result = program.using(RECORDER_API_TOKENS="ada:0123").run("serve")
-    assert "RECORDER_API_TOKENS" in result.complaint(2)
+    line = result.complaint(2)
+    assert "RECORDER_API_TOKENS" in line and "recorder token" in line
+    assert "0123" not in line
+
+
+def test_without_tokens_it_is_not_served_to_other_machines(program: Program) -> None:
+    line = program.using(RECORDER_API_HOST="0.0.0.0").run("serve").complaint(2)
+    assert "RECORDER_API_HOST" in line and "RECORDER_API_TOKENS" in line
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_with_a_token_it_is_served_to_who_has_it(program: Program) -> None:
+    made = program.run("token", "ada")
+    secret, token = made.out.splitlines()
+    assert made.status == 0 and secret not in made.err
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    guarded = program.using(
+        RECORDER_API_PORT=str(port),
+        RECORDER_API_HOST="0.0.0.0",
+        RECORDER_API_TOKENS=token,
+    )
+    with guarded.start("serve") as server:
+        server.wait_until_it_serves(f"{base}/healthz")
+        request = urllib.request.Request(f"{base}/api/v1/groups", headers={"x-api-key": secret})
+        with urllib.request.urlopen(request) as answer:
+            assert json.loads(answer.read())["items"] == []
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{base}/api/v1/groups")
+        assert server.stop() == 0
+        assert secret not in server.printed

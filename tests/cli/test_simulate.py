@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from tests.cli.program import Program
+from tests.program import Program
 
 
 def ask(url: str, body: bytes | None = None) -> int:

@@ -10,22 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import KEY, Program, command_line
+from tests.program import KEY, Program, command_line
 
 OPTIONS = {
-    "db": ["upgrade", "downgrade", "current", "check"],
+    "db": ["upgrade", "downgrade", "current", "check", "grants"],
     "db upgrade": [],
     "db downgrade": ["REVISION", "--discard-ledger"],
     "db current": [],
     "db check": [],
+    "db grants": ["--recorder", "--api", "--reporting", "--apply"],
     "demo": ["--for"],
-    "groups": ["--phase", "--state", "--limit", "--cursor", "--json"],
+    "gaps": ["ID", "--from", "--to", "--order", "--limit", "--cursor", "--json"],
+    "groups": ["--phase", "--state", "--late", "--limit", "--cursor", "--json"],
     "history": ["ID", "--from", "--to", "--kind", "--order", "--limit", "--cursor", "--json"],
     "pause": ["ID", "--note"],
-    "run": ["--once"],
+    "run": ["--once", "--check"],
     "serve": [],
-    "simulate": ["--port", "--seed", "--speed", "--outage", "--log"],
+    "simulate": ["--port", "--seed", "--speed", "--outage", "--scenario", "--list-scenes", "--log"],
     "status": ["ID", "--json"],
+    "token": ["NAME"],
     "unwatch": ["ID", "--note"],
     "up": [],
     "watch": ["ID", "--note", "--from-file"],
@@ -64,6 +67,7 @@ WRONG = [
     (["watch", "--from-file", "no-such-file"], "no-such-file"),
     (["watch", "a", "--note", "two\nlines"], "--note"),
     (["pause"], "ID"),
+    (["token", "two words"], "two words"),
     (["unwatch", "a", "--note", "\x1b[2J"], "--note"),
     (["simulate", "--port", "70000"], "70000"),
     (["simulate", "--outage", "3-2:503"], "3-2"),

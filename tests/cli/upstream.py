@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.cli.program import KEY
+from tests.program import KEY
 
 
 class Upstream:

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from recorder.settings import Settings
+from tests.deployment.compose import variables
 from tests.docs.pages import PAGES, ROOT, blocks, page
 from tests.docs.test_cli import COMMANDS
 
 TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
-OTHERS = {"curl", "sqlite3", "export"}
+OTHERS = {"curl", "docker", "sqlite3", "export"}
 """Programs that are not ours and may stand in the pages."""
 
 
@@ -56,7 +57,7 @@ def test_commands_in_prose(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_settings_in_prose(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert set(re.findall(r"\b(?:RECORDER|PARALLEL)_[A-Z_]+", text)) <= SETTINGS
+    assert set(re.findall(r"\b(?:RECORDER|PARALLEL)_[A-Z_]+", text)) <= SETTINGS | variables()
 
 
 def _parse(arguments: list[str]) -> None:

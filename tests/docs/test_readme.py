@@ -12,8 +12,8 @@ import pytest
 
 from tests.docs.pages import blocks, page
 from tests.docs.test_cli import COMMANDS
-from tests.end_to_end.program import clean_environment, recorder, running, wait_until
 from tests.postgres import free_port
+from tests.program import Program
 
 PLACEHOLDER = "tgrp_…"
 LINES = [line for block in blocks(page("README.md")) for line in block.code.splitlines()]
@@ -45,37 +45,37 @@ def test_what_is_missing_is_missing() -> None:
 
 def test_its_session_works(tmp_path: Path) -> None:
     """Type what the README says, at a simulated provider; `…` is the rest of a real id."""
-    with running(tmp_path, clean_environment(), "simulate", "--port", "0") as simulator:
-        upstream = simulator.wait_for_output(r"upstream at (http://\S+)")
+    with Program(tmp_path).start("simulate", "--port", "0") as simulator:
+        upstream = simulator.wait_for("simulated upstream at").split()[-1]
         answer = httpx.post(f"{upstream}/v1beta/tasks/groups", headers={"x-api-key": "k"}, json={})
         taskgroup_id = answer.json()["taskgroup_id"]
         port = free_port()
-        env = clean_environment(PARALLEL_API_KEY="k", PARALLEL_BASE_URL=upstream, RECORDER_API_PORT=str(port))
-        _type_it(tmp_path, env, taskgroup_id, port)
+        settings = {"PARALLEL_API_KEY": "k", "PARALLEL_BASE_URL": upstream, "RECORDER_API_PORT": str(port)}
+        _type_it(Program(tmp_path).using(**settings), taskgroup_id, port)
 
 
-def _type_it(folder: Path, env: dict[str, str], taskgroup_id: str, port: int) -> None:
+def _type_it(program: Program, taskgroup_id: str, port: int) -> None:
     def filled(words: list[str]) -> list[str]:
         return [word.replace(PLACEHOLDER, taskgroup_id).replace(":8000", f":{port}") for word in words]
 
-    assert "watching" in recorder(folder, env, *filled(_line("recorder watch"))[1:])
-    with running(folder, env, *_line("recorder up")[1:]) as up:
+    assert "watching" in program.run(*filled(_line("recorder watch"))[1:]).out
+    with program.start(*_line("recorder up")[1:]) as up:
         (address,) = filled(_line("curl")[1:])
 
-        def seen() -> bool:
+        def seen() -> bool | None:
             try:
                 answer = httpx.get(address)
             except httpx.TransportError:
-                return False
-            return [item["kind"] for item in answer.json()["items"]] == ["watch", "status"]
+                return None
+            return [item["kind"] for item in answer.json()["items"]] == ["watch", "status"] or None
 
-        wait_until(seen, up)
+        up.wait_until(seen, "the group to be seen")
         note = httpx.get(address).json()["items"][0]["watch"]["note"]
         assert note == "March batch"
-        assert taskgroup_id in recorder(folder, env, *filled(_line("recorder status"))[1:])
+        assert taskgroup_id in program.ok(*filled(_line("recorder status"))[1:])
         _, database, query = _line("sqlite3")
-        with sqlite3.connect(folder / database) as connection:
+        with sqlite3.connect(program.folder / database) as connection:
             (row,) = connection.execute(query).fetchall()
         connection.close()
         assert row[:2] == (taskgroup_id, "empty")
-        up.stop()
+        assert up.stop() == 0

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
-from recorder.simulator import PROCESSOR_SECONDS, Fault, OutcomeMix
+import pytest
+
+from recorder.simulator import PROCESSOR_SECONDS, Fault, OutcomeMix, ScenarioError, parse_scenario
+from recorder.simulator.catalogue import ALTERATIONS, DELAYS, FAULTS
 from recorder.simulator.intake import MAX_RUNS_A_REQUEST, OUTCOME_HEADER, SECONDS_HEADER
+from recorder.simulator.kinds import Kind
 from recorder.simulator.lives import QUEUE_SECONDS, Outcome
 from recorder.simulator.log import Exchange
 from recorder.simulator.outages import FAULT_STATUS
-from tests.docs.pages import first_codes, page, section, table
+from tests.docs.pages import blocks, first_codes, page, plain, section, table
 
 PAGE = "docs/reference/simulator.md"
 
@@ -48,3 +54,34 @@ def test_faults() -> None:
 
 def test_members_of_the_request_log() -> None:
     assert first_codes(table(PAGE, "The request log")) == [field.name for field in fields(Exchange)]
+
+
+def _described(heading: str) -> dict[str, tuple[str, str]]:
+    return {plain(name): (does, parameters) for name, does, parameters in table(PAGE, heading)}
+
+
+def _parameters(kind: Kind[Any]) -> str:
+    return ", ".join(
+        f"`{name}`: {each.allowed}" + ("" if each.default is None else f"; {each.default} unless told")
+        for name, each in kind.parameters.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"), [("Delays", DELAYS), ("Faults", FAULTS), ("Alterations", ALTERATIONS)]
+)
+def test_kinds_of_scenes(heading: str, kinds: Mapping[str, Kind[Any]]) -> None:
+    assert _described(heading) == {name: (kind.does, _parameters(kind)) for name, kind in kinds.items()}
+
+
+def test_members_of_a_scene() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(b'[[scenes]]\nwhat = "hang"\nunknown = 1')
+    allowed = str(caught.value).partition("allowed are ")[2].split(", ")
+    assert first_codes(table(PAGE, "Scenarios")) == allowed
+
+
+def test_the_scene_shown_is_one() -> None:
+    [block] = [block for block in blocks(page(PAGE)) if block.language == "toml"]
+    [scene] = parse_scenario(block.code.encode())
+    assert scene.what == "rate_limit"

@@ -21,8 +21,8 @@ from sqlalchemy import Engine, text
 from recorder.cli.main import recorder as commands
 from recorder.store.transactions import reading
 from tests.end_to_end.oracle import check_history, moment, requests_by_group
-from tests.end_to_end.program import Running, answers, clean_environment, recorder, running, wait_until
 from tests.postgres import free_port
+from tests.program import Program, Running
 
 GROUPS = 24
 COUNTS = ("queued", "action_required", "running", "completed", "failed", "cancelling", "cancelled")
@@ -47,12 +47,11 @@ class Recording:
     ids: list[str]
     log: Path
     http: httpx.Client
-    folder: Path
-    env: dict[str, str]
+    program: Program
 
     def cli(self, *arguments: str) -> Any:
         """What a command prints with `--json`: run in this process, which takes a tenth of the time."""
-        printed = CliRunner().invoke(commands, [*arguments, "--json"], env=self.env)
+        printed = CliRunner().invoke(commands, [*arguments, "--json"], env=self.program.environment)
         assert printed.exit_code == 0, printed.output
         return json.loads(printed.output)
 
@@ -67,10 +66,10 @@ def recorded(folder: Path, database_url: str) -> Iterator[Recording]:
     simulate = ("simulate", "--port", "0", "--seed", "3", "--speed", "20")
     with ExitStack() as stack:
         simulator = stack.enter_context(
-            running(folder, clean_environment(), *simulate, "--outage", OUTAGE, "--log", str(log))
+            Program(folder).start(*simulate, "--outage", OUTAGE, "--log", str(log))
         )
-        upstream = simulator.wait_for_output(r"upstream at (http://\S+)")
-        env = clean_environment(
+        upstream = simulator.wait_for("simulated upstream at").split()[-1]
+        program = Program(folder).using(
             PARALLEL_API_KEY="a-key",
             PARALLEL_BASE_URL=upstream,
             RECORDER_DATABASE_URL=database_url,
@@ -81,14 +80,14 @@ def recorded(folder: Path, database_url: str) -> Iterator[Recording]:
             RECORDER_API_PORT=str(port),
         )
         ids = _create(upstream)
-        recorder(folder, env, "watch", *ids, "--note", "end to end")
-        stack.enter_context(running(folder, env, "serve"))
-        at_work = stack.enter_context(running(folder, env, "run"))
+        program.ok("watch", *ids, "--note", "end to end")
+        api = stack.enter_context(program.start("serve"))
+        at_work = stack.enter_context(program.start("run"))
         http = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
-        recording = Recording(ids, log, http, folder, env)
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), at_work)
+        recording = Recording(ids, log, http, program)
+        api.wait_until_it_serves(f"http://127.0.0.1:{port}/healthz")
         _wait_for_the_work_to_end(recording, at_work)
-        at_work.stop()
+        assert at_work.stop() == 0
         yield recording
 
 
@@ -122,7 +121,7 @@ def _wait_for_the_work_to_end(recording: Recording, at_work: Running) -> None:
         gaps = [recording.rest(f"/groups/{group}/history?kind=gap")["items"] for group in recording.ids]
         return all(items and items[-1]["seq"] is not None for items in gaps)
 
-    wait_until(over, at_work)
+    at_work.wait_until(lambda: over() or None, "the work to end")
 
 
 def test_what_is_recorded_is_what_was_answered(database_url: str, engine: Engine, tmp_path: Path) -> None:

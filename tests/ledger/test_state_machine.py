@@ -33,11 +33,17 @@ STEPS = st.sampled_from(
 
 
 class Ledger(RuleBasedStateMachine):
+    """A story and its model, driven in step."""
+
     @initialize()
     def begin(self) -> None:
         self.now = 0.0
-        self.story = Story()
+        self.story = self.new_story()
         self.model = Model()
+
+    def new_story(self) -> Story:
+        """What is compared with the model; a store can take its place."""
+        return Story()
 
     @rule(step=STEPS)
     def time_passes(self, step: float) -> None:

@@ -313,6 +313,7 @@ def test_the_log_holds_exactly_what_was_answered(
         "status": 200,
         "body": answers[2].text,
         "fault": None,
+        "scenes": [],
     }
 
 

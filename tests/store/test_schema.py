@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import Engine, inspect, text
+from threading import Thread
 
+import pytest
+from sqlalchemy import Engine, insert, inspect, text
+
+from recorder.store.readers import read_entries
 from recorder.store.schema import (
+    LedgerNotEmptyError,
     SchemaError,
     differences,
     downgrade,
@@ -13,7 +17,9 @@ from recorder.store.schema import (
     state_of,
     upgrade,
 )
-from recorder.store.transactions import writing
+from recorder.store.tables import entries
+from recorder.store.transactions import reading, writing
+from tests.store.samples import NOON, enrol
 
 OURS = {"watches", "entries", "recorders"}
 VIEWS = {"status_history", "latest_status", "observation_gaps"}
@@ -28,7 +34,7 @@ def test_upgrade_downgrade_upgrade(blank_engine: Engine) -> None:
     upgrade(blank_engine)
     assert _tables(blank_engine) == OURS
     assert set(inspect(blank_engine).get_view_names()) == VIEWS
-    downgrade(blank_engine, "base")
+    downgrade(blank_engine, "base", discard_ledger=False)
     assert _tables(blank_engine) == set()
     assert inspect(blank_engine).get_view_names() == []
     upgrade(blank_engine)
@@ -70,8 +76,8 @@ def test_an_unknown_revision_is_refused(engine: Engine) -> None:
 
 
 def test_downgrade_to_an_unknown_revision_is_refused(engine: Engine) -> None:
-    with pytest.raises(SchemaError, match="no revision '0042'; allowed: 0001, base"):
-        downgrade(engine, "0042")
+    with pytest.raises(SchemaError, match="no revision '0042'; allowed: 0001, 0002, base"):
+        downgrade(engine, "0042", discard_ledger=False)
     assert _tables(engine) == OURS
 
 
@@ -85,3 +91,62 @@ def test_a_failing_migration_leaves_nothing(blank_engine: Engine, monkeypatch: p
     with pytest.raises(RuntimeError, match="power cut"):
         upgrade(blank_engine)
     assert state_of(blank_engine).blank
+
+
+def test_what_is_missing_is_named(engine: Engine) -> None:
+    assert differences(engine) == []
+    with writing(engine) as connection:
+        connection.execute(text("DROP INDEX ix_watches_next_poll_at"))
+        connection.execute(text("DROP VIEW observation_gaps"))
+        if engine.dialect.name == "sqlite":
+            connection.execute(text("DROP TRIGGER entries_refuse_update"))
+        else:
+            # There, but quiet where replication roles are played.
+            connection.execute(text("ALTER TABLE entries ENABLE TRIGGER entries_refuse_change"))
+    index, view, trigger = differences(engine)
+    assert index == "missing index: ix_watches_next_poll_at"
+    assert view == "view observation_gaps: is missing"
+    assert trigger.startswith("trigger entries_refuse_") and trigger.endswith("missing or off")
+
+
+def test_a_ledger_with_entries_is_not_dropped(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    with pytest.raises(LedgerNotEmptyError, match="1 entries"):
+        downgrade(engine, "base", discard_ledger=False)
+    assert _tables(engine) == OURS
+    downgrade(engine, "base", discard_ledger=True)
+    assert state_of(engine).blank
+
+
+def test_a_revision_back_keeps_the_ledger(engine: Engine) -> None:
+    enrol(engine, "tgrp_1")
+    downgrade(engine, "0001", discard_ledger=False)
+    with pytest.raises(LedgerNotEmptyError):
+        downgrade(engine, "base", discard_ledger=False)
+    upgrade(engine)
+    with reading(engine) as connection:
+        assert len(list(read_entries(connection, "tgrp_1"))) == 1
+
+
+def test_nobody_writes_between_the_look_and_the_drop(engine: Engine) -> None:
+    """What a recorder wrote meanwhile is seen: the drop waits for it."""
+    dropped: list[object] = []
+    with writing(engine) as connection:
+        connection.execute(insert(entries), [_entry_row()])
+
+        def drop() -> None:
+            try:
+                downgrade(engine, "base", discard_ledger=False)
+            except LedgerNotEmptyError as error:
+                dropped.append(error)
+
+        thread = Thread(target=drop)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive() and dropped == []
+    thread.join(30)
+    assert len(dropped) == 1 and _tables(engine) == OURS
+
+
+def _entry_row() -> dict[str, object]:
+    return {"taskgroup_id": "tgrp_1", "seq": 1, "kind": "watch", "at": NOON, "digest": "0" * 64}

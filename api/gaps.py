@@ -1,0 +1,26 @@
+"""When a group was not seen."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api.answers import GROUPS_PATH, gaps_answer
+from api.context import context
+from api.operations import operation
+from api.queries import GapsQuery
+from api.schemas import GapsPage, Problem
+from api.wire import page_response
+from recorder.store.transactions import reading
+
+TAG = "gaps"
+blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
+
+
+@blueprint.get("/<taskgroup_id>/gaps")
+@operation("getGaps", tag=TAG, query=GapsQuery, answer=GapsPage, problems={404: Problem, 503: Problem})
+def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
+    """Stretches in which a group should have been seen and was not, why, and how much was seen in all."""
+    here = context()
+    with reading(here.engine) as connection:
+        page = gaps_answer(connection, taskgroup_id, query, here.now())
+    return page_response(page)

@@ -1,0 +1,74 @@
+"""Tokens that let their holders read the API; only their digests are ever kept."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PREFIX = "tgr_"
+_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`name` is whose it is; `digest` is the SHA-256 of what its holder sends, in lower-case hex."""
+
+    name: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.digest}"
+
+
+def new_token(name: str) -> tuple[str, Token]:
+    """Return a fresh secret and the token to keep of it.
+
+    Raises:
+        ValueError: the name is not allowed.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError("allowed: 1 to 64 letters, digits, dots, hyphens and underscores")
+    secret = _PREFIX + secrets.token_urlsafe(_BYTES)
+    return secret, Token(name, _digest(secret))
+
+
+def read_tokens(text: str) -> tuple[Token, ...]:
+    """Read `name:sha256hex`, comma-separated.
+
+    Raises:
+        ValueError: the text is not such a list, or names one twice.
+    """
+    tokens = tuple(_read(part.strip()) for part in text.split(","))
+    if len({token.name for token in tokens}) < len(tokens):
+        raise ValueError("a name twice")
+    return tokens
+
+
+def holder(tokens: Iterable[Token], sent: Iterable[str]) -> str | None:
+    """Return whose token is among what was `sent`, None if there is no valid one.
+
+    Takes as long whichever token fits, and if none does.
+    """
+    found = None
+    for digest in [_digest(text) for text in sent]:
+        for token in tokens:
+            if hmac.compare_digest(token.digest, digest):
+                found = token.name
+    return found
+
+
+def _read(text: str) -> Token:
+    name, _, digest = text.partition(":")
+    if not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digest.lower()):
+        raise ValueError("not name:sha256hex")
+    return Token(name, digest.lower())
+
+
+def _digest(secret: str) -> str:
+    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,67 @@
+"""What people are told of the recorders besides the groups."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from recorder.cli.condition import condition
+from recorder.store.heartbeats import Heartbeat
+
+NOW = datetime(2026, 11, 24, 12, 2, tzinfo=UTC)
+WELL = {"upstream": {"state": "ok", "trouble": None}, "rate": {"stretch": 1.0}}
+TROUBLE = {
+    "since": "2026-11-24T12:00:00.000000Z",
+    "failures": {"server_error": 31, "timeout": 2},
+    "answers": 4,
+    "last_failure": {
+        "at": "2026-11-24T12:01:59.000000Z",
+        "cause": "server_error",
+        "http_status": 503,
+        "detail": "503 \x1b[2J",
+    },
+}
+
+
+def _beat(report: dict[str, Any], age: float = 1, name: str = "a") -> Heartbeat:
+    return Heartbeat(name, "host", 1, NOW, NOW - timedelta(seconds=age), {}, report)
+
+
+def _lines(*beats: Heartbeat) -> list[str]:
+    return [line.plain for line in condition(beats, NOW)]
+
+
+def test_nothing_to_say_where_all_is_well() -> None:
+    assert _lines(_beat(WELL)) == []
+
+
+def test_nobody_at_work() -> None:
+    for beats in ([], [_beat(WELL, age=60)]):
+        (line,) = _lines(*beats)
+        assert line.startswith("no recorder is at work")
+
+
+def test_an_upstream_in_trouble() -> None:
+    (line,) = _lines(_beat({**WELL, "upstream": {"state": "failing", "trouble": TROUBLE}}))
+    assert line == (
+        "upstream: polls fail since 2026-11-24 12:00:00 (2 min 0 s ago): 31 server_error, 2 timeout; "
+        "4 answered meanwhile; last: 503 \\x1b[2J"
+    )
+
+
+def test_a_rejected_key() -> None:
+    (line,) = _lines(_beat({**WELL, "upstream": {"state": "key_rejected", "trouble": TROUBLE}}))
+    assert line.startswith("upstream: the API key is rejected, polls pause but for one at a time, since")
+
+
+def test_a_rate_that_does_not_suffice_is_said_once_for_all_recorders() -> None:
+    rate = {"requests_per_second": 20.0, "needed_per_second": 103.25, "stretch": 5.736}
+    (line,) = _lines(*(_beat({**WELL, "rate": rate}, name=name) for name in "ab"))
+    assert line == (
+        "rate: the groups need 103.25 requests per second, RECORDER_RATE allows 20: "
+        "all intervals are 5.7 times as long"
+    )
+
+
+def test_a_recorder_that_has_not_said_anything_yet() -> None:
+    assert _lines(_beat({})) == []

@@ -1,0 +1,172 @@
+"""`recorder gaps`: as JSON what the API answers, as a table what people can read, and how much was seen."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from api.app import create_app
+from recorder.cli.gaps import coverage_words
+from recorder.ledger.decision import fail
+from recorder.ledger.outcome import Cause, Failure
+from recorder.store.engine import check_url, open_engine
+from tests.api.recording import RULES, Recording, active, after
+from tests.program import Program
+
+
+@pytest.fixture
+def recording(engine: Engine) -> Recording:
+    """A group with a gap of each kind, the second one to its pause; another that has a gap open for years."""
+    recording = Recording(engine)
+    recording.watch("one")
+    recording.see("one", 10, active(running=1))
+    for seconds in (20.25, 30.25, 40.25, 50.25):
+        recording.fail("one", seconds)
+    recording.see("one", 60, active(running=1))
+    recording.see("one", 70, active(running=1))
+    recording.pause("one", 150)
+    recording.watch("two", 85)
+    recording.see("two", 90, active(running=1))
+    recording.see("two", 100, active(running=1))
+    recording.fail("two", 110)
+    return recording
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--order", "desc", "--limit", "1"],
+        ["--limit", "1"],
+        ["--from", "2026-11-24T13:01:10+01:00"],
+        ["--to", "2026-11-24T12:00:20Z", "--order", "desc"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("group", ["one", "two"])
+def test_json_is_what_the_api_answers(
+    program: Program, recording: Recording, database_url: str, group: str, options: list[str]
+) -> None:
+    names = [name.removeprefix("--") for name in options[::2]]
+    query = dict(zip(names, options[1::2], strict=True))
+    engine = open_engine(check_url(database_url), read_only=True)
+    client = create_app(engine).test_client()
+    with client.get(f"/api/v1/groups/{group}/gaps", query_string=query) as answer:
+        assert program.ok("gaps", group, *options, "--json") == answer.get_data(as_text=True) + "\n"
+    engine.dispose()
+
+
+def _rows(out: str) -> list[list[str]]:
+    """The cells of a table's lines, without its head."""
+    return [re.split(" {2,}", line.strip()) for line in out.splitlines() if re.match(r" *\d* +\d{4}-", line)]
+
+
+def test_closed_gaps(program: Program, recording: Recording) -> None:
+    out = program.ok("gaps", "one")
+    assert _rows(out) == [
+        ["3", "2026-11-24 12:00:10", "12:01:00", "server_error (503)", "50.0 s", "4", "0.0 s", "busy"],
+        ["5", "2026-11-24 12:01:10", "12:02:30", "not_polled", "1 min 20 s", "0", "1 min 10 s"],
+    ]
+    assert out.splitlines()[-1] == "seen for 20.0 s of 2 min 30 s watched (13.3 %); 2 gaps"
+
+
+def test_an_open_gap_is_marked_as_lasting(program: Program, recording: Recording) -> None:
+    out = program.ok("gaps", "two")
+    ((since, mark, cause, lasted, *_),) = _rows(out)
+    assert (since, mark, cause) == ("2026-11-24 12:01:40", "lasting", "server_error (503)")
+    assert lasted.endswith("so far")
+    words = "seen for 15.0 s of 15.0 s watched (100 %); no gaps, and one that lasts and is not counted yet"
+    assert out.splitlines()[-1] == words
+
+
+def test_without_gaps_it_says_so(program: Program, engine: Engine) -> None:
+    recording = Recording(engine)
+    recording.watch("three")
+    recording.see("three", 1, active(running=1))
+    recording.see("three", 11, active(running=1))
+    recording.pause("three", 11)
+    assert program.ok("gaps", "three") == "seen for 11.0 s of 11.0 s watched (100 %); no gaps\n"
+
+
+def test_without_gaps_in_a_stretch_it_says_so(program: Program, recording: Recording) -> None:
+    first, second = program.ok("gaps", "one", "--to", "2026-11-24T12:00:00Z").splitlines()
+    assert first == "no gaps in this stretch of time"
+    assert second.endswith("; 2 gaps")
+
+
+def test_a_page_says_how_to_go_on_and_counts_all(program: Program, recording: Recording) -> None:
+    out = program.ok("gaps", "one", "--limit", "1")
+    words, following = out.splitlines()[-2:]
+    assert words.endswith("; 2 gaps")
+    (row,) = _rows(program.ok("gaps", "one", "--limit", "1", *following.split()[-2:]))
+    assert row[0] == "5"
+
+
+class Failing(Recording):
+    """A recorder's hand whose polls fail with a detail of the upstream's."""
+
+    def fail_with(self, taskgroup_id: str, at: float, detail: str) -> None:
+        failure = Failure(after(at - 0.25), after(at), Cause.SERVER_ERROR, 500, detail)
+        self._poll(taskgroup_id, at, lambda claim: fail(claim.watch, failure, RULES), due=False)
+
+
+def test_what_an_upstream_said_is_shown_as_it_is(program: Program, engine: Engine) -> None:
+    failing = Failing(engine)
+    failing.watch("one")
+    failing.fail_with("one", 0.25, "[/foo] [bold red] \\[x]")
+    assert "[/foo] [bold red] \\[x]" in program.ok("gaps", "one")
+    assert "[/foo] [bold red] \\[x]" in program.ok("status", "one")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["one", "--limit", "0"], "--limit"),
+        (["one", "--order", "up"], "--order"),
+        (["one", "--from", "noon"], "--from"),
+        (["one", "--cursor", "x"], "--cursor"),
+        (["one", "--kind", "gap"], "--kind"),
+        ([], "ID"),
+    ],
+)
+def test_wrong_usage(bare: Program, arguments: list[str], word: str) -> None:
+    assert word in bare.run("gaps", *arguments).wrong_usage()
+
+
+def test_an_unknown_group_is_one_line(program: Program) -> None:
+    for options in ([], ["--json"]):
+        assert "nobody" in program.run("gaps", "nobody", *options).complaint()
+
+
+def _coverage(watched: float, gaps: float) -> dict[str, Any]:
+    seen = watched - gaps
+    fraction = seen / watched if watched else None
+    return {
+        "watched_seconds": watched,
+        "gap_seconds": gaps,
+        "observed_seconds": seen,
+        "fraction": fraction,
+    }
+
+
+@pytest.mark.parametrize(
+    ("watched", "missed", "closed", "lasting", "words"),
+    [
+        (3732, 240, 3, False, "seen for 58 min 12 s of 1 h 2 min watched (93.5 %); 3 gaps"),
+        (100, 0, 0, False, "seen for 1 min 40 s of 1 min 40 s watched (100 %); no gaps"),
+        (100000, 1, 1, False, "seen for 1 d 3 h of 1 d 3 h watched (99.9 %); 1 gap"),
+        (100000, 99999, 2, False, "seen for 1.0 s of 1 d 3 h watched (less than 0.1 %); 2 gaps"),
+        (60, 60, 1, False, "seen for 0.0 s of 1 min 0 s watched (0 %); 1 gap"),
+        (0, 0, 0, False, "no time watched yet; no gaps"),
+        (0, 0, 0, True, "no time watched yet; no gaps, and one that lasts and is not counted yet"),
+        (10, 1, 2, True, "seen for 9.0 s of 10.0 s watched (90 %); 2 gaps, and one that lasts and is not "),
+    ],
+)
+def test_coverage_in_words(watched: float, missed: float, closed: int, lasting: bool, words: str) -> None:
+    said = coverage_words(_coverage(watched, missed), closed, lasting=lasting)
+    assert said.startswith(words)
+    assert json.dumps(said).count("not counted yet") == lasting

@@ -1,0 +1,84 @@
+"""docker-compose.yml as Docker would read it, its services started natively."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
+
+
+class MissingValueError(Exception):
+    """A variable that the file demands is not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`entrypoint` is None where the image's own holds."""
+
+    name: str
+    entrypoint: list[str] | None
+    command: list[str]
+    environment: dict[str, str]
+    healthcheck: list[str]
+    members: dict[str, Any]
+
+    @property
+    def argv(self) -> list[str]:
+        """The command in the container; the image's entrypoint is `recorder`."""
+        return [*(["recorder"] if self.entrypoint is None else self.entrypoint), *self.command]
+
+
+def services(values: dict[str, str]) -> dict[str, Service]:
+    """Read the file with `values` in place of its variables.
+
+    Raises:
+        MissingValueError: one that has to be set is not.
+    """
+    raw = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    document = _filled_in(raw, values)
+    return {name: _service(name, members) for name, members in document["services"].items()}
+
+
+def variables() -> set[str]:
+    """The variables that the file demands."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    return {name for name, kind, _ in _VARIABLE.findall(text) if kind == "?"}
+
+
+def _service(name: str, members: dict[str, Any]) -> Service:
+    health = members.get("healthcheck", {}).get("test", ["CMD"])
+    assert health[0] == "CMD"
+    return Service(
+        name=name,
+        entrypoint=members.get("entrypoint"),
+        command=members.get("command", []),
+        environment=members.get("environment", {}),
+        healthcheck=health[1:],
+        members=members,
+    )
+
+
+def _filled_in(value: Any, values: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled_in(item, values) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled_in(item, values) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        name, kind, rest = match.groups()
+        if values.get(name):
+            return values[name]
+        if kind == "-":
+            return str(rest)
+        raise MissingValueError(name)
+
+    return _VARIABLE.sub(fill, value)

@@ -1,0 +1,121 @@
+"""A recorder whose wall clock is set forward and back by an hour while it works."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from api.answers import completion_answer, gaps_answer, group_answer, history_answer
+from api.queries import GapsQuery, HistoryQuery
+from recorder.clock import utc_now
+from recorder.ledger.times import parse_time
+from recorder.settings import Settings
+from recorder.simulator import SimulatorSettings
+from recorder.store.enrolment import watch_group
+from recorder.store.transactions import reading
+from tests.end_to_end.faketime import FakeTime
+from tests.program import Program, Running
+from tests.simulator.conftest import simulating
+
+GROUPS = 12
+HOUR = 3600
+POLLS = 4
+
+
+def _create(url: str) -> str:
+    """Make a group of which a run ends every simulated second, so that its status keeps changing."""
+    with httpx.Client(base_url=f"{url}/v1beta/tasks", headers={"x-api-key": "k"}) as http:
+        taskgroup_id: str = http.post("/groups", json={}).raise_for_status().json()["taskgroup_id"]
+        for seconds in range(1, 60):
+            runs = {"inputs": [{"input": "q", "processor": "lite"}]}
+            headers = {"x-simulator-seconds": str(seconds), "x-simulator-outcome": "completed"}
+            http.post(f"/groups/{taskgroup_id}/runs", json=runs, headers=headers).raise_for_status()
+    return taskgroup_id
+
+
+def _answered(log: Path) -> Counter[str]:
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return Counter(line["taskgroup_id"] for line in lines if line["method"] == "GET")
+
+
+def _wait_for_more(running: Running, log: Path, ids: list[str]) -> None:
+    """Wait until each group has been asked for POLLS times more."""
+    before = _answered(log)
+
+    def asked() -> bool | None:
+        now = _answered(log)
+        return all(now[taskgroup_id] - before[taskgroup_id] >= POLLS for taskgroup_id in ids) or None
+
+    running.wait_until(asked, "every group to be asked for")
+
+
+def _now() -> datetime:
+    """The time as the recorder has it in the end."""
+    return utc_now() - timedelta(seconds=HOUR)
+
+
+def _histories(engine: Engine, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    with reading(engine) as connection:
+        query = HistoryQuery(limit=1000)
+        return {
+            taskgroup_id: history_answer(connection, taskgroup_id, query, _now())["items"]
+            for taskgroup_id in ids
+        }
+
+
+@pytest.fixture
+def program(tmp_path: Path, database_url: str) -> Program:
+    quick = {"POLL_INTERVAL": "0.5", "SETTLED_INTERVAL": "1", "GAP_GRACE": "6", "RATE": "200"}
+    settings = {f"RECORDER_{name}": text for name, text in quick.items()}
+    return Program(tmp_path).using(
+        PARALLEL_API_KEY="k", RECORDER_DATABASE_URL=database_url, **settings, RECORDER_LOG_FORMAT="json"
+    )
+
+
+def test_an_hour_forward_and_two_back(tmp_path: Path, program: Program, engine: Engine) -> None:
+    log, clock = tmp_path / "requests.ndjson", FakeTime(tmp_path)
+    with simulating(SimulatorSettings(log_path=log)) as url:
+        ids = [_create(url) for _ in range(GROUPS)]
+        for taskgroup_id in ids:
+            watch_group(engine, taskgroup_id, actor="test", note=None, now=utc_now, rules=Settings().rules)
+        faked = program.using(PARALLEL_BASE_URL=url, **clock.settings)
+        with faked.start("run") as running:
+            _wait_for_more(running, log, ids)
+            for offset in (HOUR, -HOUR):
+                clock.set_by(offset)
+                _wait_for_more(running, log, ids)
+            assert running.stop() == 0
+    printed = [json.loads(line) for line in running.printed.splitlines()]
+    steps = [line["seconds"] for line in printed if line["event"] == "the clock was set"]
+    assert steps == [pytest.approx(HOUR, abs=1), pytest.approx(-2 * HOUR, abs=1)]
+    assert not [line for line in printed if line["level"] == "error"]
+    for taskgroup_id, items in _histories(engine, ids).items():
+        _is_sound(engine, taskgroup_id, items)
+
+
+def _is_sound(engine: Engine, taskgroup_id: str, items: list[dict[str, Any]]) -> None:
+    assert [item["seq"] for item in items] == list(range(1, len(items) + 1))
+    assert "gap" not in {item["kind"] for item in items}
+    for before, after in pairwise(items):
+        backwards = parse_time(after["at"]) < parse_time(before["last_seen_at"] or before["at"])
+        assert ("clock_regressed" in (after["anomalies"] or [])) == backwards
+    assert any("clock_regressed" in (item["anomalies"] or []) for item in items)
+    times = [parse_time(item["at"]) for item in items]
+    assert max(times) - min(times) > timedelta(minutes=55)
+    for item in items[1:]:
+        assert item["last_seen_at"] >= item["observed_at"]
+    with reading(engine) as connection:
+        completion = completion_answer(connection, taskgroup_id)
+        assert min([*completion["run_seconds"].values(), *completion["dwell_seconds"].values()]) >= 0
+        assert all(episode["duration_seconds"] >= 0 for episode in completion["episodes"])
+        gaps = gaps_answer(connection, taskgroup_id, GapsQuery(), _now())
+        assert gaps["items"] == [] and 0 <= gaps["coverage"]["fraction"] <= 1
+        assert group_answer(connection, taskgroup_id, _now())["state"] == "watching"

@@ -1,0 +1,93 @@
+"""The example of a scenario on stage: one group for each thing that it plays, beside an honest twin."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from recorder.simulator import Scene, SimulatorSettings, parse_scenario
+from tests.docs.pages import ROOT
+from tests.simulator.conftest import KEY, HandClock, simulating
+
+EXAMPLE = ROOT / "docs/examples/scenario.toml"
+SCENES = parse_scenario(EXAMPLE.read_bytes())
+PLAYS = {str(scene.label["plays"]): scene for scene in SCENES if "plays" in scene.label}
+"""What the example's groups can ask for, and the scene that they get."""
+
+
+def group_of(client: httpx.Client, metadata: dict[str, Any] | None = None, runs: bool = True) -> str:
+    """Create a group, with three runs that complete after 1 s and two that run for long."""
+    group = str(client.post("/v1/tasks/groups", json={"metadata": metadata}).json()["taskgroup_id"])
+    for count, seconds in ((3, 1), (2, 1000)) if runs else ():
+        headers = {"x-simulator-outcome": "completed", "x-simulator-seconds": str(seconds)}
+        inputs = {"inputs": [{"input": "who?", "processor": "lite"}] * count}
+        assert client.post(f"/v1/tasks/groups/{group}/runs", json=inputs, headers=headers).status_code == 200
+    return group
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`client` asks the simulator with the scenario, `honest` its twin without, which has the same groups."""
+
+    client: httpx.Client
+    honest: httpx.Client
+    log: Path
+    groups: dict[str, str]
+    empty: dict[str, str]
+
+    def get(self, plays: str) -> httpx.Response:
+        return self.client.get(f"/v1/tasks/groups/{self.groups[plays]}")
+
+    def truth(self, plays: str) -> str:
+        return self.honest.get(f"/v1/tasks/groups/{self.groups[plays]}").text
+
+    def raw(self, plays: str) -> bytes:
+        """Return all bytes of an answer, up to the end of its connection."""
+        with self.connect(plays) as connection:
+            received = b""
+            while chunk := connection.recv(65_536):
+                received += chunk
+        return received
+
+    def connect(self, plays: str) -> socket.socket:
+        """Send the request for a group on a connection of its own."""
+        url = self.client.base_url
+        connection = socket.create_connection((url.host, url.port or 0), timeout=30)
+        request = f"GET /v1/tasks/groups/{self.groups[plays]} HTTP/1.1\r\nHost: simulator\r\n"
+        connection.sendall(f"{request}Connection: close\r\nx-api-key: {KEY}\r\n\r\n".encode())
+        return connection
+
+    def last_line(self, plays: str) -> dict[str, Any]:
+        """The log's last line about a group."""
+        lines = map(json.loads, self.log.read_text("utf-8").splitlines())
+        return [line for line in lines if line["taskgroup_id"] == self.groups[plays]][-1]
+
+
+@contextmanager
+def staged(scenes: tuple[Scene, ...], clock: HandClock, log: Path) -> Iterator[Stage]:
+    with ExitStack() as stack:
+
+        def client(scenario: tuple[Scene, ...], log_path: Path | None) -> httpx.Client:
+            settings = SimulatorSettings(seed=4, scenario=scenario, log_path=log_path)
+            url = stack.enter_context(simulating(settings, clock))
+            headers = {"x-api-key": KEY}
+            return stack.enter_context(
+                httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
+            )
+
+        playing, honest = client(scenes, log), client((), None)
+        made = []
+        for one in (playing, honest):
+            groups = {plays: group_of(one, {"plays": plays}) for plays in PLAYS}
+            empty = {plays: group_of(one, {"plays": plays}, runs=False) for plays in PLAYS}
+            made.append((groups, empty))
+        assert made[0] == made[1]
+        clock.advance(10)
+        yield Stage(playing, honest, log, *made[0])

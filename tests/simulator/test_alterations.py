@@ -1,0 +1,188 @@
+"""Every alteration of the example: what it changes, and that it changes nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from recorder.ledger.times import parse_time
+from recorder.simulator import parse_scenario
+from recorder.simulator.catalogue import ALTERATIONS
+from tests.simulator.conftest import HandClock
+from tests.simulator.stage import PLAYS, SCENES, Stage, staged
+
+Body = dict[str, Any]
+MODIFIED = "2026-11-24T12:16:01.000000Z"
+CREATED = "2026-11-24T12:16:00.000000Z"
+ASTRAL = "\U0001f46a \U0001d400 \U00010330"
+
+
+@pytest.fixture(scope="module")
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, clock: HandClock) -> Iterator[Stage]:
+    with staged(SCENES, clock, tmp_path_factory.mktemp("stage") / "requests.ndjson") as stage:
+        yield stage
+
+
+def exactly(text: str) -> Any:
+    """Read JSON with numbers as the literals that they are."""
+    return json.loads(text, parse_int=lambda it: f"int {it}", parse_float=lambda it: f"float {it}")
+
+
+def changed(path: str, value: Any) -> Callable[[Body], None]:
+    """The member at this path is this value; ABSENT: it is not there."""
+
+    def change(body: Body) -> None:
+        *parents, name = path.split("/")
+        for parent in parents:
+            body = body[parent]
+        if value is ABSENT:
+            del body[name]
+        else:
+            body[name] = value
+
+    return change
+
+
+def both(*changes: Callable[[Body], None]) -> Callable[[Body], None]:
+    def change(body: Body) -> None:
+        for each in changes:
+            each(body)
+
+    return change
+
+
+ABSENT = object()
+COUNTS = "status/task_run_status_counts"
+
+CHANGES: dict[str, Callable[[Body], None]] = {
+    "unknown_status": both(
+        changed(f"{COUNTS}/hibernating", "int 1"), changed("status/num_task_runs", "int 6")
+    ),
+    "counts_absent": changed(COUNTS, ABSENT),
+    "counts_null": changed(COUNTS, None),
+    "count_absent": changed(f"{COUNTS}/running", ABSENT),
+    "count_null": changed(f"{COUNTS}/running", None),
+    "count_true": changed(f"{COUNTS}/running", True),
+    "count_fraction": changed(f"{COUNTS}/running", "float 2.0"),
+    "counts_zero": both(
+        *(
+            changed(f"{COUNTS}/{status}", "int 0")
+            for status in ("queued", "action_required", "failed", "cancelling", "cancelled")
+        )
+    ),
+    "counts_fall": both(changed(f"{COUNTS}/completed", ABSENT), changed(f"{COUNTS}/running", "int 5")),
+    "counts_mismatch": changed("status/num_task_runs", "int 6"),
+    "total_absent": changed("status/num_task_runs", ABSENT),
+    "total_text": changed("status/num_task_runs", "5"),
+    "active_contradicts": changed("status/is_active", False),
+    "active_absent": changed("status/is_active", ABSENT),
+    "modified_null": changed("status/modified_at", None),
+    "modified_absent": changed("status/modified_at", ABSENT),
+    "modified_regresses": changed("status/modified_at", "2026-11-24T11:16:01.000000Z"),
+    "modified_ahead": changed("status/modified_at", "2026-11-24T13:16:01.000000Z"),
+    "modified_offset": changed("status/modified_at", "2026-11-24T17:46:01.000000+05:30"),
+    "modified_nanoseconds": changed("status/modified_at", "2026-11-24T12:16:01.000000789Z"),
+    "modified_nonsense": changed("status/modified_at", "a while ago"),
+    "created_null": changed("created_at", None),
+    "created_absent": changed("created_at", ABSENT),
+    "created_ahead": changed("created_at", "2026-11-24T13:16:00.000000Z"),
+    "created_offset": changed("created_at", "2026-11-24T17:46:00.000000+05:30"),
+    "created_nonsense": changed("created_at", "last week"),
+    "unknown_field": changed("billing", {"credits": "int 12", "plan": None}),
+    "unknown_status_field": changed("status/queue_position", "int 7"),
+    "other_id": changed("taskgroup_id", "tgrp_of_somebody_else"),
+    "metadata_changes": changed("metadata/revision", "int 5"),
+    "metadata_null": changed("metadata", None),
+    "metadata_absent": changed("metadata", ABSENT),
+    "astral": both(changed(f"metadata/{ASTRAL}", ASTRAL), changed("status/status_message", ASTRAL)),
+    "nul": both(
+        changed("metadata/before\0after", "before\0after"), changed("status/status_message", "before\0after")
+    ),
+    "big_integer": both(
+        changed("metadata/above", "int 9007199254740993"), changed("metadata/below", f"int -1{'0' * 30}")
+    ),
+    "huge_number": changed("metadata/huge", "float 1e400"),
+    "long_decimal": changed("metadata/decimal", "float 0.10000000000000000000000000000001"),
+}
+
+
+def test_every_alteration_is_tried() -> None:
+    assert (
+        {*CHANGES, "nested"}
+        == set(ALTERATIONS)
+        == {scene.what for scene in PLAYS.values()} & set(ALTERATIONS)
+    )
+
+
+@pytest.mark.parametrize("plays", CHANGES)
+def test_it_changes_what_it_says_and_nothing_else(stage: Stage, plays: str) -> None:
+    expected = exactly(stage.truth(plays))
+    assert (expected["created_at"], expected["status"]["modified_at"]) == (CREATED, MODIFIED)
+    CHANGES[plays](expected)
+    answer = stage.get(plays)
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "application/json")
+    assert exactly(answer.content.decode("utf-8")) == expected
+
+
+def test_an_offset_is_the_same_instant_said_otherwise(stage: Stage) -> None:
+    body = stage.get("modified_offset").json()
+    assert parse_time(body["status"]["modified_at"]) == parse_time(MODIFIED)
+
+
+def test_nesting_is_as_deep_as_it_says(stage: Stage) -> None:
+    body = stage.get("nested").json()
+    inner, levels = body["metadata"].pop("nested"), 3
+    while inner:
+        [inner] = inner
+        levels += 1
+    assert levels == 200
+    assert body == json.loads(stage.truth("nested"))
+
+
+@pytest.mark.parametrize("plays", [plays for plays, scene in PLAYS.items() if scene.what in ALTERATIONS])
+def test_the_log_has_the_exact_text_and_says_who_changed_it(stage: Stage, plays: str) -> None:
+    text = stage.get(plays).content.decode("utf-8")
+    line = stage.last_line(plays)
+    assert (line["body"], line["status"], line["fault"]) == (text, 200, None)
+    assert line["scenes"] == [{"scene": PLAYS[plays].number, "what": PLAYS[plays].what}]
+
+
+@pytest.mark.parametrize("plays", [*CHANGES, "nested"])
+def test_a_group_without_runs_can_be_altered_too(stage: Stage, plays: str) -> None:
+    nothing_to_change = {"counts_fall", "count_absent", "modified_null"}
+    path = f"/v1/tasks/groups/{stage.empty[plays]}"
+    answer, honest = stage.client.get(path), stage.honest.get(path)
+    assert answer.status_code == 200
+    assert (exactly(answer.text) == exactly(honest.text)) == (plays in nothing_to_change)
+
+
+def test_metadata_goes_on_changing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    clock = HandClock()
+    with staged(SCENES, clock, tmp_path_factory.mktemp("stage") / "log") as stage:
+        revisions = []
+        for seconds in (0, 1.5, 0.5, 2):
+            clock.advance(seconds)
+            revisions.append(stage.get("metadata_changes").json()["metadata"]["revision"])
+    assert revisions == [5, 5, 6, 7]
+
+
+def test_alterations_go_together_and_the_first_counts_where_they_meet(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    names = ("unknown_field", "count_null", "counts_absent", "counts_mismatch", "total_text", "astral")
+    text = "".join(f'[[scenes]]\nwhat = "{name}"\n' for name in names)
+    scenes = parse_scenario(text.encode())
+    with staged(scenes, HandClock(), tmp_path_factory.mktemp("stage") / "log") as stage:
+        expected = exactly(stage.truth("slow"))
+        for name in ("unknown_field", "count_null", "counts_mismatch", "astral"):
+            CHANGES[name](expected)
+        assert exactly(stage.get("slow").text) == expected
+        assert [scene["what"] for scene in stage.last_line("slow")["scenes"]] == list(names)
