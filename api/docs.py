@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, render_template, send_from_directory
 
+from api.accept import require_json
 from api.openapi import openapi_document
 from api.operations import parsed
 from api.problems import PROBLEMS
@@ -35,6 +36,7 @@ def register_docs(app: Flask, *, with_tokens: bool) -> None:
 
     @app.get("/openapi.json")
     def openapi() -> Response:
+        require_json()
         parsed(NoQuery)
         return Response(document, mimetype="application/json")
 

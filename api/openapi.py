@@ -11,6 +11,7 @@ from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.access import CHALLENGES, OPEN_PATH
 from api.operations import Operation, operation_of
 from api.problems import PROBLEM_JSON
 from api.queries import Query
@@ -18,11 +19,19 @@ from api.schemas import Problem
 
 _REF = "#/components/schemas/{model}"
 _EVERYWHERE: dict[int, type[BaseModel]] = {406: Problem, 422: Problem, 500: Problem}
-_OPEN = "getHealth"
 _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "a token"},
     "basic": {"type": "http", "scheme": "basic", "description": "any user, and a token as the password"},
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "a token"},
+}
+_HEADERS = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "the challenges " + " and ".join(CHALLENGES),
+            "schema": {"type": "string"},
+        }
+    },
+    503: {"Retry-After": {"description": "when to ask again, in seconds", "schema": {"type": "integer"}}},
 }
 _PATH_PARAMETER = {
     "name": "taskgroup_id",
@@ -46,15 +55,8 @@ _DESCRIPTIONS = {
 def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the documented views of `app`, which wants tokens or does not."""
     operations = dict(_operations(app))
-    document = _document(operations, {401 if with_tokens else 403: Problem, **_EVERYWHERE})
-    if with_tokens:
-        document["components"]["securitySchemes"] = _SECURITY_SCHEMES
-        document["security"] = [{name: []} for name in _SECURITY_SCHEMES]
-    return document
-
-
-def _document(operations: dict[str, Operation], everywhere: dict[int, type[BaseModel]]) -> dict[str, Any]:
-    return {
+    refusal = 401 if with_tokens else 403
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Task Group Recorder",
@@ -64,8 +66,21 @@ def _document(operations: dict[str, Operation], everywhere: dict[int, type[BaseM
             "not known is null.",
         },
         "servers": [{"url": "/"}],
-        "paths": {path: {"get": _operation(path, found, everywhere)} for path, found in operations.items()},
+        "paths": {path: {"get": _operation(path, found, refusal)} for path, found in operations.items()},
         "components": {"schemas": _schemas(operations.values())},
+    }
+    return _secured(document) if with_tokens else document
+
+
+def _secured(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of an API that wants tokens; all but one path do."""
+    public = document["paths"][OPEN_PATH]["get"]
+    public["security"] = []
+    del public["responses"]["401"]
+    return {
+        **document,
+        "components": {**document["components"], "securitySchemes": _SECURITY_SCHEMES},
+        "security": [{name: []} for name in _SECURITY_SCHEMES],
     }
 
 
@@ -76,18 +91,20 @@ def _operations(app: Flask) -> Iterator[tuple[str, Operation]]:
             yield re.sub(r"<(\w+)>", r"{\1}", rule.rule), found
 
 
-def _operation(path: str, found: Operation, everywhere: dict[int, type[BaseModel]]) -> dict[str, Any]:
+def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
     in_path = [_PATH_PARAMETER] if "{taskgroup_id}" in path else []
-    problems = sorted((everywhere | found.problems).items())
+    problems = {refusal: Problem} | _EVERYWHERE | found.problems
     return {
-        **({"security": []} if found.name == _OPEN else {}),
         "operationId": found.name,
         "tags": [found.tag],
         "summary": found.summary,
         "parameters": [*in_path, *_parameters(found.query)],
         "responses": {
             "200": _response(200, "application/json", found.answer),
-            **{str(status): _response(status, PROBLEM_JSON, body) for status, body in problems},
+            **{
+                str(status): _response(status, PROBLEM_JSON, body)
+                for status, body in sorted(problems.items())
+            },
         },
     }
 
@@ -112,9 +129,8 @@ def _response(status: int, mimetype: str, body: type[BaseModel]) -> dict[str, An
         "description": _DESCRIPTIONS[status],
         "content": {mimetype: {"schema": schema}},
     }
-    if status == 503:
-        seconds = {"description": "when to ask again, in seconds", "schema": {"type": "integer"}}
-        response["headers"] = {"Retry-After": seconds}
+    if status in _HEADERS:
+        response["headers"] = _HEADERS[status]
     return response
 
 

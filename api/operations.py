@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 from flask import Response, request
 from pydantic import BaseModel
 
-from api.problems import problem
+from api.accept import require_json
 from api.queries import Query
 
 Q = TypeVar("Q", bound=Query)
 
 _ATTRIBUTE = "operation"
-_JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +39,14 @@ def operation(
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Make a view of a function that takes a checked query, and whose docstring says what it answers.
 
-    The view raises ValidationError with every bad parameter.
+    The view raises NotAcceptable where no JSON may be answered, and ValidationError with every bad
+    parameter.
     """
 
     def decorate(function: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(function)
         def view(**path: str) -> Response:
-            accepted = request.accept_mimetypes
-            if accepted and not accepted[_JSON]:
-                return problem(
-                    "not-acceptable", f"{request.path} is {_JSON}, which the header Accept rules out"
-                )
+            require_json()
             return function(parsed(query), **path)
 
         summary = str(function.__doc__).strip()

@@ -147,6 +147,8 @@ def _http(error: HTTPException) -> Response:
         response = problem("method-not-allowed", f"{request.path} takes {allow}")
         response.headers["Allow"] = allow
         return response
+    if status is HTTPStatus.NOT_ACCEPTABLE:
+        return problem("not-acceptable", str(error.description))
     kind = re.sub(r"\W+", "-", status.phrase.lower())
     return _response(kind, status, status.phrase, status.description)
 

@@ -30,5 +30,7 @@ def configure_logs(log_format: Literal["console", "json"]) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    # APScheduler logs every job that is skipped because its last run is not over, which is as meant.
-    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+    # APScheduler logs every job that is skipped because its last run is not over, which is as meant;
+    # psycopg what it meets while it gives up a connection that was lost, which the writer tells once.
+    for name in ("apscheduler", "psycopg"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -152,12 +152,13 @@ class Settings(BaseSettings):
         None,
         repr=False,
         alias="RECORDER_API_TOKENS",
-        description="name:sha256hex, separated by commas, each name once, as recorder token NAME makes them",
+        description="name:sha256hex, separated by commas, each name once, as recorder token NAME prints it",
     )
     api_host: str = Field(
         "127.0.0.1",
         alias="RECORDER_API_HOST",
-        description="127.0.0.1, ::1 or localhost; with RECORDER_API_TOKENS any address of this machine",
+        description="127.0.0.1, ::1 or localhost; with RECORDER_API_TOKENS (made by recorder token NAME) any "
+        "address of this machine",
     )
     api_port: int = Field(
         8000, ge=1, le=65535, alias="RECORDER_API_PORT", description="a port number from 1 to 65535"
@@ -177,9 +178,11 @@ class Settings(BaseSettings):
     @classmethod
     def _loopback(cls, host: str, info: ValidationInfo) -> str:
         # Without tokens whoever reaches the API can read it, so it must not be reachable from elsewhere.
-        if host == "localhost" or ip_address(host).is_loopback or info.data.get("api_tokens"):
-            return host
-        raise ValueError("not a loopback address")
+        # Tokens that are not allowed have a complaint of their own.
+        without_tokens = info.data.get("api_tokens", "") is None
+        if host != "localhost" and not ip_address(host).is_loopback and without_tokens:
+            raise ValueError("not a loopback address")
+        return host
 
     @field_validator("lease")
     @classmethod

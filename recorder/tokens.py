@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
+_NAMES = "1 to 64 letters, digits, dots, hyphens and underscores, a letter or digit first"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = "tgr_"
@@ -33,7 +34,7 @@ def new_token(name: str) -> tuple[str, Token]:
         ValueError: the name is not allowed.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError("allowed: 1 to 64 letters, digits, dots, hyphens and underscores")
+        raise ValueError(f"allowed: {_NAMES}")
     secret = _PREFIX + secrets.token_urlsafe(_BYTES)
     return secret, Token(name, _digest(secret))
 
@@ -51,12 +52,12 @@ def read_tokens(text: str) -> tuple[Token, ...]:
 
 
 def holder(tokens: Iterable[Token], sent: Iterable[str]) -> str | None:
-    """Return whose token is among what was `sent`, None if there is no valid one.
+    """Return whose token is among what was `sent`, None if there is no valid one; "" never is.
 
     Takes as long whichever token fits, and if none does.
     """
     found = None
-    for digest in [_digest(text) for text in sent]:
+    for digest in [_digest(text) for text in sent if text]:
         for token in tokens:
             if hmac.compare_digest(token.digest, digest):
                 found = token.name

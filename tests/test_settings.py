@@ -10,9 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from recorder.settings import Settings, SettingsError, load_settings, settings_table
+from recorder.tokens import Token
 
 KEY = "pk-recognisable-7f3a91"
 PASSWORD = "pw-recognisable-c04b52"
+DIGEST = "ab" * 32
 
 DEFAULTS = {
     "PARALLEL_API_KEY": None,
@@ -169,6 +171,43 @@ def test_a_bad_database_is_named_without_its_password(
     assert PASSWORD not in line
 
 
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        PASSWORD,
+        f"ada:{PASSWORD}",
+        f"ada:{DIGEST}0",
+        f"ada:{DIGEST};bob:{DIGEST}",
+        f"ada:{DIGEST},",
+        f"ada:{DIGEST},ada:{'cd' * 32}",
+        f"two words:{DIGEST}",
+    ],
+)
+def test_bad_tokens_are_named_without_their_values(monkeypatch: pytest.MonkeyPatch, tokens: str) -> None:
+    (line,) = _complaints(monkeypatch, RECORDER_API_TOKENS=tokens, RECORDER_API_HOST="0.0.0.0")
+    assert line.startswith("RECORDER_API_TOKENS: ")
+    assert "name:sha256hex" in line and "recorder token NAME" in line
+    assert PASSWORD not in line and DIGEST not in line and "ada" not in line
+
+
+def test_tokens_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().tokens == ()
+    monkeypatch.setenv("RECORDER_API_TOKENS", f" ada:{DIGEST} , bob.2:{DIGEST.upper()}")
+    assert load_settings().tokens == (Token("ada", DIGEST), Token("bob.2", DIGEST))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "127.0.0.1"])
+def test_with_tokens_any_address_may_be_served(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("RECORDER_API_TOKENS", f"ada:{DIGEST}")
+    monkeypatch.setenv("RECORDER_API_HOST", host)
+    assert load_settings().api_host == host
+
+
+def test_with_tokens_a_name_is_still_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = _complaints(monkeypatch, RECORDER_API_TOKENS=f"ada:{DIGEST}", RECORDER_API_HOST="example.org")
+    assert line.startswith("RECORDER_API_HOST: ")
+
+
 @pytest.mark.parametrize("key", ["two words", "schlüssel", "tab\tkey", f"{KEY}\n"])
 def test_a_bad_key_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     (line,) = _complaints(monkeypatch, PARALLEL_API_KEY=key)
@@ -238,10 +277,12 @@ def test_secrets_are_in_no_picture_of_the_settings(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PARALLEL_API_KEY", KEY)
     monkeypatch.setenv("RECORDER_DATABASE_URL", url)
     monkeypatch.setenv("RECORDER_READ_DATABASE_URL", url)
+    monkeypatch.setenv("RECORDER_API_TOKENS", f"ada:{DIGEST}")
     settings = load_settings()
     picture = f"{settings!r} {settings} {settings.write_url!r} {settings.read_url!r}"
     assert KEY not in picture
     assert PASSWORD not in picture
+    assert DIGEST not in picture
     assert settings.write_url.password == PASSWORD
 
 

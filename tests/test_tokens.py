@@ -27,8 +27,12 @@ def test_any_of_several_passes_and_nothing_else() -> None:
     tokens = [_token("ada", "first"), _token("bob", "second")]
     assert holder(tokens, ["second"]) == "bob"
     assert holder(tokens, ["wrong", "first"]) == "ada"
-    for sent in ([], [""], ["third"], [tokens[0].digest], ["First"], ["\udcff"]):
+    for sent in ([], ["third"], [tokens[0].digest], ["First"], ["\udcff"]):
         assert holder(tokens, sent) is None
+
+
+def test_nothing_is_no_token_even_if_its_digest_is_listed() -> None:
+    assert holder([_token("ada", "")], [""]) is None
 
 
 def test_a_list_is_read_with_blanks_and_capitals() -> None:
@@ -48,12 +52,17 @@ def test_what_is_no_list_of_tokens_is_refused(text: str) -> None:
         read_tokens(text)
 
 
+def test_names_of_all_allowed_lengths() -> None:
+    names = ["a", "7", "a" * 64]
+    assert [new_token(name)[1].name for name in names] == names
+
+
 def test_a_name_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="twice"):
         read_tokens(f"ada:{'0' * 64},ada:{'1' * 64}")
 
 
-@pytest.mark.parametrize("name", ["", "a,b", "a:b", "two words", "-a", "a" * 65, "ä"])
+@pytest.mark.parametrize("name", ["", "a,b", "a:b", "two words", "-a", "a" * 65, "ä", "a\n"])
 def test_names_that_would_not_stand_in_a_list_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="allowed"):
         new_token(name)

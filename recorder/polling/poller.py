@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from datetime import datetime
 
+from recorder.clock import SteadyClock
 from recorder.ledger.decision import Rules, fail, observe
 from recorder.ledger.outcome import Cause, Failure, Outcome
 from recorder.ledger.watch import Watch
@@ -16,15 +17,17 @@ from recorder.upstream.client import UpstreamClient
 
 
 class Poller:
-    """Turns claims into what is to be written. `chance` is the source of jitter."""
+    """Turns claims into what is to be written. `chance` is the source of jitter, `steady` a clock that is
+    never set."""
 
     def __init__(
-        self, client: UpstreamClient, rules: Rules, pace: Pace, sight: Sight, chance: random.Random
+        self, client: UpstreamClient, rules: Rules, pace: Pace, steady: SteadyClock, chance: random.Random
     ) -> None:
         self._client = client
         self._rules = rules
         self._pace = pace
-        self._sight = sight
+        self._steady = steady
+        self._sight = Sight()
         self._chance = chance
 
     async def poll(
@@ -35,18 +38,23 @@ class Poller:
         `held_until` is until when the recorder held polls back because the key was rejected.
         """
         outcome = await self._client.poll(claim.watch.taskgroup_id)
-        watch = _due_when_let(self._sight.corrected(claim.watch), held_until)
-        return outcome, self._finished(claim, watch, outcome, stretch)
+        # The outcome's own time: the wall clock may have been set since.
+        at = outcome.ended_at if isinstance(outcome, Failure) else outcome.observed_at
+        ended = (at, self._steady())
+        watch = _due_when_let(self._sight.corrected(claim.watch, ended), held_until)
+        finished = self._finished(claim, watch, outcome, at, stretch)
+        self._sight.planned(finished.watch, ended)
+        return outcome, finished
 
-    def _finished(self, claim: Claim, watch: Watch, outcome: Outcome, stretch: float) -> Finished:
+    def _finished(
+        self, claim: Claim, watch: Watch, outcome: Outcome, now: datetime, stretch: float
+    ) -> Finished:
         retry_after_seconds = None
         if isinstance(outcome, Failure):
             step = fail(watch, outcome, self._rules)
-            now: datetime = outcome.ended_at
             retry_after_seconds = outcome.retry_after_seconds
         else:
             step = observe(watch, outcome, self._rules)
-            now = outcome.observed_at
         planned = plan(
             step.watch,
             now,
@@ -55,7 +63,6 @@ class Poller:
             stretch=stretch,
             retry_after_seconds=retry_after_seconds,
         )
-        self._sight.planned(planned.watch)
         return Finished(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
 
 

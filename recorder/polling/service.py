@@ -23,7 +23,7 @@ from recorder.polling.gate import Gate
 from recorder.polling.poller import Poller
 from recorder.polling.pulse import Pulse
 from recorder.polling.schedule import Pace, longest_wait
-from recorder.polling.steps import Sight, StepWatch
+from recorder.polling.steps import StepWatch
 from recorder.polling.worker import Worker
 from recorder.polling.writer import Writer
 from recorder.settings import Settings
@@ -73,7 +73,7 @@ class Recorder:
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
-            poller=Poller(client, settings.rules, pace, Sight(now, steady), chance),
+            poller=Poller(client, settings.rules, pace, steady, chance),
             budget=self._budget,
             gate=self._gate,
             concurrency=settings.concurrency,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recorder.clock import Clock, SteadyClock
@@ -26,10 +25,8 @@ class StepWatch:
         return _step(before, self._looked)
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    poll_due_at: datetime
-    at: tuple[datetime, float]
+Reading = tuple[datetime, float]
+"""What both clocks say at one moment: the wall clock, and the one that is never set."""
 
 
 class Sight:
@@ -38,28 +35,29 @@ class Sight:
     Without it an hour's step forward would look like an hour without polls, for every group at once.
     """
 
-    def __init__(self, now: Clock, steady: SteadyClock) -> None:
-        self._now = now
-        self._steady = steady
-        self._planned: dict[str, _Planned] = {}
+    def __init__(self) -> None:
+        self._planned: dict[str, tuple[datetime, Reading]] = {}
 
-    def corrected(self, watch: Watch) -> Watch:
-        """Return a watch as claimed, its times moved by the steps of the wall clock since our last poll."""
-        planned = self._planned.get(watch.taskgroup_id)
-        if planned is None or planned.poll_due_at != watch.poll_due_at:
+    def corrected(self, watch: Watch, at: Reading) -> Watch:
+        """Return a watch as claimed, its times moved by the steps of the wall clock since our last poll.
+
+        `at` is when the present poll ended.
+        """
+        poll_due_at, before = self._planned.get(watch.taskgroup_id, (None, at))
+        if poll_due_at is None or poll_due_at != watch.poll_due_at:
             # Somebody else has polled it since, or nobody has.
             return watch
-        step = _step(planned.at, (self._now(), self._steady()))
+        step = _step(before, at)
         return watch if step is None else watch.moved(step)
 
-    def planned(self, watch: Watch) -> None:
-        """Remember a watch that was polled just now, as it is to be written."""
+    def planned(self, watch: Watch, at: Reading) -> None:
+        """Remember a watch whose poll ended at `at`, as it is to be written."""
         if watch.poll_due_at is None:
             self._planned.pop(watch.taskgroup_id, None)
         else:
-            self._planned[watch.taskgroup_id] = _Planned(watch.poll_due_at, (self._now(), self._steady()))
+            self._planned[watch.taskgroup_id] = (watch.poll_due_at, at)
 
 
-def _step(before: tuple[datetime, float], after: tuple[datetime, float]) -> timedelta | None:
+def _step(before: Reading, after: Reading) -> timedelta | None:
     step = (after[0] - before[0]) - timedelta(seconds=after[1] - before[1])
     return step if abs(step) >= SMALLEST_STEP else None

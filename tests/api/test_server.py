@@ -10,26 +10,52 @@ import subprocess
 import sys
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from api.server import serve
+from recorder.tokens import new_token
 from tests.api.recording import Recording, active
 from tests.postgres import free_port
+
+_SECRET, TOKEN = new_token("ada")
+_, OTHER = new_token("bob")
+SECRET = _SECRET.encode()
+BASIC = b64encode(b"anybody:" + SECRET)
+GOOD = [b"Authorization: Bearer " + SECRET, b"Authorization: Basic " + BASIC, b"X-API-Key: " + SECRET]
+BAD = [
+    [],
+    [b"Authorization:"],
+    [b"Authorization: Bearer"],
+    [b"Authorization: Bearer \xff\xfe"],
+    [b"Authorization: Bearer " + SECRET, b"Authorization: Bearer " + SECRET],
+    [b"Authorization: Basic"],
+    [b"Authorization: Basic \xe4\xe4\xe4\xe4"],
+    [b"Authorization: Basic " + b64encode(b"\xff:\xff")],
+    [b"Authorization: Basic " + b64encode(b"anybody:")],
+    [b"Authorization: Digest username=ada"],
+    [b"x-api-key:"],
+    [b"x-api-key: \xff"],
+    [b"x-api-key: " + SECRET, b"x-api-key: " + SECRET],
+]
 
 START_SECONDS = 30
 STOP_SECONDS = 10
 
 
 @contextmanager
-def _server(database_url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def _server(
+    database_url: str, folder: Path, **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     port = free_port()
     code = f"from api.server import serve; serve('127.0.0.1', {port})"
-    environment = {**os.environ, "RECORDER_DATABASE_URL": database_url}
+    environment = {**os.environ, "RECORDER_DATABASE_URL": database_url, **settings}
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -74,6 +100,44 @@ def test_the_server_answers_and_ends_cleanly(
         process.send_signal(number)
         assert process.wait(STOP_SECONDS) == 0
     assert (tmp_path / "server.log").read_text() == ""
+
+
+def _asked(base: str, path: str, *headers: bytes) -> tuple[int, bytes]:
+    """The status code and the whole of an answer to a request with header lines that no client would send."""
+    host, _, port = base.removeprefix("http://").partition(":")
+    request = [f"GET {path} HTTP/1.1".encode(), b"Host: recorder.example", b"Connection: close", *headers]
+    with socket.create_connection((host, int(port)), timeout=STOP_SECONDS) as connection:
+        connection.sendall(b"\r\n".join([*request, b"", b""]))
+        with connection.makefile("rb") as file:
+            answer = file.read()
+    return int(answer.split(b" ")[1]), answer
+
+
+def test_with_tokens_only_who_sends_one_is_answered(database_url: str, tmp_path: Path) -> None:
+    with _server(database_url, tmp_path, RECORDER_API_TOKENS=f"{OTHER},{TOKEN}") as (_, base):
+        assert _asked(base, "/healthz")[0] == 200
+        for header in GOOD:
+            assert _asked(base, "/api/v1/groups", header)[0] == 200, header
+        for headers in BAD:
+            status, answer = _asked(base, "/api/v1/groups", *headers)
+            assert status == 401, headers
+            assert answer.count(b"\r\nwww-authenticate: ") == 2
+            assert SECRET not in answer
+    assert (tmp_path / "server.log").read_text() == ""
+
+
+def test_what_is_sent_is_not_logged_even_when_something_breaks(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE watches RENAME TO moved"))
+    with _server(database_url, tmp_path, RECORDER_API_TOKENS=str(TOKEN)) as (_, base):
+        for header in GOOD:
+            status, answer = _asked(base, "/api/v1/groups", header, b"x-other: " + SECRET)
+            assert status >= 500 and SECRET not in answer
+    log = (tmp_path / "server.log").read_bytes()
+    assert b"watches" in log
+    assert SECRET not in log and BASIC not in log
 
 
 def test_a_port_that_is_taken_is_refused() -> None:

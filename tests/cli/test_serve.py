@@ -64,7 +64,7 @@ def test_bad_tokens_are_refused_and_not_repeated(program: Program) -> None:
 
 def test_without_tokens_it_is_not_served_to_other_machines(program: Program) -> None:
     line = program.using(RECORDER_API_HOST="0.0.0.0").run("serve").complaint(2)
-    assert "RECORDER_API_HOST" in line and "RECORDER_API_TOKENS" in line
+    assert "RECORDER_API_HOST" in line and "RECORDER_API_TOKENS" in line and "recorder token NAME" in line
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -74,11 +74,7 @@ def test_with_a_token_it_is_served_to_who_has_it(program: Program) -> None:
     assert made.status == 0 and secret not in made.err
     port = free_port()
     base = f"http://127.0.0.1:{port}"
-    guarded = program.using(
-        RECORDER_API_PORT=str(port),
-        RECORDER_API_HOST="0.0.0.0",
-        RECORDER_API_TOKENS=token,
-    )
+    guarded = program.using(RECORDER_API_PORT=str(port), RECORDER_API_TOKENS=token)
     with guarded.start("serve") as server:
         server.wait_until_it_serves(f"{base}/healthz")
         request = urllib.request.Request(f"{base}/api/v1/groups", headers={"x-api-key": secret})

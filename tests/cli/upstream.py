@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx
 
 from tests.program import KEY
+from tests.request_log import read_log
 
 
 class Upstream:
@@ -46,7 +47,7 @@ class Upstream:
 
     def answered(self, taskgroup_id: str) -> list[dict[str, Any]]:
         """The bodies with which the upstream answered when it was asked for a group."""
-        lines = [json.loads(line) for line in self._log.read_text("utf-8").splitlines()]
+        lines = read_log(self._log)
         return [
             json.loads(line["body"])
             for line in lines

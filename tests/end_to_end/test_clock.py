@@ -23,6 +23,7 @@ from recorder.store.enrolment import watch_group
 from recorder.store.transactions import reading
 from tests.end_to_end.faketime import FakeTime
 from tests.program import Program, Running
+from tests.request_log import read_log
 from tests.simulator.conftest import simulating
 
 GROUPS = 12
@@ -42,7 +43,7 @@ def _create(url: str) -> str:
 
 
 def _answered(log: Path) -> Counter[str]:
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = read_log(log)
     return Counter(line["taskgroup_id"] for line in lines if line["method"] == "GET")
 
 

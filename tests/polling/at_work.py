@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -23,6 +22,7 @@ from recorder.store.readers import HistoryQuery, StatusItem, history, list_group
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
 from recorder.upstream.client import UpstreamClient
+from tests.request_log import read_log
 
 DEADLINE_SECONDS = 40
 STOP_SECONDS = 10
@@ -52,7 +52,7 @@ class Upstream:
 
     def answered(self) -> Counter[str]:
         """How many GETs of each group were answered with its status."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        lines = read_log(self.log)
         return Counter(
             line["taskgroup_id"] for line in lines if line["method"] == "GET" and line["status"] == 200
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -18,13 +17,14 @@ from recorder.store.heartbeats import heartbeats
 from recorder.store.readers import HistoryQuery, history, list_groups
 from recorder.store.transactions import reading
 from tests.polling.at_work import Simulate, Upstream, record, settled
+from tests.request_log import read_log
 
 GROUPS = 30
 
 
 def _asked(upstream: Upstream) -> list[tuple[datetime, int | None]]:
     """When groups were asked for, and the status of the answers."""
-    lines = [json.loads(line) for line in upstream.log.read_text().splitlines()]
+    lines = read_log(upstream.log)
     return [(parse_time(line["at"]), line["status"]) for line in lines if line["method"] == "GET"]
 
 

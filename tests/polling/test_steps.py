@@ -35,19 +35,22 @@ class Clocks:
     def steady(self) -> float:
         return self.true
 
+    def both(self) -> tuple[datetime, float]:
+        return self.now(), self.steady()
+
 
 def _polled(clocks: Clocks, sight: Sight, watch: Watch) -> tuple[Watch, list[Gap]]:
     seen = Observation(clocks.now(), clocks.now(), RUNNING)
-    step = observe(sight.corrected(watch), seen, RULES)
+    step = observe(sight.corrected(watch, clocks.both()), seen, RULES)
     planned = plan(step.watch, clocks.now(), PACE, chance=0).watch
-    sight.planned(planned)
+    sight.planned(planned, clocks.both())
     return planned, [entry.content for entry in step.entries if isinstance(entry.content, Gap)]
 
 
 @pytest.mark.parametrize("offset", [HOUR, -HOUR, timedelta(seconds=45), timedelta(days=-400)])
 def test_a_step_of_the_clock_is_no_gap(offset: timedelta) -> None:
     clocks = Clocks()
-    sight = Sight(clocks.now, clocks.steady)
+    sight = Sight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
     clocks.true += 10
@@ -61,7 +64,7 @@ def test_a_step_of_the_clock_is_no_gap(offset: timedelta) -> None:
 @pytest.mark.parametrize("offset", [HOUR, -HOUR])
 def test_what_was_not_seen_around_a_step_is_a_gap_still(offset: timedelta) -> None:
     clocks = Clocks()
-    sight = Sight(clocks.now, clocks.steady)
+    sight = Sight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
     clocks.offset = offset
@@ -73,7 +76,7 @@ def test_what_was_not_seen_around_a_step_is_a_gap_still(offset: timedelta) -> No
 
 def test_a_machine_that_slept_did_not_see() -> None:
     clocks = Clocks()
-    sight = Sight(clocks.now, clocks.steady)
+    sight = Sight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
     clocks.true += 3600
@@ -82,14 +85,14 @@ def test_a_machine_that_slept_did_not_see() -> None:
 
 def test_times_that_somebody_else_set_are_theirs() -> None:
     clocks = Clocks()
-    sight = Sight(clocks.now, clocks.steady)
+    sight = Sight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
-    other, _ = _polled(clocks, Sight(clocks.now, clocks.steady), watch)
+    other, _ = _polled(clocks, Sight(), watch)
     clocks.true += 5
-    other, _ = _polled(clocks, Sight(clocks.now, clocks.steady), other)
+    other, _ = _polled(clocks, Sight(), other)
     clocks.offset = HOUR
-    assert sight.corrected(other) == other
+    assert sight.corrected(other, clocks.both()) == other
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(-5000, 5000)), max_size=20))

@@ -20,7 +20,6 @@ from recorder.polling.gate import Gate
 from recorder.polling.poller import Poller
 from recorder.polling.schedule import Pace
 from recorder.polling.service import Recorder
-from recorder.polling.steps import Sight
 from recorder.polling.worker import Worker
 from recorder.polling.writer import Writer
 from recorder.settings import Settings
@@ -105,7 +104,7 @@ def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_i
             worker = Worker(
                 owner="one",
                 writer=Writer(engine),
-                poller=Poller(client, settings.rules, pace, Sight(now, time.monotonic), random.Random(1)),
+                poller=Poller(client, settings.rules, pace, time.monotonic, random.Random(1)),
                 gate=Gate(pace),
                 budget=Budget(1000, time.monotonic()),
                 concurrency=10,

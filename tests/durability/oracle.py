@@ -1,0 +1,202 @@
+"""What ledgers must hold, by the simulator's request log and the rules as they are written down.
+
+Shares no code with the recorder's core: bodies, digests, intervals and gaps are worked out anew here.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import rfc8785
+
+from recorder.ledger.entries import Entry, Gap, Interval, Kind, Status
+from tests.durability.ledgers import Ledger
+from tests.ledger.oracle import digest_of, record_of
+
+CLOCKS = timedelta(milliseconds=50)
+"""The simulator's clock and the recorder's may differ by this much."""
+ON_THE_WAY = timedelta(seconds=1)
+"""How long an answer may be on its way where nothing says how long it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 200 to a GET of a group: when the simulator got the request and had the answer, and its text."""
+
+    received: datetime
+    answered: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The settings that a recorder was started with, in seconds.
+
+    `longest_interval` is what the pace of any group backs off to.
+    """
+
+    poll_interval: float
+    longest_interval: float
+    gap_window: float
+    request_timeout: float
+
+    def due(self, polls: int) -> tuple[timedelta, timedelta]:
+        """How long after the last of `polls` equal answers the next poll is due: at least and at most."""
+        seconds = min(self.poll_interval * 1.5 ** (polls - 1), self.longest_interval)
+        return timedelta(seconds=0.9 * seconds - 1e-3), timedelta(seconds=1.1 * seconds + 1e-3)
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(seconds=self.gap_window)
+
+    @property
+    def patience(self) -> timedelta:
+        return timedelta(seconds=self.request_timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Which answers, by their numbers in the log, a status entry begins and ends with."""
+
+    first: int
+    last: int
+    polls: int
+    after_gap: bool
+
+    @property
+    def surely(self) -> set[int]:
+        """Those that were recorded; a recorder that was killed may have lost some between the ends."""
+        complete = self.polls == self.last + 1 - self.first
+        return set(range(self.first, self.last + 1)) if complete else {self.first, self.last}
+
+
+def answers_by_group(log: Path) -> dict[str, list[Answer]]:
+    """Read the log: each group's answers in the order in which they were given."""
+    found: dict[str, list[Answer]] = {}
+    # The last line may be half written.
+    whole_lines = log.read_text("utf-8").rpartition("\n")[0].splitlines()
+    for line in map(json.loads, whole_lines):
+        if (line["method"], line["status"]) == ("GET", 200):
+            received, answered = (datetime.fromisoformat(line[name]) for name in ("at", "answered_at"))
+            found.setdefault(line["taskgroup_id"], []).append(Answer(received, answered, line["body"]))
+    return found
+
+
+def check_ledger(ledger: Ledger, answers: Sequence[Answer], pace: Pace) -> int:
+    """Hold a ledger against the answers to its group; return how many of these are not in it."""
+    assert [entry.seq for entry in ledger.entries] == list(range(1, len(ledger.entries) + 1))
+    for entry, interval in zip(ledger.entries, ledger.intervals, strict=True):
+        assert (entry.kind is Kind.STATUS) == (interval is not None), entry
+    seen = sights(ledger, answers, pace)
+    _check_chain(ledger.entries, [answers[sight.first] for sight in seen])
+    _check_gaps(ledger, pace)
+    _check_watch(ledger, pace)
+    return len(answers) - sum(interval.polls for _, interval in ledger.statuses)
+
+
+def sights(ledger: Ledger, answers: Sequence[Answer], pace: Pace) -> list[Sight]:
+    """Find the answers that each status entry stands for; no answer may stand for two."""
+    found: list[Sight] = []
+    before: Entry | None = None
+    for entry, interval in ledger.statuses:
+        first = _answer_until(entry.at, answers, pace)
+        last = _answer_until(interval.last_seen_at, answers, pace)
+        assert not found or found[-1].last < first, f"an answer was written twice: {entry}"
+        _check_interval(entry, interval, answers[first : last + 1], pace)
+        follows = ledger.entries[entry.seq - 2]
+        if before is follows:
+            assert answers[found[-1].last].text != answers[first].text, f"says nothing new: {entry}"
+        found.append(Sight(first, last, interval.polls, after_gap=follows.kind is Kind.GAP))
+        before = entry
+    return found
+
+
+def _answer_until(moment: datetime, answers: Sequence[Answer], pace: Pace) -> int:
+    """The number of the answer that was received at `moment`."""
+    number = bisect_right(answers, moment + CLOCKS, key=lambda answer: answer.answered) - 1
+    assert number >= 0, f"nothing had been answered at {moment}"
+    assert moment - answers[number].answered <= pace.patience, f"nothing was answered at {moment}"
+    return number
+
+
+def _check_interval(entry: Entry, interval: Interval, answers: Sequence[Answer], pace: Pace) -> None:
+    """`answers` are those from the first to the last that the entry is said to stand for."""
+    assert isinstance(entry.content, Status)
+    assert entry.at <= interval.last_seen_at
+    assert interval.last_asked_at <= answers[-1].received + CLOCKS
+    assert 1 <= interval.polls <= len(answers), f"more responses than answers: {entry}"
+    assert (interval.polls == 1) == (entry.at == interval.last_seen_at), entry
+    said = rfc8785.dumps(json.loads(answers[0].text))
+    assert rfc8785.dumps(entry.content.body.value) == said
+    for answer in answers:
+        assert rfc8785.dumps(json.loads(answer.text)) == said, f"a status is missing after {entry}"
+    for number, (one, next_one) in enumerate(pairwise(answers), start=1):
+        silence = pace.due(number)[1] + pace.window + ON_THE_WAY
+        assert next_one.answered - one.answered <= silence, f"a gap is missing in {entry}"
+
+
+def _check_chain(entries: Iterable[Entry], answers: Iterable[Answer]) -> None:
+    """Digests are recomputed with the text that the simulator says it sent."""
+    said = iter(answers)
+    digest = "0" * 64
+    for entry in entries:
+        text = next(said).text.encode() if entry.kind is Kind.STATUS else None
+        digest = digest_of(digest, record_of(entry, text))
+        assert entry.digest == digest, entry
+
+
+def _check_gaps(ledger: Ledger, pace: Pace) -> None:
+    """A gap stands before a response exactly if that came later than it was due by more than the window.
+
+    By how much intervals were varied is not known: in between, both is right.
+    """
+    start, *rest = ledger.entries
+    assert start.kind is Kind.WATCH
+    since, due = start.at, (start.at, start.at)
+    gap: Gap | None = None
+    for entry, interval in zip(rest, ledger.intervals[1:], strict=True):
+        if isinstance(entry.content, Gap):
+            assert gap is None, f"two gaps in a row: {entry}"
+            gap = entry.content
+            _check_gap(gap, since, due, pace)
+            continue
+        assert interval is not None
+        assert gap is not None or entry.at <= due[1] + pace.window, f"a gap is missing before {entry}"
+        assert gap is None or gap.to == entry.at
+        since, gap = interval.last_seen_at, None
+        due = (since + pace.due(interval.polls)[0], since + pace.due(interval.polls)[1])
+    assert gap is None, "a gap without the response that ended it"
+
+
+def _check_gap(gap: Gap, since: datetime, due: tuple[datetime, datetime], pace: Pace) -> None:
+    assert gap.from_ == since
+    assert gap.to is not None
+    assert gap.to > due[0] + pace.window, f"a gap that is none: {gap}"
+    assert (gap.cause, gap.attempts, gap.http_status, gap.detail) == ("not_polled", 0, None, None)
+    # The poll that ended it was asked no longer before its answer than a request may take.
+    unpolled = timedelta(seconds=gap.unpolled_seconds)
+    assert gap.to - pace.patience - due[1] <= unpolled <= gap.to - due[0]
+
+
+def _check_watch(ledger: Ledger, pace: Pace) -> None:
+    """The watch row agrees with its ledger."""
+    watch, last = ledger.watch, ledger.entries[-1]
+    assert (watch.head.seq, watch.head.kind, watch.head.at) == (last.seq, last.kind, last.at)
+    assert watch.head.digest == last.digest
+    assert watch.due_at is not None
+    assert watch.gap_at == watch.due_at + pace.window
+    statuses = list(ledger.statuses)
+    if not statuses:
+        assert watch.in_force is None
+        return
+    entry, interval = statuses[-1]
+    assert watch.in_force is not None
+    assert watch.in_force.seq == entry.seq
+    shortest, longest = pace.due(interval.polls)
+    assert shortest <= watch.due_at - interval.last_seen_at <= longest

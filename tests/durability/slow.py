@@ -1,0 +1,86 @@
+"""A simulator that takes its time before it answers, and notes who was asked for when."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from recorder.simulator import SimulatorSettings
+from recorder.simulator.app import SimulatorApp
+from recorder.simulator.clock import steady_clock
+from recorder.simulator.log import RequestLog
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A GET of a group from its arrival to its answer, or until the client hung up."""
+
+    taskgroup_id: str
+    came: datetime
+    left: datetime
+
+
+@dataclass(slots=True)
+class SlowSimulator:
+    """A simulator whose answer to a GET of a group takes `seconds_for(taskgroup_id)`."""
+
+    settings: SimulatorSettings
+    seconds_for: Callable[[str], float]
+    url: str = ""
+    visits: list[Visit] = field(default_factory=list)
+    waiting: int = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it in a thread while the block runs."""
+        listening: Future[Callable[[], object]] = Future()
+        thread = threading.Thread(target=asyncio.run, args=(self._run(listening),))
+        thread.start()
+        stop = listening.result()
+        try:
+            yield
+        finally:
+            stop()
+            thread.join()
+
+    async def _run(self, listening: Future[Callable[[], object]]) -> None:
+        log, clock = RequestLog(self.settings.log_path), steady_clock()
+        app = SimulatorApp(self.settings, clock, log).application()
+
+        @web.middleware
+        async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.method != "GET":
+                return await handler(request)
+            group, came = request.match_info["taskgroup_id"], clock()
+            self.waiting += 1
+            try:
+                await asyncio.sleep(self.seconds_for(group))
+                return await handler(request)
+            finally:
+                self.waiting -= 1
+                self.visits.append(Visit(group, came, clock()))
+
+        app.middlewares.insert(0, slow)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self.settings.host, 0).start()
+            self.url = f"http://{self.settings.host}:{runner.addresses[0][1]}"
+            listening.set_result(lambda: loop.call_soon_threadsafe(stop.set))
+            await stop.wait()
+        except Exception as error:
+            if listening.done():
+                raise
+            listening.set_exception(error)
+        finally:
+            await runner.cleanup()
+            log.close()

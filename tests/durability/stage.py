@@ -1,0 +1,136 @@
+"""A database, an upstream with its log, and the program between them; stories play side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from recorder.clock import utc_now
+from recorder.ledger.decision import Rules
+from recorder.simulator import SimulatorSettings
+from recorder.store.engine import check_url, open_engine
+from recorder.store.enrolment import watch_group
+from recorder.store.tables import watches
+from tests.cli.upstream import Upstream
+from tests.durability.ledgers import read_ledgers
+from tests.durability.oracle import Answer, Pace, answers_by_group, check_ledger
+from tests.durability.slow import SlowSimulator
+from tests.program import KEY, Program, Running
+from tests.simulator.conftest import simulating
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One database (`engine` is the test's own access to it) and one upstream that keeps a `log`."""
+
+    program: Program
+    engine: Engine
+    upstream: Upstream
+    log: Path
+    pace: Pace
+
+    def enrol(self, groups: int, runs: int) -> list[str]:
+        """Make groups at the upstream, each with `runs` runs, and watch them."""
+        ids = [self.upstream.create(runs) for _ in range(groups)]
+        rules = Rules(self.pace.window, timedelta(days=1), None)
+        for group in ids:
+            watch_group(self.engine, group, actor="a test", note=None, now=utc_now, rules=rules)
+        return ids
+
+    def answers(self) -> dict[str, list[Answer]]:
+        return answers_by_group(self.log)
+
+    def wait_for_answers(self, recorder: Running, more: int) -> None:
+        """Wait until every watched group has been answered `more` times from now on."""
+        before = {group: len(answers) for group, answers in self.answers().items()}
+        wanted = {group: before.get(group, 0) + more for group in self._watched()}
+
+        def answered() -> bool | None:
+            now = self.answers()
+            return all(len(now.get(group, ())) >= count for group, count in wanted.items()) or None
+
+        recorder.wait_until(answered, f"every group to be answered {more} times")
+
+    def lost(self) -> dict[str, int]:
+        """Check every ledger; return how many answers are not in it, by group."""
+        answers = self.answers()
+        return {
+            group: check_ledger(ledger, answers.get(group, []), self.pace)
+            for group, ledger in read_ledgers(self.engine).items()
+        }
+
+    def claims(self) -> set[str]:
+        """The recorders that hold a claim."""
+        with self.engine.connect() as connection:
+            return {owner for owner in connection.scalars(select(watches.c.owner)) if owner is not None}
+
+    def _watched(self) -> list[str]:
+        with self.engine.connect() as connection:
+            return list(connection.scalars(select(watches.c.taskgroup_id)))
+
+
+@contextmanager
+def quick_stage(tmp_path: Path, kind: str, url: str, pace: Pace, *, speed: float) -> Iterator[Stage]:
+    """A stage whose upstream answers at once."""
+    folder, log = _folder(tmp_path, kind)
+    with (
+        simulating(SimulatorSettings(api_key=KEY, log_path=log, speed=speed)) as address,
+        Upstream(address, log) as upstream,
+        _stage(folder, url, upstream, log, pace) as stage,
+    ):
+        yield stage
+
+
+@contextmanager
+def slow_stage(
+    tmp_path: Path, kind: str, url: str, pace: Pace, seconds_for: Callable[[str], float]
+) -> Iterator[tuple[Stage, SlowSimulator]]:
+    """A stage whose upstream takes `seconds_for` a group before it answers."""
+    folder, log = _folder(tmp_path, kind)
+    simulator = SlowSimulator(SimulatorSettings(api_key=KEY, log_path=log, speed=4), seconds_for)
+    with (
+        simulator.running(),
+        Upstream(simulator.url, log) as upstream,
+        _stage(folder, url, upstream, log, pace) as stage,
+    ):
+        yield stage, simulator
+
+
+def play(*stories: Callable[[], None]) -> None:
+    """Play stories side by side: most of their time is waiting."""
+    with ThreadPoolExecutor(len(stories)) as pool:
+        playing = [pool.submit(story) for story in stories]
+    for story in playing:
+        story.result()
+
+
+def _folder(tmp_path: Path, kind: str) -> tuple[Path, Path]:
+    folder = tmp_path / f"{kind}-stage"
+    folder.mkdir()
+    return folder, folder / "requests.log"
+
+
+@contextmanager
+def _stage(folder: Path, url: str, upstream: Upstream, log: Path, pace: Pace) -> Iterator[Stage]:
+    settings = {
+        "PARALLEL_API_KEY": KEY,
+        "RECORDER_DATABASE_URL": url,
+        "RECORDER_POLL_INTERVAL": str(pace.poll_interval),
+        "RECORDER_SETTLED_INTERVAL": str(pace.longest_interval),
+        "RECORDER_GAP_GRACE": str(pace.gap_window),
+        "RECORDER_REQUEST_TIMEOUT": str(pace.request_timeout),
+        "RECORDER_LEASE": str(pace.request_timeout + 2.1),
+        "RECORDER_RATE": "2000",
+        **upstream.settings,
+    }
+    engine = open_engine(check_url(url))
+    try:
+        yield Stage(Program(folder).using(**settings), engine, upstream, log, pace)
+    finally:
+        engine.dispose()

@@ -1,0 +1,132 @@
+"""The database goes away under a running recorder, in every way: recording waits, says so once, goes on."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from recorder.ledger.entries import Kind
+from tests.durability.ledgers import read_ledgers
+from tests.durability.oracle import ON_THE_WAY, Pace
+from tests.durability.server import Server, own_server
+from tests.durability.stage import Stage, play, quick_stage
+from tests.program import Running
+
+GROUPS, RUNS = 16, 8
+CUTS = 20
+PACE = Pace(poll_interval=0.3, longest_interval=0.9, gap_window=1.0, request_timeout=3.0)
+LONG = (PACE.due(99)[1] + PACE.window + ON_THE_WAY).total_seconds()
+"""A database that is away for so many seconds leaves a gap in every ledger."""
+AWAY, BACK = "database unavailable", "database is back"
+
+
+def through(stage: Stage, *troubles: Callable[[Running], None]) -> None:
+    """Let one recorder go through troubles, one after the other; nothing that was answered may be lost."""
+    stage.program.ok("db", "upgrade")
+    with stage.program.start("run") as recorder:
+        recorder.wait_for("recording")
+        stage.enrol(GROUPS, RUNS)
+        for trouble in troubles:
+            stage.wait_for_answers(recorder, 2)
+            trouble(recorder)
+        stage.wait_for_answers(recorder, 2)
+        assert recorder.stop() == 0
+        assert "unwritten" not in recorder.printed
+    assert set(stage.lost().values()) == {0}
+
+
+@contextmanager
+def said_once(recorder: Running) -> Iterator[None]:
+    """The database goes away in the block and comes back: a line in the log for each."""
+    before = count(recorder)
+    yield
+    recorder.wait_until(lambda: count(recorder)[1] > before[1] or None, "the database to be back")
+    assert count(recorder) == (before[0] + 1, before[1] + 1)
+
+
+def count(recorder: Running) -> tuple[int, int]:
+    """How many lines of the log say that the database is away, and that it is back."""
+    return recorder.printed.count(AWAY), recorder.printed.count(BACK)
+
+
+def stay_away(recorder: Running) -> None:
+    """Wait until the recorder has noticed, and then for long enough to leave gaps."""
+    recorder.wait_until(lambda: len(set(count(recorder))) == 2 or None, "the recorder to notice")
+    time.sleep(LONG)
+
+
+def locked(file: Path, recorder: Running) -> None:
+    """Another writer holds the file's lock for longer than anybody waits for it."""
+    with said_once(recorder), closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        stay_away(recorder)
+        writer.execute("ROLLBACK")
+
+
+def full(recorder: Running) -> None:
+    """No file of the recorder can grow any more, as on a full disk."""
+    unlimited = resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE)
+    with said_once(recorder):
+        resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE, (16_384, unlimited[1]))
+        stay_away(recorder)
+        resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+def cut(server: Server, recorder: Running) -> None:
+    """Connections are cut again and again; each cut may cost a write, which is tried again."""
+    before = count(recorder)
+    mine = "datname = current_database() AND pid <> pg_backend_pid()"
+    cuts = 0
+
+    def cut_some() -> bool | None:
+        nonlocal cuts
+        rows = server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}")
+        cuts += len(rows)
+        return cuts >= CUTS or None
+
+    recorder.wait_until(cut_some, "connections to be cut")
+    recorder.wait_until(lambda: len(set(count(recorder))) == 1 or None, "the database to be back")
+    assert count(recorder)[0] - before[0] <= cuts
+
+
+def refusing(server: Server, recorder: Running) -> None:
+    """The server takes no writes, as one does that has become a replica."""
+    with said_once(recorder):
+        server.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        stay_away(recorder)
+        server.execute("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+
+
+def crashed(server: Server, recorder: Running) -> None:
+    with said_once(recorder):
+        server.crash()
+        stay_away(recorder)
+        server.start()
+
+
+def fewest_gaps(stage: Stage) -> int:
+    """How many gaps the ledger with the fewest has: one for each time that the database was away for long."""
+    ledgers = read_ledgers(stage.engine).values()
+    return min(sum(entry.kind is Kind.GAP for entry in ledger.entries) for ledger in ledgers)
+
+
+def on_sqlite(tmp_path: Path) -> None:
+    file = tmp_path / "recorder.db"
+    with quick_stage(tmp_path, "sqlite", f"sqlite:///{file}", PACE, speed=2) as on:
+        through(on, partial(locked, file), full)
+        assert fewest_gaps(on) >= 2
+
+
+def on_postgresql(tmp_path: Path) -> None:
+    with own_server() as server, quick_stage(tmp_path, "postgresql", server.url, PACE, speed=2) as on:
+        through(on, partial(cut, server), partial(refusing, server), partial(crashed, server))
+        assert fewest_gaps(on) >= 2
+
+
+def test_recording_waits_for_its_database_and_goes_on(tmp_path: Path) -> None:
+    play(partial(on_sqlite, tmp_path), partial(on_postgresql, tmp_path))

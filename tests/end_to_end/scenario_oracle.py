@@ -1,0 +1,275 @@
+"""What a group's history must be under a scenario, read from nothing but the simulator's request log.
+
+Shares no code with the recorder: numbers, equality, causes and the rules of gaps are told anew here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from tests.request_log import read_log
+
+MARGIN_SECONDS = 0.4
+"""Within so much of the moment after which an answer ends a gap, a busy machine may fall on either side."""
+SAFE = 2**53 - 1
+
+FAULTS: dict[str, tuple[str, int | None]] = {
+    "close": ("unreachable", None),
+    "reset": ("unreachable", None),
+    "hang": ("timeout", None),
+    "close_in_body": ("unreachable", None),
+    "hang_in_body": ("timeout", None),
+    "garbage": ("malformed", None),
+    "huge_header": ("malformed", None),
+    "oversize": ("too_large", 200),
+    "oversize_chunked": ("too_large", 200),
+    "gzipped": ("malformed", 200),
+    "redirect": ("client_error", 307),
+    "unauthorized": ("unauthorized", 401),
+    "payment_required": ("client_error", 402),
+    "forbidden": ("unauthorized", 403),
+    "not_found": ("not_found", 404),
+    "request_timeout": ("client_error", 408),
+    "gone": ("not_found", 410),
+    "unprocessable": ("client_error", 422),
+    "rate_limit": ("rate_limited", 429),
+    "server_error": ("server_error", 500),
+    "bad_gateway": ("server_error", 502),
+    "refuse": ("server_error", 503),
+    "unavailable_page": ("server_error", 503),
+    "page": ("malformed", 200),
+    "empty": ("malformed", 200),
+    "truncated": ("malformed", 200),
+    "duplicate_keys": ("malformed", 200),
+    "lone_surrogate": ("malformed", 200),
+    "not_utf8": ("malformed", 200),
+    "json_array": ("malformed", 200),
+    "json_string": ("malformed", 200),
+    "json_null": ("malformed", 200),
+    "no_status": ("malformed", 200),
+    "status_text": ("malformed", 200),
+}
+"""What each fault is to the recorder: a cause and an HTTP status."""
+
+ODDITIES: dict[str, set[str]] = {
+    "unknown_status": {"unknown_status"},
+    "counts_null": {"bad_type"},
+    "count_null": {"bad_type"},
+    "count_true": {"bad_type"},
+    "counts_fall": {"counts_decreased"},
+    "counts_mismatch": {"count_mismatch"},
+    "total_text": {"bad_type"},
+    "active_contradicts": {"active_mismatch"},
+    "modified_regresses": {"modified_at_regressed"},
+    "modified_nonsense": {"bad_timestamp"},
+    "created_nonsense": {"bad_timestamp"},
+    "unknown_field": {"unknown_field"},
+    "unknown_status_field": {"unknown_field"},
+    "other_id": {"id_mismatch"},
+    "huge_number": {"inexact_number"},
+    "long_decimal": {"inexact_number"},
+    "big_integer": {"inexact_number"},
+}
+"""The anomalies that each alteration of an honest answer brings, at some answer at least."""
+
+AFTERWARDS = {"counts_decreased", "modified_at_regressed"}
+"""What an honest answer may have because one before it was not."""
+
+
+@dataclass
+class Request:
+    """One GET of a group as the upstream saw it: `text` is a good answer's body, `cause` a failure's."""
+
+    received: datetime
+    answered: datetime | None
+    text: str | None
+    cause: str | None
+    http_status: int | None
+    fault: str | None
+    altered: set[str]
+
+    @property
+    def canonical(self) -> bytes:
+        """Equal for equal bodies, whatever their spelling; a body that is inexact is its text."""
+        assert self.text is not None
+        return self.text.encode() if inexact(self.text) else rfc8785.dumps(json.loads(self.text))
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def inexact(text: str) -> bool:
+    """Whether a number in the text is not what RFC 8785 writes for it."""
+    found: list[bool] = []
+
+    def integer(literal: str) -> int:
+        found.append(abs(int(literal)) > SAFE)
+        return 0
+
+    def fraction(literal: str) -> float:
+        value = float(literal)
+        finite = value not in {float("inf"), float("-inf")}
+        found.append(not finite or Decimal(rfc8785.dumps(value).decode()) != Decimal(literal))
+        return 0.0
+
+    json.loads(text, parse_int=integer, parse_float=fraction)
+    return any(found)
+
+
+def read_requests(log: Path) -> dict[str, list[Request]]:
+    """The GETs of each group in the order in which they came."""
+    found: dict[str, list[Request]] = {}
+    for record in read_log(log):
+        if record["method"] == "GET" and record["taskgroup_id"] is not None:
+            found.setdefault(record["taskgroup_id"], []).append(_request(record))
+    return found
+
+
+def _request(record: dict[str, Any]) -> Request:
+    good = record["status"] == 200 and record["fault"] is None
+    # Who waits too long for a slow answer leaves, which is no fault of the scenario's.
+    failure = FAULTS[record["fault"]] if record["fault"] else ("timeout", None)
+    cause, http_status = (None, None) if good else failure
+    return Request(
+        received=moment(record["at"]),
+        answered=record["answered_at"] and moment(record["answered_at"]),
+        text=record["body"] if good else None,
+        cause=cause,
+        http_status=http_status,
+        fault=record["fault"],
+        altered={scene["what"] for scene in record["scenes"]},
+    )
+
+
+@dataclass
+class Told:
+    """The history of a group as the log tells it: read in step with the one that was recorded."""
+
+    items: list[dict[str, Any]]
+    poll_interval: float
+    window: float
+    anomalies: dict[str, set[str]]
+    position: int = 1
+    last: Request | None = None
+    equal: int = 0
+
+    def check(self, requests: list[Request]) -> None:
+        """Hold the recorded history against the requests, entry by entry."""
+        assert [item["seq"] for item in self.items] == list(range(1, len(self.items) + 1))
+        assert (self.items[0]["kind"], self.items[0]["watch"]["action"]) == ("watch", "started")
+        failed: list[Request] = []
+        for request in requests:
+            if request.text is None:
+                failed.append(request)
+                continue
+            self._answer(request, failed)
+            failed = []
+        self._interval_ends()
+        assert self.position == len(self.items), "recorded what was not answered"
+
+    def _answer(self, answer: Request, failed: list[Request]) -> None:
+        gap = self._is_gap(answer)
+        if gap or self.last is None or answer.canonical != self.last.canonical:
+            self._interval_ends()
+            if gap:
+                self._gap(answer, failed)
+            self._status(answer)
+            self.equal = 1
+        else:
+            self.equal += 1
+        self.last = answer
+
+    def _is_gap(self, answer: Request) -> bool:
+        """Whether a gap lies before the answer; where that is too close to tell, what was recorded counts."""
+        assert answer.answered is not None
+        if self.last is None:
+            wait, earliest, latest = self._since(self.items[0]["at"], answer), 0.0, 0.0
+        else:
+            assert self.last.answered is not None
+            interval = min(self.poll_interval * 1.5 ** (self.equal - 1), self.poll_interval * 6)
+            wait = (answer.answered - self.last.answered).total_seconds()
+            earliest, latest = interval * 0.9, interval * 1.1
+        if wait > latest + self.window + MARGIN_SECONDS:
+            return True
+        if wait < earliest + self.window - MARGIN_SECONDS:
+            return False
+        return self._next_is_gap()
+
+    def _next_is_gap(self) -> bool:
+        ahead = self.position + (self.last is not None)
+        return ahead < len(self.items) and self.items[ahead]["kind"] == "gap"
+
+    def _since(self, time: str, answer: Request) -> float:
+        assert answer.answered is not None
+        return (answer.answered - moment(time)).total_seconds()
+
+    def _interval_ends(self) -> None:
+        """What was said last is said no more: its entry must have counted every answer."""
+        if self.last is not None:
+            item = self.items[self.position]
+            assert item["polls"] == self.equal
+            _soon_after(item["last_seen_at"], self.last)
+            self.position += 1
+
+    def _gap(self, answer: Request, failed: list[Request]) -> None:
+        item = self.items[self.position]
+        assert item["kind"] == "gap"
+        gap = item["gap"]
+        _soon_after(gap["to"], answer)
+        if self.last is None:
+            assert gap["from"] == self.items[0]["at"]
+        else:
+            _soon_after(gap["from"], self.last)
+        # An idempotent request may be sent a second time by itself when its connection closes.
+        twice = any(request.fault in {"close", "reset"} for request in failed)
+        assert (len(failed) / 2 if twice else len(failed)) <= gap["attempts"] <= len(failed)
+        seconds = (moment(gap["to"]) - moment(gap["from"])).total_seconds()
+        if failed and gap["unpolled_seconds"] <= seconds / 2:
+            cause, http_status = _commonest(failed)
+            assert (gap["cause"], gap["http_status"]) == (cause, http_status)
+            assert gap["detail"]
+        else:
+            assert (gap["cause"], gap["http_status"], gap["detail"]) == ("not_polled", None, None)
+        self.position += 1
+
+    def _status(self, answer: Request) -> None:
+        assert self.position < len(self.items), "an answer is missing"
+        item = self.items[self.position]
+        assert item["kind"] == "status"
+        _soon_after(item["observed_at"], answer)
+        assert answer.text is not None
+        said = json.loads(answer.text)
+        assert item["status"] == said["status"]
+        if "huge_number" not in answer.altered:
+            assert item["metadata"] == said.get("metadata")
+        self._anomalies(set(item["anomalies"]), answer)
+
+    def _anomalies(self, found: set[str], answer: Request) -> None:
+        assert ("inexact_number" in found) == inexact(answer.text or "")
+        if not answer.altered - {"slow"}:
+            assert found <= AFTERWARDS
+        for name in answer.altered:
+            self.anomalies.setdefault(name, set()).update(found)
+
+
+def _commonest(failed: list[Request]) -> tuple[str | None, int | None]:
+    """The most frequent cause, the last one on a tie, with the status of its last failure."""
+    counts = Counter(request.cause for request in failed)
+    most = max(counts.values())
+    last = next(request for request in reversed(failed) if counts[request.cause] == most)
+    return last.cause, last.http_status
+
+
+def _soon_after(time: str, request: Request) -> None:
+    """Our clock and the simulator's are one; a busy machine may hold an answer up for a while."""
+    assert request.answered is not None
+    assert -0.01 <= (moment(time) - request.answered).total_seconds() < 2

@@ -1,0 +1,117 @@
+"""A scenario with every fault and every oddity, each in a group of its own, recorded by real processes.
+
+Every entry, gap, cause and anomaly is compared with an oracle that reads the simulator's request log alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine
+
+from api.answers import history_answer
+from api.queries import HistoryQuery
+from recorder.clock import utc_now
+from recorder.simulator import SimulatorSettings
+from recorder.simulator.catalogue import KINDS
+from recorder.simulator.scenario import parse_scenario
+from recorder.store.transactions import reading
+from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, Request, Told, read_requests
+from tests.program import Program
+from tests.simulator.conftest import simulating
+
+POLL_SECONDS = 1.0
+WINDOW_SECONDS = 2.5
+PARAMETERS = {
+    "slow": "seconds = 0.3",
+    "oversize": "bytes = 100000",
+    "oversize_chunked": "bytes = 100000",
+    "rate_limit": "retry_after = 1",
+}
+SPELLS = {"fault": (4, 11), "oddity": (6, 11), "slow": (0, 1000)}
+"""From when to when, in seconds since a group was made, its kind of scene plays."""
+PLAYED = [*KINDS, "mixed"]
+
+
+def _scenario() -> bytes:
+    scenes = [_scene(what, what, *SPELLS[_sort(what)]) for what in KINDS]
+    scenes += [_scene("mixed", "server_error", 4, 7), _scene("mixed", "garbage", 7, 11)]
+    scenes.append(_scene("mixed", "metadata_changes", 0, 3))
+    return "\n".join(scenes).encode()
+
+
+def _sort(what: str) -> str:
+    return "slow" if what == "slow" else "fault" if what in FAULTS else "oddity"
+
+
+def _scene(plays: str, what: str, start: float, end: float) -> str:
+    times = f'from = {start}\nto = {end}\nsince = "creation"'
+    return f'[[scenes]]\nwhat = "{what}"\nlabel.plays = "{plays}"\n{times}\n{PARAMETERS.get(what, "")}\n'
+
+
+def _create(url: str) -> dict[str, str]:
+    """Make a group for each kind of scene; return what they play, by their ids."""
+    playing = {}
+    headers = {"x-api-key": "k", "x-simulator-outcome": "completed"}
+    with httpx.Client(base_url=f"{url}/v1beta/tasks", headers=headers, trust_env=False) as http:
+        for plays in PLAYED:
+            made = http.post("/groups", json={"metadata": {"plays": plays}}).raise_for_status()
+            taskgroup_id = made.json()["taskgroup_id"]
+            runs = {"inputs": [{"input": "q", "processor": "lite"}] * 40}
+            http.post(f"/groups/{taskgroup_id}/runs", json=runs).raise_for_status()
+            playing[taskgroup_id] = plays
+    return playing
+
+
+def _history(engine: Engine, taskgroup_id: str) -> list[dict[str, Any]]:
+    with reading(engine) as connection:
+        page = history_answer(connection, taskgroup_id, HistoryQuery(limit=1000), utc_now())
+    items: list[dict[str, Any]] = page["items"]
+    return [item for item in items if item["seq"] is not None]
+
+
+def _over(requests: list[Request]) -> bool:
+    """Whether a group's scene has played, and honest answers have come since."""
+    answers = [request for request in requests if request.text is not None]
+    first = requests[0].received
+    return (answers[-1].received - first).total_seconds() > 14 if answers else False
+
+
+def test_every_fault_and_every_oddity(tmp_path: Path, database_url: str, engine: Engine) -> None:
+    log = tmp_path / "requests.ndjson"
+    program = Program(tmp_path).using(
+        PARALLEL_API_KEY="k",
+        RECORDER_DATABASE_URL=database_url,
+        RECORDER_POLL_INTERVAL=str(POLL_SECONDS),
+        RECORDER_SETTLED_INTERVAL=str(POLL_SECONDS * 6),
+        RECORDER_GAP_GRACE=str(WINDOW_SECONDS),
+        RECORDER_REQUEST_TIMEOUT="1",
+        RECORDER_LEASE="20",
+        RECORDER_RATE="400",
+        RECORDER_CONCURRENCY="150",
+        RECORDER_MAX_BODY="65536",
+    )
+    settings = SimulatorSettings(speed=4, log_path=log, scenario=parse_scenario(_scenario()))
+    with simulating(settings) as url:
+        playing = _create(url)
+        at = program.using(PARALLEL_BASE_URL=url)
+        at.ok("watch", *playing)
+        with at.start("run") as running:
+
+            def all_over() -> bool | None:
+                requests = read_requests(log)
+                return (requests.keys() == playing.keys() and all(map(_over, requests.values()))) or None
+
+            running.wait_until(all_over, "every scene to be over")
+            assert running.stop() == 0
+    requests = read_requests(log)
+    brought: dict[str, set[str]] = {}
+    gaps = {}
+    for taskgroup_id, plays in playing.items():
+        items = _history(engine, taskgroup_id)
+        Told(items, POLL_SECONDS, WINDOW_SECONDS, brought).check(requests[taskgroup_id])
+        gaps[plays] = [item["gap"]["cause"] for item in items if item["kind"] == "gap"]
+    assert {plays for plays in FAULTS if FAULTS[plays][0] not in gaps[plays]} == set()
+    assert {what for what in ODDITIES if not ODDITIES[what] <= brought.get(what, set())} == set()
