@@ -13,8 +13,8 @@ import httpx
 from recorder.ledger.outcome import Cause
 
 
-class UnacceptableResponseError(Exception):
-    """The response is not one that we take: `cause` says why, the text is for people."""
+class PollFailedError(Exception):
+    """Nothing can be taken from this poll: `cause` says why, the text is for people."""
 
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(text)
@@ -22,7 +22,7 @@ class UnacceptableResponseError(Exception):
 
 
 NETWORK_ERRORS = (
-    UnacceptableResponseError,
+    PollFailedError,
     httpx.HTTPError,
     httpx.InvalidURL,
     aiohttp.ClientError,
@@ -57,7 +57,7 @@ def classify(error: BaseException) -> tuple[Cause, str]:
     httpx's own type says little (a refused connection is its ConnectTimeout), so what counts is the
     chain of `__cause__`: the first kind that any link of it belongs to, its root before what wraps it.
     """
-    if isinstance(error, UnacceptableResponseError):
+    if isinstance(error, PollFailedError):
         return error.cause, str(error)
     links = list(_chain(error))[::-1]
     for kind, cause, phrase in _KINDS:

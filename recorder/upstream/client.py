@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.upstream.classify import NETWORK_ERRORS, UnacceptableResponseError, classify
+from recorder.upstream.classify import NETWORK_ERRORS, PollFailedError, classify
 from recorder.upstream.judge import Answer, Exchange, judge
 from recorder.upstream.transport import http_client
 
@@ -48,7 +48,7 @@ class UpstreamClient:
         self._max_body_bytes = max_body_bytes
         self._turns = asyncio.Semaphore(concurrency)
         self._now = now
-        self._http = http_client(headers=_headers(api_key), connections=concurrency)
+        self._http = http_client(headers=_headers(), api_key=api_key, connections=concurrency)
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,7 +81,9 @@ class UpstreamClient:
                 await self._receive(url, answer)
         except NETWORK_ERRORS as error:
             broken = classify(error)
-        return Exchange(asked_at, self._now(), answer, broken)
+        ended_at = self._now()
+        # The clock may have been set back meanwhile, and nothing is asked after it was answered.
+        return Exchange(min(asked_at, ended_at), ended_at, answer, broken)
 
     async def _receive(self, url: str, answer: Answer) -> None:
         """Fill in `answer` as it arrives, so that its head is known even if the body breaks off."""
@@ -93,7 +95,7 @@ class UpstreamClient:
 
     async def _body(self, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnacceptableResponseError(Cause.MALFORMED, "a Content-Encoding that was not asked for")
+            raise PollFailedError(Cause.MALFORMED, "a Content-Encoding that was not asked for")
         length = response.headers.get("content-length", "")
         self._refuse_larger(int(length) if length.isdecimal() else 0)
         body = bytearray()
@@ -105,12 +107,11 @@ class UpstreamClient:
     def _refuse_larger(self, size: int) -> None:
         if size > self._max_body_bytes:
             text = f"the body is larger than {self._max_body_bytes} bytes"
-            raise UnacceptableResponseError(Cause.TOO_LARGE, text)
+            raise PollFailedError(Cause.TOO_LARGE, text)
 
 
-def _headers(api_key: str) -> dict[str, str]:
+def _headers() -> dict[str, str]:
     return {
-        "x-api-key": api_key,
         "accept": "application/json",
         "accept-encoding": "identity",
         "user-agent": f"task-group-recorder/{version('task-group-recorder')}",

@@ -1,4 +1,4 @@
-"""How HTTP is spoken: httpx over aiohttp, without cookies, redirects, proxies or compression."""
+"""How HTTP is spoken: httpx over aiohttp, without cookies, redirects, proxies, compression or retries."""
 
 from __future__ import annotations
 
@@ -11,16 +11,31 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from recorder.upstream.classify import NETWORK_ERRORS, PollFailedError, classify
+from recorder.upstream.detail import redacted
+from recorder.upstream.names import Resolver
 
-def http_client(*, headers: Mapping[str, str], connections: int) -> httpx.AsyncClient:
-    """A client with its own connection pool and no timeouts; whoever made it closes it."""
+IDLE_SECONDS = 4.0
+"""How long a connection is kept for the next request: less than the 5 s after which many servers close it.
+
+A request sent in the moment of the server's closing would get no answer, and be a failed poll.
+"""
+
+
+def http_client(*, headers: Mapping[str, str], api_key: str, connections: int) -> httpx.AsyncClient:
+    """A client with its own connection pool and no timeouts; whoever made it closes it.
+
+    One call is one request, and what goes wrong before the head of an answer is a PollFailedError.
+    """
     tls = ssl.create_default_context()
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=tls),
+            connector=aiohttp.TCPConnector(
+                limit=connections, keepalive_timeout=IDLE_SECONDS, resolver=Resolver(), ssl=tls
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=[_exact],
+            middlewares=[_Wire(api_key)],
             trust_env=False,
         )
 
@@ -41,14 +56,32 @@ async def _forget_location(response: httpx.Response) -> None:
     response.headers.pop("location", None)
 
 
-async def _exact(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    # aiohttp writes some reserved characters of a path bare that were given percent-encoded.
-    url = request.url
-    folder = url.raw_path.rpartition("/")[0]
-    request.url = url.with_path(f"{folder}/{quote(url.name, safe='')}", encoded=True)
-    response = await handler(request)
-    # The transport encodes the phrase as UTF-8 and fails on bytes that never were UTF-8.
-    response.reason = (response.reason or "").encode("ascii", "replace").decode("ascii")
-    return response
+class _Wire:
+    """What is done to a request as it goes out, and to the head of its answer as it comes in.
+
+    The API key is added here, so that no object of httpx shows it.
+    """
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        # aiohttp writes some reserved characters of a path bare that were given percent-encoded.
+        url = request.url
+        folder = url.raw_path.rpartition("/")[0]
+        request.url = url.with_path(f"{folder}/{quote(url.name, safe='')}", encoded=True)
+        request.headers["x-api-key"] = self._api_key
+        try:
+            response = await handler(request)
+        except NETWORK_ERRORS as error:
+            # On some of its own errors aiohttp sends the request once more, unseen: a poll that fails would
+            # be two requests and count as one. Others show the request's headers in their repr.
+            raise PollFailedError(*classify(error)) from None
+        response.reason = self._presentable(response.reason or "")
+        return response
+
+    def _presentable(self, reason: str) -> str:
+        # The transport encodes the phrase as UTF-8 and fails on bytes that never were UTF-8; httpx logs it.
+        return redacted(reason.encode("ascii", "replace").decode("ascii"), self._api_key)

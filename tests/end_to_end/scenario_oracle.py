@@ -229,9 +229,7 @@ class Told:
             assert gap["from"] == self.items[0]["at"]
         else:
             _soon_after(gap["from"], self.last)
-        # An idempotent request may be sent a second time by itself when its connection closes.
-        twice = any(request.fault in {"close", "reset"} for request in failed)
-        assert (len(failed) / 2 if twice else len(failed)) <= gap["attempts"] <= len(failed)
+        assert gap["attempts"] == len(failed)
         seconds = (moment(gap["to"]) - moment(gap["from"])).total_seconds()
         if failed and gap["unpolled_seconds"] <= seconds / 2:
             cause, http_status = _commonest(failed)

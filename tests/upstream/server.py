@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import trustme
+
 
 class Then(Enum):
-    """What the server does with the connection after a reply."""
+    """What the server does with the connection after a reply; DRIP sends blanks, a chunk each."""
 
     KEEP = "keep"
     CLOSE = "close"
     RESET = "reset"
     HANG = "hang"
+    DRIP = "drip"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ OK = answer("200 OK", GROUP)
 class RawServer:
     """Gives its replies in turn, the last one again and again, and remembers what it was asked.
 
-    `asked` can be acquired once a request; replies wait for `may_answer`.
+    `asked` can be acquired once a request, and `parted` once a connection that both sides have closed,
+    whoever was the first; replies wait for `may_answer`.
     """
 
     def __init__(self, replies: Sequence[Reply]) -> None:
@@ -65,6 +69,7 @@ class RawServer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.asked = asyncio.Semaphore(0)
+        self.parted = asyncio.Semaphore(0)
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.port = 0
@@ -79,9 +84,15 @@ class RawServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await self._serve_one(reader, writer) is Then.KEEP:
-                pass
+        then = Then.KEEP
+        with suppress(ConnectionError):
+            with suppress(asyncio.IncompleteReadError):  # the client has closed it
+                while then is Then.KEEP:
+                    then = await self._serve_one(reader, writer)
+            if then is Then.CLOSE:
+                writer.write_eof()
+                await reader.read()
+        self.parted.release()
         writer.close()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Then:
@@ -93,6 +104,10 @@ class RawServer:
         await writer.drain()
         if reply.then is Then.HANG:
             await self._over.wait()
+        while reply.then is Then.DRIP and not self._over.is_set():
+            await asyncio.sleep(0.01)
+            writer.write(b"1\r\n \r\n")
+            await writer.drain()
         if reply.then is Then.RESET:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -101,6 +116,13 @@ class RawServer:
     def end(self) -> None:
         self._over.set()
         self.may_answer.set()
+
+
+def certified(*names: str, authority: trustme.CA | None = None) -> ssl.SSLContext:
+    """For a server that proves these names, by an authority that nobody knows unless it is given."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    (authority or trustme.CA()).issue_cert(*names).configure_cert(tls)
+    return tls
 
 
 @asynccontextmanager

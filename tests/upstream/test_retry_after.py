@@ -58,21 +58,6 @@ def test_no_header_is_an_error_or_more_than_an_hour(milliseconds: str, text: str
     assert seconds is None or 0 <= seconds <= MAX_SECONDS
 
 
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable", "404 Not Found"])
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("Retry-After: 2.5", 2.5),
-        ("retry-after: Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
-        ("Retry-After-Ms: 250", 0.25),
-        ("Retry-After: -5", None),
-        ("Retry-After: NaN", None),
-        ("Retry-After: 1000000", 3600.0),
-    ],
-)
-def test_any_failure_with_a_status_carries_the_wish(status: str, header: str, seconds: float | None) -> None:
-    assert failure_of(answer(status, b"", header)).retry_after_seconds == seconds
-
-
-def test_a_malformed_body_carries_the_wish_too() -> None:
-    assert failure_of(answer("200 OK", b"{}", "Retry-After: 5")).retry_after_seconds == 5.0
+@pytest.mark.parametrize("status", ["404 Not Found", "503 Service Unavailable", "302 Found", "201 Created"])
+def test_any_failure_with_a_status_carries_the_wish(status: str) -> None:
+    assert failure_of(answer(status, b"", "Retry-After: 2.5")).retry_after_seconds == 2.5

@@ -1,0 +1,70 @@
+"""Looking up host names without being held up by a name server that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+Addresses = list[tuple[Any, ...]]
+
+
+class Resolver(AbstractResolver):
+    """Asks the system, in a thread that the process does not wait for when it ends.
+
+    A lookup cannot be called off, and may take far longer than a command has for its end.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host.
+
+        Raises:
+            OSError: there are none, or none could be found.
+        """
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=address[1],
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in await _lookup(host, port, family)
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: what is under way ends by itself."""
+
+
+async def _lookup(host: str, port: int, family: int) -> Addresses:
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Addresses] = loop.create_future()
+
+    def settle(addresses: Addresses | None, error: Exception | None) -> None:
+        if found.done():
+            return
+        if error is None:
+            found.set_result(addresses or [])
+        else:
+            found.set_exception(error)
+
+    def work() -> None:
+        addresses = error = None
+        try:
+            addresses = socket.getaddrinfo(
+                host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+            )
+        except (OSError, UnicodeError) as caught:
+            error = caught
+        with suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(settle, addresses, error)
+
+    Thread(target=work, name="name lookup", daemon=True).start()
+    return await found

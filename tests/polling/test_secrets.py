@@ -1,0 +1,153 @@
+"""An upstream that sends the API key back: the key and such answers are kept and shown nowhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, select, text
+
+from recorder.clock import utc_now
+from recorder.store.tables import entries, watches
+from tests.program import KEY, Program
+from tests.upstream.server import OK, answer
+
+TAIL = "the-tail-of-a-body"
+
+Echo = Callable[[str], bytes]
+
+
+def _long(key: str) -> str:
+    return f"the key {key} is {'x' * 300} {TAIL}"
+
+
+ECHOES: dict[str, Echo] = {
+    "a-message": lambda key: answer("402 Payment Required", {"detail": _long(key)}).data,
+    "another-message": lambda key: answer("500 No", {"error": {"message": _long(key.upper())}}).data,
+    "a-list": lambda key: answer("422 No", {"detail": [{"msg": f"{key[:11]}\n{key[11:]}"}]}).data,
+    "a-phrase": lambda key: answer(f"503 {_long(key)}", b"").data,
+    "a-page": lambda key: answer("503 No", f"<html>{_long(key)}</html>".encode()).data,
+    "a-page-with-200": lambda key: answer("200 OK", f"<html>{_long(key)}</html>".encode()).data,
+    "a-place": lambda key: answer("302 Found", b"", f"Location: http://{key}/?{_long(key)}").data,
+    "headers": lambda key: answer("500 No", b"", f"X-Api-Key: {key}", f"Set-Cookie: {key} and more=1").data,
+    "a-wish": lambda key: answer("429 No", b"", f"Retry-After: {key}").data,
+    "an-encoding": lambda key: answer("200 OK", b"", f"Content-Encoding: {key}").data,
+    "a-duplicate": lambda key: (
+        answer("200 OK", f'{{"{"x" * 60}{key}": 1, "{"x" * 60}{key}": 2}}'.encode()).data
+    ),
+    "garbage": lambda key: f"{key} {TAIL}\r\n\r\n".encode(),
+}
+SAID = {"a-message", "another-message", "a-list", "a-phrase", "a-duplicate"}
+"""Whose details hold a piece of the answer."""
+
+
+class EchoServer(ThreadingHTTPServer):
+    """Answers by the group's id with an echo of the key, and once it is `well` with a group."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.well = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: EchoServer
+
+    def do_GET(self) -> None:
+        echo = ECHOES.get(self.path.rpartition("/")[2], unauthorized)
+        self.wfile.write(OK.data if self.server.well.is_set() else echo(self.headers["x-api-key"]))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def unauthorized(key: str) -> bytes:
+    return answer("401 Unauthorized", {"detail": _long(key)}).data
+
+
+@pytest.fixture
+def upstream() -> Iterator[EchoServer]:
+    with EchoServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def program(tmp_path: Path, database_url: str, upstream: EchoServer) -> Program:
+    quick = {"POLL_INTERVAL": "1", "GAP_GRACE": "3", "RATE": "500", "DATABASE_URL": database_url}
+    settings = {f"RECORDER_{name}": text for name, text in quick.items()}
+    return Program(tmp_path, None, {"PARALLEL_API_KEY": KEY, "PARALLEL_BASE_URL": upstream.url, **settings})
+
+
+def everything_kept(engine: Engine, folder: Path) -> str:
+    """Every row of every table and view, and every file: what the program prints is in one."""
+    inspector = inspect(engine)
+    with engine.connect() as connection:
+        rows = [
+            str(connection.execute(text(f'SELECT * FROM "{name}"')).all())
+            for name in inspector.get_table_names() + inspector.get_view_names()
+        ]
+    files = [path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file()]
+    return "\n".join(rows + files)
+
+
+def require_hidden(printed: str) -> None:
+    """Require that neither the key, in whatever case, nor much of it, nor a body's end is in a text."""
+    pieces = {KEY[start : start + 8].lower() for start in range(len(KEY) - 7)}
+    found = [piece for piece in [TAIL, *pieces] if piece in printed.lower()]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("database_url", "log_format"), [("sqlite", "console"), ("postgresql", "json")], indirect=["database_url"]
+)
+def test_an_echo_of_the_key_is_kept_nowhere(
+    program: Program, engine: Engine, upstream: EchoServer, log_format: str
+) -> None:
+    def lasting_failures() -> dict[str, str] | None:
+        now = utc_now()
+        with engine.connect() as connection:
+            rows = connection.execute(select(watches)).all()
+        lasting = {row.taskgroup_id: row.failures for row in rows if row.failures and row.gap_at < now}
+        return lasting if lasting.keys() == ECHOES.keys() else None
+
+    def all_gaps_are_written() -> bool | None:
+        with engine.connect() as connection:
+            gaps = connection.execute(select(entries).where(entries.c.kind == "gap")).all()
+        return len(gaps) == len(ECHOES) or None
+
+    with program.using(RECORDER_LOG_FORMAT=log_format).start("run") as recorder:
+        recorder.wait_for("recording")
+        program.ok("watch", *ECHOES)
+        failures = recorder.wait_until(lasting_failures, "every group to be in a gap")
+        recorder.wait_for("polls fail")
+        require_hidden(everything_kept(engine, program.folder))
+        upstream.well.set()
+        recorder.wait_until(all_gaps_are_written, "every gap to be written")
+        assert recorder.stop() == 0
+    assert {group for group, tallies in failures.items() if "[redacted]" in tallies} == SAID
+    require_hidden(everything_kept(engine, program.folder))
+    require_hidden("".join(program.ok(*command) for command in [("groups", "--json"), ("gaps", "a-message")]))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_rejected_key_is_told_without_the_key(program: Program, engine: Engine) -> None:
+    program.ok("watch", "one", "two", "three")
+    with program.using(RECORDER_LOG_FORMAT="json").start("run") as recorder:
+        line = recorder.wait_for("the upstream rejects the API key")
+        recorder.wait_for("polls fail")
+        require_hidden(everything_kept(engine, program.folder))
+        assert recorder.stop() == 0
+    assert "401 Unauthorized: the key [redacted] is xxx" in line
+    require_hidden(everything_kept(engine, program.folder))

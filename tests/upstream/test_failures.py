@@ -1,0 +1,276 @@
+"""Every way in which a poll can fail, one row each: a real client over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from recorder.ledger.outcome import Cause, Failure
+from recorder.upstream.detail import MAX_CHARACTERS
+from recorder.upstream.retry_after import MAX_SECONDS
+from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, MAX_BODY_BYTES, NOON, client
+from tests.upstream.places import (
+    Place,
+    at,
+    no_tls,
+    nobody_listens,
+    nobody_vouches,
+    place_of,
+    tls_never_answers,
+)
+from tests.upstream.server import GROUP, Reply, Then, answer
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+KNOWN_LENGTH = HEAD + b"Content-Length: 900\r\n\r\n{"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+MUCH = b" " * (MAX_BODY_BYTES + 1)
+PAGE = b"<html><body><h1>Sorry</h1> nginx</body></html>"
+
+
+class Begins(str):
+    """Equal to every text that begins so; for words that are the system's."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and other.startswith(str(self))
+
+    __hash__ = str.__hash__
+
+
+def row(
+    kind: str,
+    upstream: Place | Reply,
+    cause: Cause,
+    http_status: int | None,
+    detail: str,
+    *,
+    wait: float | None = None,
+    hangs: bool = False,
+) -> Any:
+    failure = Failure(NOON, NOON, cause, http_status, detail, wait)
+    return pytest.param(upstream, failure, HANG_SECONDS if hangs else AMPLE_SECONDS, id=kind)
+
+
+def wish(kind: str, header: str, seconds: float | None) -> Any:
+    reply = answer("429 Too Many Requests", b"", *header.split("\n"))
+    return row(f"429 with {kind}", reply, Cause.RATE_LIMITED, 429, "429 Too Many Requests", wait=seconds)
+
+
+def status(line: str, cause: Cause, body: Any = b"", adds: str = "") -> Any:
+    return row(f"{line}{adds}", answer(line, body, then=Then.CLOSE), cause, int(line[:3]), f"{line}{adds}")
+
+
+def body(kind: str, raw: bytes, detail: str) -> Any:
+    return row(f"200 with {kind}", answer("200 OK", raw), Cause.MALFORMED, 200, detail)
+
+
+TIMEOUT, UNREACHABLE, MALFORMED = Cause.TIMEOUT, Cause.UNREACHABLE, Cause.MALFORMED
+BEFORE, INSIDE = "connection closed before an answer", "connection closed inside the body"
+NO_TIME, NO_HTTP = "no complete answer in time", "the answer is not proper HTTP"
+TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
+ENCODED = "a Content-Encoding that was not asked for"
+
+NO_CONNECTION = [
+    row("refused", nobody_listens, UNREACHABLE, None, "connection refused"),
+    row("name that does not exist", at("http://nonexistent.invalid"), UNREACHABLE, None, Begins("name ")),
+    row("network unreachable", at("http://224.0.0.1"), UNREACHABLE, None, "network is unreachable"),
+    row("certificate unknown", nobody_vouches, UNREACHABLE, None, Begins("TLS: certificate verify failed: ")),
+    row("no TLS", no_tls, UNREACHABLE, None, Begins("TLS: ")),
+    row("TLS hangs", tls_never_answers, TIMEOUT, None, NO_TIME, hangs=True),
+    row("URL without a scheme", at("upstream"), UNREACHABLE, None, "bad URL"),
+    row("URL that is empty", at(""), UNREACHABLE, None, "bad URL"),
+    row("URL of another scheme", at("ftp://127.0.0.1"), UNREACHABLE, None, "bad URL"),
+    row("URL without a host", at("http://"), UNREACHABLE, None, "bad URL"),
+    row("URL with an impossible host", at("http://\u2603"), UNREACHABLE, None, "bad URL"),
+    row("URL with an empty label", at("http://a..b"), UNREACHABLE, None, "bad URL: not a host name"),
+    row("URL with an impossible port", at("http://127.0.0.1:99999"), UNREACHABLE, None, "bad URL"),
+    row("URL with words for a port", at("http://127.0.0.1:x"), UNREACHABLE, None, "bad URL"),
+]
+
+NO_ANSWER = [
+    row("hang before the answer", Reply(b"", Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
+    row("hang inside the head", Reply(HEAD, Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
+    row("hang inside the body", Reply(KNOWN_LENGTH, Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
+    row("hang inside a chunk", Reply(CHUNKED + b"9\r\n{", Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
+    row("drip for ever", Reply(CHUNKED + b"1\r\n \r\n", Then.DRIP), TIMEOUT, None, NO_TIME, hangs=True),
+    row("closed before the answer", Reply(b""), UNREACHABLE, None, BEFORE),
+    row("closed inside the head", Reply(HEAD + b"Conte"), UNREACHABLE, None, BEFORE),
+    row("closed inside a known length", Reply(KNOWN_LENGTH), UNREACHABLE, None, INSIDE),
+    row("closed inside a chunk", Reply(CHUNKED + b"5\r\n{"), UNREACHABLE, None, INSIDE),
+    row("closed before the last chunk", Reply(CHUNKED + b"2\r\n{}\r\n"), UNREACHABLE, None, INSIDE),
+    row("reset before the answer", Reply(b"", Then.RESET), UNREACHABLE, None, "connection reset"),
+    row("reset inside the body", Reply(KNOWN_LENGTH, Then.RESET), UNREACHABLE, None, INSIDE),
+]
+
+NO_HTTP_ANSWER = [
+    row("garbage", Reply(b"\x00\x01\x02 garbage\r\n\r\n"), MALFORMED, None, NO_HTTP),
+    row("another protocol", Reply(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), MALFORMED, None, NO_HTTP),
+    row("huge header", Reply(HEAD + b"X: " + b"a" * 100_000 + b"\r\n\r\n"), MALFORMED, None, NO_HTTP),
+    row("too many headers", Reply(HEAD + b"X: a\r\n" * 5_000 + b"\r\n"), MALFORMED, None, NO_HTTP),
+    row("absurd length", Reply(HEAD + b"Content-Length: " + b"9" * 5_000), MALFORMED, None, NO_HTTP),
+    row("negative length", Reply(HEAD + b"Content-Length: -1\r\n\r\n{}"), MALFORMED, None, NO_HTTP),
+    row("two lengths", answer("200 OK", GROUP, "Content-Length: 3"), MALFORMED, None, NO_HTTP),
+    row("senseless chunk", Reply(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"), MALFORMED, None, NO_HTTP),
+]
+
+STATUSES = [
+    status("101 Switching Protocols", MALFORMED),
+    status("201 Created", MALFORMED),
+    status("204 No Content", MALFORMED),
+    status("301 Moved Permanently", Cause.CLIENT_ERROR),
+    status("304 Not Modified", Cause.CLIENT_ERROR),
+    status("400 Bad Request", Cause.CLIENT_ERROR),
+    status("401 Unauthorized", Cause.UNAUTHORIZED),
+    status("402 Payment Required", Cause.CLIENT_ERROR),
+    status("403 Forbidden", Cause.UNAUTHORIZED),
+    status("404 Not Found", Cause.NOT_FOUND),
+    status("408 Request Timeout", Cause.CLIENT_ERROR),
+    status("409 Conflict", Cause.CLIENT_ERROR),
+    status("410 Gone", Cause.NOT_FOUND),
+    status("422 Unprocessable Entity", Cause.CLIENT_ERROR),
+    status("429 Too Many Requests", Cause.RATE_LIMITED),
+    status("500 Internal Server Error", Cause.SERVER_ERROR),
+    status("502 Bad Gateway", Cause.SERVER_ERROR),
+    status("503 Service Unavailable", Cause.SERVER_ERROR),
+    status("599 Odd", Cause.SERVER_ERROR),
+    status("999 Odder", MALFORMED),
+    row(
+        "302 with a place to go",
+        answer("302 Found", b"", "Location: /x"),
+        Cause.CLIENT_ERROR,
+        302,
+        "302 Found",
+    ),
+    row("404 without a phrase", answer("404"), Cause.NOT_FOUND, 404, "404 Not Found"),
+    row("500 in another tongue", answer("500 \xfc\x1b["), Cause.SERVER_ERROR, 500, r"500 ?\x1b["),
+]
+
+ERROR_BODIES = [
+    status(
+        "402 No", Cause.CLIENT_ERROR, {"type": "error", "error": {"ref_id": "r", "message": "Pay"}}, ": Pay"
+    ),
+    status("403 No", Cause.UNAUTHORIZED, {"detail": "Slow\n \x1b[1mdown"}, r": Slow \x1b[1mdown"),
+    status(
+        "422 No", Cause.CLIENT_ERROR, {"detail": [{"loc": ["path"], "msg": "Short", "type": "t"}]}, ": Short"
+    ),
+    status("503 with HTML", Cause.SERVER_ERROR, PAGE),
+    status("503 with another shape", Cause.SERVER_ERROR, {"detail": {"secret": "plan"}}),
+    status("503 with other types", Cause.SERVER_ERROR, {"error": {"message": 5}, "detail": []}),
+    status("503 with deep nesting", Cause.SERVER_ERROR, b"[" * 1_900),
+    status("503 with bytes", Cause.SERVER_ERROR, b"\xff\xfe"),
+    status("503 with more than is read", Cause.SERVER_ERROR, MUCH),
+    row(
+        "429 closed inside the body",
+        Reply(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n{"),
+        *(Cause.RATE_LIMITED, 429, "429 Slow"),
+        wait=7.0,
+    ),
+    row(
+        "429 hangs inside the body",
+        Reply(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n{", Then.HANG),
+        *(Cause.RATE_LIMITED, 429, "429 Slow"),
+        wait=7.0,
+        hangs=True,
+    ),
+]
+
+WISHES = [
+    wish("seconds", "Retry-After: 7", 7.0),
+    wish("no seconds", "Retry-After: 0", 0.0),
+    wish("a fraction", "Retry-After: 2.5", 2.5),
+    wish("a date", "Retry-After: Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
+    wish("a date that has passed", "Retry-After: Tue, 24 Nov 2026 11:59:30 GMT", None),
+    wish("a date that is none", "Retry-After: Tue, 99 Nov 2026 12:00:30 GMT", None),
+    wish("a date a century off", "Retry-After: Fri, 24 Nov 2126 12:00:00 GMT", MAX_SECONDS),
+    wish("milliseconds", "retry-after-ms: 250", 0.25),
+    wish("milliseconds before seconds", "retry-after: 9\nretry-after-ms: 1500", 1.5),
+    wish("milliseconds that are none", "retry-after: 9\nretry-after-ms: soon", 9.0),
+    wish("a negative number", "Retry-After: -5", None),
+    wish("negative milliseconds", "retry-after-ms: -5", None),
+    wish("a large number", "Retry-After: 1000000", MAX_SECONDS),
+    wish("a huge number", f"Retry-After: {'9' * 4000}", MAX_SECONDS),
+    wish("NaN", "Retry-After: NaN", None),
+    wish("infinity", "Retry-After: inf", None),
+    wish("an exponent", "Retry-After: 1e3", None),
+    wish("words", "Retry-After: in a while", None),
+    wish("nothing", "Retry-After:", None),
+    wish("bytes", "Retry-After: \xff\xfe", None),
+]
+
+BODIES = [
+    body("HTML", PAGE, "not JSON: Expecting value at character 0"),
+    body("nothing", b"", "not JSON: Expecting value at character 0"),
+    body("truncated JSON", b'{"status": {', Begins("not JSON: ")),
+    body("more after the JSON", b'{"status": {}} x', "not JSON: Extra data at character 15"),
+    body("NaN", b'{"status": {"x": NaN}}', "not JSON: NaN"),
+    body("duplicate keys", b'{"status": {}, "status": {}}', "duplicate key 'status'"),
+    body("duplicate keys inside", b'{"status": {"a": 1, "\\u0061": 1}}', "duplicate key 'a'"),
+    body("a lone surrogate", b'{"status": {}, "x": "\\ud800"}', "a lone surrogate in a string"),
+    body("a lone surrogate in a key", b'{"status": {"\\udfff": 1}}', "a lone surrogate in a string"),
+    body("a byte order mark", b"\xef\xbb\xbf" + json.dumps(GROUP).encode(), Begins("not JSON: ")),
+    body("bytes that are not UTF-8", b'{"status": {}, "x": "\xff"}', "not UTF-8 at byte 21"),
+    body("UTF-16", json.dumps(GROUP).encode("utf-16"), "not UTF-8 at byte 0"),
+    body(
+        "deep nesting",
+        b'{"status": {}, "x": ' + b"[" * 900 + b"]" * 900 + b"}",
+        "nested more than 256 levels deep",
+    ),
+    body("an array", b'[{"status": {}}]', "not a JSON object"),
+    body("null", b"null", "not a JSON object"),
+    body("no status", b'{"taskgroup_id": "tgrp_1"}', "no object `status`"),
+    body("a text for a status", b'{"status": "ok"}', "no object `status`"),
+    body("an array for a status", b'{"status": [{}]}', "no object `status`"),
+    body("null for a status", b'{"status": null}', "no object `status`"),
+    row(
+        "200 with a wish",
+        answer("200 OK", b"1", "Retry-After: 5"),
+        MALFORMED,
+        200,
+        "not a JSON object",
+        wait=5.0,
+    ),
+    *(
+        row(
+            f"200 in {encoding}",
+            answer("200 OK", packed, f"Content-Encoding: {encoding}"),
+            MALFORMED,
+            200,
+            ENCODED,
+        )
+        for packed in [gzip.compress(json.dumps(GROUP).encode())]
+        for encoding in ("gzip", "GZIP", "br", "gzip, identity")
+    ),
+    row(
+        "oversize by its length",
+        Reply(HEAD + b"Content-Length: 2001\r\n\r\n", Then.HANG),
+        Cause.TOO_LARGE,
+        200,
+        TOO_LARGE,
+    ),
+    row("oversize in chunks", Reply(CHUNKED + b"7d1\r\n" + MUCH, Then.HANG), Cause.TOO_LARGE, 200, TOO_LARGE),
+    row(
+        "oversize without a length", Reply(HEAD + b"\r\n" + MUCH, Then.HANG), Cause.TOO_LARGE, 200, TOO_LARGE
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "failure", "timeout_seconds"),
+    [*NO_CONNECTION, *NO_ANSWER, *NO_HTTP_ANSWER, *STATUSES, *ERROR_BODIES, *WISHES, *BODIES],
+)
+def test_a_failure_has_its_cause(upstream: Place | Reply, failure: Failure, timeout_seconds: float) -> None:
+    async def scenario() -> None:
+        async with place_of(upstream) as url, client(url, timeout_seconds=timeout_seconds) as asking:
+            outcome = await asking.poll("tgrp_1")
+        assert outcome == failure
+        assert isinstance(outcome, Failure)
+        assert len(outcome.detail) <= MAX_CHARACTERS
+        assert outcome.detail.isascii()
+        assert outcome.detail.isprintable()
+
+    asyncio.run(scenario())

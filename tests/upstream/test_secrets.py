@@ -1,0 +1,106 @@
+"""The API key goes to the upstream and nowhere else, even if the upstream sends it back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import traceback
+
+import httpx
+import pytest
+
+from recorder.upstream import UpstreamClient
+from tests.upstream.clients import KEY, client, failure_of, with_server
+from tests.upstream.server import OK, RawServer, Reply, answer
+
+TAIL = "the-tail-of-a-body"
+LONG = f"bad key {KEY} {'x' * 300} {TAIL}"
+TWICE = f'{{"status": {{}}, "{KEY}": 1, "{KEY}": 2}}'
+CUT = f'{{"status": {{}}, "{"x" * 60}{KEY}": 1, "{"x" * 60}{KEY}": 2}}'
+
+ECHOES = [
+    pytest.param(answer("401 Unauthorized", {"detail": LONG}), id="in a message"),
+    pytest.param(answer("401 Unauthorized", {"error": {"message": LONG}}), id="in another message"),
+    pytest.param(answer("401 Unauthorized", {"detail": KEY.upper()}), id="in another case"),
+    pytest.param(answer("401 Unauthorized", {"detail": f"bad key {KEY[:12]}..."}), id="in part"),
+    pytest.param(answer("401 Unauthorized", {"detail": f"{KEY[:12]}\n{KEY[12:]}"}), id="in two lines"),
+    pytest.param(
+        answer("401 Unauthorized", b'{"detail": "\\u0073' + KEY[1:].encode() + b'"}'), id="in an escape"
+    ),
+    pytest.param(answer(f"401 {KEY}"), id="in the phrase"),
+    pytest.param(answer("403 Forbidden", {"detail": "x" * 170 + KEY}), id="where the detail is cut"),
+    pytest.param(answer("200 OK", TWICE.encode()), id="as a duplicate key"),
+    pytest.param(answer("200 OK", CUT.encode()), id="as a duplicate key that is cut"),
+]
+
+UNSEEN = [
+    pytest.param(answer("302 Found", b"", f"Location: /?key={KEY}"), id="in a Location"),
+    pytest.param(answer("302 Found", b"", f"Location: http://[{KEY}"), id="in a Location that is none"),
+    pytest.param(answer("401 No", b"", f"X-Api-Key: {KEY}", f"Set-Cookie: {KEY}=1"), id="in a header"),
+    pytest.param(answer("401 No", b"", f"Set-Cookie: {KEY} and more=1"), id="in the name of a bad cookie"),
+    pytest.param(answer("429 No", b"", f"Retry-After: {KEY}"), id="in a wish"),
+    pytest.param(answer("200 OK", b"", f"Content-Encoding: {KEY}"), id="in an encoding"),
+    pytest.param(answer("503 No", f"<html>{LONG}</html>".encode()), id="in a page"),
+    pytest.param(answer("200 OK", f"<html>{LONG}</html>".encode()), id="in a page with 200"),
+    pytest.param(Reply(f"{KEY} garbage\r\n\r\n".encode()), id="in garbage"),
+    pytest.param(Reply(f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n".encode()), id="in a bad header"),
+    pytest.param(Reply(f"HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\n{KEY}".encode()), id="in half a body"),
+]
+
+
+def hidden(text: str) -> bool:
+    """Whether neither the key, in whatever case, nor much of it, nor the end of a body is in a text."""
+    pieces = {KEY[start : start + 8].lower() for start in range(len(KEY) - 7)}
+    return TAIL not in text and not any(piece in text.lower() for piece in pieces)
+
+
+@pytest.mark.parametrize("reply", [*ECHOES, *UNSEEN])
+def test_an_echo_of_the_key_is_in_no_failure_and_in_no_log(
+    reply: Reply, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(0)
+    failure = failure_of(reply)
+    assert hidden(repr(failure))
+    assert hidden(caplog.text)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("reply", ECHOES)
+def test_what_is_left_out_of_a_detail_is_marked(reply: Reply) -> None:
+    assert "[redacted]"[:5] in failure_of(reply).detail
+
+
+def test_no_object_that_a_log_line_could_hold_shows_the_key() -> None:
+    printable = (UpstreamClient, httpx.AsyncClient, httpx.Request, httpx.Headers)
+
+    async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
+        server.may_answer.clear()
+        poll = asyncio.create_task(upstream.poll("g"))
+        await server.asked.acquire()
+        found = [thing for thing in gc.get_objects() if isinstance(thing, printable)]
+        assert {type(thing) for thing in found} == set(printable)
+        assert all(hidden(repr(thing) + str(thing)) for thing in found)
+        server.may_answer.set()
+        await poll
+
+    with_server(scenario, OK)
+
+
+def test_the_trace_of_a_bug_does_not_show_the_key() -> None:
+    class BrokenBodyLimit(int):
+        def __lt__(self, other: int) -> bool:
+            raise TypeError("a bug")
+
+    async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
+        with pytest.raises(TypeError, match="a bug") as caught:
+            await upstream.poll("g")
+        assert hidden("".join(traceback.format_exception(caught.value)))
+
+    with_server(scenario, answer(f"200 {KEY}", f"{KEY}{TAIL}".encode()), max_body_bytes=BrokenBodyLimit(9))
+
+
+@pytest.mark.parametrize("key", ["line\nbreak", "tab\t", "\u00fcber"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as caught:
+        client("http://127.0.0.1:1", api_key=key)
+    assert key not in str(caught.value)
