@@ -1,4 +1,4 @@
-# One image for all services: the command says which.
+# One image for all services: the command says which; it records unless told otherwise.
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY . .
@@ -14,5 +14,6 @@ RUN useradd --system --uid 10001 --create-home --home-dir /data recorder
 USER 10001
 WORKDIR /data
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=10s --start-period=10s CMD ["recorder", "run", "--check"]
 ENTRYPOINT ["recorder"]
-CMD ["--help"]
+CMD ["run"]

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import click
 from sqlalchemy import Engine
-from sqlalchemy.exc import ProgrammingError
 
 from recorder.cli.common import opened_database, require_file, shown, with_words
 from recorder.settings import load_settings
 from recorder.store import grants as granting
 from recorder.store import schema
+from recorder.store.drift import differences
 from recorder.store.grants import Roles
 from recorder.store.transactions import writing
 
@@ -60,10 +60,10 @@ def check() -> None:
     """Check that the schema is this program's, table by table; exit status 1 if it is not."""
     with _present_database() as engine:
         schema.require_head(schema.state_of(engine))
-        differences = schema.differences(engine)
-        for difference in differences:
+        found = differences(engine)
+        for difference in found:
             click.echo(difference)
-        if differences:
+        if found:
             raise click.exceptions.Exit(1)
         click.echo(f"{shown(engine.url)}: at head, as it should be")
 
@@ -77,24 +77,19 @@ def check() -> None:
 @click.option("--apply", is_flag=True, help="Carry the statements out too.")
 @with_words
 def grants(recorder: str, api: str, reporting: str, apply: bool) -> None:
-    """Print the GRANTs for PostgreSQL's roles, which exist already, as the owner of the tables gives them."""
+    """Print the GRANTs for PostgreSQL's roles, to be carried out by the owner of the tables."""
     with _present_database() as engine:
         if engine.dialect.name != "postgresql":
             raise click.ClickException("SQLite has no roles; who may write its file may change all of it")
-        statements = granting.grants(Roles(recorder, api, reporting))
-        if apply:
-            _apply(engine, statements)
-        click.echo("".join(f"{statement};\n" for statement in statements), nl=False)
-
-
-def _apply(engine: Engine, statements: list[str]) -> None:
-    with writing(engine) as connection:
-        schema.require_head(schema.state_in(connection))
-        for statement in statements:
-            try:
-                connection.exec_driver_sql(statement)
-            except ProgrammingError as error:
-                raise click.ClickException(f"{statement}: {str(error.orig).splitlines()[0]}") from None
+        try:
+            roles = granting.Roles(recorder, api, reporting)
+            if apply:
+                with writing(engine) as connection:
+                    granting.apply(connection, roles)
+        except granting.GrantsError as error:
+            raise click.ClickException(str(error)) from None
+    for statement in ["BEGIN", *granting.grants(roles), "COMMIT"]:
+        click.echo(f"{statement};")
 
 
 @contextmanager

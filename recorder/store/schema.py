@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
-from recorder.store.grants import VIEWS
-from recorder.store.tables import entries, metadata
+from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
 
 BASE = "base"
@@ -84,15 +81,20 @@ def upgrade(engine: Engine) -> SchemaState:
     with writing(engine) as connection:
         before = state_in(connection)
         _refuse_unknown(before)
-        command.upgrade(_config(connection), "head")
+        bring_to_head(connection)
         return before
+
+
+def bring_to_head(connection: Connection) -> None:
+    """Carry out the migrations that are still to come, in the transaction of `connection`."""
+    command.upgrade(_config(connection), "head")
 
 
 def downgrade(engine: Engine, revision: str, *, discard_ledger: bool) -> SchemaState:
     """Take the schema back to `revision` (`base` drops everything); return where it stood before.
 
     Raises:
-        SchemaError: the database is not at a revision of this program, or `revision` is none.
+        SchemaError: the database is not at a revision of this program, or `revision` is none behind it.
         LedgerNotEmptyError: a ledger with entries would be dropped, and `discard_ledger` does not allow it.
     """
     with writing(engine) as connection:
@@ -100,73 +102,14 @@ def downgrade(engine: Engine, revision: str, *, discard_ledger: bool) -> SchemaS
         if before.current is None:
             raise SchemaError("the database has no schema to take back")
         _refuse_unknown(before)
-        known = {BASE, *_revisions()}
-        if revision not in known:
-            raise SchemaError(f"no revision {revision!r}; allowed: {', '.join(sorted(known))}")
+        behind = [BASE, *reversed(_revisions(before.current))]
+        if revision not in behind:
+            allowed = ", ".join(behind)
+            raise SchemaError(f"{before.current} cannot be taken back to {revision!r}; allowed: {allowed}")
         if revision == BASE and not discard_ledger:
             _refuse_to_discard(connection)
         command.downgrade(_config(connection), revision)
         return before
-
-
-def differences(engine: Engine) -> list[str]:
-    """Return in words how the database differs from what the migrations make; nothing if it does not."""
-    with reading(engine) as connection:
-        return [
-            *_table_differences(connection),
-            *(f"view {name}: is missing" for name in _missing_views(connection)),
-            *(f"trigger {name}: is missing or off" for name in _missing_triggers(connection)),
-        ]
-
-
-def _table_differences(connection: Connection) -> Iterator[str]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
-    for difference in compare_metadata(context, metadata):
-        # Changes of columns come as lists of single differences.
-        for action, *what in difference if isinstance(difference, list) else [difference]:
-            names = [_name(part) for part in what if part is not None]
-            yield f"{_ACTIONS.get(action, action)}: {' '.join(names)}"
-
-
-_ACTIONS = {
-    "add_table": "missing table",
-    "remove_table": "table of others",
-    "add_column": "missing column",
-    "remove_column": "column of others",
-    "add_index": "missing index",
-    "remove_index": "index of others",
-    "modify_type": "other type of column",
-    "modify_nullable": "other nullability of column",
-    "modify_default": "other default of column",
-}
-
-
-def _name(part: object) -> str:
-    return str(getattr(part, "name", part))
-
-
-def _missing_views(connection: Connection) -> list[str]:
-    present = set(inspect(connection).get_view_names())
-    return [name for name in VIEWS if name not in present]
-
-
-def _missing_triggers(connection: Connection) -> list[str]:
-    """The ledger's guards: a database without them would let entries be changed."""
-    needed, present = _TRIGGERS[connection.dialect.name]
-    found = set(connection.scalars(text(present)))
-    return [name for name in needed if name not in found]
-
-
-_TRIGGERS = {
-    "sqlite": (
-        ("entries_refuse_update", "entries_refuse_delete", "entries_refuse_replace"),
-        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'entries'",
-    ),
-    "postgresql": (
-        ("entries_refuse_change", "entries_refuse_truncate"),
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'entries'::regclass AND tgenabled = 'A'",
-    ),
-}
 
 
 def _refuse_to_discard(connection: Connection) -> None:
@@ -200,8 +143,9 @@ def _refuse_unknown(state: SchemaState) -> None:
         )
 
 
-def _revisions() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
+def _revisions(newest: str = "heads") -> list[str]:
+    """The revisions from the newest back to the first."""
+    return [script.revision for script in _scripts().iterate_revisions(newest, BASE)]
 
 
 def _scripts() -> ScriptDirectory:

@@ -52,6 +52,13 @@ def variables() -> set[str]:
     return {name for name, kind, _ in _VARIABLE.findall(text) if kind == "?"}
 
 
+def secrets_in(text: str) -> list[str]:
+    """What stands in the file where a secret belongs and is not a variable that has to be set."""
+    members = re.findall(r"^\s*\w*(?:PASSWORD|KEY|TOKENS?): *(.*)$", text, re.MULTILINE)
+    passwords = re.findall(r"://[^/@\s]*:([^/@\s]*)@", text)
+    return [found for found in members + passwords if not re.fullmatch(r"\$\{\w+:\?[^}]+\}", found)]
+
+
 def _service(name: str, members: dict[str, Any]) -> Service:
     health = members.get("healthcheck", {}).get("test", ["CMD"])
     assert health[0] == "CMD"

@@ -6,33 +6,37 @@ import json
 import os
 import re
 import secrets
+import socket
 import subprocess
 import sys
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings
 from recorder.tokens import new_token
-from tests.deployment.compose import ROOT, MissingValueError, Service, services, variables
+from tests.deployment.compose import ROOT, MissingValueError, Service, secrets_in, services, variables
 from tests.end_to_end.upstream import create_group
 from tests.postgres import binaries, free_port
-from tests.program import Program, Running, wait_until
+from tests.program import KEY, PASSWORD, Program, Running, wait_until
 from tests.simulator.conftest import simulating
 
 SECRET, TOKEN = new_token("ada")
 VALUES = {
-    "POSTGRES_PASSWORD": "owner1",
-    "RECORDER_DB_PASSWORD": "recorder1",
-    "API_DB_PASSWORD": "api1",
-    "PARALLEL_API_KEY": "key1",
+    "POSTGRES_PASSWORD": "o'wner:p@ss/w%40rd $1",
+    "RECORDER_DB_PASSWORD": f"{PASSWORD}'/@:%",
+    "API_DB_PASSWORD": f'{PASSWORD}"/@:%',
+    "PARALLEL_API_KEY": KEY,
     "RECORDER_API_TOKENS": str(TOKEN),
 }
 
@@ -42,36 +46,38 @@ class Machine:
 
     def __init__(self, folder: Path, server: str, upstream: str) -> None:
         self.port = free_port()
+        self.database = f"recorder_{secrets.token_hex(4)}"
         self._folder = folder
-        self._server = conninfo_to_dict(server)
+        self._server = server
         self._upstream = upstream
-        self._suffix = secrets.token_hex(4)
-
-    @property
-    def database(self) -> str:
-        return f"recorder_{self._suffix}"
 
     def environment(self, service: Service) -> dict[str, str]:
         """The service's environment: the database's host and name, and the port, are this machine's."""
-        place = f"@{self._server['host']}:{self._server['port']}/{self.database}"
-        mapped = {
+        server = conninfo_to_dict(self._server)
+        place = f"@{server['host']}:{server['port']}/{self.database}"
+        given = {
             name: text.replace("@postgres/recorder", place) for name, text in service.environment.items()
         }
-        return {
-            **mapped,
-            **({"PARALLEL_BASE_URL": self._upstream} if "PARALLEL_BASE_URL" in mapped else {}),
-            **({"RECORDER_API_PORT": str(self.port)} if "RECORDER_API_PORT" in mapped else {}),
-            "PGHOST": str(self._server["host"]),
-            "PGPORT": str(self._server["port"]),
+        mapped = {
+            "PARALLEL_BASE_URL": self._upstream,
+            "RECORDER_API_PORT": str(self.port),
             "POSTGRES_DB": self.database,
+            # In its container the server trusts who comes by its socket.
+            "POSTGRES_PASSWORD": "",
+        }
+        return {
+            **given,
+            **{name: text for name, text in mapped.items() if name in given},
+            **({"PGPASSWORD": given["POSTGRES_PASSWORD"]} if "POSTGRES_PASSWORD" in given else {}),
+            "PGHOST": str(server["host"]),
+            "PGPORT": str(server["port"]),
             # `recorder`, `python`, `psql` and `pg_isready` as the containers have them.
             "PATH": f"{Path(sys.executable).parent}:{binaries()}:{os.environ['PATH']}",
         }
 
     def run(self, service: Service, argv: list[str]) -> subprocess.CompletedProcess[str]:
-        text = [word.replace(":8000/", f":{self.port}/") for word in argv]
         return subprocess.run(
-            text,
+            [word.replace(":8000/", f":{self.port}/") for word in argv],
             check=False,
             capture_output=True,
             text=True,
@@ -83,10 +89,16 @@ class Machine:
     def healthy(self, service: Service) -> bool:
         return self.run(service, service.healthcheck).returncode == 0
 
+    def program(self, service: Service) -> Program:
+        """`recorder` as in the service's container."""
+        return Program(self._folder).using(**self.environment(service))
+
     def start(self, stack: ExitStack, service: Service) -> Running:
         assert service.argv[0] == "recorder"
-        program = Program(self._folder).using(**self.environment(service))
-        return stack.enter_context(program.start(*service.argv[1:]))
+        return stack.enter_context(self.program(service).start(*service.argv[1:]))
+
+    def administrator(self, database: str | None = None) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._server, dbname=database or self.database, autocommit=True)
 
 
 @pytest.fixture
@@ -96,19 +108,47 @@ def composed() -> dict[str, Service]:
 
 @pytest.fixture
 def machine(tmp_path: Path, postgres: str, composed: dict[str, Service]) -> Iterator[Machine]:
-    """A machine whose PostgreSQL has what the image makes at first: the owner and the database."""
+    """A machine whose PostgreSQL has what the image makes at first, and asks for passwords."""
     with simulating(SimulatorSettings()) as upstream:
         machine = Machine(tmp_path, postgres, upstream)
-        owner = composed["postgres"].environment["POSTGRES_USER"]
-        roles = [owner, "recorder", "recorder_api", "recorder_reporting"]
-        with psycopg.connect(postgres, autocommit=True) as server:
-            server.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE")
-            server.execute(f"CREATE DATABASE {machine.database} OWNER {owner}")
-        yield machine
-        with psycopg.connect(postgres, autocommit=True) as server:
+        made = composed["postgres"].environment
+        owner = sql.Identifier(made["POSTGRES_USER"])
+        with machine.administrator("postgres") as server:
+            password = sql.Literal(made["POSTGRES_PASSWORD"])
+            server.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(owner, password))
+            server.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(machine.database), owner)
+            )
+            with _passwords_asked_for(server, machine.database):
+                yield machine
             server.execute(f"DROP DATABASE {machine.database} WITH (FORCE)")
-            for role in roles:
-                server.execute(f"DROP ROLE {role}")
+            for role in (made["POSTGRES_USER"], "recorder", "recorder_api", "recorder_reporting"):
+                server.execute(f"DROP ROLE IF EXISTS {role}")
+
+
+@contextmanager
+def _passwords_asked_for(server: psycopg.Connection[Any], database: str) -> Iterator[None]:
+    """The tests' server trusts everybody; for this database it asks those who log in by a service."""
+    (place,) = server.execute("SHOW hba_file").fetchone() or ("",)
+    file = Path(place)
+    before = file.read_text()
+    file.write_text(f"host {database} recorder_owner,recorder,recorder_api all scram-sha-256\n{before}")
+    server.execute("SELECT pg_reload_conf()")
+    try:
+        wait_until(lambda: _asks(server, database) or None, "the server to ask for passwords")
+        yield
+    finally:
+        file.write_text(before)
+        server.execute("SELECT pg_reload_conf()")
+
+
+def _asks(server: psycopg.Connection[Any], database: str) -> bool:
+    try:
+        user = {"dbname": database, "user": "recorder_owner", "password": "wrong"}
+        psycopg.connect(host=server.info.host, port=server.info.port, **user).close()
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def _get(url: str, token: str | None) -> dict[str, object]:
@@ -118,9 +158,7 @@ def _get(url: str, token: str | None) -> dict[str, object]:
         return body
 
 
-def test_all_services_one_after_the_other(
-    tmp_path: Path, machine: Machine, composed: dict[str, Service]
-) -> None:
+def test_all_services_one_after_the_other(machine: Machine, composed: dict[str, Service]) -> None:
     database, migrate, recorder, api = (composed[name] for name in ("postgres", "migrate", "recorder", "api"))
     assert machine.healthy(database)
     roles = machine.run(database, [str(ROOT / "deploy" / "roles.sh")])
@@ -131,8 +169,7 @@ def test_all_services_one_after_the_other(
         assert migrated.returncode == 0, migrated.stderr
     assert not machine.healthy(recorder)
     taskgroup_id = create_group(machine.environment(recorder)["PARALLEL_BASE_URL"], runs=2)
-    watched = Program(tmp_path).using(**machine.environment(recorder)).ok("watch", taskgroup_id)
-    assert "watching" in watched
+    assert "watching" in machine.program(recorder).ok("watch", taskgroup_id)
     with ExitStack() as stack:
         recorders = [machine.start(stack, recorder) for _ in range(2)]
         server = machine.start(stack, api)
@@ -151,40 +188,61 @@ def test_all_services_one_after_the_other(
         assert len(ready["recorders"]) == 2  # type: ignore[arg-type]
         for running in (*recorders, server):
             assert running.stop() == 0
-    _each_role_is_refused_what_it_must_not(machine, composed)
+    assert not machine.healthy(api)
+    assert not machine.healthy(recorder)
+    _silence_is_no_health(machine, recorder)
+    _programs_are_refused(machine, composed)
+    _statements_are_refused(machine)
 
 
-def _each_role_is_refused_what_it_must_not(machine: Machine, composed: dict[str, Service]) -> None:
-    refused = {
-        "recorder": [
-            "UPDATE entries SET kind = 'gap'",
-            "DELETE FROM entries",
-            "TRUNCATE entries",
-            "DELETE FROM watches",
-            "DROP TABLE entries",
-            "ALTER TABLE entries DISABLE TRIGGER ALL",
-            "CREATE TABLE mine (id int)",
-        ],
-        "recorder_api": [
-            "INSERT INTO entries (taskgroup_id, seq, kind, at, digest) VALUES ('a', 1, 'watch', now(), '')",
-            "UPDATE watches SET state = 'paused'",
-            "DELETE FROM recorders",
-            "CREATE TABLE mine (id int)",
-        ],
-        "recorder_reporting": ["SELECT * FROM entries", "SELECT * FROM watches", "DELETE FROM recorders"],
-    }
-    owner_url = machine.environment(composed["migrate"])["RECORDER_DATABASE_URL"]
-    for role, statements in refused.items():
-        with psycopg.connect(
-            owner_url.replace("recorder_owner:owner1@", "postgres@"), autocommit=True
-        ) as conn:
-            conn.execute(f"SET ROLE {role}")
-            for view in ("status_history", "latest_status", "observation_gaps"):
-                if role != "recorder":
-                    conn.execute(f"SELECT * FROM {view}")
+def _silence_is_no_health(machine: Machine, recorder: Service) -> None:
+    """A recorder that was killed, or hangs, is still on the list."""
+    with machine.administrator() as server:
+        beat = "INSERT INTO recorders (recorder_id, host, pid, started_at, heartbeat_at, counters) VALUES "
+        for age, healthy in ((60, False), (0, True)):
+            row = (f"r{age}", socket.gethostname(), 1, f"{age} s")
+            server.execute(f"{beat} (%s, %s, %s, now(), now() - %s::interval, '{{}}')", row)
+            assert machine.healthy(recorder) is healthy
+
+
+def _programs_are_refused(machine: Machine, composed: dict[str, Service]) -> None:
+    line = machine.program(composed["api"]).run("watch", "tgrp_2").complaint()
+    assert "permission denied" in line
+    line = (
+        machine.program(composed["recorder"]).run("db", "downgrade", "base", "--discard-ledger").complaint()
+    )
+    assert "permission denied" in line or "must be owner" in line
+    wrong = machine.program(composed["recorder"]).using(PGPASSWORD="wrong")
+    assert "password authentication failed" in wrong.run("groups").complaint()
+
+
+REFUSED = {
+    "recorder": [
+        "UPDATE entries SET kind = 'gap'",
+        "DELETE FROM entries",
+        "TRUNCATE entries",
+        "DELETE FROM watches",
+        "DROP TABLE entries",
+        "ALTER TABLE entries DISABLE TRIGGER ALL",
+        "CREATE TABLE mine (id int)",
+    ],
+    "recorder_api": [
+        "INSERT INTO entries (taskgroup_id, seq, kind, at, digest) VALUES ('a', 1, 'watch', now(), '')",
+        "UPDATE watches SET state = 'paused'",
+        "DELETE FROM recorders",
+        "CREATE TABLE mine (id int)",
+    ],
+    "recorder_reporting": ["SELECT * FROM entries", "SELECT * FROM watches", "DELETE FROM recorders"],
+}
+
+
+def _statements_are_refused(machine: Machine) -> None:
+    for role, statements in REFUSED.items():
+        with machine.administrator() as server:
+            server.execute(f"SET ROLE {role}")
             for statement in statements:
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    conn.execute(statement)
+                    server.execute(statement)
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
@@ -194,8 +252,15 @@ def test_nothing_secret_has_a_default(name: str) -> None:
         services({key: text for key, text in VALUES.items() if key != name})
 
 
+def test_no_secret_stands_in_a_file() -> None:
+    for name in ("docker-compose.yml", "Dockerfile", ".dockerignore", "deploy/roles.sh"):
+        assert secrets_in((ROOT / name).read_text(encoding="utf-8")) == []
+    assert secrets_in("  API_DB_PASSWORD: secret\n  URL: postgresql://a:secret@b/c") == ["secret", "secret"]
+
+
 def test_every_setting_is_one(composed: dict[str, Service]) -> None:
-    known = {field.alias for field in Settings.model_fields.values()}
+    # The last one is read by PostgreSQL's own library.
+    known = {field.alias for field in Settings.model_fields.values()} | {"PGPASSWORD"}
     for service in (composed["migrate"], composed["recorder"], composed["api"]):
         assert set(service.environment) <= known
 
@@ -220,8 +285,17 @@ def test_the_image_runs_as_nobody_in_particular_and_holds_no_secret() -> None:
     assert user not in {"root", "0"}
     assert "--require-hashes" in last
     assert re.findall(r"^ENTRYPOINT (.+)$", last, re.MULTILINE) == ['["recorder"]']
-    assert not re.search(r"(KEY|TOKEN|PASSWORD)\w*=", text)
+    assert "\nHEALTHCHECK " in last and "\nSTOPSIGNAL SIGTERM\n" in last
+    assert not re.search(r"(KEY|TOKEN|PASSWORD)\w*=|^ARG ", text, re.MULTILINE)
     copied = re.findall(r"^COPY (?!--)(\S+)", text, re.MULTILINE)
     assert all(source == "." or (ROOT / source).exists() for source in copied)
-    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"]
-    assert all((ROOT / name).exists() for name in allowed)
+
+
+def test_the_image_is_built_from_what_it_needs_and_nothing_else() -> None:
+    first, *lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert first == "*"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    needed = {name.removesuffix("*") for name in packages} | {"pyproject.toml", "requirements"}
+    needed |= {project["project"]["readme"], *project["project"]["license-files"]}
+    assert {line[1:] for line in lines if line.startswith("!")} == needed

@@ -14,7 +14,7 @@ from recorder.ledger.entries import Entry, Gap, Status, WatchChange
 
 
 def text_of(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def record_of(entry: Entry, raw: bytes | None = None) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def digest_of(previous: str, record: dict[str, Any]) -> str:
 
 
 def assert_chained(entries: Sequence[Entry]) -> None:
-    """Every entry's number and digest follow from the entry before it; no body may be inexact."""
+    """Every entry's number and digest follow from the entry before it."""
     digest = "0" * 64
     for seq, entry in enumerate(entries, start=1):
         assert entry.seq == seq
@@ -72,7 +72,6 @@ def _gap(gap: Gap) -> dict[str, Any]:
 
 
 def _upstream(status: Status, raw: bytes | None) -> dict[str, Any]:
-    if not status.body.exact:
-        assert raw is not None
-        return {"upstream_text": raw.decode()}
+    if status.body.text is not None:
+        return {"upstream_text": status.body.text if raw is None else raw.decode()}
     return {"upstream": status.body.value if raw is None else json.loads(raw)}

@@ -10,10 +10,15 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from recorder.ledger.chain import GENESIS, digest_of, record_of
+from recorder.ledger.entries import Action, Gap, Status, WatchChange
+from recorder.ledger.outcome import Cause
+from recorder.ledger.status import Phase
+from recorder.ledger.watch import WatchState
+from recorder.store.drift import differences
 from recorder.store.readers import find_group, read_entries
-from recorder.store.schema import differences, state_of, upgrade
+from recorder.store.schema import downgrade, state_of, upgrade
 from recorder.store.transactions import reading
+from tests.ledger.oracle import assert_chained
 from tests.store.samples import at, body, poll, seen
 
 IDS = ["Gruppe ä", "tgrp_1", "tgrp_never"]
@@ -45,7 +50,15 @@ def old_engine(blank_engine: Engine) -> Engine:
 
 def _everything(engine: Engine) -> list[list[Any]]:
     with reading(engine) as connection:
-        return [[tuple(row) for row in connection.execute(text(question))] for question in QUESTIONS]
+        return [[dict(row) for row in connection.execute(text(asked)).mappings()] for asked in QUESTIONS]
+
+
+def _as_before(before: list[list[Any]], after: list[list[Any]]) -> list[list[Any]]:
+    """What is there now of what was there before: newer programs may have added columns."""
+    return [
+        [{name: row[name] for name in rows[0]} for row in now]
+        for rows, now in zip(before, after, strict=True)
+    ]
 
 
 def test_nothing_changes_on_the_way_to_head(old_engine: Engine) -> None:
@@ -55,6 +68,13 @@ def test_nothing_changes_on_the_way_to_head(old_engine: Engine) -> None:
     upgrade(old_engine)
     assert state_of(old_engine).at_head
     assert differences(old_engine) == []
+    assert _as_before(before, _everything(old_engine)) == before
+
+
+def test_nothing_changes_on_the_way_back(old_engine: Engine) -> None:
+    before = _everything(old_engine)
+    upgrade(old_engine)
+    downgrade(old_engine, "0001", discard_ledger=False)
     assert _everything(old_engine) == before
 
 
@@ -64,18 +84,28 @@ def test_the_chain_holds(old_engine: Engine) -> None:
         ledgers = [list(read_entries(connection, taskgroup_id)) for taskgroup_id in IDS]
         heads = [find_group(connection, taskgroup_id) for taskgroup_id in IDS]
     for ledger, group in zip(ledgers, heads, strict=True):
-        digest = GENESIS
-        for entry in ledger:
-            record = record_of(
-                taskgroup_id=entry.taskgroup_id,
-                seq=entry.seq,
-                at=entry.at,
-                previous=entry.previous,
-                content=entry.content,
-            )
-            digest = digest_of(digest, record)
-            assert entry.digest == digest
-        assert group is not None and group.watch.head.digest == digest
+        assert_chained(ledger)
+        assert group is not None and group.watch.head.digest == ledger[-1].digest
+
+
+def test_readers_say_what_was_recorded(old_engine: Engine) -> None:
+    upgrade(old_engine)
+    with reading(old_engine) as connection:
+        ledger = list(read_entries(connection, "tgrp_1"))
+        group = find_group(connection, "tgrp_1")
+    started, first, second, gap, again, paused, resumed, last = (entry.content for entry in ledger)
+    assert started == WatchChange(Action.STARTED, "ada@host", "March batch")
+    assert isinstance(first, Status) and first.body.value == body("tgrp_1", 1)
+    said = body("tgrp_1", 2, metadata={"note": "a\0b 😀"}, extra=None)
+    assert isinstance(second, Status) and second.body.value == said
+    assert gap == Gap(at(27), at(120), Cause.SERVER_ERROR, 6, 34.25, 503, "Service Unavailable")
+    assert isinstance(again, Status) and again.body == second.body
+    assert paused == WatchChange(Action.PAUSED, "bob@host", "lunch")
+    assert resumed == WatchChange(Action.RESUMED, "bob@host", None)
+    assert isinstance(last, Status) and last.reading.phase is Phase.SETTLED
+    assert last.body.text is not None and '"share":0.1000000000000000055' in last.body.text
+    assert group is not None and group.watch.state is WatchState.WATCHING
+    assert group.latest is not None and group.latest.seq == len(ledger)
 
 
 def test_recording_goes_on(old_engine: Engine) -> None:

@@ -1,0 +1,128 @@
+"""What views and readers must say, told by reading a ledger's entries one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from recorder.ledger.entries import Entry, Gap, Interval, Status
+from recorder.ledger.watch import Watch
+from recorder.store.readers import HistoryQuery
+from tests.ledger.oracle import text_of
+
+READING = (
+    *("num_task_runs", "queued", "action_required", "running", "completed", "failed", "cancelling"),
+    *("cancelled", "is_active", "status_message", "modified_at", "created_at"),
+)
+
+
+def assert_views_agree(connection: Connection, entries: Sequence[Entry], watch: Watch) -> None:
+    taskgroup_id = watch.taskgroup_id
+    statuses = status_history(entries, watch.open)
+    assert view(connection, "status_history", taskgroup_id) == statuses
+    assert view(connection, "observation_gaps", taskgroup_id) == _gaps(entries)
+    (latest,) = view(connection, "latest_status", taskgroup_id, order="taskgroup_id")
+    newest = statuses[-1] if statuses else dict.fromkeys(latest)
+    of_watch = {"taskgroup_id": taskgroup_id, "state": str(watch.state), "due_at": plain(watch.due_at)}
+    assert latest == {**newest, **of_watch}
+
+
+def view(connection: Connection, name: str, taskgroup_id: str, order: str = "seq") -> list[dict[str, Any]]:
+    """Return a group's rows of a view in plain values, alike on both databases."""
+    question = text(f"SELECT * FROM {name} WHERE taskgroup_id = :id ORDER BY {order}")
+    rows = connection.execute(question, {"id": taskgroup_id}).mappings()
+    as_json = {"metadata", "anomalies"} if connection.dialect.name == "sqlite" else set()
+    return [
+        {
+            column: json.loads(value) if column in as_json and value is not None else plain(value)
+            for column, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+def status_history(entries: Sequence[Entry], opened: Interval | None) -> list[dict[str, Any]]:
+    """Each status entry with what ends its interval: the entry after it, or the watch."""
+    ends = [*(entry.previous for entry in entries[1:]), opened]
+    return [
+        _status(entry, entry.content, end)
+        for entry, end in zip(entries, ends, strict=True)
+        if isinstance(entry.content, Status)
+    ]
+
+
+def _status(entry: Entry, status: Status, end: Interval | None) -> dict[str, Any]:
+    assert end is not None
+    reading = status.reading
+    return {
+        "taskgroup_id": entry.taskgroup_id,
+        "seq": entry.seq,
+        "observed_at": text_of(entry.at),
+        "last_seen_at": text_of(end.last_seen_at),
+        "polls": end.polls,
+        "phase": str(reading.phase),
+        **{name: plain(getattr(reading, name)) for name in READING},
+        "metadata": status.body.value.get("metadata"),
+        "anomalies": [str(anomaly) for anomaly in status.anomalies],
+        "digest": entry.digest,
+    }
+
+
+def _gaps(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    return [
+        {
+            "taskgroup_id": entry.taskgroup_id,
+            "seq": entry.seq,
+            "gap_from": text_of(entry.content.from_),
+            "gap_to": text_of(entry.at),
+            "duration_seconds": (entry.at - entry.content.from_).total_seconds(),
+            "cause": str(entry.content.cause),
+            "attempts": entry.content.attempts,
+            "unpolled_seconds": entry.content.unpolled_seconds,
+            "http_status": entry.content.http_status,
+            "detail": entry.content.detail,
+        }
+        for entry in entries
+        if isinstance(entry.content, Gap)
+    ]
+
+
+def history(entries: Sequence[Entry], query: HistoryQuery) -> list[int]:
+    """Return the numbers of the entries that a query asks for, in its order."""
+    starts = [entry.content.from_ if isinstance(entry.content, Gap) else entry.at for entry in entries]
+    ends = [*starts[1:], None]
+    found = [
+        entry.seq
+        for entry, start, end in zip(entries, starts, ends, strict=True)
+        if (query.kinds is None or entry.kind in query.kinds) and _meets(query, start, end)
+    ]
+    if query.descending:
+        found.reverse()
+    if query.after_seq is None:
+        return found
+    return [seq for seq in found if (seq < query.after_seq) == query.descending and seq != query.after_seq]
+
+
+def _meets(query: HistoryQuery, start: datetime, end: datetime | None) -> bool:
+    """An entry lasts until the next one starts; one of no length is a moment."""
+    if query.until is not None and start >= query.until:
+        return False
+    return query.since is None or start >= query.since or end is None or end > query.since
+
+
+def statuses_before(entries: Sequence[Entry]) -> dict[int, int]:
+    """Return for each entry the number of the newest status entry before it, if there is one."""
+    newest, found = 0, {}
+    for entry in entries:
+        if newest:
+            found[entry.seq] = newest
+        newest = entry.seq if isinstance(entry.content, Status) else newest
+    return found
+
+
+def plain(value: Any) -> Any:
+    return text_of(value.astimezone(UTC)) if isinstance(value, datetime) else value

@@ -1,0 +1,269 @@
+"""Groups on a real database and the recorders that poll them, with what is expected of each group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import count
+
+from sqlalchemy import Engine, delete
+
+from recorder.ledger.body import parse_body
+from recorder.ledger.decision import fail, observe
+from recorder.ledger.entries import Action
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.watch import Watch, WatchState
+from recorder.store.claims import Claim, Finished, claim_due, finish, release
+from recorder.store.enrolment import Patience, cease_watching, resume_watching, watch_group
+from recorder.store.tables import watches
+from recorder.store.transactions import writing
+from recorder.store.workload import make_due
+from tests.ledger.model import Model
+from tests.ledger.samples import moment
+from tests.ledger.stories import RULES, WINDOW
+from tests.ledger.telling import BODIES, HTTP_STATUS
+
+LEASE = 60
+LONGEST_WAIT = 20
+_numbers = count(1)
+
+
+@dataclass(eq=False)
+class Lease:
+    owner: str
+    until: float
+
+
+@dataclass(eq=False)
+class Group:
+    """What is expected of one group. `unsaid` is by how much the clock was set since its last poll."""
+
+    taskgroup_id: str
+    model: Model
+    next_poll: float | None
+    lease: Lease | None = None
+    unsaid: float = 0
+
+
+@dataclass(eq=False)
+class Flight:
+    """A poll under way: it was asked at `asked`, and holds while its lease is its group's."""
+
+    group: Group
+    claim: Claim
+    lease: Lease
+    asked: float
+
+    @property
+    def holds(self) -> bool:
+        return self.group.lease is self.lease
+
+    def outlasts(self, later: Sequence[Flight]) -> bool:
+        """Whether its lease ends after one of the same group that was claimed later."""
+        return any(one.group is self.group and one.lease.until < self.lease.until for one in later)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a poll brings `took` seconds after now, a body or a cause; the next is due in `wait` seconds."""
+
+    what: str | Cause
+    spelling: int
+    took: float
+    wait: float
+
+
+class Fleet:
+    """Does everything twice: on the database, and to the models."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.prefix = f"tgrp_{next(_numbers)}"
+        self.groups: dict[str, Group] = {}
+        self.flights: list[Flight] = []
+        self.now = 0.0
+        self._recorders = count(1)
+        self.owners = [self._new_owner(), self._new_owner()]
+
+    def watch(self, name: str, note: str | None) -> None:
+        taskgroup_id, group = f"{self.prefix}_{name} ä 𝄞", self.groups.get(name)
+        entered = watch_group(
+            self.engine, taskgroup_id, actor="ann", note=note, now=lambda: moment(self.now), rules=RULES
+        )
+        if group is None:
+            assert entered is Action.STARTED
+            self.groups[name] = Group(taskgroup_id, Model(self.now, "ann", note), self.now)
+        else:
+            self._resumed(group, note, entered)
+
+    def resume(self, group: Group, note: str | None) -> None:
+        at = moment(self.now)
+        entered = resume_watching(
+            self.engine, group.taskgroup_id, actor="ann", note=note, now=lambda: at, rules=RULES
+        )
+        self._resumed(group, note, entered)
+
+    def _resumed(self, group: Group, note: str | None, entered: Action | None) -> None:
+        if group.model.state == "watching":
+            assert entered is None
+            return
+        assert entered is Action.RESUMED
+        group.model.resume(self.now, "ann", note)
+        group.next_poll, group.lease, group.unsaid = self.now, None, 0
+
+    def cease(self, group: Group, action: Action, note: str | None) -> None:
+        entered = cease_watching(
+            self.engine,
+            group.taskgroup_id,
+            action,
+            actor="ann",
+            note=note,
+            now=lambda: moment(self.now),
+            patience=Patience(0),
+        )
+        model = group.model
+        if model.state == "stopped" or model.state == action == "paused":
+            assert entered is None
+            return
+        assert entered is action
+        late = 0 if model.poll_due is None else model.late(self.now)
+        model.cease(action, self.now, late, "ann", note)
+        group.next_poll, group.lease, group.unsaid = None, None, 0
+
+    def claim(self, owner: str, limit: int) -> list[Flight]:
+        """Claim `limit` groups that are due, more where several are due since the same moment, and check
+        that they are those that must be claimed."""
+        if any(flight.lease.until == self.now + LEASE for flight in self.flights):
+            self.now += 0.25  # No recorder claims twice at the same moment.
+        since = sorted(_next_poll(group) for group in self.groups.values() if self._is_due(group))[:limit]
+        due = [group for group in self.groups.values() if self._is_due(group)]
+        due = [group for group in due if _next_poll(group) <= since[-1]]
+        now, until = moment(self.now), moment(self.now + LEASE)
+        with writing(self.engine) as connection:
+            claims = claim_due(
+                connection, owner=owner, now=now, lease_until=until, limit=max(limit, len(due))
+            )
+        claimed = {claim.watch.taskgroup_id: claim for claim in claims}
+        assert sorted(claimed) == sorted(group.taskgroup_id for group in due)
+        flights = [self._flight(group, claimed[group.taskgroup_id]) for group in due]
+        self.flights += flights
+        return flights
+
+    def of_one_recorder(self, which: int) -> list[Flight]:
+        """Polls under way of the recorder that made that one, as they can come in one batch.
+
+        If the clock was set back between two claims of a group, they come one after the other.
+        """
+        owner = self.flights[which % len(self.flights)].lease.owner
+        mine = [flight for flight in self.flights if flight.lease.owner == owner]
+        return [flight for number, flight in enumerate(mine) if not flight.outlasts(mine[number:])]
+
+    def _flight(self, group: Group, claim: Claim) -> Flight:
+        group.lease = Lease(claim.owner, self.now + LEASE)
+        group.next_poll = group.lease.until
+        return Flight(group, claim, group.lease, self.now)
+
+    def _is_due(self, group: Group) -> bool:
+        return group.next_poll is not None and group.next_poll <= self.now
+
+    def bring(self, brought: Sequence[tuple[Flight, Said]]) -> list[Finished]:
+        """Write what polls brought, in one transaction, and check which of them held."""
+        results = [self._finished(flight, said) for flight, said in brought]
+        held = [(flight, said) for flight, said in brought if flight.holds]
+        assert self.write(results) == sorted(flight.group.taskgroup_id for flight, _ in held)
+        for flight, said in held:
+            self._expect(flight, said)
+        self.flights = [flight for flight in self.flights if flight not in [one for one, _ in brought]]
+        self.now += max((said.took for _, said in brought), default=0)
+        return results
+
+    def write(self, results: Sequence[Finished]) -> list[str]:
+        """Write results in one transaction; return the ids of those that held."""
+        with writing(self.engine) as connection:
+            return sorted(item.watch.taskgroup_id for item in finish(connection, results))
+
+    def _finished(self, flight: Flight, said: Said) -> Finished:
+        ended = self.now + said.took
+        asked = min(flight.asked, ended)
+        watch = flight.claim.watch.moved(timedelta(seconds=flight.group.unsaid))
+        if isinstance(said.what, Cause):
+            failure = Failure(
+                moment(asked), moment(ended), said.what, HTTP_STATUS.get(said.what), f"{said.what} at {ended}"
+            )
+            step = fail(watch, failure, RULES)
+            planned = _planned(step.watch, ended + said.wait, retry=True)
+        else:
+            body = parse_body(BODIES[said.what][said.spelling])
+            step = observe(watch, Observation(moment(asked), moment(ended), body), RULES)
+            planned = _planned(step.watch, ended + said.wait, retry=False)
+        asks = planned.state in {WatchState.WATCHING, WatchState.GONE}
+        next_poll = moment(ended + said.wait) if asks else None
+        return Finished(flight.claim, step.entries, planned, next_poll, said.wait if asks else None)
+
+    def _expect(self, flight: Flight, said: Said) -> None:
+        ended = self.now + said.took
+        asked = min(flight.asked, ended)
+        group, model = flight.group, flight.group.model
+        model.clock_set(group.unsaid)
+        if isinstance(said.what, Cause):
+            model.fail(asked, ended, said.what, f"{said.what} at {ended}", ended + said.wait)
+        else:
+            model.answer(asked, ended, said.what, said.wait)
+        group.next_poll = ended + said.wait if model.state in {"watching", "gone"} else None
+        group.lease, group.unsaid = None, 0
+
+    def recorder_ends(self, which: int, *, released: bool, comes_back: bool) -> None:
+        """A recorder dies, leaving its claims or giving them back; or only seems to be dead to another,
+        which gives them back, and then brings what it has."""
+        owner = self.owners[which]
+        if released:
+            with writing(self.engine) as connection:
+                freed = release(connection, [owner], moment(self.now))
+            claimed = [group for group in self.groups.values() if group.lease and group.lease.owner == owner]
+            assert freed == len(claimed)
+            for group in claimed:
+                group.lease, group.next_poll = None, self.now
+        if not comes_back:
+            self.flights = [flight for flight in self.flights if flight.lease.owner != owner]
+            self.owners[which] = self._new_owner()
+
+    def clock_set(self, step: float, *, noticed: bool) -> None:
+        """The wall clock steps; a recorder that notices moves what it waits for, and makes groups due."""
+        self.now += step
+        if not noticed:
+            return
+        with writing(self.engine) as connection:
+            made_due = make_due(connection, moment(self.now), moment(self.now + LONGEST_WAIT))
+        far = [group for group in self.groups.values() if self._is_far(group)]
+        assert made_due == len(far)
+        for group in far:
+            group.next_poll = self.now
+        for group in self.groups.values():
+            group.unsaid += step
+
+    def _is_far(self, group: Group) -> bool:
+        if group.next_poll is None or group.lease is not None:
+            return False
+        return group.next_poll > self.now + LONGEST_WAIT
+
+    def end(self) -> None:
+        """Take the groups out of everybody's way; their entries cannot be deleted."""
+        with writing(self.engine) as connection:
+            connection.execute(delete(watches))
+
+    def _new_owner(self) -> str:
+        return f"recorder-{next(self._recorders)}"
+
+
+def _planned(watch: Watch, due: float, *, retry: bool) -> Watch:
+    if watch.state is not WatchState.WATCHING:
+        return watch
+    if retry:
+        return replace(watch, poll_due_at=moment(due))
+    return replace(watch, due_at=moment(due), gap_at=moment(due + WINDOW), poll_due_at=moment(due))
+
+
+def _next_poll(group: Group) -> float:
+    assert group.next_poll is not None
+    return group.next_poll

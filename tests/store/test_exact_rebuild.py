@@ -1,0 +1,169 @@
+"""Whatever JSON body an upstream sends comes back as it was said, chained alike, on both databases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+import rfc8785
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from recorder.ledger.body import parse_body
+from recorder.ledger.decision import observe
+from recorder.ledger.entries import Entry, Status
+from recorder.ledger.outcome import Observation
+from recorder.store.claims import Finished, claim_due, finish
+from recorder.store.engine import check_url, open_engine
+from recorder.store.enrolment import watch_group
+from recorder.store.readers import HistoryQuery, Item, StatusItem, history, read_entries
+from recorder.store.transactions import reading, writing
+from tests.store.brute_force import view
+from tests.store.json_texts import bodies, is_exact, shown, text_of
+from tests.store.samples import LEASE, RULES, at
+
+NAMES = st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="/"), max_size=240)
+SPELLINGS = st.sampled_from([(False,), (True,), (False, True), (True, True)])
+"""A body is said once or twice, with what is not ASCII escaped or not."""
+NOTE = "é 𝄞"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def engines(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, postgres: str, postgres_template: str
+) -> Iterator[list[Engine]]:
+    """A database of each kind."""
+    path = tmp_path_factory.mktemp("rebuild") / "recorder.db"
+    shutil.copyfile(sqlite_template, path)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE exact_rebuild TEMPLATE {postgres_template}")
+    urls = [f"sqlite:///{path}", f"{postgres.rsplit('/', 1)[0]}/exact_rebuild"]
+    engines = [open_engine(check_url(url)) for url in urls]
+    yield engines
+    for engine in engines:
+        engine.dispose()
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP DATABASE exact_rebuild WITH (FORCE)")
+
+
+class Told(NamedTuple):
+    """A body that stood from one poll to another, the `first` to the `last`, with the text that began it."""
+
+    body: Any
+    text: str
+    first: int
+    last: int
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(name=NAMES, data=st.data())
+def test_any_body_is_rebuilt_alike_on_both(engines: list[Engine], name: str, data: st.DataObject) -> None:
+    taskgroup_id = f"{next(_numbers)} {name}"
+    answers = st.tuples(bodies(st.just(taskgroup_id)), SPELLINGS)
+    said = data.draw(st.lists(answers, min_size=1, max_size=3))
+    polls = [(body, text_of(body, escape)) for body, spellings in said for escape in spellings]
+    told = _told(polls)
+    found = []
+    for engine in engines:
+        _record(engine, taskgroup_id, [text for _, text in polls])
+        with reading(engine) as connection:
+            entries = list(read_entries(connection, taskgroup_id))
+            items = history(connection, taskgroup_id, HistoryQuery(), 100)
+            rows = view(connection, "status_history", taskgroup_id)
+        _check_bodies(entries, items, told)
+        _check_columns(rows, told)
+        _check_chain(entries, taskgroup_id, told)
+        found.append((repr(entries), repr(items), _plain(rows)))
+    assert found[0] == found[1]
+
+
+def _record(engine: Engine, taskgroup_id: str, texts: Sequence[str]) -> None:
+    """Let a poll bring each text, ten seconds after the one before, as a recorder writes it."""
+    watch_group(engine, taskgroup_id, actor="ann", note=NOTE, now=lambda: at(0), rules=RULES)
+    with writing(engine) as connection:
+        for number, text in enumerate(texts, start=1):
+            now = at(10 * number)
+            claims = claim_due(connection, owner="one", now=now, lease_until=now + LEASE, limit=1000)
+            claim = next(claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
+            seen = Observation(at(10 * number - 0.5), now, parse_body(text.encode()))
+            step = observe(claim.watch, seen, RULES)
+            next_poll_at = now if number < len(texts) else None
+            result = Finished(claim, step.entries, step.watch, next_poll_at, None)
+            assert finish(connection, [result]) == [result]
+
+
+def _told(polls: Sequence[tuple[Any, str]]) -> list[Told]:
+    """Put together what says the same: in canonical form, or to the letter where there is none."""
+    found: list[Told] = []
+    form: bytes | str | None = None
+    for number, (body, text) in enumerate(polls, start=1):
+        before, form = form, rfc8785.dumps(json.loads(text)) if is_exact(body) else text
+        if form == before:
+            found[-1] = found[-1]._replace(last=number)
+        else:
+            found.append(Told(body, text, number, number))
+    return found
+
+
+def _check_bodies(entries: Sequence[Entry], items: Sequence[Item], told: Sequence[Told]) -> None:
+    for entry, item, (body, text, first, last) in zip(entries[1:], items[1:], told, strict=True):
+        assert isinstance(entry.content, Status)
+        assert isinstance(item.content, StatusItem)
+        rebuilt = entry.content.body
+        if is_exact(body):
+            assert rebuilt.text is None
+            assert rfc8785.dumps(rebuilt.value) == rfc8785.dumps(json.loads(text))
+        else:
+            assert rebuilt.text == text
+        assert _sorted(item.content.value) == _sorted(rebuilt.value)
+        assert item.content.interval.polls == last - first + 1
+
+
+def _check_columns(rows: Sequence[dict[str, Any]], told: Sequence[Told]) -> None:
+    for row, (body, _, first, last) in zip(rows, told, strict=True):
+        columns = shown(body)
+        assert _plain([{name: row[name] for name in columns}]) == _plain([columns])
+        assert ("inexact_number" in row["anomalies"]) is not is_exact(body)
+        times = row["observed_at"], row["last_seen_at"], row["polls"]
+        assert times == (_time(10 * first), _time(10 * last), last - first + 1)
+
+
+def _check_chain(entries: Sequence[Entry], taskgroup_id: str, told: Sequence[Told]) -> None:
+    """Compute the digests from what was sent and when, not from what was read."""
+    watch = {"action": "started", "actor": "ann", "note": NOTE}
+    records: list[dict[str, Any]] = [{"kind": "watch", "watch": watch, "at": _time(0), "previous": None}]
+    previous = None
+    for body, text, first, last in told:
+        upstream = {"upstream": json.loads(text)} if is_exact(body) else {"upstream_text": text}
+        records.append({"kind": "status", "at": _time(10 * first), "previous": previous, **upstream})
+        ended = {"last_asked_at": _time(10 * last - 0.5), "last_seen_at": _time(10 * last)}
+        previous = {**ended, "polls": last - first + 1}
+    digest = bytes(32)
+    for seq, (entry, record) in enumerate(zip(entries, records, strict=True), start=1):
+        whole = {"v": 1, "taskgroup_id": taskgroup_id, "seq": seq, **record}
+        digest = hashlib.sha256(digest + rfc8785.dumps(whole)).digest()
+        assert entry.digest == digest.hex()
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"2026-11-24T12:{minutes:02.0f}:{rest:09.6f}Z"
+
+
+def _plain(rows: Sequence[dict[str, Any]]) -> str:
+    """As text, since 1, 1.0 and true are equal in Python; `is_active` is a number on SQLite."""
+    flags = [None if row["is_active"] is None else bool(row["is_active"]) for row in rows]
+    return _sorted([row | {"is_active": flag} for row, flag in zip(rows, flags, strict=True)])
+
+
+def _sorted(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
