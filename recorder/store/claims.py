@@ -68,17 +68,31 @@ def claim_due(
 
 def finish(connection: Connection, batch: Sequence[Finished]) -> list[Finished]:
     """Write what a batch of claims brought; return those whose claims still held."""
-    # A group can be in a batch twice if it was claimed again: the claim before has lost it then.
-    by_lease = sorted(batch, key=lambda item: item.claim.lease_until)
-    newest = {item.watch.taskgroup_id: item for item in by_lease}
-    if not newest:
-        return []
-    won = _update_watches(connection, [item for _, item in sorted(newest.items())])
-    held = [item for taskgroup_id, item in newest.items() if taskgroup_id in won]
+    # A group can be in a batch twice if it was claimed again: one of the claims has lost it then, and the
+    # fence tells which.
+    held = [item for part in _one_a_group(batch) for item in _held(connection, part)]
     rows = [entry_row(entry) for item in held for entry in item.entries]
     if rows:
         connection.execute(insert(entries), rows)
     return held
+
+
+def _one_a_group(batch: Sequence[Finished]) -> list[list[Finished]]:
+    """Part a batch so that each part has a group once at most."""
+    parts: list[dict[str, Finished]] = []
+    for item in batch:
+        taskgroup_id = item.watch.taskgroup_id
+        part = next((part for part in parts if taskgroup_id not in part), None)
+        if part is None:
+            parts.append(part := {})
+        part[taskgroup_id] = item
+    return [[item for _, item in sorted(part.items())] for part in parts]
+
+
+def _held(connection: Connection, part: list[Finished]) -> list[Finished]:
+    """Write the watch rows of those whose claims still hold, and return these."""
+    won = _update_watches(connection, part)
+    return [item for item in part if item.watch.taskgroup_id in won]
 
 
 def release(connection: Connection, owners: Collection[str], now: datetime) -> int:
