@@ -13,7 +13,6 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from api.bodies import (
-    completion_body,
     coverage_body,
     gap_item_body,
     group_body,
@@ -22,6 +21,7 @@ from api.bodies import (
     status_body,
 )
 from api.cursors import ForeignCursorError, Position
+from api.etas import etas_of
 from api.pages import Paging
 from api.queries import GapsQuery, GroupsQuery, HistoryQuery
 from recorder.ledger.decision import open_gap
@@ -31,6 +31,7 @@ from recorder.ledger.times import format_time, parse_time
 from recorder.store import readers
 from recorder.store.enrolment import UnknownGroupError
 from recorder.store.readers import GroupItem, Item
+from recorder.store.summaries import summary_of
 
 GROUPS_PATH = "/api/v1/groups"
 _MAX_SEQ = 2**63 - 1
@@ -41,8 +42,10 @@ def group_path(taskgroup_id: str) -> str:
     return f"{GROUPS_PATH}/{quote(taskgroup_id, safe='')}"
 
 
-def groups_answer(connection: Connection, query: GroupsQuery, now: datetime) -> dict[str, Any]:
-    """Return a page of groups, the newest enrolment first.
+def groups_answer(
+    connection: Connection, query: GroupsQuery, now: datetime, cohort_key: str | None
+) -> dict[str, Any]:
+    """Return a page of groups, the newest enrolment first; `cohort_key` tells which are alike.
 
     Raises:
         ForeignCursorError: the cursor is of another query.
@@ -58,16 +61,21 @@ def groups_answer(connection: Connection, query: GroupsQuery, now: datetime) -> 
     )
     shown = groups[: query.limit]
     ended_at = _position(shown[-1]) if len(groups) > query.limit else None
-    return paging.page([group_body(group, now) for group in shown], ended_at)
+    etas = etas_of(connection, shown, cohort_key)
+    bodies = [group_body(group, etas[group.watch.taskgroup_id], now) for group in shown]
+    return paging.page(bodies, ended_at)
 
 
-def group_answer(connection: Connection, taskgroup_id: str, now: datetime) -> dict[str, Any]:
-    """Return how a group stands.
+def group_answer(
+    connection: Connection, taskgroup_id: str, now: datetime, cohort_key: str | None
+) -> dict[str, Any]:
+    """Return how a group stands; `cohort_key` tells which groups are alike.
 
     Raises:
         UnknownGroupError: it was never watched.
     """
-    return group_body(_find(connection, taskgroup_id), now)
+    group = find_group(connection, taskgroup_id)
+    return group_body(group, etas_of(connection, [group], cohort_key)[taskgroup_id], now)
 
 
 def status_answer(connection: Connection, taskgroup_id: str) -> dict[str, Any]:
@@ -76,7 +84,7 @@ def status_answer(connection: Connection, taskgroup_id: str) -> dict[str, Any]:
     Raises:
         UnknownGroupError: it was never watched.
     """
-    return status_body(_find(connection, taskgroup_id))
+    return status_body(find_group(connection, taskgroup_id))
 
 
 def history_answer(
@@ -88,7 +96,7 @@ def history_answer(
         UnknownGroupError: the group was never watched.
         ForeignCursorError: the cursor is of another query.
     """
-    group = _find(connection, taskgroup_id)
+    group = find_group(connection, taskgroup_id)
     paging = Paging(f"{group_path(taskgroup_id)}/history", query)
     question = _question(query, query.kind, paging.position())
     rows = _rows(connection, group, question, query.limit, now)
@@ -105,25 +113,20 @@ def gaps_answer(connection: Connection, taskgroup_id: str, query: GapsQuery, now
         UnknownGroupError: the group was never watched.
         ForeignCursorError: the cursor is of another query.
     """
-    group = _find(connection, taskgroup_id)
+    group = find_group(connection, taskgroup_id)
     paging = Paging(f"{group_path(taskgroup_id)}/gaps", query)
     question = _question(query, (Kind.GAP,), paging.position())
     rows = _rows(connection, group, question, query.limit, now)
     page = paging.page([gap_item_body(held) for _, held in rows[: query.limit]], _ended_at(rows, query.limit))
-    return {**page, "coverage": coverage_body(group, readers.read_entries(connection, taskgroup_id))}
+    return {**page, "coverage": coverage_body(group, summary_of(connection, taskgroup_id))}
 
 
-def completion_answer(connection: Connection, taskgroup_id: str) -> dict[str, Any]:
-    """Return a group's episodes, and where its time went.
+def find_group(connection: Connection, taskgroup_id: str) -> GroupItem:
+    """Return a group.
 
     Raises:
         UnknownGroupError: it was never watched.
     """
-    group = _find(connection, taskgroup_id)
-    return completion_body(group, list(readers.read_entries(connection, taskgroup_id)))
-
-
-def _find(connection: Connection, taskgroup_id: str) -> GroupItem:
     try:
         group = readers.find_group(connection, check_taskgroup_id(taskgroup_id))
     except ValueError as error:
@@ -163,6 +166,7 @@ def _question(
         since=query.from_,
         until=query.to,
         kinds=kinds,
+        anomalies=query.anomaly if isinstance(query, HistoryQuery) else None,
         descending=query.order == "desc",
         after_seq=_seq(position),
     )
@@ -198,5 +202,5 @@ def _reaches(head: Item, gap: Gap, since: datetime | None) -> bool:
 
 
 def _shows(gap: Gap, question: readers.HistoryQuery) -> bool:
-    in_kinds = question.kinds is None or Kind.GAP in question.kinds
+    in_kinds = question.anomalies is None and (question.kinds is None or Kind.GAP in question.kinds)
     return in_kinds and (question.until is None or gap.from_ < question.until)

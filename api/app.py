@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flask import Flask, Response
 from sqlalchemy import Engine
 
-from api import completion, gaps, groups, health, history
+from api import audit, completion, gaps, groups, health, history
 from api.access import register_access
 from api.context import Context, set_context
 from api.docs import register_docs
@@ -19,20 +19,26 @@ DEFAULT_RATE = 20.0
 
 
 def create_app(
-    engine: Engine, *, now: Clock = utc_now, rate: float = DEFAULT_RATE, tokens: Sequence[Token] = ()
+    engine: Engine,
+    *,
+    now: Clock = utc_now,
+    rate: float = DEFAULT_RATE,
+    tokens: Sequence[Token] = (),
+    cohort_key: str | None = None,
 ) -> Flask:
     """Make the API over `engine`, which should be opened read-only: the API never writes.
 
     `rate` is what the recorders share, in requests per second: the API only tells it. With `tokens` it
-    answers only to who sends one of them.
+    answers only to who sends one of them. Groups with the same value of `cohort_key` in their metadata are
+    alike; without it all are.
     """
     app = Flask("api", static_folder=None)
     # Redirects and answers to OPTIONS would have bodies of HTML.
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    set_context(app, Context(engine, now, rate))
+    set_context(app, Context(engine, now, rate, cohort_key))
     register_access(app, tokens)
-    for resource in (groups, history, gaps, completion, health):
+    for resource in (groups, history, gaps, completion, audit, health):
         app.register_blueprint(resource.blueprint)
     register_docs(app, with_tokens=bool(tokens))
     register_problems(app)

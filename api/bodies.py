@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from recorder.completion.dwell import coverage_of, dwell_seconds_of, run_seconds_of
-from recorder.completion.episodes import episodes_of
-from recorder.completion.members import episode_members
+from recorder.completion.dwell import until_last_seen
+from recorder.completion.summary import Summary
 from recorder.ledger.chain import gap_members, watch_members
 from recorder.ledger.decision import open_gap
-from recorder.ledger.entries import Entry, Gap, WatchChange
-from recorder.ledger.status import FINISHED_STATUSES, Phase, is_count
+from recorder.ledger.entries import Gap, WatchChange
+from recorder.ledger.status import FINISHED_STATUSES, is_count
 from recorder.ledger.times import format_time
 from recorder.store.readers import GroupItem, Item, StatusItem
 
@@ -30,8 +28,8 @@ _NO_ITEM: dict[str, Any] = dict.fromkeys(
 """An item of a group's history without anything in it: what does not belong to its kind stays null."""
 
 
-def group_body(group: GroupItem, now: datetime) -> dict[str, Any]:
-    """A group as it stands; its open gap is the one at `now`."""
+def group_body(group: GroupItem, eta: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A group as it stands, with its `eta`; its open gap is the one at `now`."""
     watch, said = group.watch, _latest(group)
     gap = open_gap(watch, now)
     return {
@@ -50,7 +48,7 @@ def group_body(group: GroupItem, now: datetime) -> dict[str, Any]:
         "progress": progress_body(said["status"]),
         "open_gap": None if gap is None else gap_members(gap),
         "anomalies": said["anomalies"],
-        "eta": eta_body(said["phase"]),
+        "eta": eta,
     }
 
 
@@ -106,20 +104,9 @@ def gap_item_body(held: Item | Gap) -> dict[str, Any]:
     }
 
 
-def coverage_body(group: GroupItem, entries: Iterable[Entry]) -> dict[str, Any]:
-    """How much of the time in which a group was watched it was seen; `entries` is its whole ledger."""
-    return asdict(coverage_of(entries, group.watch.open))
-
-
-def completion_body(group: GroupItem, entries: Sequence[Entry]) -> dict[str, Any]:
-    """A group's episodes and where its time went; `entries` is its whole ledger."""
-    opened = group.watch.open
-    return {
-        "episodes": [episode_members(episode) for episode in episodes_of(entries, opened)],
-        "run_seconds": run_seconds_of(entries, opened),
-        "dwell_seconds": dwell_seconds_of(entries, opened),
-        "eta": eta_body(_latest(group)["phase"]),
-    }
+def coverage_body(group: GroupItem, summary: Summary) -> dict[str, Any]:
+    """How much of the time in which a group was watched it was seen."""
+    return asdict(until_last_seen(summary.dwell, group.watch.open).coverage())
 
 
 def progress_body(status: dict[str, Any] | None) -> dict[str, Any]:
@@ -131,17 +118,6 @@ def progress_body(status: dict[str, Any] | None) -> dict[str, Any]:
     finished = sum(said) if all(is_count(count) for count in said) else None
     total = total if is_count(total) else None
     return {"finished": finished, "total": total, "fraction": _fraction(finished, total)}
-
-
-def eta_body(phase: str | None) -> dict[str, Any]:
-    """When a group will be settled; null with a reason where that cannot be said."""
-    if phase is None:
-        reason = "the group was never seen"
-    elif phase != Phase.ACTIVE:
-        reason = f"the group is not active but {phase}"
-    else:
-        reason = "there is no estimate yet"
-    return {"p10": None, "p50": None, "p90": None, "basis": None, "reason": reason}
 
 
 def _latest(group: GroupItem) -> dict[str, Any]:

@@ -1,25 +1,51 @@
-"""A group's completion."""
+"""Completion: of one group, and of many."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH, completion_answer
+from api.answers import GROUPS_PATH
+from api.completion_answers import completion_answer, curve_answer, statistics_answer
+from api.completion_queries import CompletionQuery, CurveQuery
+from api.completion_schemas import CompletionStatistics, Curve, GroupCompletion
 from api.context import context
 from api.operations import operation
 from api.queries import NoQuery
-from api.schemas import Completion, Problem
+from api.schemas import Problem
 from api.wire import json_response
 from recorder.store.transactions import reading
 
 TAG = "completion"
-blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
+blueprint = Blueprint(TAG, __name__)
 
 
-@blueprint.get("/<taskgroup_id>/completion")
-@operation("getCompletion", tag=TAG, query=NoQuery, answer=Completion, problems={404: Problem, 503: Problem})
-def completion(_: NoQuery, taskgroup_id: str) -> Response:
-    """A group's episodes, and where its time went."""
+@blueprint.get(f"{GROUPS_PATH}/<taskgroup_id>/completion")
+@operation(
+    "getCompletion", tag=TAG, query=NoQuery, answer=GroupCompletion, problems={404: Problem, 503: Problem}
+)
+def group_completion(_: NoQuery, taskgroup_id: str) -> Response:
+    """A group's episodes, where its time went, and when it will be done."""
+    here = context()
+    with reading(here.engine) as connection:
+        body = completion_answer(connection, taskgroup_id, here.cohort_key)
+    return json_response(body)
+
+
+@blueprint.get("/api/v1/completion")
+@operation(
+    "getStatistics", tag=TAG, query=CompletionQuery, answer=CompletionStatistics, problems={503: Problem}
+)
+def statistics(query: CompletionQuery) -> Response:
+    """How long episodes lasted, those still open counted as open; a cohort an item."""
     with reading(context().engine) as connection:
-        body = completion_answer(connection, taskgroup_id)
+        body = statistics_answer(connection, query)
+    return json_response(body)
+
+
+@blueprint.get("/api/v1/completion/curve")
+@operation("getCurve", tag=TAG, query=CurveQuery, answer=Curve, problems={503: Problem})
+def curve(query: CurveQuery) -> Response:
+    """The Kaplan-Meier curve: which share of the episodes lasts longer than a time."""
+    with reading(context().engine) as connection:
+        body = curve_answer(connection, query)
     return json_response(body)

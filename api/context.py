@@ -14,11 +14,13 @@ _KEY = "recorder"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The database, opened read-only, the clock, and the requests per second that its recorders share."""
+    """The database, opened read-only, the clock, the requests per second that its recorders share, and the
+    key of the metadata that tells which groups are alike (None: all are)."""
 
     engine: Engine
     now: Clock
     rate: float
+    cohort_key: str | None
 
 
 def set_context(app: Flask, context: Context) -> None:

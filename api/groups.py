@@ -22,7 +22,7 @@ def groups(query: GroupsQuery) -> Response:
     """Groups, the newest enrolment first."""
     here = context()
     with reading(here.engine) as connection:
-        page = groups_answer(connection, query, here.now())
+        page = groups_answer(connection, query, here.now(), here.cohort_key)
     return page_response(page)
 
 
@@ -32,7 +32,7 @@ def group(_: NoQuery, taskgroup_id: str) -> Response:
     """How a group stands."""
     here = context()
     with reading(here.engine) as connection:
-        body = group_answer(connection, taskgroup_id, here.now())
+        body = group_answer(connection, taskgroup_id, here.now(), here.cohort_key)
     return json_response(body)
 
 

@@ -114,12 +114,15 @@ def _parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
         kept = {key: value for key, value in schema.items() if key not in {"title", "description"}}
         if kept.get("default", "") is None:
             del kept["default"]
+        # A parameter such as metadata[KEY]=VALUE.
+        style = {"style": "deepObject", "explode": True} if schema.get("type") == "object" else {}
         yield {
             "name": name,
             "in": "query",
             "required": False,
             "description": schema["description"],
             "schema": kept,
+            **style,
         }
 
 

@@ -29,6 +29,7 @@ from werkzeug.exceptions import HTTPException
 from api.context import context
 from api.cursors import ForeignCursorError
 from api.wire import json_response
+from recorder.store.durations import TooManyCohortsError
 from recorder.store.enrolment import UnknownGroupError
 from recorder.store.schema import state_of
 from recorder.store.transactions import DatabaseUnavailableError
@@ -93,6 +94,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(UnknownGroupError, _unknown_group)
     app.register_error_handler(ValidationError, _bad_parameters)
     app.register_error_handler(ForeignCursorError, _foreign_cursor)
+    app.register_error_handler(TooManyCohortsError, _too_many_cohorts)
     app.register_error_handler(DatabaseUnavailableError, _database_unavailable)
     app.register_error_handler(ProgrammingError, _not_understood)
     app.register_error_handler(HTTPException, _http)
@@ -125,6 +127,11 @@ def _bad_parameters(error: ValidationError) -> Response:
 def _foreign_cursor(error: ForeignCursorError) -> Response:
     errors = [{"location": "cursor", "message": str(error)}]
     return problem("bad-parameter", f"cursor {error}", errors=errors)
+
+
+def _too_many_cohorts(error: TooManyCohortsError) -> Response:
+    errors = [{"location": "group_by", "message": str(error)}]
+    return problem("bad-parameter", f"group_by {error}", errors=errors)
 
 
 def _database_unavailable(error: Exception) -> Response:

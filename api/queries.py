@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from api.cursors import Cursor, read_cursor
+from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Kind
 from recorder.ledger.status import Phase
 from recorder.ledger.times import parse_time
@@ -48,8 +49,9 @@ class Query(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _name_every_error(cls, given: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        given, errors = cls._gathered(given)
         repeated = {name: values for name, values in given.items() if isinstance(values, list)}
-        errors = [_error((name,), values, _times_given(values)) for name, values in repeated.items()]
+        errors += [error_of((name,), values, times_given(len(values))) for name, values in repeated.items()]
         try:
             query = check({name: value for name, value in given.items() if name not in repeated})
         except ValidationError as error:
@@ -59,11 +61,16 @@ class Query(BaseModel):
         return query
 
     @classmethod
+    def _gathered(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
+        """Gather parameters with open names, such as metadata.KEY, into one; also what is wrong with them."""
+        return dict(given), []
+
+    @classmethod
     def _worded(cls, details: ErrorDetails) -> InitErrorDetails:
         message = details["msg"]
         if details["type"] == "extra_forbidden":
             message = _unknown(str(details["loc"][0]), cls.parameters())
-        return _error(details["loc"], details["input"], message)
+        return error_of(details["loc"], details["input"], message)
 
     @classmethod
     def parameters(cls) -> list[str]:
@@ -80,17 +87,20 @@ class Query(BaseModel):
         return cls.model_validate(given)
 
 
-def _complaint(message: str) -> PydanticCustomError:
+def complaint(message: str) -> PydanticCustomError:
+    """Return what a validator raises to say in words what is wrong with a parameter."""
     # The error's text is a template in braces: the message goes in as a value.
     return PydanticCustomError("parameter", "{message}", {"message": message})
 
 
-def _error(loc: tuple[int | str, ...], value: Any, message: str) -> InitErrorDetails:
-    return InitErrorDetails(type=_complaint(message), loc=loc, input=value)
+def error_of(loc: tuple[int | str, ...], value: Any, message: str) -> InitErrorDetails:
+    """Return an error of the parameter `loc`."""
+    return InitErrorDetails(type=complaint(message), loc=loc, input=value)
 
 
-def _times_given(values: list[str]) -> str:
-    return f"is given {len(values)} times; give it once"
+def times_given(count: int) -> str:
+    """Complain about a parameter that is given more than once."""
+    return f"is given {count} times; give it once"
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -107,12 +117,12 @@ def _whole_number(text: object) -> int:
         return text
     if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
-    raise _complaint(f"is not a whole number from 1 to {MAX_LIMIT}")
+    raise complaint(f"is not a whole number from 1 to {MAX_LIMIT}")
 
 
 def _in_range(limit: int) -> int:
     if not 1 <= limit <= MAX_LIMIT:
-        raise _complaint(f"is not from 1 to {MAX_LIMIT}")
+        raise complaint(f"is not from 1 to {MAX_LIMIT}")
     return limit
 
 
@@ -124,8 +134,8 @@ def _time(text: object) -> datetime:
     except ValueError:
         pass
     if search(r"\d \d\d:\d\d$", str(text)):
-        raise _complaint("is no time: write the + before its offset as %2B, or give the time in UTC with Z")
-    raise _complaint("is not an RFC 3339 time with an offset, such as 2026-11-24T12:16:00Z")
+        raise complaint("is no time: write the + before its offset as %2B, or give the time in UTC with Z")
+    raise complaint("is not an RFC 3339 time with an offset, such as 2026-11-24T12:16:00Z")
 
 
 def _names_of(names: type[Name]) -> Callable[[object], tuple[Name, ...]]:
@@ -134,7 +144,7 @@ def _names_of(names: type[Name]) -> Callable[[object], tuple[Name, ...]]:
         try:
             return tuple(dict.fromkeys(names(part) for part in parts))  # type: ignore[attr-defined]
         except ValueError as error:
-            raise _complaint(f"{str(error).split(' is not')[0]} is not one of {', '.join(names)}") from None
+            raise complaint(f"{str(error).split(' is not')[0]} is not one of {', '.join(names)}") from None
 
     return read
 
@@ -146,7 +156,7 @@ def _listing(names: type[StrEnum]) -> WithJsonSchema:
 
 def _known_order(order: object) -> object:
     if order not in {"asc", "desc"}:
-        raise _complaint("is not one of asc, desc")
+        raise complaint("is not one of asc, desc")
     return order
 
 
@@ -154,7 +164,7 @@ def _yes_or_no(text: object) -> object:
     words = {"true": True, "false": False}
     if isinstance(text, str):
         if text not in words:
-            raise _complaint("is not one of true, false")
+            raise complaint("is not one of true, false")
         return words[text]
     return text
 
@@ -163,7 +173,7 @@ def _well_formed(cursor: object) -> object:
     try:
         return cursor if isinstance(cursor, Cursor) else read_cursor(str(cursor))
     except ValueError as error:
-        raise _complaint(str(error)) from None
+        raise complaint(str(error)) from None
 
 
 Limit = Annotated[
@@ -185,6 +195,7 @@ Phases = Annotated[tuple[Phase, ...] | None, BeforeValidator(_names_of(Phase)), 
 States = Annotated[
     tuple[WatchState, ...] | None, BeforeValidator(_names_of(WatchState)), _listing(WatchState)
 ]
+Anomalies = Annotated[tuple[Anomaly, ...] | None, BeforeValidator(_names_of(Anomaly)), _listing(Anomaly)]
 Kinds = Annotated[tuple[Kind, ...] | None, BeforeValidator(_names_of(Kind)), _listing(Kind)]
 
 _ORDER = "oldest first (asc) or newest first (desc)"
@@ -219,7 +230,7 @@ class StretchQuery(Query):
     def _not_before_from(cls, to: datetime | None, info: ValidationInfo) -> datetime | None:
         since = info.data.get("from_")
         if since is not None and to is not None and since > to:
-            raise _complaint("lies before from")
+            raise complaint("lies before from")
         return to
 
 
@@ -227,6 +238,7 @@ class HistoryQuery(StretchQuery):
     """Which entries of a group's history to list."""
 
     kind: Kinds = Field(None, description="only entries of these kinds (separated by commas)")
+    anomaly: Anomalies = Field(None, description="only entries with one of these anomalies")
     order: Order = Field("asc", description=_ORDER)
     limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
     cursor: At = Field(None, description=_CURSOR)

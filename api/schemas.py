@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, JsonValue, WithJsonSchema
 
-from recorder.completion.episodes import Outcome
-from recorder.completion.moments import Basis
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Action, Kind
 from recorder.ledger.outcome import Cause
@@ -70,12 +68,14 @@ class Progress(BaseModel):
 
 
 class Eta(BaseModel):
-    """When a group is expected to be settled."""
+    """When a group is expected to be settled, as of when it was last seen."""
 
     p10: Time | None = Field(description="one in ten is settled by then, UTC")
     p50: Time | None = Field(description="half are settled by then, UTC")
     p90: Time | None = Field(description="nine in ten are settled by then, UTC")
-    basis: str | None = Field(description="what the estimate rests on")
+    basis: Literal["pace", "cohort"] | None = Field(
+        description="what the estimate rests on: the group's own pace, or episodes of groups alike"
+    )
     reason: str | None = Field(description="why there is none")
 
 
@@ -203,72 +203,6 @@ class HistoryPage(BaseModel):
 
     items: list[HistoryItem]
     next: str | None = Field(description="the address of the next page; null on the last")
-
-
-class MomentMembers(BaseModel):
-    """When something happened that nobody saw happen."""
-
-    at: Time = Field(description="the best guess, UTC")
-    earliest: Time | None = Field(description="not before, UTC; null if nothing bounds it")
-    latest: Time = Field(description="not after, UTC")
-    basis: Basis = Field(description="what the guess rests on")
-
-
-class Runs(BaseModel):
-    """A group's counts at one observation; null where it did not say."""
-
-    total: int | None = Field(description="runs in all")
-    completed: int | None = Field(description="runs that have completed")
-    failed: int | None = Field(description="runs that have failed")
-    cancelled: int | None = Field(description="runs that were cancelled")
-
-
-class EpisodeMembers(BaseModel):
-    """One stretch of work, from the group's becoming active to its being settled."""
-
-    number: int = Field(description="from 1")
-    started: MomentMembers
-    completed: MomentMembers | None = Field(description="null while it is open")
-    outcome: Outcome | None = Field(description="how its runs finished; null while it is open")
-    duration_seconds: float = Field(description="from started.at to completed.at, or so far, in seconds")
-    duration_earliest_seconds: float | None = Field(description="at least, in seconds")
-    duration_latest_seconds: float | None = Field(description="at most, in seconds; null if unbounded")
-    censored: bool = Field(description="still open: it is known to last longer than duration_seconds")
-    first_sight: bool = Field(description="the group was already in it, or past it, when first seen")
-    runs: Runs
-    gap_seconds: float = Field(description="how much of it fell into gaps, in seconds")
-    polls: int = Field(description="responses from the opening observation to the ending one")
-
-
-class RunSeconds(BaseModel):
-    """Seconds that runs were seen in each status, summed over the runs."""
-
-    queued: float = Field(description="in seconds")
-    action_required: float = Field(description="in seconds")
-    running: float = Field(description="in seconds")
-    completed: float = Field(description="in seconds")
-    failed: float = Field(description="in seconds")
-    cancelling: float = Field(description="in seconds")
-    cancelled: float = Field(description="in seconds")
-
-
-class DwellSeconds(BaseModel):
-    """Seconds that the group was seen in each phase."""
-
-    active: float = Field(description="in seconds")
-    blocked: float = Field(description="in seconds")
-    empty: float = Field(description="in seconds")
-    settled: float = Field(description="in seconds")
-    unclear: float = Field(description="in seconds")
-
-
-class Completion(BaseModel):
-    """A group's episodes, and where its time went; gaps and unwatched time are left out."""
-
-    episodes: list[EpisodeMembers] = Field(description="oldest first; only the last may be open")
-    run_seconds: RunSeconds
-    dwell_seconds: DwellSeconds
-    eta: Eta
 
 
 class ParameterError(BaseModel):

@@ -17,4 +17,4 @@ def app() -> Flask:
     settings = load_settings()
     configure_logs(settings.log_format)
     engine = open_engine(settings.read_url, read_only=True)
-    return create_app(engine, rate=settings.rate, tokens=settings.tokens)
+    return create_app(engine, rate=settings.rate, tokens=settings.tokens, cohort_key=settings.cohort_key)

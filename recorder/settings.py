@@ -163,6 +163,12 @@ class Settings(BaseSettings):
     api_port: int = Field(
         8000, ge=1, le=65535, alias="RECORDER_API_PORT", description="a port number from 1 to 65535"
     )
+    cohort_key: str | None = Field(
+        None,
+        alias="RECORDER_COHORT_KEY",
+        min_length=1,
+        description="a key of the groups' metadata, such as processor",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", alias="RECORDER_LOG_FORMAT", description="console or json"
     )

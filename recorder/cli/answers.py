@@ -33,7 +33,10 @@ def query_of(kind: type[_Query], given: Mapping[str, str | None]) -> _Query:
     try:
         return kind.parse({name: text for name, text in given.items() if text is not None})
     except ValidationError as error:
-        lines = [f"--{detail['loc'][0]} {detail['msg']}" for detail in error.errors(include_url=False)]
+        lines = [
+            f"--{str(detail['loc'][0]).replace('_', '-')} {detail['msg']}"
+            for detail in error.errors(include_url=False)
+        ]
         raise click.UsageError("; ".join(lines)) from None
 
 

@@ -1,20 +1,26 @@
-"""`recorder db`: the schema of the database."""
+"""`recorder db`: the schema of the database, and what is derived in it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from sqlalchemy import Engine
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import Engine, func, select
 
+from recorder.cli.children import stop_requests
 from recorder.cli.common import opened_database, require_file, shown, with_words
 from recorder.settings import load_settings
 from recorder.store import grants as granting
 from recorder.store import schema
 from recorder.store.drift import differences
 from recorder.store.grants import Roles
-from recorder.store.transactions import writing
+from recorder.store.summaries import rebuild as rebuilding
+from recorder.store.tables import watches
+from recorder.store.transactions import reading, writing
 
 
 @click.group("db")
@@ -90,6 +96,31 @@ def grants(recorder: str, api: str, reporting: str, apply: bool) -> None:
             raise click.ClickException(str(error)) from None
     for statement in ["BEGIN", *granting.grants(roles), "COMMIT"]:
         click.echo(f"{statement};")
+
+
+@command.command("rebuild")
+@with_words
+def rebuild() -> None:
+    """Derive episodes and all else that is derived anew from the ledger, group by group."""
+    with _present_database() as engine, stop_requests() as asked:
+        schema.require_head(schema.state_of(engine))
+        piped = not sys.stderr.isatty()
+        done, total = 0, _count_groups(engine)
+        with Progress(console=Console(stderr=True), disable=piped) as bar:
+            task = bar.add_task("deriving groups anew", total=total)
+            for done in rebuilding(engine):
+                bar.update(task, completed=done)
+                if asked():
+                    break
+        groups = f"{done:,} group{'' if done == 1 else 's'}"
+        if done < total and asked():
+            raise click.ClickException(f"stopped after {groups} of {total:,}; the others are as they were")
+        click.echo(f"{groups} derived anew from the ledger")
+
+
+def _count_groups(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return connection.scalar(select(func.count()).select_from(watches)) or 0
 
 
 @contextmanager

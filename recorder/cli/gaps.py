@@ -40,7 +40,7 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
         lambda connection, now: {
             "page": gaps_answer(connection, taskgroup_id, query, now),
             "closed": count_gaps_of(connection, taskgroup_id),
-            "lasting": group_answer(connection, taskgroup_id, now)["open_gap"] is not None,
+            "lasting": group_answer(connection, taskgroup_id, now, None)["open_gap"] is not None,
         }
     )
     page = found["page"]

@@ -19,6 +19,7 @@ from recorder.cli.condition import condition
 from recorder.cli.tables import ago_text, cause_text, phase_text, runs_text, state_text
 from recorder.clock import utc_now
 from recorder.ledger.watch import WatchState
+from recorder.settings import load_settings
 from recorder.store.heartbeats import Heartbeat, heartbeats
 
 _USUAL_ID_WIDTH = 37
@@ -39,7 +40,7 @@ def command(as_json: bool, late: bool, **options: str | None) -> None:
 
     def question(connection: Connection, now: datetime) -> dict[str, Any]:
         recorders.extend(heartbeats(connection))
-        return groups_answer(connection, query, now)
+        return groups_answer(connection, query, now, load_settings().cohort_key)
 
     body = answer(question)
     if as_json:

@@ -11,6 +11,7 @@ from typing import cast
 import click
 
 _COMMANDS = {
+    "completion": "Print how long work took, and when it will be done.",
     "db": "Make, move and check the database's schema.",
     "demo": "Show everything at work: a simulated upstream, the recorder and the API.",
     "gaps": "Print when a group was not seen, and why.",

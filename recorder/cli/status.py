@@ -29,6 +29,7 @@ from recorder.clock import utc_now
 from recorder.ledger.entries import Action, WatchChange
 from recorder.ledger.times import format_time
 from recorder.ledger.watch import WatchState
+from recorder.settings import load_settings
 
 _ASKED = {
     WatchState.PAUSED: ", not asked",
@@ -50,7 +51,7 @@ def command(taskgroup_id: str, as_json: bool) -> None:
         return
     found = answer(
         lambda connection, now: {
-            "group": group_answer(connection, taskgroup_id, now),
+            "group": group_answer(connection, taskgroup_id, now, load_settings().cohort_key),
             "changes": history_answer(connection, taskgroup_id, _LAST_CHANGES, now)["items"],
         }
     )

@@ -8,16 +8,17 @@ more than what was watched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Status
-from recorder.ledger.status import RUN_STATUSES, Phase, Reading
+from recorder.ledger.status import RUN_STATUSES, Phase
 
 _MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 10**6
 _WATCHING = (Action.STARTED, Action.RESUMED)
+_PHASES = tuple(Phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,83 +35,94 @@ class Coverage:
     fraction: float | None
 
 
-def dwell_seconds_of(entries: Iterable[Entry], open_interval: Interval | None) -> dict[str, float]:
-    """Return for how many seconds the group was seen in each phase, every phase being a key.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the last entry began: a status, with its phase and the count of each run status, or, without
+    them, watched time in which nothing was said yet."""
 
-    `entries` and `open_interval` are a whole ledger, as in `episodes_of`.
+    since: datetime
+    phase: Phase | None
+    runs: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dwell:
+    """Where the time went up to one of a ledger's entries, in microseconds.
+
+    `phases` and `runs` go by the order of the phases and of the run statuses. `held` is what the last
+    entry began and is not counted yet, None where nobody watches.
     """
-    micros = {phase.value: 0 for phase in Phase}
-    for held, length in _stretches(entries, open_interval):
-        if isinstance(held, Reading):
-            micros[held.phase.value] += length
-    return _in_seconds(micros)
+
+    watched: int = 0
+    gaps: int = 0
+    phases: tuple[int, ...] = (0,) * len(_PHASES)
+    runs: tuple[int, ...] = (0,) * len(RUN_STATUSES)
+    held: Held | None = None
+
+    def phase_seconds(self) -> dict[str, float]:
+        """Return for how many seconds the group was seen in each phase, every phase being a key."""
+        return {phase.value: micros / _PER_SECOND for phase, micros in zip(_PHASES, self.phases, strict=True)}
+
+    def run_seconds(self) -> dict[str, float]:
+        """Return how many seconds its runs were seen in each run status, summed over the runs.
+
+        Every run status is a key; a count that is absent, null or below 0 adds nothing.
+        """
+        return {status: micros / _PER_SECOND for status, micros in zip(RUN_STATUSES, self.runs, strict=True)}
+
+    def coverage(self) -> Coverage:
+        """Return how much of the time that the group was watched it was seen."""
+        observed = self.watched - self.gaps
+        return Coverage(
+            self.watched / _PER_SECOND,
+            self.gaps / _PER_SECOND,
+            observed / _PER_SECOND,
+            observed / self.watched if self.watched else None,
+        )
 
 
-def run_seconds_of(entries: Iterable[Entry], open_interval: Interval | None) -> dict[str, float]:
-    """Return how many seconds its runs were seen in each run status, summed over the runs.
-
-    Every run status is a key; a count that is absent, null or below 0 adds nothing. `entries` and
-    `open_interval` are a whole ledger, as in `episodes_of`.
-    """
-    micros = dict.fromkeys(RUN_STATUSES, 0)
-    for held, length in _stretches(entries, open_interval):
-        if isinstance(held, Reading):
-            for name in RUN_STATUSES:
-                micros[name] += max(0, getattr(held, name) or 0) * length
-    return _in_seconds(micros)
-
-
-def coverage_of(entries: Iterable[Entry], open_interval: Interval | None) -> Coverage:
-    """Return how much of the time that the group was watched it was seen.
-
-    `entries` and `open_interval` are a whole ledger, as in `episodes_of`.
-    """
-    watched = gaps = 0
-    for held, length in _stretches(entries, open_interval):
-        watched += length
-        if isinstance(held, Gap):
-            gaps += length
-    observed = watched - gaps
-    return Coverage(
-        watched / _PER_SECOND,
-        gaps / _PER_SECOND,
-        observed / _PER_SECOND,
-        observed / watched if watched else None,
-    )
-
-
-def _stretches(
-    entries: Iterable[Entry], open_interval: Interval | None
-) -> Iterator[tuple[Reading | Gap | None, int]]:
-    """Yield what held and for how many microseconds; None is watched time in which nothing was said yet."""
-    last: Entry | None = None
+def dwell_of(entries: Iterable[Entry], open_interval: Interval | None) -> Dwell:
+    """Return where the time of a group went; `entries` and `open_interval` are as in `episodes_of`."""
+    dwell = Dwell()
     for entry in entries:
-        if last is not None:
-            yield from _accounted(last, _start_of(entry))
-        last = entry
-    if last is not None:
-        yield from _accounted(last, last.at if open_interval is None else open_interval.last_seen_at)
+        dwell = advance(dwell, entry)
+    return until_last_seen(dwell, open_interval)
 
 
-def _accounted(entry: Entry, until: datetime) -> Iterator[tuple[Reading | Gap | None, int]]:
-    """Yield what `entry` accounts for, if the next one starts at `until`; unwatched time is left out."""
-    content, rest = entry.content, _micros(entry.at, until)
+def advance(dwell: Dwell, entry: Entry) -> Dwell:
+    """Return where the time went up to `entry`, which follows the last one that `dwell` knows."""
+    content = entry.content
     if isinstance(content, Status):
-        yield content.reading, rest
-    elif isinstance(content, Gap):
-        yield content, _micros(content.from_, entry.at)
-        yield None, rest
-    elif content.action in _WATCHING:
-        yield None, rest
+        reading = content.reading
+        counts = tuple(max(0, getattr(reading, name) or 0) for name in RUN_STATUSES)
+        return replace(_counted(dwell, entry.at), held=Held(entry.at, reading.phase, counts))
+    if isinstance(content, Gap):
+        dwell, length = _counted(dwell, content.from_), _micros(content.from_, entry.at)
+        unseen = Held(entry.at, None, None)
+        return replace(dwell, watched=dwell.watched + length, gaps=dwell.gaps + length, held=unseen)
+    held = Held(entry.at, None, None) if content.action in _WATCHING else None
+    return replace(_counted(dwell, entry.at), held=held)
 
 
-def _start_of(entry: Entry) -> datetime:
-    return entry.content.from_ if isinstance(entry.content, Gap) else entry.at
+def until_last_seen(dwell: Dwell, open_interval: Interval | None) -> Dwell:
+    """Count the last entry until it was last seen, if it is a status; else `open_interval` is None."""
+    return dwell if open_interval is None else _counted(dwell, open_interval.last_seen_at)
+
+
+def _counted(dwell: Dwell, until: datetime) -> Dwell:
+    held = dwell.held
+    if held is None:
+        return dwell
+    length = _micros(held.since, until)
+    counted = replace(dwell, watched=dwell.watched + length, held=None)
+    if held.phase is None or held.runs is None:
+        return counted
+    phases = [
+        micros + length * (phase is held.phase) for phase, micros in zip(_PHASES, dwell.phases, strict=True)
+    ]
+    runs = [micros + length * count for micros, count in zip(dwell.runs, held.runs, strict=True)]
+    return replace(counted, phases=tuple(phases), runs=tuple(runs))
 
 
 def _micros(start: datetime, end: datetime) -> int:
     return max(0, (end - start) // _MICROSECOND)
-
-
-def _in_seconds(micros: dict[str, int]) -> dict[str, float]:
-    return {name: count / _PER_SECOND for name, count in micros.items()}

@@ -1,11 +1,14 @@
 """Episodes: stretches of work, from a group's becoming active to its being settled.
 
-A fold over a ledger, entry by entry and in the order of `seq`: `advance` takes the next entry, and the
-state after it says which episode ended there and which one is open. What is known only of the last
-status, how long it held, comes with the entry that follows it, or from the watch.
+A fold over a ledger, entry by entry and in the order of `seq`: `advance` takes the next entry, and says
+which state follows and which episode ended there. What is known only of the last status, how long it
+held, comes with the entry that follows it, or from the watch.
 
 An observation in phase `unclear` shows neither work nor its end, so nothing rests on it: no bound, no
 counts, and it does not prolong an open episode. Its responses are counted in `polls` all the same.
+
+A gap counts for the episode as far as it lies after the start and before the clear observation that
+follows it, or the end; one that no clear observation follows yet lies after an open episode's last sight.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from recorder.completion.moments import Moment, end_in, start_in, window_of
 from recorder.ledger.entries import Entry, Gap, Interval, Status
 from recorder.ledger.status import Phase, Reading
 
+_MICROSECOND = timedelta(microseconds=1)
+_PER_SECOND = 10**6
+_NOTHING = timedelta()
 _WORKING = (Phase.ACTIVE, Phase.BLOCKED)
 
 
@@ -71,10 +77,14 @@ class Episode:
     polls: int
 
 
+Stretch = tuple[datetime, datetime]
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A clear observation, and when it was last made."""
+    """A clear observation, the entry `seq`, and when it was last made."""
 
+    seq: int
     phase: Phase
     runs: Runs
     last_asked_at: datetime
@@ -83,31 +93,33 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open episode. `before` are the counts before it; `polls` and `gaps` are without what the state
-    still holds open: the last status, and gaps that may outlast the episode."""
+    """An open episode. `before` are the counts before it; `polls` are without those of a status that is
+    the last entry; `gap_micros` is how much of it fell into gaps that no end can cut any more, in
+    microseconds."""
 
     started: Moment
     first_sight: bool
     before: Runs
     polls: int
-    gaps: timedelta
+    gap_micros: int
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a ledger says up to one of its entries.
+    """What a ledger says of its episodes up to one of its entries.
 
-    `episodes` counts those that ended; `ended` is the one that the last entry ended. `sight` is the last
-    clear observation; `unclear` says that the last entry is an observation and no clear one. `gaps` are
-    those that may reach into an episode beyond what is settled about it.
+    `episodes` counts those that ended. `sight` is the last clear observation; `unclear` says that the last
+    entry is an observation and no clear one. `gaps` are those since the last clear observation; `near`
+    are those before it that were not over when it was last asked for, so that a start or an end may yet
+    fall into them.
     """
 
     episodes: int = 0
-    ended: Episode | None = None
     opened: Opened | None = None
     sight: Sight | None = None
     unclear: bool = False
-    gaps: tuple[tuple[datetime, datetime], ...] = ()
+    gaps: tuple[Stretch, ...] = ()
+    near: tuple[Stretch, ...] = ()
 
 
 def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> list[Episode]:
@@ -118,26 +130,27 @@ def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> lis
     """
     state, episodes = State(), []
     for entry in entries:
-        state = advance(state, entry)
-        if state.ended is not None:
-            episodes.append(state.ended)
+        state, ended = advance(state, entry)
+        if ended is not None:
+            episodes.append(ended)
     last = open_episode(state, open_interval)
     return episodes if last is None else [*episodes, last]
 
 
-def advance(state: State, entry: Entry) -> State:
-    """Return the state after `entry`, which follows the last one that `state` knows."""
-    state = replace(_held(state, entry.previous), ended=None, unclear=False)
+def advance(state: State, entry: Entry) -> tuple[State, Episode | None]:
+    """Return the state after `entry`, which follows the last one that `state` knows, and the episode that
+    it ended, if it ended one."""
+    state = replace(until_last_seen(state, entry.previous), unclear=False)
     if isinstance(entry.content, Status):
-        return _see(state, entry.content.reading, entry.at)
+        return _see(state, entry.seq, entry.content.reading, entry.at)
     if isinstance(entry.content, Gap):
-        return replace(state, gaps=(*state.gaps, (entry.content.from_, entry.at)))
-    return state
+        state = replace(state, gaps=(*state.gaps, (entry.content.from_, entry.at)))
+    return state, None
 
 
 def open_episode(state: State, open_interval: Interval | None) -> Episode | None:
     """Return the episode that is open, None if there is none; `open_interval` as in `episodes_of`."""
-    state = _held(state, open_interval)
+    state = until_last_seen(state, open_interval)
     opened, sight = state.opened, state.sight
     if opened is None or sight is None:
         return None
@@ -153,13 +166,20 @@ def open_episode(state: State, open_interval: Interval | None) -> Episode | None
         censored=True,
         first_sight=opened.first_sight,
         runs=sight.runs,
-        gap_seconds=_gap_seconds(opened, state.gaps, sight.last_seen_at, duration),
+        gap_seconds=min(open_gap_seconds(state), duration),
         polls=opened.polls,
     )
 
 
-def _held(state: State, interval: Interval | None) -> State:
-    """Take in how long the status held that is the last entry; None if the last entry is no status."""
+def open_gap_seconds(state: State) -> float:
+    """Return how much of the open episode fell into gaps; only entries move it."""
+    if state.opened is None:
+        return 0.0
+    return _with_gaps(state.opened, state.near).gap_micros / _PER_SECOND
+
+
+def until_last_seen(state: State, interval: Interval | None) -> State:
+    """Take in how long the last entry was in sight, if that is a status; else `interval` is None."""
     if interval is None:
         return state
     if state.opened is not None:
@@ -167,25 +187,18 @@ def _held(state: State, interval: Interval | None) -> State:
     if state.unclear or state.sight is None:
         return state
     sight = replace(state.sight, last_asked_at=interval.last_asked_at, last_seen_at=interval.last_seen_at)
-    return _without_passed_gaps(replace(state, sight=sight), interval.last_asked_at)
+    passed = [gap for gap in state.near if gap[1] <= interval.last_asked_at]
+    near = tuple(gap for gap in state.near if gap[1] > interval.last_asked_at)
+    opened = None if state.opened is None else _with_gaps(state.opened, passed)
+    return replace(state, opened=opened, sight=sight, near=near)
 
 
-def _without_passed_gaps(state: State, until: datetime) -> State:
-    """Settle the gaps that were over by `until`: no later start or end of an episode falls into them."""
-    opened = state.opened
-    if opened is not None:
-        start = opened.started.at
-        passed = (_overlap(gap, start, gap[1]) for gap in state.gaps if gap[1] <= until)
-        opened = replace(opened, gaps=sum(passed, start=opened.gaps))
-    return replace(state, opened=opened, gaps=tuple(gap for gap in state.gaps if gap[1] > until))
-
-
-def _see(state: State, reading: Reading, observed_at: datetime) -> State:
+def _see(state: State, seq: int, reading: Reading, observed_at: datetime) -> tuple[State, Episode | None]:
     if reading.phase is Phase.UNCLEAR:
-        return replace(state, unclear=True)
+        return replace(state, unclear=True), None
     before, opened = state.sight, state.opened
     runs = Runs(reading.num_task_runs, reading.completed, reading.failed, reading.cancelled)
-    sight = Sight(reading.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
+    sight = Sight(seq, reading.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
     window = window_of(
         None if before is None else before.last_asked_at,
         observed_at,
@@ -194,12 +207,15 @@ def _see(state: State, reading: Reading, observed_at: datetime) -> State:
     )
     if opened is None and _shows_work(before, sight):
         counts = _NO_RUNS if before is None else before.runs
-        opened = Opened(start_in(window), window.first_sight, counts, polls=0, gaps=timedelta())
-    state = replace(state, opened=opened, sight=sight)
+        opened = Opened(start_in(window), window.first_sight, counts, polls=0, gap_micros=0)
+    near = (*state.near, *((start, min(end, observed_at)) for start, end in state.gaps))
+    seen = replace(state, opened=opened, sight=sight, gaps=(), near=near)
     if opened is None or sight.phase is not Phase.SETTLED:
-        return state
-    ended = _ended(state, opened, runs, end_in(window))
-    return replace(state, episodes=ended.number, ended=ended, opened=None)
+        return seen, None
+    completed = end_in(window)
+    cut = [(start, min(end, completed.at)) for start, end in near]
+    ended = _ended(state.episodes + 1, _with_gaps(opened, cut), runs, completed)
+    return replace(seen, episodes=ended.number, opened=None), ended
 
 
 def _shows_work(before: Sight | None, now: Sight) -> bool:
@@ -214,16 +230,17 @@ def _shows_work(before: Sight | None, now: Sight) -> bool:
     return any(_rises(before.runs, now.runs))
 
 
-def _ended(state: State, opened: Opened, runs: Runs, completed: Moment) -> Episode:
+def _ended(number: int, opened: Opened, runs: Runs, completed: Moment) -> Episode:
     started = opened.started
     duration = _seconds(started.at, completed.at)
     shortest = longest = None
     if completed.earliest is not None:
         shortest = _seconds(started.latest, completed.earliest)
-        if started.earliest is not None:
+        # Where our clock was set back meanwhile, what remains is no bound.
+        if started.earliest is not None and started.earliest <= completed.latest:
             longest = _seconds(started.earliest, completed.latest)
     return Episode(
-        number=state.episodes + 1,
+        number=number,
         started=started,
         completed=completed,
         outcome=_outcome(opened.before, runs),
@@ -233,7 +250,7 @@ def _ended(state: State, opened: Opened, runs: Runs, completed: Moment) -> Episo
         censored=False,
         first_sight=opened.first_sight,
         runs=runs,
-        gap_seconds=_gap_seconds(opened, state.gaps, completed.at, duration),
+        gap_seconds=min(opened.gap_micros / _PER_SECOND, duration),
         polls=opened.polls + 1,
     )
 
@@ -254,17 +271,10 @@ def _rises(before: Runs, after: Runs) -> tuple[int, int, int]:
     )
 
 
-def _gap_seconds(
-    opened: Opened, gaps: tuple[tuple[datetime, datetime], ...], until: datetime, duration: float
-) -> float:
-    """Gaps that a clock stepping back made overlap count no longer than the episode itself."""
-    start = opened.started.at
-    total = sum((_overlap(gap, start, until) for gap in gaps), start=opened.gaps)
-    return min(total.total_seconds(), duration)
-
-
-def _overlap(gap: tuple[datetime, datetime], start: datetime, end: datetime) -> timedelta:
-    return max(timedelta(), min(gap[1], end) - max(gap[0], start))
+def _with_gaps(opened: Opened, gaps: Iterable[Stretch]) -> Opened:
+    """Count what of the gaps lies after the episode's start."""
+    overlaps = (max(_NOTHING, end - max(start, opened.started.at)) for start, end in gaps)
+    return replace(opened, gap_micros=opened.gap_micros + sum(overlaps, start=_NOTHING) // _MICROSECOND)
 
 
 def _seconds(start: datetime, end: datetime) -> float:

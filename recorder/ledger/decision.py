@@ -22,7 +22,7 @@ RECORDER_ACTOR = "recorder"
 
 MIN_MISSING_POLLS = 3
 
-_STATE_AFTER = {
+STATE_AFTER = {
     Action.STARTED: WatchState.WATCHING,
     Action.RESUMED: WatchState.WATCHING,
     Action.PAUSED: WatchState.PAUSED,
@@ -137,11 +137,12 @@ def _see(step: Step, seen: Observation, *, clock_regressed: bool) -> Step:
     status = _status(step.watch, seen, clock_regressed=clock_regressed)
     step = _append(step, seen.observed_at, status)
     interval = Interval(seen.asked_at, seen.observed_at, 1)
-    in_force = _in_force(step.watch.head.seq, status, before, seen.observed_at)
+    in_force = in_force_after(step.watch.head.seq, status, before, seen.observed_at)
     return replace(step, watch=replace(step.watch, open=interval, in_force=in_force))
 
 
-def _in_force(seq: int, status: Status, before: InForce | None, now: datetime) -> InForce:
+def in_force_after(seq: int, status: Status, before: InForce | None, now: datetime) -> InForce:
+    """Return what is in force after the status entry `seq`, written `now`; `before` was before it."""
     fingerprint = status.body.fingerprint
     finished, modified_at = finished_runs(status.body.value["status"]), status.reading.modified_at
     if before is not None:
@@ -206,7 +207,7 @@ def _append(step: Step, at: datetime, content: Status | Gap | WatchChange) -> St
         content=content,
         previous_digest=watch.head.digest,
     )
-    state = _STATE_AFTER[content.action] if isinstance(content, WatchChange) else watch.state
+    state = STATE_AFTER[content.action] if isinstance(content, WatchChange) else watch.state
     head = Head(entry.seq, entry.kind, at, entry.digest)
     return Step(replace(watch, state=state, head=head, open=None), (*step.entries, entry))
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, cast, column, insert, select, update, values
 from recorder.ledger.entries import Entry
 from recorder.ledger.watch import Watch
 from recorder.store.rows import entry_row, watch_of, watch_row
+from recorder.store.summaries import take_on
 from recorder.store.tables import entries, watches
 
 
@@ -71,9 +72,10 @@ def finish(connection: Connection, batch: Sequence[Finished]) -> list[Finished]:
     # A group can be in a batch twice if it was claimed again: one of the claims has lost it then, and the
     # fence tells which.
     held = [item for part in _one_a_group(batch) for item in _held(connection, part)]
-    rows = [entry_row(entry) for item in held for entry in item.entries]
-    if rows:
-        connection.execute(insert(entries), rows)
+    written = [entry for item in held for entry in item.entries]
+    if written:
+        connection.execute(insert(entries), [entry_row(entry) for entry in written])
+        take_on(connection, written)
     return held
 
 

@@ -7,6 +7,7 @@ came before.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -14,9 +15,10 @@ from sqlalchemy.exc import IntegrityError
 
 from recorder.clock import Clock
 from recorder.ledger.decision import Rules, Step, cease, resume, start
-from recorder.ledger.entries import Action, WatchChange
+from recorder.ledger.entries import Action, Entry, WatchChange
 from recorder.ledger.watch import Watch, WatchState
 from recorder.store.rows import entry_row, watch_of, watch_row
+from recorder.store.summaries import take_on
 from recorder.store.tables import entries, watches
 from recorder.store.transactions import writing
 
@@ -117,7 +119,7 @@ def _watch(
         row = watch_row(step.watch)
         enrolled = {"taskgroup_id": taskgroup_id, "enrolled_at": at, "next_poll_at": at}
         connection.execute(insert(watches).values(**row, **enrolled))
-        connection.execute(insert(entries), [entry_row(entry) for entry in step.entries])
+        _append(connection, step.entries)
         return Action.STARTED
     return _resume(connection, watch, WatchChange(Action.RESUMED, actor, note), at, rules)
 
@@ -153,4 +155,9 @@ def _write(connection: Connection, step: Step, *, next_poll_at: datetime | None)
         .where(watches.c.taskgroup_id == step.watch.taskgroup_id)
         .values(**watch_row(step.watch), **free)
     )
-    connection.execute(insert(entries), [entry_row(entry) for entry in step.entries])
+    _append(connection, step.entries)
+
+
+def _append(connection: Connection, written: Sequence[Entry]) -> None:
+    connection.execute(insert(entries), [entry_row(entry) for entry in written])
+    take_on(connection, written)

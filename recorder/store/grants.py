@@ -8,8 +8,9 @@ from sqlalchemy import Connection, text
 
 from recorder.store.schema import require_head, state_in
 
-TABLES = ("entries", "watches", "recorders", "alembic_version")
-VIEWS = ("status_history", "latest_status", "observation_gaps")
+DERIVED = ("episodes", "group_labels", "labelled_durations", "summaries")
+TABLES = ("entries", "watches", *DERIVED, "recorders", "alembic_version")
+VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
 
 
 class GrantsError(Exception):
@@ -48,8 +49,8 @@ def grants(roles: Roles) -> list[str]:
         f"GRANT SELECT ON alembic_version TO {recorder}, {api}",
         f"GRANT SELECT, INSERT ON entries TO {recorder}",
         f"GRANT SELECT, INSERT, UPDATE ON watches TO {recorder}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON recorders TO {recorder}",
-        f"GRANT SELECT ON entries, watches, recorders TO {api}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(DERIVED)}, recorders TO {recorder}",
+        f"GRANT SELECT ON entries, watches, {', '.join(DERIVED)}, recorders TO {api}",
         f"GRANT SELECT ON {', '.join(VIEWS)} TO {api}, {reporting}",
     ]
 

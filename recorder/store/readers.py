@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,11 +53,12 @@ class GroupItem:
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
     """Which entries of a group's history: those whose time meets [`since`, `until`), of `kinds` (None: all),
-    after the entry `after_seq` in the order asked for."""
+    with one of `anomalies` (None: with or without), after the entry `after_seq` in the order asked for."""
 
     since: datetime | None = None
     until: datetime | None = None
     kinds: Collection[Kind] | None = None
+    anomalies: Collection[Anomaly] | None = None
     descending: bool = False
     after_seq: int | None = None
 
@@ -160,6 +162,35 @@ def count_gaps_of(connection: Connection, taskgroup_id: str) -> int:
     return connection.scalar(statement.where(entries.c.taskgroup_id == taskgroup_id)) or 0
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What an auditor asks first: how many entries a ledger has, the times of the first and the last, and how
+    many of them have which anomaly."""
+
+    entries: int
+    first_at: datetime
+    last_at: datetime
+    anomalies: dict[Anomaly, int]
+
+
+def read_trail(connection: Connection, taskgroup_id: str) -> Trail:
+    """Return the audit trail of a group that has one."""
+    mine = entries.c.taskgroup_id == taskgroup_id
+    count, newest = connection.execute(select(func.count(), func.max(entries.c.seq)).where(mine)).one()
+    at = select(entries.c.at).where(mine)
+    odd = select(entries.c.anomalies, func.count().label("entries")).where(mine, entries.c.anomalies != "[]")
+    found: Counter[Anomaly] = Counter()
+    for row in connection.execute(odd.group_by(entries.c.anomalies)):
+        for anomaly in anomalies_in(row):
+            found[anomaly] += row.entries
+    return Trail(
+        count,
+        connection.execute(at.where(entries.c.seq == 1)).scalar_one(),
+        connection.execute(at.where(entries.c.seq == newest)).scalar_one(),
+        {anomaly: found[anomaly] for anomaly in Anomaly if found[anomaly]},
+    )
+
+
 def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:
     """An entry's time is [its start, the next entry's start); an entry of no length is a moment."""
     start = func.coalesce(entries.c.gap_from, entries.c.at)
@@ -170,6 +201,9 @@ def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:
         yield or_(start >= query.since, end.is_(None), end > query.since)
     if query.kinds is not None:
         yield entries.c.kind.in_([kind.value for kind in query.kinds])
+    if query.anomalies is not None:
+        # The column is a list of names as JSON text, and no name is a part of another.
+        yield or_(*(entries.c.anomalies.contains(f'"{name}"', autoescape=True) for name in query.anomalies))
     if query.after_seq is not None:
         yield entries.c.seq < query.after_seq if query.descending else entries.c.seq > query.after_seq
 

@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
+from recorder.store.summaries import sum_up_missing
 from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
 
@@ -73,7 +74,7 @@ def require_head(state: SchemaState) -> None:
 
 
 def upgrade(engine: Engine) -> SchemaState:
-    """Bring the schema to head, in one transaction; return where it stood before.
+    """Bring the schema to head, and what is derived to its rules, in one transaction; return where it stood.
 
     Raises:
         SchemaError: the database belongs to something else, or to a newer program.
@@ -82,6 +83,7 @@ def upgrade(engine: Engine) -> SchemaState:
         before = state_in(connection)
         _refuse_unknown(before)
         bring_to_head(connection)
+        sum_up_missing(connection)
         return before
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -128,6 +129,90 @@ entries = Table(
     CheckConstraint("seq >= 1", name="seq"),
     sqlite_with_rowid=False,
 )
+
+_IS_OPEN = text("completed_at IS NULL")
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("taskgroup_id", Id, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("started_at", Time, nullable=False),
+    Column("started_earliest", Time),
+    Column("started_latest", Time, nullable=False),
+    Column("started_basis", Text, nullable=False),
+    Column("completed_at", Time),
+    Column("completed_earliest", Time),
+    Column("completed_latest", Time),
+    Column("completed_basis", Text),
+    Column("duration_seconds", Float),
+    Column("duration_earliest_seconds", Float),
+    Column("duration_latest_seconds", Float),
+    Column("seen_seq", BigInteger),
+    Column("seen_at", Time),
+    Column("first_sight", Boolean, nullable=False),
+    Column("outcome", Text),
+    Column("runs_total", BigInteger),
+    Column("runs_completed", BigInteger),
+    Column("runs_failed", BigInteger),
+    Column("runs_cancelled", BigInteger),
+    Column("gap_seconds", Float, nullable=False),
+    Column("polls", BigInteger, nullable=False),
+    Index("ix_episodes_open", "taskgroup_id", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
+    Index(
+        "ix_episodes_durations",
+        *("started_at", "first_sight", "completed_latest"),
+        *("duration_seconds", "duration_earliest_seconds", "duration_latest_seconds", "completed_at"),
+    ),
+    sqlite_with_rowid=False,
+)
+"""Derived. Of an open episode, which goes on without an entry, the durations are not known here, and `polls`
+lacks those of a status that is still in force; `seen_seq` is the entry of its last clear observation, and
+`seen_at` when that was last made, as far as entries tell."""
+
+group_labels = Table(
+    "group_labels",
+    metadata,
+    Column("taskgroup_id", Id, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("long_value", Text),
+    Index(None, "key", "value", "taskgroup_id"),
+    sqlite_with_rowid=False,
+)
+"""Derived: the newest status's metadata. `key` and `value` are marks; `long_value` is a value whose mark
+is not itself."""
+
+labelled_durations = Table(
+    "labelled_durations",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("taskgroup_id", Id, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("started_at", Time, nullable=False),
+    Column("first_sight", Boolean, nullable=False),
+    Column("duration_seconds", Float, nullable=False),
+    Column("duration_earliest_seconds", Float),
+    Column("duration_latest_seconds", Float),
+    Column("completed_latest", Time, nullable=False),
+    Index(None, "taskgroup_id"),
+    sqlite_with_rowid=False,
+)
+"""Derived: completed episodes once more for each label of their group, so that statistics by label read one
+stretch of one table."""
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("taskgroup_id", Id, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("rules", Integer, nullable=False),
+    Column("created_at", Time),
+    Column("summary", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Derived: what each ledger sums up to at its entry `seq`."""
 
 recorders = Table(
     "recorders",

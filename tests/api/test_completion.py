@@ -54,7 +54,7 @@ def test_episodes_and_where_the_time_went(client: Client, recording: Recording) 
         "settled": 10.0,
         "unclear": 0.0,
     }
-    assert body["eta"]["reason"] == "there is no estimate yet"
+    assert body["eta"]["reason"] == "fewer than 10 runs were seen to finish in this episode"
 
 
 def test_the_eta_of_a_group_that_is_not_active_says_why_there_is_none(

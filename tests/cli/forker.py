@@ -20,6 +20,7 @@ from typing import NoReturn
 from recorder.cli import main
 
 LOADED = (
+    "completion",
     "db",
     "demo",
     "gaps",

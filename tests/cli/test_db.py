@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import signal
+import subprocess
+
 import pytest
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, delete, inspect, select, text, update
 
-from tests.program import PASSWORD, Program
+from recorder.store.grants import DERIVED
+from recorder.store.tables import episodes, group_labels, summaries, watches
+from tests.api.recording import Recording, active, settled
+from tests.cli.test_demo import read_all
+from tests.program import PASSWORD, STOP_SECONDS, Program, command_line, wait_until
 
-HEAD = "0002"
-SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"]]
+HEAD = "0003"
+SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]
 
 
 def tables(engine: Engine) -> set[str]:
@@ -24,7 +33,8 @@ def test_a_blank_database_is_brought_to_head_and_back(blank: Program, blank_acce
     assert f"{HEAD} -> base" in blank.ok("db", "downgrade", "base")
     assert tables(blank_access) <= {"alembic_version"}
     assert blank.ok("db", "current").startswith("none ")
-    assert "recorder db upgrade" in blank.run("db", "check").complaint()
+    for subcommand in ("check", "rebuild"):
+        assert "recorder db upgrade" in blank.run("db", subcommand).complaint()
     assert "no schema" in blank.run("db", "downgrade", "base").complaint()
     assert f"empty -> {HEAD}" in blank.ok("db", "upgrade")
 
@@ -51,7 +61,7 @@ def test_only_revisions_of_this_program_are_taken_back_to(program: Program) -> N
 def test_a_foreign_database_is_left_alone(blank: Program, blank_access: Engine) -> None:
     with blank_access.begin() as connection:
         connection.execute(text("CREATE TABLE customers (id INTEGER)"))
-    for subcommand in (["upgrade"], ["check"]):
+    for subcommand in (["upgrade"], ["check"], ["rebuild"]):
         assert "not the recorder's" in blank.run("db", *subcommand).complaint()
     assert blank.run("db", "downgrade", "base", "--discard-ledger").status == 1
     assert tables(blank_access) == {"customers"}
@@ -65,6 +75,7 @@ def test_a_newer_database_is_left_alone(program: Program, engine: Engine) -> Non
         ["downgrade", "0001"],
         ["downgrade", "base", "--discard-ledger"],
         ["check"],
+        ["rebuild"],
     ):
         line = program.run("db", *subcommand).complaint()
         assert "9999" in line
@@ -81,7 +92,7 @@ def test_the_check_names_what_differs(program: Program, engine: Engine) -> None:
 
 
 def test_a_database_that_is_not_there_is_not_made_by_looking(bare: Program) -> None:
-    for subcommand in (["downgrade", "base"], ["current"], ["check"]):
+    for subcommand in (["downgrade", "base"], ["current"], ["check"], ["rebuild"]):
         assert "recorder db upgrade" in bare.run("db", *subcommand).complaint()
     assert list(bare.folder.iterdir()) == []
 
@@ -124,7 +135,92 @@ def test_grants_are_for_postgresql(program: Program, engine: Engine) -> None:
     assert (begin, commit) == ("BEGIN;", "COMMIT;")
     assert all(line.endswith(";") for line in said)
     assert 'GRANT SELECT, INSERT ON entries TO "recorder";' in said
-    assert 'GRANT SELECT ON entries, watches, recorders TO "odd ""name""";' in said
+    readable = ", ".join(["entries", "watches", *DERIVED, "recorders"])
+    assert f'GRANT SELECT ON {readable} TO "odd ""name""";' in said
     line = program.run("db", "grants", "--recorder", "nobody-knows-it", "--apply").complaint()
     assert "nobody-knows-it" in line
     assert "a role each" in program.run("db", "grants", "--api", "recorder").complaint()
+
+
+@pytest.fixture
+def recorded(engine: Engine) -> Engine:
+    """Three groups: one that was completed, one at work, one that was never seen."""
+    recording = Recording(engine)
+    recording.watch("done")
+    recording.see("done", 1, active(running=2), metadata={"processor": "lite"})
+    recording.see("done", 21, settled(completed=2), metadata={"processor": "lite"})
+    recording.watch("going", at=30)
+    recording.see("going", 31, active(running=1), metadata={"processor": "lite"})
+    recording.watch("never", at=40)
+    return engine
+
+
+def answers(program: Program) -> list[str]:
+    selected = program.ok("completion", "--metadata", "processor=lite", "--json")
+    return [selected, *(program.ok("completion", name, "--json") for name in ("done", "going", "never"))]
+
+
+def test_a_rebuild_mends_what_is_derived(program: Program, recorded: Engine) -> None:
+    told = answers(program)
+    with recorded.begin() as connection:
+        connection.execute(update(episodes).values(polls=99, duration_seconds=1e6))
+        connection.execute(delete(summaries))
+        connection.execute(delete(group_labels))
+    assert all(told[number] != damaged for number, damaged in enumerate(answers(program)) if number < 3)
+    result = program.run("db", "rebuild")
+    assert (result.status, result.out, result.err) == (0, "3 groups derived anew from the ledger\n", "")
+    assert answers(program) == told
+    program.ok("db", "check")
+
+
+def test_a_rebuild_of_no_groups_says_so(program: Program) -> None:
+    assert program.ok("db", "rebuild") == "0 groups derived anew from the ledger\n"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_in_a_terminal_a_rebuild_shows_how_far_it_is(program: Program, recorded: Engine) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command_line("db", "rebuild"),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=program.folder,
+        env={**program.environment, "TERM": "xterm-256color", "COLUMNS": "80"},
+    )
+    os.close(theirs)
+    assert "100%" in read_all(ours)
+    said, _ = process.communicate(timeout=STOP_SECONDS)
+    os.close(ours)
+    assert (process.returncode, said) == (0, b"3 groups derived anew from the ledger\n")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_rebuild_between_two_groups(
+    program: Program, recorded: Engine, number: signal.Signals
+) -> None:
+    recording = Recording(recorded)
+    recording.watch("last", at=50)
+    recording.see("last", 51, active(running=1))
+    with recorded.begin() as connection:
+        connection.execute(update(episodes).values(polls=99))
+    second = select(watches.c.taskgroup_id).where(watches.c.taskgroup_id == "going").with_for_update()
+    with program.start("db", "rebuild") as rebuild:
+        with recorded.begin() as connection:
+            connection.execute(second)
+            wait_until(lambda: _waiting(recorded) or None, "the rebuild to wait for the second group")
+            rebuild.process.send_signal(number)
+        assert rebuild.wait() == 1
+        assert "stopped after 2 groups of 4; the others are as they were" in rebuild.printed
+    with recorded.begin() as connection:
+        found = connection.execute(select(episodes.c.taskgroup_id, episodes.c.polls)).all()
+    polls = {row.taskgroup_id: row.polls for row in found}
+    assert (polls["done"], polls["last"]) == (2, 99)
+    assert polls["going"] != 99
+
+
+def _waiting(engine: Engine) -> int:
+    """How many sessions of this database wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    with engine.connect() as connection:
+        return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)

@@ -38,6 +38,10 @@ def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> Non
     assert len(lines) >= 3
     assert all("polls" in line and "gaps" in line for line in lines)
     assert "40 groups, " in result.out
+    figures = result.out.rpartition("How long the work took:")[2]
+    for cohort in ("base", "core", "lite", "pro", "ultra8x"):
+        assert re.search(rf"^{cohort} +\d+ of \d+ ", figures, re.MULTILINE)
+    assert "are still running, and counted as lasting longer" in figures
     (database,) = re.findall(r"RECORDER_DATABASE_URL=sqlite:///(.+) recorder groups", result.out)
     assert re.findall(r"^database +(.+)", result.out, re.MULTILINE) == [database]
     assert Path(database).is_relative_to(stage.folder / "temporary")
@@ -53,6 +57,7 @@ def test_a_signal_ends_it_with_its_parts(stage: Program) -> None:
         assert demo.stop(signal.SIGINT) == 0
         assert [pid for pid in children if alive(pid)] == []
         assert "40 groups, " in demo.printed
+        assert "How long the work took:" in demo.printed
     require_untouched(stage)
 
 

@@ -18,7 +18,7 @@ from tests.postgres import free_port
 from tests.program import Program
 
 ODD = "a b%ü 日本&?#"
-READERS = [["groups"], ["status", "one"], ["history", "one"], ["gaps", "one"]]
+READERS = [["groups"], ["status", "one"], ["history", "one"], ["gaps", "one"], ["completion"]]
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_no_groups_says_what_to_do(program: Program) -> None:
 
 
 @pytest.mark.parametrize("taskgroup_id", ["nobody", "..", "a/b", "", "two\nlines", "\x1b[2J", "g" * 256])
-@pytest.mark.parametrize("command", ["status", "history"])
+@pytest.mark.parametrize("command", ["status", "history", "completion"])
 def test_an_unknown_group_is_one_line(
     bare: Program, sqlite_template: Path, command: str, taskgroup_id: str
 ) -> None:

@@ -13,11 +13,22 @@ import pytest
 from tests.program import KEY, Program, command_line
 
 OPTIONS = {
-    "db": ["upgrade", "downgrade", "current", "check", "grants"],
+    "completion": [
+        "ID",
+        "--group-by",
+        "--since",
+        "--enrolled",
+        "--from",
+        "--to",
+        "--metadata",
+        "--json",
+    ],
+    "db": ["upgrade", "downgrade", "current", "check", "rebuild", "grants"],
     "db upgrade": [],
     "db downgrade": ["REVISION", "--discard-ledger"],
     "db current": [],
     "db check": [],
+    "db rebuild": [],
     "db grants": ["--recorder", "--api", "--reporting", "--apply"],
     "demo": ["--for"],
     "gaps": ["ID", "--from", "--to", "--order", "--limit", "--cursor", "--json"],

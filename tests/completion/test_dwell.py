@@ -1,17 +1,21 @@
-"""Where a group's time went, by example and against time cut into pieces."""
+"""Where a group's time went: by example, second by second, and against time cut into pieces."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from recorder.completion.dwell import Coverage, coverage_of, dwell_seconds_of, run_seconds_of
+from recorder.completion.dwell import Coverage, dwell_of
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Status, WatchChange
 from recorder.ledger.status import RUN_STATUSES, Phase
-from tests.completion.ledgers import Ledger, body
+from tests.completion.ledgers import GAP_WINDOW, POLL_INTERVAL, Ledger, body
 from tests.completion.strategies import ledgers
 
 RUNNING = body(running=2, queued=1)
@@ -20,26 +24,26 @@ DONE = body(completed=3)
 
 def _dwell(ledger: Ledger) -> dict[str, float]:
     """The phases in which the group was seen at all."""
-    dwell = dwell_seconds_of(ledger.entries, ledger.watch.open)
+    dwell = dwell_of(ledger.entries, ledger.watch.open).phase_seconds()
     return {phase: seconds for phase, seconds in dwell.items() if seconds}
 
 
 def _runs(ledger: Ledger) -> dict[str, float]:
-    runs = run_seconds_of(ledger.entries, ledger.watch.open)
+    runs = dwell_of(ledger.entries, ledger.watch.open).run_seconds()
     return {name: seconds for name, seconds in runs.items() if seconds}
 
 
 def _coverage(ledger: Ledger) -> Coverage:
-    return coverage_of(ledger.entries, ledger.watch.open)
+    return dwell_of(ledger.entries, ledger.watch.open).coverage()
 
 
 def test_every_phase_and_every_run_status_is_a_key() -> None:
-    assert dwell_seconds_of([], None) == {phase.value: 0 for phase in Phase}
-    assert run_seconds_of([], None) == dict.fromkeys(RUN_STATUSES, 0)
+    assert dwell_of([], None).phase_seconds() == {phase.value: 0 for phase in Phase}
+    assert dwell_of([], None).run_seconds() == dict.fromkeys(RUN_STATUSES, 0)
 
 
 def test_nothing_watched_has_no_fraction() -> None:
-    assert coverage_of([], None) == Coverage(0, 0, 0, None)
+    assert dwell_of([], None).coverage() == Coverage(0, 0, 0, None)
     assert _coverage(Ledger().fail(5)) == Coverage(0, 0, 0, None)
 
 
@@ -90,6 +94,87 @@ def test_enormous_counts_break_nothing() -> None:
     assert _runs(ledger) == {"running": float((2**53 - 1) * 10)}
 
 
+@dataclass(frozen=True)
+class Event:
+    """What happened at a whole second: `started`, `resumed`, `ceased`, `failed`, or `answered` with what."""
+
+    at: int
+    what: str
+    phase: Phase
+    counts: Mapping[str, int]
+
+
+_ANSWERS: list[tuple[Phase, dict[str, int]]] = [
+    (Phase.EMPTY, {}),
+    (Phase.ACTIVE, {"queued": 2, "running": 1}),
+    (Phase.ACTIVE, {"running": 3, "action_required": 1, "completed": 2}),
+    (Phase.ACTIVE, {"cancelling": 1, "cancelled": 1}),
+    (Phase.BLOCKED, {"action_required": 2, "completed": 1}),
+    (Phase.SETTLED, {"completed": 3, "failed": 1}),
+]
+
+
+@st.composite
+def _stories(draw: st.DrawFn) -> list[Event]:
+    """Draw what happens to a group, to be told from what is said to the recorder alone."""
+    now, watched = 0, True
+    events = [Event(0, "started", *_ANSWERS[0])]
+    for _ in range(draw(st.integers(0, 20))):
+        now += draw(st.integers(1, 15) | st.integers(GAP_WINDOW - 1, GAP_WINDOW + POLL_INTERVAL + 2))
+        possible = ["answered", "answered", "answered", "failed", "ceased"] if watched else ["resumed"]
+        what = draw(st.sampled_from(possible))
+        watched = what != "ceased"
+        events.append(Event(now, what, *draw(st.sampled_from(_ANSWERS))))
+    return events
+
+
+def _recorded(events: list[Event]) -> Ledger:
+    ledger = Ledger(0)
+    for event in events:
+        match event.what:
+            case "answered":
+                ledger.see(event.at, body(**event.counts))
+            case "failed":
+                ledger.fail(event.at)
+            case "ceased":
+                ledger.cease(event.at)
+            case "resumed":
+                ledger.resume(event.at)
+    return ledger
+
+
+def _second_by_second(events: list[Event]) -> Counter[str]:
+    """Count each second by what was known of it: `watched`, `gap`, the phase, and runs by their status."""
+    seconds: Counter[str] = Counter()
+    telling = [event for event in events if event.what != "failed"]
+    for now in range(events[-1].at):
+        before = [event for event in telling if event.at <= now][-1]
+        after = next((event for event in telling if event.at > now), None)
+        if before.what == "ceased" or after is None:
+            continue
+        seconds["watched"] += 1
+        due = before.at + (POLL_INTERVAL if before.what == "answered" else 0)
+        if after.at > due + GAP_WINDOW:
+            seconds["gap"] += 1
+        elif before.what == "answered":
+            seconds[before.phase] += 1
+            seconds.update(before.counts)
+    return seconds
+
+
+@given(_stories())
+def test_time_counted_second_by_second_is_the_same(events: list[Event]) -> None:
+    ledger, seconds = _recorded(events), _second_by_second(events)
+    assert dwell_of(ledger.entries, ledger.watch.open).phase_seconds() == {
+        phase: seconds[phase] for phase in Phase
+    }
+    runs = {name: seconds[name] for name in RUN_STATUSES}
+    assert dwell_of(ledger.entries, ledger.watch.open).run_seconds() == runs
+    watched, gap = seconds["watched"], seconds["gap"]
+    fraction = (watched - gap) / watched if watched else None
+    assert _coverage(ledger) == Coverage(watched, gap, watched - gap, fraction)
+
+
 @given(ledgers(steps_back=False))
 def test_time_cut_at_every_boundary_gives_the_same(ledger: Ledger) -> None:
     pieces = _pieces(ledger)
@@ -107,8 +192,8 @@ def test_time_cut_at_every_boundary_gives_the_same(ledger: Ledger) -> None:
             dwell[entry.content.reading.phase] += end - start
             for name in RUN_STATUSES:
                 runs[name] += (getattr(entry.content.reading, name) or 0) * (end - start)
-    assert _seconds(dwell) == dwell_seconds_of(ledger.entries, ledger.watch.open)
-    assert _seconds(runs) == run_seconds_of(ledger.entries, ledger.watch.open)
+    assert _seconds(dwell) == dwell_of(ledger.entries, ledger.watch.open).phase_seconds()
+    assert _seconds(runs) == dwell_of(ledger.entries, ledger.watch.open).run_seconds()
     coverage = _coverage(ledger)
     assert coverage.watched_seconds == watched.total_seconds()
     assert coverage.gap_seconds == gaps.total_seconds()
@@ -124,7 +209,7 @@ def test_observed_time_is_dwell_time_and_waiting_for_a_first_response(ledger: Le
         and entry.content.action in {Action.STARTED, Action.RESUMED}
         and not isinstance(following.content, Gap)
     )
-    dwell = sum(dwell_seconds_of(ledger.entries, ledger.watch.open).values())
+    dwell = sum(dwell_of(ledger.entries, ledger.watch.open).phase_seconds().values())
     assert _coverage(ledger).observed_seconds == pytest.approx(dwell + waiting)
 
 

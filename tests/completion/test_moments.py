@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.completion.ledgers import Ledger, body, told
+from recorder.completion.moments import Moment, Window, end_in, start_in, window_of
+from tests.completion.ledgers import Ledger, body, time, told
 
 EMPTY = body()
 
@@ -199,3 +204,71 @@ def test_a_clock_that_stepped_back_makes_no_duration_negative() -> None:
     episode = ledger.only()
     assert episode.duration_seconds == 0
     assert episode.polls == 2
+
+
+def test_a_response_so_slow_that_its_middle_lies_after_the_end_makes_no_duration_negative() -> None:
+    ledger = Ledger().see(1, EMPTY, asked=0).see(20, body(running=3), asked=2)
+    episode = ledger.see(25, body(completed=3, modified=4), asked=21).only()
+    assert told(episode.started) == (10, 0, 20, "midpoint")
+    assert told(episode.completed) == (4, 2, 25, "modified_at")
+    assert (
+        episode.duration_seconds,
+        episode.duration_earliest_seconds,
+        episode.duration_latest_seconds,
+    ) == (0, 0, 25)
+
+
+_OFFSETS = st.lists(st.integers(0, 10**8), min_size=6, max_size=6)
+_MAYBE = st.booleans()
+
+
+def _moments(offsets: list[int]) -> list[datetime]:
+    """Moments so many microseconds after each other."""
+    return [time(0) + timedelta(microseconds=offset) for offset in accumulate(offsets)]
+
+
+def _window(
+    before: datetime, observed: datetime, *, seen: bool, created: datetime | None, modified: datetime | None
+) -> Window:
+    return window_of(before if seen else None, observed, created_at=created, modified_at=modified)
+
+
+def _contains(moment: Moment, truth: datetime) -> bool:
+    """Whether the truth lies in the bounds, and the guess too."""
+    inside = (truth, moment.at)
+    return (moment.earliest is None or moment.earliest <= min(inside)) and max(inside) <= moment.latest
+
+
+@given(_OFFSETS, _MAYBE, _MAYBE, _MAYBE)
+def test_an_honest_upstream_puts_the_start_within_the_bounds(
+    offsets: list[int], seen: bool, says_created: bool, says_modified: bool
+) -> None:
+    """The group may be created before or after the earlier poll; the last update is the start or later."""
+    first, second, start, updated, _, observed = _moments(offsets)
+    for asked, created in ((first, second), (second, first)):
+        window = _window(
+            asked,
+            observed,
+            seen=seen,
+            created=created if says_created else None,
+            modified=updated if says_modified else None,
+        )
+        assert _contains(start_in(window), start)
+
+
+@given(_OFFSETS, _MAYBE, _MAYBE, _MAYBE)
+def test_an_honest_upstream_puts_the_end_within_the_bounds(
+    offsets: list[int], seen: bool, says_created: bool, says_modified: bool
+) -> None:
+    """The last update is the end itself, and then the guess is the truth."""
+    first, second, end, *_, observed = _moments(offsets)
+    for asked, created in ((first, second), (second, first)):
+        window = _window(
+            asked,
+            observed,
+            seen=seen,
+            created=created if says_created else None,
+            modified=end if says_modified else None,
+        )
+        assert _contains(end_in(window), end)
+        assert not says_modified or end_in(window).at == end

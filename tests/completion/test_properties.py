@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import given
 
-from recorder.completion.dwell import coverage_of, dwell_seconds_of, run_seconds_of
+from recorder.completion.dwell import dwell_of
 from recorder.completion.episodes import Episode, State, advance, episodes_of, open_episode
 from recorder.completion.moments import Moment
 from recorder.ledger.entries import Entry, Gap, Interval, Status
@@ -53,8 +53,8 @@ def test_every_prefix_has_the_same_episodes_that_ended_by_then(ledger: Ledger) -
     state, ended = State(), []
     for number, entry in enumerate(ledger.entries, 1):
         interval = ledger.watch.open if number == len(ledger.entries) else ledger.entries[number].previous
-        state = advance(state, entry)
-        ended += [] if state.ended is None else [state.ended]
+        state, over = advance(state, entry)
+        ended += [] if over is None else [over]
         current = open_episode(state, interval)
         whole = episodes_of(ledger.entries[:number], interval)
         assert whole == ([*ended, current] if current else ended)
@@ -62,9 +62,9 @@ def test_every_prefix_has_the_same_episodes_that_ended_by_then(ledger: Ledger) -
 
 @given(ledgers(steps_back=True))
 def test_where_time_went_is_never_negative_and_never_more_than_was_watched(ledger: Ledger) -> None:
-    coverage = coverage_of(ledger.entries, ledger.watch.open)
-    dwell = dwell_seconds_of(ledger.entries, ledger.watch.open)
-    runs = run_seconds_of(ledger.entries, ledger.watch.open)
+    coverage = dwell_of(ledger.entries, ledger.watch.open).coverage()
+    dwell = dwell_of(ledger.entries, ledger.watch.open).phase_seconds()
+    runs = dwell_of(ledger.entries, ledger.watch.open).run_seconds()
     assert min(*dwell.values(), *runs.values(), coverage.gap_seconds) >= 0
     assert 0 <= sum(dwell.values()) <= coverage.observed_seconds <= coverage.watched_seconds
     assert (coverage.fraction is None) is (coverage.watched_seconds == 0)

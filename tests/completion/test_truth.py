@@ -135,12 +135,27 @@ def test_the_truth_lies_within_the_bounds(life: Life, polls: list[Poll]) -> None
 
 @given(_lives(), st.lists(_POLLS, max_size=30))
 def test_no_work_that_a_clear_response_showed_is_missed(life: Life, polls: list[Poll]) -> None:
-    shown, now = 0, float(ENROLLED)
+    shown = sum(work.start <= said for said in _clearly_said(polls)[-1:] for work in life.works)
+    totals = [episode.runs.total or 0 for episode in _record(life, polls).episodes()]
+    assert totals == sorted(set(totals))
+    assert (totals[-1] if totals else 0) == 2 * shown
+
+
+@given(_lives(), st.lists(_POLLS, max_size=30))
+def test_first_sight_is_an_episode_that_the_first_clear_response_did_not_precede(
+    life: Life, polls: list[Poll]
+) -> None:
+    begun = any(work.start <= said for said in _clearly_said(polls)[:1] for work in life.works)
+    for episode in _record(life, polls).episodes():
+        assert episode.first_sight is (begun and episode.number == 1)
+
+
+def _clearly_said(polls: list[Poll]) -> list[float]:
+    """The moments at which what the clear responses say held."""
+    moments, now = [], float(ENROLLED)
     for poll in polls:
         said = now + poll.wait + poll.early
         now = said + poll.late
         if poll.outcome == "answered":
-            shown = sum(work.start <= said for work in life.works)
-    totals = [episode.runs.total or 0 for episode in _record(life, polls).episodes()]
-    assert totals == sorted(set(totals))
-    assert (totals[-1] if totals else 0) == 2 * shown
+            moments.append(said)
+    return moments

@@ -12,7 +12,7 @@ from tests.docs.pages import blocks, page, plain, rows, table
 from tests.store.samples import body, enrol, failed, poll, seen
 
 PAGE = "docs/reference/sql.md"
-VIEWS = ("status_history", "latest_status", "observation_gaps")
+VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
 QUERIES = [block for block in blocks(page(PAGE)) if block.language.split()[0] == "sql"]
 
 _NATIVE = {kind: (sqlite, postgresql) for kind, sqlite, postgresql in rows(page(PAGE))}

@@ -33,7 +33,7 @@ PARAMETERS = {
 SPELLS = {"fault": (4, 11), "oddity": (9, 15), "slow": (0, 1000)}
 """From when to when, in seconds since a group was made, its kind of scene plays.
 
-The oddities begin when some of the runs have finished and a poll has shown it: what is to fall must have risen.
+The oddities begin when a poll has shown finished runs: what is to fall must have risen.
 """
 PLAYED = [*KINDS, "mixed"]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from recorder.completion.episodes import episodes_of
+from recorder.completion.moments import Moment
 from recorder.ledger.entries import Entry, Gap, Interval, Status
 from recorder.ledger.watch import Watch
 from recorder.store.readers import HistoryQuery
@@ -27,8 +30,14 @@ def assert_views_agree(connection: Connection, entries: Sequence[Entry], watch: 
     assert view(connection, "observation_gaps", taskgroup_id) == _gaps(entries)
     (latest,) = view(connection, "latest_status", taskgroup_id, order="taskgroup_id")
     newest = statuses[-1] if statuses else dict.fromkeys(latest)
+    assert_completion_agrees(connection, entries, watch)
     of_watch = {"taskgroup_id": taskgroup_id, "state": str(watch.state), "due_at": plain(watch.due_at)}
     assert latest == {**newest, **of_watch}
+
+
+def assert_completion_agrees(connection: Connection, entries: Sequence[Entry], watch: Watch) -> None:
+    rows = view(connection, "group_completion", watch.taskgroup_id, "episode")
+    assert rows == _completion(entries, watch)
 
 
 def view(connection: Connection, name: str, taskgroup_id: str, order: str = "seq") -> list[dict[str, Any]]:
@@ -89,6 +98,36 @@ def _gaps(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         for entry in entries
         if isinstance(entry.content, Gap)
     ]
+
+
+def _completion(entries: Sequence[Entry], watch: Watch) -> list[dict[str, Any]]:
+    """The episodes that the pure function reads out of the whole ledger."""
+    return [
+        {
+            "taskgroup_id": watch.taskgroup_id,
+            "episode": episode.number,
+            **_bounds("started", episode.started),
+            **_bounds("completed", episode.completed),
+            "duration_seconds": episode.duration_seconds,
+            "duration_earliest_seconds": episode.duration_earliest_seconds,
+            "duration_latest_seconds": episode.duration_latest_seconds,
+            "censored": episode.censored,
+            "first_sight": episode.first_sight,
+            "outcome": episode.outcome and str(episode.outcome),
+            **{f"runs_{name}": count for name, count in asdict(episode.runs).items()},
+            "gap_seconds": episode.gap_seconds,
+            "polls": episode.polls,
+        }
+        for episode in episodes_of(entries, watch.open)
+    ]
+
+
+def _bounds(name: str, moment: Moment | None) -> dict[str, Any]:
+    return {
+        f"{name}_at": moment and plain(moment.at),
+        f"{name}_earliest": moment and plain(moment.earliest),
+        f"{name}_latest": moment and plain(moment.latest),
+    }
 
 
 def history(entries: Sequence[Entry], query: HistoryQuery) -> list[int]:

@@ -24,11 +24,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, Engine, select
 
+from recorder.completion.summary import NOTHING, summarised
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, Status
 from recorder.ledger.outcome import Cause
 from recorder.store import readers
 from recorder.store.claims import Finished
 from recorder.store.readers import HistoryQuery, StatusItem, read_entries
+from recorder.store.summaries import find_summaries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
 from tests.ledger.samples import moment
@@ -246,6 +248,8 @@ class StoredFleet(RuleBasedStateMachine):
         assert (watch.failures.missing_polls, since) == (len(missing), missing[0].ended if missing else None)
         assert watch.failures.attempts == len(model.failed)
         brute_force.assert_views_agree(connection, entries, watch)
+        summary, _ = summarised(NOTHING, entries)
+        assert find_summaries(connection, [watch.taskgroup_id]) == {watch.taskgroup_id: summary}
         self._check_items(connection, entries, watch.open)
 
     def _check_items(self, connection: Connection, entries: Sequence[Entry], opened: Interval | None) -> None:

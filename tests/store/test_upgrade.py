@@ -19,6 +19,7 @@ from recorder.store.readers import find_group, read_entries
 from recorder.store.schema import downgrade, state_of, upgrade
 from recorder.store.transactions import reading
 from tests.ledger.oracle import assert_chained
+from tests.store.brute_force import assert_completion_agrees
 from tests.store.samples import at, body, poll, seen
 
 IDS = ["Gruppe ä", "tgrp_1", "tgrp_never"]
@@ -76,6 +77,17 @@ def test_nothing_changes_on_the_way_back(old_engine: Engine) -> None:
     upgrade(old_engine)
     downgrade(old_engine, "0001", discard_ledger=False)
     assert _everything(old_engine) == before
+
+
+def test_completion_is_known_of_what_was_recorded_before(old_engine: Engine) -> None:
+    upgrade(old_engine)
+    with reading(old_engine) as connection:
+        for taskgroup_id in IDS:
+            group = find_group(connection, taskgroup_id)
+            assert group is not None
+            assert_completion_agrees(connection, list(read_entries(connection, taskgroup_id)), group.watch)
+        episodes = connection.scalars(text("SELECT taskgroup_id FROM group_completion ORDER BY 1")).all()
+    assert episodes == ["Gruppe ä", "tgrp_1"]
 
 
 def test_the_chain_holds(old_engine: Engine) -> None:

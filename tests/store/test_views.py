@@ -20,6 +20,12 @@ STATUS_HISTORY = [
     *("status_message", "modified_at", "metadata", "created_at", "anomalies", "digest"),
 ]
 LATEST_STATUS = [*STATUS_HISTORY, "state", "due_at"]
+GROUP_COMPLETION = [
+    *("taskgroup_id", "episode", "started_at", "started_earliest", "started_latest", "completed_at"),
+    *("completed_earliest", "completed_latest", "duration_seconds", "duration_earliest_seconds"),
+    *("duration_latest_seconds", "censored", "first_sight", "outcome", "runs_total", "runs_completed"),
+    *("runs_failed", "runs_cancelled", "gap_seconds", "polls"),
+]
 OBSERVATION_GAPS = [
     *("taskgroup_id", "seq", "gap_from", "gap_to", "duration_seconds", "cause", "attempts"),
     *("unpolled_seconds", "http_status", "detail"),
@@ -53,6 +59,7 @@ def _time(seconds: float) -> str:
 def test_columns_are_those_promised(engine: Engine) -> None:
     assert _columns(engine, "status_history") == STATUS_HISTORY
     assert _columns(engine, "latest_status") == LATEST_STATUS
+    assert _columns(engine, "group_completion") == GROUP_COMPLETION
     assert _columns(engine, "observation_gaps") == OBSERVATION_GAPS
 
 

@@ -1,4 +1,4 @@
-"""What the demo recorded, as its API tells it."""
+"""What the demo recorded, as its API tells it, and how long the work took."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from api.completion_queries import CompletionQuery
+from recorder.cli.cohorts import find_cohorts, print_cohorts
+from recorder.cli.common import opened_database
 from recorder.cli.demo.stage import Stage
 from recorder.cli.tables import duration_text
+from recorder.store.transactions import reading
 
 
 @dataclass(slots=True)
@@ -43,8 +47,19 @@ def print_summary(console: Console, stage: Stage) -> None:
     total = {name: sum(getattr(line, name) for line in lines.values()) for name in ("entries", "gaps")}
     groups = sum(line.phases.total() for line in lines.values())
     console.print(f"{groups} groups, {total['entries']} entries, {total['gaps']} gaps recorded.")
+    _print_durations(console, stage)
     console.print("The database is kept; look at it with")
     console.print(f"  RECORDER_DATABASE_URL={stage.database_url} recorder groups", soft_wrap=True)
+
+
+def _print_durations(console: Console, stage: Stage) -> None:
+    """Print how long the work took, by the processor that the groups have in their metadata."""
+    query = CompletionQuery.parse({"group_by": "metadata.processor"})
+    with opened_database(stage.database_url, read_only=True) as engine, reading(engine) as connection:
+        found = find_cohorts(connection, query)
+    console.print("\nHow long the work took:\n")
+    print_cohorts(console, found)
+    console.print()
 
 
 def _add(line: _Line, http: httpx.Client, group: dict[str, Any]) -> None:

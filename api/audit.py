@@ -1,0 +1,36 @@
+"""The audit trail."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api.answers import GROUPS_PATH
+from api.audit_answers import audit_answer, checkpoint_answer
+from api.audit_schemas import Audit, Checkpoint
+from api.context import context
+from api.operations import operation
+from api.queries import NoQuery
+from api.schemas import Problem
+from api.wire import json_response
+from recorder.store.transactions import reading
+
+TAG = "audit"
+blueprint = Blueprint(TAG, __name__)
+
+
+@blueprint.get(f"{GROUPS_PATH}/<taskgroup_id>/audit")
+@operation("getAudit", tag=TAG, query=NoQuery, answer=Audit, problems={404: Problem, 503: Problem})
+def audit(_: NoQuery, taskgroup_id: str) -> Response:
+    """What there is to audit of a group: its head, how many entries it has, and what is odd about them."""
+    with reading(context().engine) as connection:
+        body = audit_answer(connection, taskgroup_id)
+    return json_response(body)
+
+
+@blueprint.get("/api/v1/audit/checkpoint")
+@operation("getCheckpoint", tag=TAG, query=NoQuery, answer=Checkpoint, problems={503: Problem})
+def checkpoint(_: NoQuery) -> Response:
+    """The heads of all ledgers in one snapshot: kept elsewhere, it proves later that all still stands."""
+    with reading(context().engine) as connection:
+        body = checkpoint_answer(connection)
+    return json_response(body)

@@ -1,0 +1,42 @@
+"""What the API answers to auditors, free of HTTP.
+
+Each function reads from one snapshot (`connection`) and returns a body that is ready for JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from api.answers import find_group
+from recorder.audit.checkpoints import checkpoint_digest, checkpoint_lines, read_heads
+from recorder.ledger.times import format_time
+from recorder.store.readers import read_trail
+
+
+def audit_answer(connection: Connection, taskgroup_id: str) -> dict[str, Any]:
+    """Return what there is to audit of a group.
+
+    Raises:
+        UnknownGroupError: it was never watched.
+    """
+    head, trail = find_group(connection, taskgroup_id).watch.head, read_trail(connection, taskgroup_id)
+    return {
+        "head_seq": head.seq,
+        "head_digest": head.digest,
+        "entries": trail.entries,
+        "first_at": format_time(trail.first_at),
+        "last_at": format_time(trail.last_at),
+        "anomalies": {anomaly.value: count for anomaly, count in trail.anomalies.items()},
+    }
+
+
+def checkpoint_answer(connection: Connection) -> dict[str, Any]:
+    """Return the heads of all ledgers, with the digest that a checkpoint of them has."""
+    heads = list(read_heads(connection))
+    return {
+        "items": [head.members() for head in heads],
+        "entries": sum(head.seq for head in heads),
+        "digest": checkpoint_digest(checkpoint_lines(heads)),
+    }

@@ -1,0 +1,1 @@
+"""The audit trail: proving that what was recorded still stands, carrying it elsewhere, bringing it in."""

@@ -1,0 +1,93 @@
+"""Checkpoints: the heads of all ledgers at one moment, small enough to keep where nobody can change them.
+
+A checkpoint is a text of lines, one for each group in the order of ids by their UTF-8 bytes. Its digest is
+the SHA-256 of that text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select
+
+from recorder.ledger.times import format_time, parse_time
+from recorder.store.tables import watches
+
+_MEMBERS = ("taskgroup_id", "seq", "digest", "last_seen_at", "polls")
+
+
+class CheckpointError(ValueError):
+    """A line is none of a checkpoint; the text says which, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerHead:
+    """The newest entry of a ledger; if that is a status, when it was last said, and by how many responses."""
+
+    taskgroup_id: str
+    seq: int
+    digest: str
+    last_seen_at: datetime | None
+    polls: int | None
+
+    def members(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        seen = None if self.last_seen_at is None else format_time(self.last_seen_at)
+        return dict(zip(_MEMBERS, (self.taskgroup_id, self.seq, self.digest, seen, self.polls), strict=True))
+
+
+def read_heads(connection: Connection) -> Iterator[LedgerHead]:
+    """Yield the heads of all ledgers, in the order of a checkpoint."""
+    columns = (watches.c.taskgroup_id, watches.c.head_seq, watches.c.head_digest)
+    asked = select(*columns, watches.c.last_seen_at, watches.c.polls).order_by(watches.c.taskgroup_id)
+    for row in connection.execute(asked.execution_options(yield_per=1000)):
+        yield LedgerHead(*row)
+
+
+def checkpoint_lines(heads: Iterable[LedgerHead]) -> Iterator[bytes]:
+    """Yield the lines of a checkpoint, each with its end."""
+    for head in heads:
+        yield orjson.dumps(head.members()) + b"\n"
+
+
+def checkpoint_digest(lines: Iterable[bytes]) -> str:
+    """Return the digest of a checkpoint of these lines, in lower-case hex."""
+    digest = sha256()
+    for line in lines:
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def read_checkpoint(lines: Iterable[bytes]) -> dict[str, LedgerHead]:
+    """Read a checkpoint; return its heads by the ids of their groups.
+
+    Raises:
+        CheckpointError: a line is none of a checkpoint, or names a group for the second time.
+    """
+    heads: dict[str, LedgerHead] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            head = _head_of(orjson.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CheckpointError(f"line {number} is no line of a checkpoint: {error}") from None
+        if head.taskgroup_id in heads:
+            raise CheckpointError(f"line {number} names {head.taskgroup_id!r} for the second time")
+        heads[head.taskgroup_id] = head
+    return heads
+
+
+def _head_of(members: Any) -> LedgerHead:
+    if not isinstance(members, dict) or members.keys() != set(_MEMBERS):
+        raise ValueError(f"it must be an object of {', '.join(_MEMBERS)}")
+    taskgroup_id, seq, digest, seen, polls = (members[name] for name in _MEMBERS)
+    well_typed = isinstance(taskgroup_id, str) and type(seq) is int and seq > 0
+    if not (well_typed and isinstance(digest, str) and len(digest) == 64):
+        raise ValueError("taskgroup_id, seq or digest is of another kind")
+    if (seen is None) != (polls is None) or not (polls is None or type(polls) is int):
+        raise ValueError("last_seen_at and polls do not go together")
+    return LedgerHead(taskgroup_id, seq, digest, None if seen is None else parse_time(seen), polls)

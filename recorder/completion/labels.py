@@ -1,0 +1,57 @@
+"""A group's metadata as labels: what groups can be selected and grouped by.
+
+A label is a member of the metadata whose value is a scalar: its key and its value, both as JSON text in
+the form of RFC 8785, so that 1, "1" and true stay three values and 1.0 is 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+
+from recorder.ledger.body import Body
+from recorder.ledger.canonical import NotCanonicalError, canonical
+
+Scalar = str | int | float | bool
+
+_MAX_BYTES = 200
+_DIGEST = "sha256:"
+
+
+def labels_of(body: Body) -> dict[str, str]:
+    """Return the labels of a group, of which `body` is the latest response: JSON text by JSON text."""
+    metadata = body.value.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return {}
+    return {json_text(key): json_text(value) for key, value in metadata.items() if isinstance(value, Scalar)}
+
+
+def json_text(scalar: Scalar) -> str:
+    """Return a scalar as JSON text; a number that RFC 8785 cannot carry in Python's digits."""
+    try:
+        return canonical(scalar).decode()
+    except NotCanonicalError:
+        return json.dumps(scalar)
+
+
+def scalar_of(text: str) -> Scalar:
+    """Read what `json_text` wrote."""
+    scalar: Scalar = json.loads(text)
+    return scalar
+
+
+def texts_meant(text: str) -> list[str]:
+    """Return the JSON texts of the values that somebody may mean by `text`: a string, or another scalar."""
+    return [json_text(text)] if text.startswith('"') else [json_text(text), text]
+
+
+def mark_of(text: str) -> str:
+    """Return what stands for `text` in an index, which cannot hold long ones: itself, or its digest."""
+    raw = text.encode()
+    return text if len(raw) <= _MAX_BYTES else f"{_DIGEST}{sha256(raw).hexdigest()}"
+
+
+def is_digest(mark: str) -> bool:
+    """Whether a mark is a digest; no JSON text of a scalar begins like one."""
+    return mark.startswith(_DIGEST)

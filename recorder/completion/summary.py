@@ -1,0 +1,97 @@
+"""What a group's ledger sums up to: kept beside it, so that no reader has to go through all of it.
+
+A fold over the ledger in the order of `seq`: taken on entry by entry as they are written, or done anew
+from the first one, it comes to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from recorder.completion import dwell, episodes
+from recorder.completion.dwell import Dwell
+from recorder.completion.episodes import Episode
+from recorder.completion.eta import Standing
+from recorder.completion.labels import labels_of
+from recorder.completion.moments import Basis
+from recorder.completion.pace import Pace
+from recorder.ledger.entries import Entry, Interval, Status
+from recorder.ledger.status import FINISHED_STATUSES, RUN_STATUSES, Phase, Reading
+
+RULES = 1
+"""The version of how all this is derived: a summary of another version is derived anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a ledger says up to its entry `seq`.
+
+    `created_at` and `labels` are of the newest status; a `created_at` that is said no more stays known.
+    `pace` is of the open episode.
+    """
+
+    seq: int
+    work: episodes.State
+    dwell: Dwell
+    created_at: datetime | None
+    labels: tuple[tuple[str, str], ...]
+    pace: Pace
+
+
+NOTHING = Summary(0, episodes.State(), Dwell(), None, (), Pace())
+"""What a ledger without entries sums up to."""
+
+
+def advance(summary: Summary, entry: Entry) -> tuple[Summary, Episode | None]:
+    """Return the summary up to `entry`, the next one, and the episode that it ended, if it ended one."""
+    before, content = summary.work, entry.content
+    work, ended = episodes.advance(before, entry)
+    summary = replace(summary, seq=entry.seq, work=work, dwell=dwell.advance(summary.dwell, entry))
+    if isinstance(content, Status):
+        summary = replace(summary, pace=_pace(summary.pace, before, work, content.reading, entry.at))
+        created_at = content.reading.created_at or summary.created_at
+        labels = tuple(sorted(labels_of(content.body).items()))
+        summary = replace(summary, created_at=created_at, labels=labels)
+    return summary, ended
+
+
+def summarised(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, list[Episode]]:
+    """Return the summary up to the last of `entries`, which follow it in order, and the episodes that
+    they ended."""
+    over = []
+    for entry in entries:
+        summary, ended = advance(summary, entry)
+        if ended is not None:
+            over.append(ended)
+    return summary, over
+
+
+def standing_of(summary: Summary, open_interval: Interval | None) -> Standing | None:
+    """Return where the open episode stands, None if there is none; `open_interval` as in `episodes_of`."""
+    work = episodes.until_last_seen(summary.work, open_interval)
+    if work.opened is None or work.sight is None:
+        return None
+    blocked = work.sight.phase is Phase.BLOCKED
+    return Standing(work.opened.started.at, work.sight.last_seen_at, summary.pace, blocked)
+
+
+def _pace(
+    pace: Pace, before: episodes.State, work: episodes.State, reading: Reading, observed_at: datetime
+) -> Pace:
+    """The pace counts from the start of the episode, unless nothing is known of that."""
+    if work.opened is None:
+        return Pace()
+    if before.opened is None:
+        started, runs = work.opened.started, work.opened.before
+        known = started.basis is not Basis.FIRST_SIGHT
+        pace = Pace().seen(started.at, _finished(runs), runs.total) if known else Pace()
+    if reading.phase is Phase.UNCLEAR:
+        return pace
+    told = any(getattr(reading, name) is not None for name in RUN_STATUSES)
+    return pace.seen(observed_at, _finished(reading) if told else None, reading.num_task_runs)
+
+
+def _finished(counts: episodes.Runs | Reading) -> int:
+    return sum(getattr(counts, name) or 0 for name in FINISHED_STATUSES)

@@ -1,0 +1,93 @@
+"""What the API tells auditors, held against the chain as the test recomputes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from recorder.ledger.anomalies import Anomaly
+from tests.api.client import Client
+from tests.api.recording import Recording, active, settled
+
+GROUPS = "/api/v1/groups"
+CHECKPOINT = "/api/v1/audit/checkpoint"
+
+
+def _history(client: Client, group: str, more: str = "") -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = client.get(f"{GROUPS}/{group}/history?limit=1000{more}")["items"]
+    return items
+
+
+def _odd(recording: Recording) -> None:
+    """A group with three odd answers among honest ones, and a gap."""
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 1, active(running=1, completed=1))
+    recording.see("tgrp_1", 10, {**active(running=1), "num_task_runs": 5})
+    recording.see("tgrp_1", 20, {**settled(completed=2), "surprise": 1})
+    for at in (30, 50, 70):
+        recording.fail("tgrp_1", at)
+    recording.see("tgrp_1", 90, {**settled(completed=1), "surprise": 1})
+
+
+def test_the_audit_of_a_group(client: Client, recording: Recording) -> None:
+    _odd(recording)
+    items = _history(client, "tgrp_1")
+    assert client.get(f"{GROUPS}/tgrp_1/audit") == {
+        "head_seq": len(items),
+        "head_digest": items[-1]["digest"],
+        "entries": len(items),
+        "first_at": items[0]["at"],
+        "last_at": items[-1]["at"],
+        "anomalies": {"unknown_field": 2, "count_mismatch": 1, "counts_decreased": 2},
+    }
+
+
+def test_a_group_never_seen_has_its_first_entry(client: Client, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    body = client.get(f"{GROUPS}/tgrp_1/audit")
+    assert (body["entries"], body["head_seq"], body["anomalies"]) == (1, 1, {})
+    assert body["first_at"] == body["last_at"]
+    client.get(f"{GROUPS}/tgrp_2/audit", 404)
+
+
+@pytest.mark.parametrize("names", [[anomaly] for anomaly in Anomaly] + [["unknown_field", "count_mismatch"]])
+def test_history_by_anomaly(client: Client, recording: Recording, names: list[str]) -> None:
+    _odd(recording)
+    expected = [item for item in _history(client, "tgrp_1") if set(item["anomalies"] or ()) & set(names)]
+    assert _history(client, "tgrp_1", f"&anomaly={','.join(names)}") == expected
+
+
+def test_an_open_gap_has_no_anomaly(client: Client, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    assert [item["seq"] for item in _history(client, "tgrp_1")] == [1, None]
+    assert _history(client, "tgrp_1", "&anomaly=unknown_field") == []
+
+
+def test_an_anomaly_that_there_is_not_is_refused(client: Client) -> None:
+    (error,) = client.get(f"{GROUPS}/tgrp_1/history?anomaly=odd", 422)["errors"]
+    assert error["location"] == "anomaly" and "'odd' is not one of unknown_status," in error["message"]
+
+
+def test_a_checkpoint_has_all_heads_and_the_digest_of_its_lines(client: Client, recording: Recording) -> None:
+    nothing = {"items": [], "entries": 0, "digest": hashlib.sha256().hexdigest()}
+    assert client.get(CHECKPOINT) == nothing
+    for group in ("tgrp_b", "tgrp_a", "Gruppe ä"):
+        recording.watch(group)
+    recording.see("tgrp_a", 1, active(running=1))
+    recording.see("tgrp_a", 9, active(running=1))
+    body = client.get(CHECKPOINT)
+    assert [item["taskgroup_id"] for item in body["items"]] == ["Gruppe ä", "tgrp_a", "tgrp_b"]
+    assert body["entries"] == 4
+    assert body["items"][1] == {
+        "taskgroup_id": "tgrp_a",
+        "seq": 2,
+        "digest": _history(client, "tgrp_a")[1]["digest"],
+        "last_seen_at": "2026-11-24T12:00:09.000000Z",
+        "polls": 2,
+    }
+    assert (body["items"][2]["last_seen_at"], body["items"][2]["polls"]) == (None, None)
+    lines = [json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n" for item in body["items"]]
+    assert body["digest"] == hashlib.sha256("".join(lines).encode()).hexdigest()

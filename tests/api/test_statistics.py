@@ -1,0 +1,287 @@
+"""How long episodes lasted, over many groups: every figure is told again from the SQL views."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from math import inf
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import Engine, insert, select, text
+
+from recorder.ledger.times import parse_time
+from recorder.store.tables import episodes, group_labels, labelled_durations
+from recorder.store.transactions import reading, writing
+from tests.api.client import Client
+from tests.api.recording import Recording, active, after, settled
+
+STATISTICS = "/api/v1/completion"
+CURVE = f"{STATISTICS}/curve"
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+PROCESSORS: list[Any] = ["lite", "pro", 1, "1", True, 'ö "quoted"', None]
+Row = dict[str, Any]
+
+
+def _record(recording: Recording, seed: int, groups: int) -> None:
+    """Groups of all kinds: seen from before their start or not, over or not, once or twice."""
+    chance = random.Random(seed)
+    for number in range(groups):
+        group, at = f"tgrp_{number:02}", float(number)
+        recording.watch(group, at)
+        metadata = {"processor": chance.choice(PROCESSORS), "batch": number % 2}
+        created = chance.choice([None, after(at - 5).isoformat()])
+        told = {"metadata": metadata, "created_at": created}
+        if chance.random() < 0.6:
+            recording.see(group, at := at + 1, settled(), **told)
+        for _ in range(chance.choice([1, 1, 2])):
+            runs = chance.randint(1, 4)
+            for _ in range(chance.randint(1, 3)):
+                recording.see(group, at := at + chance.choice([2, 10, 30.5]), active(running=runs), **told)
+            if chance.random() < 0.3:
+                break
+            recording.see(group, at := at + 10, settled(completed=runs + int(at)), **told)
+
+
+def _views(engine: Engine) -> list[Row]:
+    """Each episode, with its group's metadata and creation."""
+    question = """SELECT c.*, s.metadata, s.created_at FROM group_completion c
+        JOIN latest_status s ON s.taskgroup_id = c.taskgroup_id"""
+    with reading(engine) as connection:
+        rows = [dict(row) for row in connection.execute(text(question)).mappings()]
+    for row in rows:
+        for name, value in row.items():
+            if name == "metadata":
+                row[name] = json.loads(value) if isinstance(value, str) else value
+            elif name.startswith(("started_", "completed_", "created_")) and isinstance(value, str):
+                row[name] = parse_time(value)
+    return rows
+
+
+def _spans(rows: Sequence[Row]) -> list[tuple[float, float, float, bool]]:
+    return [
+        (
+            row["duration_seconds"],
+            row["duration_earliest_seconds"] or 0.0,
+            inf if row["duration_latest_seconds"] is None else row["duration_latest_seconds"],
+            bool(row["censored"]),
+        )
+        for row in rows
+    ]
+
+
+def _since_created(rows: Sequence[Row]) -> list[tuple[float, float, float, bool]]:
+    spans = []
+    for row in rows:
+        if row["episode"] == 1 and row["created_at"] is not None:
+            lead = _seconds(row["created_at"], row["started_at"])
+            if row["censored"]:
+                seen = lead + row["duration_seconds"]
+                spans.append((seen, seen, inf, True))
+            else:
+                ends = (row[f"completed_{name}"] for name in ("at", "earliest", "latest"))
+                at, earliest, latest = (end and _seconds(row["created_at"], end) for end in ends)
+                spans.append((at, earliest or 0.0, latest, False))
+    return spans
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return max(0.0, (end - start).total_seconds())
+
+
+def _expected(spans: Sequence[tuple[float, float, float, bool]]) -> Row:
+    ended = [span[0] for span in spans if not span[3]]
+    found: Row = {"episodes": len(spans), "completed": len(ended), "censored": len(spans) - len(ended)}
+    for name, p in QUANTILES.items():
+        found[name] = [
+            _quantile([(span[which], not span[3] and span[which] < inf) for span in spans], p)
+            for which in range(3)
+        ]
+    found |= {"min_seconds": min(ended, default=None), "max_seconds": max(ended, default=None)}
+    return found | {"completed_mean_seconds": pytest.approx(sum(ended) / len(ended)) if ended else None}
+
+
+def _quantile(sample: Sequence[tuple[float, bool]], p: float) -> float | None:
+    """Kaplan and Meier, one step after the other."""
+    surviving = 1.0
+    for time in sorted({time for time, _ in sample}):
+        at_risk = sum(other >= time for other, _ in sample)
+        surviving *= 1 - sum(other == time and over for other, over in sample) / at_risk
+        if surviving <= 1 - p + 1e-12:
+            return time
+    return None
+
+
+def _told(item: Row) -> Row:
+    """An item of the answer, as `_expected` has it."""
+    told = {name: value for name, value in item.items() if name != "key"}
+    for name in QUANTILES:
+        told[name] = [item[name]["seconds"], *item[name]["bounds"]]
+    return told
+
+
+SELECTIONS: dict[str, Callable[[Row], bool]] = {
+    "": lambda _: True,
+    "enrolled=prospective": lambda row: not row["first_sight"],
+    "from=2026-11-24T12:00:10Z": lambda row: row["started_at"] >= after(10),
+    "to=2026-11-24T12:00:10Z&enrolled=prospective": lambda row: (
+        row["started_at"] < after(10) and not row["first_sight"]
+    ),
+    "metadata.processor=pro": lambda row: row["metadata"]["processor"] == "pro",
+    "metadata[processor]=1": lambda row: (
+        row["metadata"]["processor"] in (1, "1") and row["metadata"]["processor"] is not True
+    ),
+    "metadata.processor=1&metadata.batch=1": lambda row: (
+        row["metadata"]["processor"] in (1, "1")
+        and row["metadata"]["processor"] is not True
+        and row["metadata"]["batch"] == 1
+    ),
+    f"metadata.processor={quote(PROCESSORS[5])}": lambda row: row["metadata"]["processor"] == PROCESSORS[5],
+    "metadata.nothing=1": lambda _: False,
+}
+
+
+@pytest.fixture
+def recorded(engine: Engine, recording: Recording) -> list[Row]:
+    _record(recording, seed=7, groups=40)
+    rows = _views(engine)
+    assert len(rows) > 40
+    assert (
+        {bool(row["censored"]) for row in rows} == {bool(row["first_sight"]) for row in rows} == {True, False}
+    )
+    return rows
+
+
+def test_statistics_are_those_of_the_views(client: Client, recorded: list[Row]) -> None:
+    for selection, chosen in SELECTIONS.items():
+        rows = [row for row in recorded if chosen(row)]
+        (item,) = client.get(f"{STATISTICS}?{selection}")["items"]
+        assert item["key"] is None
+        assert _told(item) == _expected(_spans(rows)), selection
+        (item,) = client.get(f"{STATISTICS}?{selection}&since=created")["items"]
+        assert _told(item) == _expected(_since_created(rows)), selection
+
+
+def test_cohorts_part_the_selection(client: Client, recorded: list[Row]) -> None:
+    for address in ("group_by=metadata.processor", "group_by=metadata%5Bprocessor%5D"):
+        items = client.get(f"{STATISTICS}?{address}")["items"]
+        assert [item["key"] for item in items] == _ordered(PROCESSORS)
+        for item in items:
+            same = [row for row in recorded if _same(row["metadata"]["processor"], item["key"])]
+            assert _told(item) == _expected(_spans(same)), item["key"]
+
+
+def _ordered(values: Sequence[Any]) -> list[Any]:
+    """By their JSON texts; none comes last."""
+    return sorted(values, key=lambda value: (value is None, json.dumps(value, ensure_ascii=False)))
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def test_the_curve_is_that_of_the_same_selection(client: Client, recorded: list[Row]) -> None:
+    for selection, chosen in SELECTIONS.items():
+        spans = _spans([row for row in recorded if chosen(row)])
+        items = client.get(f"{CURVE}?{selection}")["items"]
+        assert [item["seconds"] for item in items] == sorted(
+            {0.0, *(span[0] for span in spans)} if spans else []
+        )
+        for item in items:
+            assert item["at_risk"] == sum(span[0] >= item["seconds"] for span in spans)
+        for p in QUANTILES.values():
+            reached = [item["seconds"] for item in items if item["surviving"] <= 1 - p + 1e-12]
+            expected = _quantile([(span[0], not span[3]) for span in spans], p)
+            assert (reached[0] if reached else None) == expected
+
+
+def test_an_answer_says_what_it_rests_on(client: Client, recording: Recording) -> None:
+    assert client.get(STATISTICS) == {"as_of": None, "items": [_nothing()]}
+    assert client.get(f"{STATISTICS}?group_by=metadata.a") == {"as_of": None, "items": []}
+    assert client.get(CURVE) == {"as_of": None, "items": []}
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 1, active(running=1))
+    recording.see("tgrp_1", 9, active(running=1))
+    assert client.get(STATISTICS)["as_of"] == "2026-11-24T12:00:09.000000Z"
+    recording.see("tgrp_1", 20, settled(completed=1))
+    recording.see("tgrp_1", 30, settled(completed=1))
+    assert client.get(CURVE)["as_of"] == "2026-11-24T12:00:20.000000Z"
+
+
+def _nothing() -> Row:
+    unknown = {"seconds": None, "ci95": [None, None], "bounds": [None, None]}
+    counts = dict.fromkeys(("episodes", "completed", "censored"), 0)
+    extremes = dict.fromkeys(("min_seconds", "max_seconds", "completed_mean_seconds"))
+    return {"key": None, **counts, **dict.fromkeys(QUANTILES, unknown), **extremes}
+
+
+def test_a_key_that_no_group_has_is_none(client: Client, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 1, active(running=1))
+    (item,) = client.get(f"{STATISTICS}?group_by=metadata.nobody")["items"]
+    assert (item["key"], item["episodes"]) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "location", "words"),
+    [
+        ("group_by=outcome", "group_by", "what is still running has none"),
+        ("group_by=processor", "group_by", "is not metadata.KEY"),
+        ("group_by=metadata.", "group_by", "is not metadata.KEY"),
+        ("group_by=metadata[]", "group_by", "is not metadata.KEY"),
+        ("group_by=metadata.a&group_by=metadata.b", "group_by", "is given 2 times"),
+        ("since=yesterday", "since", "can only be created"),
+        ("enrolled=late", "enrolled", "can only be prospective"),
+        ("from=now", "from", "is not an RFC 3339 time"),
+        ("from=2026-11-24T12:00:00Z&to=2026-11-24T11:00:00Z", "to", "lies before from"),
+        ("metadata=a", "metadata", "is not of the form"),
+        ("metadata.=a", "metadata.", "is not of the form"),
+        ("metadata[a=b", "metadata[a", "is not of the form"),
+        ("metadata.a=1&metadata.a=2", "metadata.a", "is given 2 times"),
+        ("metadata.a=1&metadata[a]=2", "metadata[a]", "is given 2 times"),
+        ("groupby=metadata.a", "groupby", "did you mean group_by?"),
+        ("limit=3", "limit", "is not a parameter here"),
+    ],
+)
+def test_bad_parameters(client: Client, query: str, location: str, words: str) -> None:
+    (error,) = client.get(f"{STATISTICS}?{query}", 422)["errors"]
+    assert error["location"] == location
+    assert words in error["message"]
+
+
+def test_every_bad_parameter_is_named(client: Client) -> None:
+    errors = client.get(f"{CURVE}?group_by=metadata.a&since=x&metadata=1&to=never", 422)["errors"]
+    assert {error["location"] for error in errors} == {"group_by", "since", "metadata", "to"}
+
+
+def test_more_than_a_thousand_cohorts_are_refused(
+    client: Client, recording: Recording, engine: Engine
+) -> None:
+    recording.watch("tgrp_0")
+    recording.see("tgrp_0", 1, settled(completed=1), metadata={"n": 0})
+    _copy(engine, range(1, 1000))
+    recording.watch("tgrp_without", 2)
+    recording.see("tgrp_without", 3, settled(completed=1))
+    items = client.get(f"{STATISTICS}?group_by=metadata.n")["items"]
+    assert len(items) == 1001 and items[-1]["key"] is None
+    _copy(engine, range(1000, 1001))
+    (error,) = client.get(f"{STATISTICS}?group_by=metadata.n", 422)["errors"]
+    assert error["location"] == "group_by"
+    assert error["message"].startswith("has more than 1,000 values")
+
+
+def _copy(engine: Engine, numbers: range) -> None:
+    """Copy what is derived of the first group, with other values of its label."""
+    with writing(engine) as connection:
+        for table in (episodes, group_labels, labelled_durations):
+            of_first = select(table).where(table.c.taskgroup_id == "tgrp_0")
+            (first,) = connection.execute(of_first).mappings()
+            told = ({} if table is episodes else {"value": str(number)} for number in numbers)
+            copies = [
+                {**first, **more, "taskgroup_id": f"tgrp_{number}"}
+                for number, more in zip(numbers, told, strict=True)
+            ]
+            connection.execute(insert(table), copies)

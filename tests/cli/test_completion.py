@@ -1,0 +1,264 @@
+"""`recorder completion`: as JSON what the API answers, as tables what people can read at any width."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from sqlalchemy import Engine
+
+from api.app import create_app
+from recorder.cli.episodes import eta_words
+from recorder.store.engine import check_url, open_engine
+from tests.api.recording import Recording, active, settled
+from tests.cli.test_terminal import EVIL, GROUP, steering
+from tests.program import Program
+
+WIDTHS = [80, 120, 160]
+CREATED = "2026-11-24T11:50:00Z"
+EMPTY = {"num_task_runs": 0, "task_run_status_counts": {}}
+
+
+@pytest.fixture
+def recording(engine: Engine) -> Recording:
+    """Groups in each state that an episode can be in, of processors `lite`, `core` and none."""
+    recording = Recording(engine)
+    lite, core = {"metadata": {"processor": "lite", "a": "b=c"}}, {"metadata": {"processor": "core"}}
+    recording.watch("twice")
+    recording.see("twice", 0.25, EMPTY, **lite)
+    recording.see("twice", 10.25, active(running=3), **lite)
+    for seconds in (20.25, 30.25, 40.25, 50.25):
+        recording.fail("twice", seconds)
+    end = {**settled(completed=2, failed=1), "modified_at": "2026-11-24T12:01:01.5Z"}
+    recording.see("twice", 62.25, end, **lite)
+    recording.see("twice", 72.25, active(completed=2, failed=1, running=4), **lite)
+    recording.see("twice", 82.25, active(completed=4, failed=1, running=2), **lite)
+    recording.watch("blocked", at=83)
+    recording.see("blocked", 84, settled(completed=1, action_required=2), created_at=CREATED, **core)
+    recording.watch("unknown", at=85)
+    recording.see("unknown", 86, {**active(running=1), "modified_at": None})
+    recording.watch("done", at=87)
+    recording.see("done", 88, settled(cancelled=2), created_at=CREATED, **core)
+    recording.watch("left", at=89)
+    recording.see("left", 90, active(running=1), **lite)
+    recording.pause("left", at=91)
+    recording.watch("idle", at=92)
+    recording.see("idle", 93, EMPTY)
+    recording.watch("never", at=94)
+    return recording
+
+
+def shown(program: Program, width: int, *arguments: str) -> str:
+    """What a terminal of so many columns shows."""
+    terminal = program.using(FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color", COLUMNS=str(width))
+    return re.sub(r"\x1b\[[\d;]*m", "", terminal.ok("completion", *arguments))
+
+
+def flowing(text: str) -> str:
+    return " ".join(text.split())
+
+
+ASKED: list[tuple[list[str], str, dict[str, str]]] = [
+    (["blocked"], "/groups/blocked/completion", {}),
+    (["twice"], "/groups/twice/completion", {}),
+    (["never"], "/groups/never/completion", {}),
+    ([], "/completion", {}),
+    (["--group-by", "metadata.processor"], "/completion", {"group_by": "metadata.processor"}),
+    (["--group-by", "metadata[nothing]"], "/completion", {"group_by": "metadata[nothing]"}),
+    (["--since", "created"], "/completion", {"since": "created"}),
+    (["--enrolled", "prospective"], "/completion", {"enrolled": "prospective"}),
+    (
+        ["--from", "2026-11-24T13:00:06+01:00", "--to", "2026-11-24T12:01:25Z"],
+        "/completion",
+        {"from": "2026-11-24T13:00:06+01:00", "to": "2026-11-24T12:01:25Z"},
+    ),
+    (
+        ["--metadata", "processor=lite", "--metadata", "a=b=c"],
+        "/completion",
+        {"metadata.processor": "lite", "metadata.a": "b=c"},
+    ),
+    (["--metadata", "processor=core"], "/completion", {"metadata.processor": "core"}),
+]
+
+
+def test_json_is_what_the_api_answers(program: Program, recording: Recording, database_url: str) -> None:
+    engine = open_engine(check_url(database_url), read_only=True)
+    client = create_app(engine).test_client()
+    for arguments, path, query in ASKED:
+        with client.get(f"/api/v1{path}", query_string=query) as said:
+            assert said.status_code == 200
+            assert program.ok("completion", *arguments, "--json") == said.get_data(as_text=True) + "\n"
+    engine.dispose()
+
+
+def test_the_key_that_makes_groups_alike_counts_here_too(program: Program, engine: Engine) -> None:
+    """Twelve groups took a minute each, and one has been at work for ten seconds."""
+    recording = Recording(engine)
+    for number in range(12):
+        group, at = f"pro-{number}", 100 * number
+        recording.watch(group, at)
+        recording.see(group, at + 1, active(running=1), metadata={"processor": "pro"})
+        recording.see(group, at + 60, settled(completed=1), metadata={"processor": "pro"})
+    recording.watch("lite", 2000)
+    recording.see("lite", 2001, EMPTY, metadata={"processor": "lite"})
+    recording.see("lite", 2011, active(running=1), metadata={"processor": "lite"})
+    alike = program.ok("completion", "lite")
+    assert re.search(r"^done between 2026-11-24 12:.* UTC \(like groups\)$", alike, re.MULTILINE)
+    apart = program.using(RECORDER_COHORT_KEY="processor")
+    assert "no telling when it will be done: fewer than 10 runs" in apart.ok("completion", "lite")
+    bases = [json.loads(told.ok("completion", "lite", "--json"))["eta"]["basis"] for told in (program, apart)]
+    assert bases == ["cohort", None]
+
+
+def test_episodes_as_a_table(program: Program, recording: Recording) -> None:
+    out = program.ok("completion", "twice")
+    assert out.splitlines()[0] == "twice: active"
+    assert [re.split(" {2,}", line.strip()) for line in out.splitlines()[3:7]] == [
+        [
+            "1",
+            "2026-11-24 12:00:05",
+            "12:01:01",
+            "56.4 s",
+            "mixed",
+            "2 completed",
+            "51.2 s",
+            "2",
+        ],
+        [
+            "midpoint, within 12:00:00–12:00:10",
+            "from modified_at, within 12:00:10–12:01:02",
+            "0.0 s – 1 min 2 s",
+            "1 failed of 3",
+        ],
+        [
+            "2",
+            "2026-11-24 12:01:07",
+            "running for at least 15.1 s",
+            "15.1 s so far",
+            "open",
+            "4 completed",
+            "0.0 s",
+            "2",
+        ],
+        [
+            "midpoint, within 12:01:02–12:01:12",
+            "last seen 12:01:22",
+            "10.0 s or more",
+            "1 failed of 7",
+        ],
+    ]
+    assert "no telling when it will be done: fewer than 10 runs" in out
+
+
+def test_where_the_time_went_has_bars_in_proportion(program: Program, recording: Recording) -> None:
+    out = program.ok("completion", "twice")
+    bars = {
+        name: (words, len(blocks))
+        for name, words, blocks in re.findall(r"^(\w+) +([\d.]+ s) ([█▏▎▍▌▋▊▉]*)", out, re.MULTILINE)
+    }
+    assert {name: words for name, (words, _) in bars.items()} == {
+        "active": "10.0 s",
+        "empty": "10.0 s",
+        "settled": "10.0 s",
+    }
+    assert len({length for _, length in bars.values()}) == 1
+    assert re.search(r"running +40\.0 s", out)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_hard_cases_at_every_width(program: Program, recording: Recording, width: int) -> None:
+    stuck = flowing(shown(program, width, "blocked"))
+    for words in ("open for at least 11 min 24 s", "now blocked", "the group is not active but blocked"):
+        assert words in stuck
+    unknown = flowing(shown(program, width, "unknown"))
+    for words in ("first sight", "unknown start, not after 12:01:26", "running for at least 0.0 s"):
+        assert words in unknown
+    done = flowing(shown(program, width, "done"))
+    for words in ("from created_at", "within 11:50:00–12:01:28", "2 cancelled"):
+        assert words in done
+    left = flowing(shown(program, width, "left"))
+    assert "left: active when last seen, paused" in left
+    assert "open for at least 1 min 31 s" in left
+    assert "now paused" in left
+    idle = flowing(shown(program, width, "idle"))
+    assert "no episode: no work was seen yet" in idle
+    assert "no telling when it will be done: the group is not active but empty" in idle
+    assert "never seen" in flowing(shown(program, width, "never"))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_lines_fit_the_terminal_and_nothing_is_cut(
+    program: Program, recording: Recording, width: int
+) -> None:
+    asked = [[name] for name in ("twice", "blocked", "unknown", "done", "left", "idle", "never")]
+    asked += [[], ["--group-by", "metadata.processor"], ["--since", "created"]]
+    for arguments in asked:
+        out = shown(program, width, *arguments)
+        assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
+        assert "…" not in out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_tiny_terminal_is_no_error(program: Program, recording: Recording) -> None:
+    for arguments in (["twice"], [], ["--group-by", "metadata.processor"]):
+        assert shown(program, 8, *arguments)
+
+
+def test_an_id_is_shown_without_obeying_it(program: Program, engine: Engine) -> None:
+    recording = Recording(engine)
+    recording.watch(GROUP)
+    recording.see(GROUP, 1, {**active(running=1), "status_message": EVIL}, metadata={EVIL: EVIL})
+    out = program.ok("completion", GROUP)
+    assert out.startswith(f"{GROUP}: active\n")
+    assert steering(out) == []
+
+
+def test_an_end_without_a_lower_bound_says_so(program: Program, engine: Engine) -> None:
+    recording = Recording(engine)
+    recording.watch("done")
+    recording.see("done", 10, {**settled(completed=1), "modified_at": None})
+    (row, more) = program.ok("completion", "done").splitlines()[3:5]
+    assert re.split(" {2,}", row.strip())[1:4] == ["2026-11-24 12:00:10", "12:00:10", "0.0 s"]
+    assert re.split(" {2,}", more.strip())[:3] == [
+        "first sight, unknown start, not after 12:00:10",
+        "first sight, not after 12:00:10",
+        "bounds unknown",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("eta", "words"),
+    [
+        (
+            {
+                "p10": "2026-11-24T12:20:10.900000Z",
+                "p50": "2026-11-24T12:24:30.000000Z",
+                "p90": "2026-11-24T12:31:00.000000Z",
+                "basis": "pace",
+                "reason": None,
+            },
+            "done between 2026-11-24 12:20:10 and 12:31:00, likely by 12:24:30 UTC (own pace)",
+        ),
+        (
+            {
+                "p10": "2026-11-24T23:50:00.000000Z",
+                "p50": "2026-11-24T23:59:59.000000Z",
+                "p90": "2026-11-25T00:10:00.000000Z",
+                "basis": "cohort",
+                "reason": None,
+            },
+            "done between 2026-11-24 23:50:00 and 2026-11-25 00:10:00, likely by 23:59:59 UTC (like groups)",
+        ),
+        (
+            {"p10": None, "p50": None, "p90": None, "basis": None, "reason": "blocked"},
+            "no telling when it will be done: blocked",
+        ),
+    ],
+)
+def test_when_it_will_be_done_in_words(eta: dict[str, Any], words: str) -> None:
+    assert eta_words(eta) == words

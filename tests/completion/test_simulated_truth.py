@@ -1,0 +1,187 @@
+"""Thousands of simulated groups of which the truth is known: no bound of any episode excludes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+
+from benchmarks.duration_error import SETTINGS, Setting, measure
+from recorder.completion.episodes import Episode, Outcome
+from recorder.completion.moments import Basis, Moment
+from recorder.ledger.entries import Gap, Status, WatchChange
+from recorder.simulator import lives
+from tests.completion.ledgers import time
+from tests.completion.simulated import Batch, Case, Stretch, draw_case, stretches_of
+
+GROUPS = 500
+"""How many groups are drawn of each processor."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An episode, and the stretches of work that it stands for."""
+
+    name: str
+    episode: Episode
+    work: list[Stretch]
+    longest_delay: float
+
+    @property
+    def truth_seconds(self) -> float | None:
+        start, end = self.work[0].start, self.work[-1].end
+        return None if end is None else (end - start).total_seconds()
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return [draw_case(processor, seed) for processor in lives.PROCESSOR_SECONDS for seed in range(GROUPS)]
+
+
+@pytest.fixture(scope="module")
+def told(cases: list[Case]) -> list[Told]:
+    return [each for case in cases for each in _told(case)]
+
+
+@pytest.fixture(scope="module")
+def ended(told: list[Told]) -> list[Told]:
+    return [each for each in told if not each.episode.censored]
+
+
+def _told(case: Case) -> Iterator[Told]:
+    """Two stretches that no answer told apart are one episode: it has all whose runs are in its counts and
+    in those of no episode before."""
+    done = 0
+    for episode in case.recording.ledger.episodes():
+        runs = episode.runs.total or 0
+        work = [each for each in case.stretches if done < each.runs and each.runs_before < runs]
+        done = work[-1].runs
+        yield Told(f"{case.name} episode {episode.number}", episode, work, case.recording.longest_delay)
+
+
+def _contains(moment: Moment | None, truth: datetime | None) -> bool:
+    assert moment is not None
+    assert truth is not None
+    return (moment.earliest is None or moment.earliest <= truth) and truth <= moment.latest
+
+
+def test_every_start_lies_within_its_bounds(told: list[Told]) -> None:
+    assert [each.name for each in told if not _contains(each.episode.started, each.work[0].start)] == []
+
+
+def test_every_end_lies_within_its_bounds(ended: list[Told]) -> None:
+    assert [each.name for each in ended if not _contains(each.episode.completed, each.work[-1].end)] == []
+
+
+def test_every_duration_lies_within_its_bounds(ended: list[Told]) -> None:
+    assert [each.name for each in ended if not _bounds_duration(each)] == []
+
+
+def _bounds_duration(told: Told) -> bool:
+    truth = told.truth_seconds
+    assert truth is not None
+    shortest, longest = told.episode.duration_earliest_seconds, told.episode.duration_latest_seconds
+    return (shortest is None or shortest <= truth) and (longest is None or truth <= longest)
+
+
+def test_an_end_that_rests_on_modified_at_is_exact(ended: list[Told]) -> None:
+    ends = [(each, each.episode.completed) for each in ended]
+    exact = [(each, end.at) for each, end in ends if end and end.basis is Basis.MODIFIED_AT]
+    assert len(exact) > GROUPS
+    assert [each.name for each, at in exact if at != each.work[-1].end] == []
+
+
+def test_open_work_lasts_at_least_as_long_as_it_was_seen(told: list[Told]) -> None:
+    """But for the way of the last answer: what it says held when it was sent."""
+    open_work = [each for each in told if each.episode.censored]
+    assert [each.name for each in open_work if not _outlasts(each)] == []
+
+
+def _outlasts(told: Told) -> bool:
+    truth, shortest = told.truth_seconds, told.episode.duration_earliest_seconds
+    assert shortest is not None
+    return truth is None or shortest - told.longest_delay <= truth
+
+
+def test_no_work_that_an_answer_showed_is_missed_or_told_twice(cases: list[Case]) -> None:
+    for case in cases:
+        shown = [each for each in case.stretches if each.runs_before < case.recording.shown]
+        assert [each for told in _told(case) for each in told.work] == shown, case.name
+
+
+def test_outcomes_are_those_of_the_runs(ended: list[Told]) -> None:
+    for each in ended:
+        statuses = {status for stretch in each.work for status in stretch.statuses}
+        outcome = Outcome(statuses.pop().value) if len(statuses) == 1 else Outcome.MIXED
+        assert each.episode.outcome is outcome, each.name
+
+
+def test_every_kind_of_history_is_among_them(cases: list[Case], told: list[Told]) -> None:
+    kinds = Counter(kind for each in told for kind in _kinds(each))
+    kinds.update(kind for case in cases for kind in _marks(case))
+    everything = {
+        *(f"start {basis}" for basis in Basis if basis is not Basis.MODIFIED_AT),
+        *(f"end {basis}" for basis in Basis if basis is not Basis.CREATED_AT),
+        *("open", "first sight", "unseen", "gap", "later", "several stretches", "never ends"),
+        *("active", "blocked", "empty", "settled", "paused", "stopped", "resumed", "gone", "gap"),
+    }
+    assert {kind for kind in everything if kinds[kind] < 50} == set()
+
+
+def _kinds(told: Told) -> Iterator[str]:
+    episode = told.episode
+    yield f"start {episode.started.basis}"
+    yield "open" if episode.completed is None else f"end {episode.completed.basis}"
+    holds = {
+        "first sight": episode.first_sight,
+        "unseen": episode.polls == 1 and not episode.first_sight and not episode.censored,
+        "gap": episode.gap_seconds > 0,
+        "later": episode.number > 1,
+        "several stretches": len(told.work) > 1,
+        "never ends": told.truth_seconds is None,
+    }
+    yield from (kind for kind, true in holds.items() if true)
+
+
+def _marks(case: Case) -> Iterator[str]:
+    for entry in case.recording.ledger.entries:
+        match entry.content:
+            case Status(reading=reading):
+                yield reading.phase.value
+            case Gap():
+                yield "gap"
+            case WatchChange(action=action):
+                yield action.value
+
+
+def _batch(added: float, *lengths: float, last: lives.Status = lives.Status.COMPLETED) -> Batch:
+    start = lives.Step(0, lives.Status.QUEUED)
+    return Batch(time(added), tuple((start, lives.Step(length, last)) for length in lengths))
+
+
+def test_the_truth_of_an_example() -> None:
+    failed, waits = lives.Status.FAILED, lives.Status.ACTION_REQUIRED
+    completed = lives.Status.COMPLETED
+    batches = [_batch(0, 5, 10), _batch(4, 2), _batch(20, 5, last=failed), _batch(24, 1, 9), _batch(50, 1)]
+    assert stretches_of(batches) == [
+        Stretch(time(0), time(10), 0, 3, frozenset({completed})),
+        Stretch(time(20), time(33), 3, 6, frozenset({completed, failed})),
+        Stretch(time(50), time(51), 6, 7, frozenset({completed})),
+    ]
+    batches = [_batch(0, 5, last=waits), _batch(20, 5)]
+    assert stretches_of(batches) == [Stretch(time(0), None, 0, 2, frozenset({completed, waits}))]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_bounds_hold_however_coarse_the_polls(setting: Setting) -> None:
+    assert measure(setting).outside == 0
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS if not each.modified_at], ids=str)
+def test_without_modified_at_the_mean_error_is_none(setting: Setting) -> None:
+    """The start and the end lie evenly in their windows, so each middle is right on average."""
+    errors = measure(setting)
+    assert abs(errors.mean) < 4 * errors.standard_error

@@ -1,0 +1,159 @@
+"""The page of completion: each of its stories played, its example and its figures."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+
+import pytest
+
+from benchmarks import duration_error
+from recorder.completion.episodes import Episode
+from recorder.completion.members import episode_members
+from recorder.completion.moments import Basis, Moment
+from recorder.ledger.anomalies import Anomaly
+from recorder.ledger.body import Body
+from recorder.ledger.entries import Action, Status
+from recorder.ledger.outcome import Cause
+from recorder.ledger.watch import WatchState
+from tests.completion.ledgers import T0, Ledger, body, seconds
+from tests.docs.pages import blocks, first_codes, headings, page, rows, table
+
+PAGE = "docs/completion.md"
+HEAD = ["Episode", "Started", "Completed", "Outcome", "Seconds", "In gaps", "Polls", "Marks"]
+
+_LINE = re.compile(r"(\S+) (?:(started|resumed|paused|stopped|no answer|404)|answer: (.*))")
+_WATCHES = {"paused": Action.PAUSED, "stopped": Action.STOPPED}
+_FAILURES = {"no answer": Cause.TIMEOUT, "404": Cause.NOT_FOUND}
+PARTS = {part.partition("\n")[0]: part for part in re.split(r"\n#{2,3} ", page(PAGE))[1:]}
+"""What stands under each heading, code included."""
+
+STORIES = [
+    heading for heading, part in PARTS.items() if any(block.language == "story" for block in blocks(part))
+]
+
+
+def _at(clock: str) -> float:
+    return seconds(datetime.fromisoformat(f"{T0.date()}T{clock}+00:00"))
+
+
+def _body(told: str) -> Body:
+    """Read what an answer told: `3 running, 1 failed; created_at 12:00:00; modified_at 12:00:10`."""
+    counts, *times = told.split("; ")
+    status = [] if counts == "empty" else [each.split() for each in counts.split(", ")]
+    said = {name.removesuffix("_at"): _at(clock) for name, clock in (each.split() for each in times)}
+    return body(**said, **{name: int(count) for count, name in status})
+
+
+def _play(heading: str) -> Ledger:
+    """Play the story under a heading; lines that begin with # are remarks."""
+    (story,) = (block.code for block in blocks(PARTS[heading]) if block.language == "story")
+    ledger: Ledger | None = None
+    for line in story.splitlines():
+        if line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        assert match is not None, line
+        at, what, told = _at(match[1]), match[2], match[3]
+        if ledger is None:
+            assert what == "started"
+            ledger = Ledger(at)
+        elif what in _WATCHES:
+            ledger.cease(at, _WATCHES[what])
+        elif what in _FAILURES:
+            ledger.fail(at, _FAILURES[what])
+        elif what == "resumed":
+            ledger.resume(at)
+        else:
+            ledger.see(at, _body(told))
+    assert ledger is not None
+    return ledger
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f"{value:g}"
+
+
+def _clock(moment: datetime | None) -> str:
+    if moment is None:
+        return "null"
+    return f"{moment:%H:%M:%S}" + f".{moment.microsecond:06}".rstrip("0").rstrip(".")
+
+
+def _moment(moment: Moment | None) -> str:
+    if moment is None:
+        return "null"
+    return f"{_clock(moment.at)} ({_clock(moment.earliest)} to {_clock(moment.latest)}), `{moment.basis}`"
+
+
+def row_of(episode: Episode) -> list[str]:
+    """Return an episode as a line of the page's tables."""
+    shortest, longest = episode.duration_earliest_seconds, episode.duration_latest_seconds
+    marks = {"`censored`": episode.censored, "`first_sight`": episode.first_sight}
+    return [
+        str(episode.number),
+        _moment(episode.started),
+        _moment(episode.completed),
+        "null" if episode.outcome is None else f"`{episode.outcome}`",
+        f"{_number(episode.duration_seconds)} ({_number(shortest)} to {_number(longest)})",
+        _number(episode.gap_seconds),
+        str(episode.polls),
+        ", ".join(mark for mark, true in marks.items() if true),
+    ]
+
+
+def _head(part: str) -> list[str]:
+    line = next(line for line in part.splitlines() if line.startswith("|"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize("heading", STORIES)
+def test_stories_end_as_told(heading: str) -> None:
+    part = PARTS[heading]
+    assert rows(part) == [row_of(episode) for episode in _play(heading).episodes()]
+    assert not rows(part) or _head(part) == HEAD
+
+
+def test_the_example_in_json() -> None:
+    (example,) = (block.code for block in blocks(page(PAGE)) if block.language == "json")
+    assert json.loads(example) == episode_members(_play("Watched from the start").only())
+
+
+def test_every_hard_case_has_its_story() -> None:
+    """The table of hard cases leads to them, in their order."""
+    names = [re.fullmatch(r"\[(.*)\]\(#.*\)", row[0]) for row in table(PAGE, "Hard cases")]
+    assert [match and match[1] for match in names] == [
+        name for name in STORIES if name != "Watched from the start"
+    ]
+
+
+def test_the_group_is_gone_and_the_clock_regressed_where_the_page_says_so() -> None:
+    assert _play("Gone").watch.state is WatchState.GONE
+    last = _play("Clock stepped back").entries[-1].content
+    assert isinstance(last, Status)
+    assert last.anomalies == (Anomaly.CLOCK_REGRESSED,)
+
+
+def test_bases() -> None:
+    assert first_codes(table(PAGE, "Moments")) == list(Basis)
+
+
+def test_figures_of_the_error_are_those_measured() -> None:
+    head, *lines = ([*cells] for cells in duration_error.rows())
+    part = PARTS["How far off is a duration?"]
+    assert _head(part) == head
+    assert rows(part) == lines
+
+
+def test_what_is_said_of_the_figures() -> None:
+    measured = [(setting, duration_error.measure(setting)) for setting in duration_error.SETTINGS]
+    for setting, errors in measured:
+        unbiased = abs(errors.mean) < 2 * errors.standard_error
+        assert unbiased is not setting.modified_at, setting
+        assert errors.outside == 0
+    assert measured[0][1].unseen == 0
+
+
+def test_the_estimate_has_its_place() -> None:
+    assert "When will it be done?" in headings(page(PAGE))
