@@ -7,8 +7,11 @@ from flask import Blueprint, Response
 from api.answers import GROUPS_PATH, group_answer, groups_answer, status_answer
 from api.context import context
 from api.operations import operation
+from api.past_answers import status_at_answer
+from api.past_queries import StatusQuery
+from api.past_schemas import StatusAnswer
 from api.queries import GroupsQuery, NoQuery
-from api.schemas import Group, GroupsPage, LatestStatus, Problem
+from api.schemas import Group, GroupsPage, Problem
 from api.wire import json_response, page_response
 from recorder.store.transactions import reading
 
@@ -37,9 +40,15 @@ def group(_: NoQuery, taskgroup_id: str) -> Response:
 
 
 @blueprint.get("/<taskgroup_id>/status")
-@operation("getStatus", tag=TAG, query=NoQuery, answer=LatestStatus, problems={404: Problem, 503: Problem})
-def status(_: NoQuery, taskgroup_id: str) -> Response:
-    """A group's latest status."""
-    with reading(context().engine) as connection:
-        body = status_answer(connection, taskgroup_id)
+@operation(
+    "getStatus", tag=TAG, query=StatusQuery, answer=StatusAnswer, problems={404: Problem, 503: Problem}
+)
+def status(query: StatusQuery, taskgroup_id: str) -> Response:
+    """A group's latest status, or the one at a moment of the past with how certain it is."""
+    here = context()
+    with reading(here.engine) as connection:
+        if query.at is None:
+            body = status_answer(connection, taskgroup_id)
+        else:
+            body = status_at_answer(connection, taskgroup_id, query.at, here.now())
     return json_response(body)

@@ -7,8 +7,10 @@ from flask import Blueprint, Response
 from api.answers import GROUPS_PATH, history_answer
 from api.context import context
 from api.operations import operation
-from api.queries import HistoryQuery
-from api.schemas import HistoryPage, Problem
+from api.past_answers import samples_answer
+from api.past_queries import HistoryOrSamplesQuery
+from api.past_schemas import HistoryAnswer
+from api.schemas import Problem
 from api.wire import page_response
 from recorder.store.transactions import reading
 
@@ -18,11 +20,19 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 
 @blueprint.get("/<taskgroup_id>/history")
 @operation(
-    "getHistory", tag=TAG, query=HistoryQuery, answer=HistoryPage, problems={404: Problem, 503: Problem}
+    "getHistory",
+    tag=TAG,
+    query=HistoryOrSamplesQuery,
+    answer=HistoryAnswer,
+    problems={404: Problem, 503: Problem},
 )
-def history(query: HistoryQuery, taskgroup_id: str) -> Response:
-    """A group's ledger: what was said when, what was not seen, and changes of the watch."""
+def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
+    """A group's ledger: what was said when, what was not seen, and changes of the watch; or samples of it."""
     here = context()
     with reading(here.engine) as connection:
-        page = history_answer(connection, taskgroup_id, query, here.now())
+        if query.step is None:
+            page = history_answer(connection, taskgroup_id, query, here.now())
+        else:
+            stretch = query.from_, query.to, query.step
+            page = samples_answer(connection, taskgroup_id, *stretch, now=here.now())
     return page_response(page)

@@ -28,6 +28,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.context import context
 from api.cursors import ForeignCursorError
+from api.past_answers import BadMomentError
 from api.wire import json_response
 from recorder.store.durations import TooManyCohortsError
 from recorder.store.enrolment import UnknownGroupError
@@ -95,6 +96,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(ValidationError, _bad_parameters)
     app.register_error_handler(ForeignCursorError, _foreign_cursor)
     app.register_error_handler(TooManyCohortsError, _too_many_cohorts)
+    app.register_error_handler(BadMomentError, _bad_moment)
     app.register_error_handler(DatabaseUnavailableError, _database_unavailable)
     app.register_error_handler(ProgrammingError, _not_understood)
     app.register_error_handler(HTTPException, _http)
@@ -125,13 +127,20 @@ def _bad_parameters(error: ValidationError) -> Response:
 
 
 def _foreign_cursor(error: ForeignCursorError) -> Response:
-    errors = [{"location": "cursor", "message": str(error)}]
-    return problem("bad-parameter", f"cursor {error}", errors=errors)
+    return _bad_parameter("cursor", error)
 
 
 def _too_many_cohorts(error: TooManyCohortsError) -> Response:
-    errors = [{"location": "group_by", "message": str(error)}]
-    return problem("bad-parameter", f"group_by {error}", errors=errors)
+    return _bad_parameter("group_by", error)
+
+
+def _bad_moment(error: BadMomentError) -> Response:
+    return _bad_parameter(error.location, error)
+
+
+def _bad_parameter(location: str, error: Exception) -> Response:
+    errors = [{"location": location, "message": str(error)}]
+    return problem("bad-parameter", f"{location} {error}", errors=errors)
 
 
 def _database_unavailable(error: Exception) -> Response:

@@ -44,7 +44,9 @@ def test_what_is_documented_has_words(client: Client) -> None:
 def test_the_parameters_of_a_history(client: Client) -> None:
     item = client.document["paths"]["/api/v1/groups/{taskgroup_id}/history"]["get"]
     schemas = {parameter["name"]: parameter["schema"] for parameter in item["parameters"]}
-    assert list(schemas) == ["taskgroup_id", "from", "to", "kind", "order", "limit", "cursor"]
+    assert list(schemas) == [
+        *("taskgroup_id", "from", "to", "kind", "anomaly", "order", "limit", "cursor", "step")
+    ]
     assert schemas["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
     assert schemas["from"] == {"type": "string", "format": "date-time"}
     assert re.fullmatch(schemas["kind"]["pattern"], "status,gap")

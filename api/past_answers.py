@@ -1,0 +1,138 @@
+"""What the API answers about the past, free of HTTP.
+
+Each function reads from one snapshot (`connection`) and returns a body that is ready for JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+from sqlalchemy import Connection
+
+from api.answers import find_group
+from api.bodies import item_body
+from api.past_queries import MAX_SAMPLES
+from recorder.ledger.certainty import Certainty, Known, Mark, sampled_of
+from recorder.ledger.chain import gap_members
+from recorder.ledger.decision import open_gap
+from recorder.ledger.entries import Gap, Kind
+from recorder.ledger.times import format_time
+from recorder.store import readers
+from recorder.store.past import extent_of, marks_between, timeline_of
+from recorder.store.readers import GroupItem, Item
+
+_STATUS = ("phase", "status", "seq", "observed_at", "last_seen_at", "polls", "anomalies", "digest")
+_INSTANT = timedelta(microseconds=1)
+_TOLD = (Certainty.OBSERVED, Certainty.BETWEEN, Certainty.OPEN)
+
+
+class BadMomentError(ValueError):
+    """A moment or a step cannot be answered for; `location` is the parameter, the text says why."""
+
+    def __init__(self, location: str, message: str) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+def status_at_answer(
+    connection: Connection, taskgroup_id: str, at: datetime, now: datetime
+) -> dict[str, Any]:
+    """Return a group's status at a moment, and how certain it is.
+
+    Raises:
+        UnknownGroupError: the group was never watched.
+        BadMomentError: the moment is in the future.
+    """
+    group = find_group(connection, taskgroup_id)
+    if at > now:
+        raise BadMomentError("at", f"lies in the future: it is {format_time(now)} now")
+    known = timeline_of(connection, group.watch, at, at, now).at(at)
+    seqs = [seq for seq in (known.seq, known.next_seq, known.gap_seq) if seq is not None]
+    found = readers.find_entries(connection, taskgroup_id, seqs)
+    status, following = _item(found, known.seq), _item(found, known.next_seq)
+    return {
+        "taskgroup_id": taskgroup_id,
+        **{name: status[name] if status else None for name in _STATUS},
+        "certainty": known.certainty.value,
+        "next_status": following["status"] if following else None,
+        "gap": _gap_body(group, known, found, now),
+    }
+
+
+def samples_answer(
+    connection: Connection,
+    taskgroup_id: str,
+    since: datetime | None,
+    until: datetime | None,
+    step: timedelta,
+    *,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return a group at every step from `since` on, before `until` and not in the future.
+
+    Raises:
+        UnknownGroupError: the group was never watched.
+        BadMomentError: it would be too many samples.
+    """
+    group = find_group(connection, taskgroup_id)
+    first, last = extent_of(connection, taskgroup_id)
+    start = first if since is None else since
+    # The newest entry is shown too; a moment that somebody names as the end is not.
+    end = min(last + _INSTANT if until is None else until, now + _INSTANT)
+    moments = _moments(start, end, step)
+    if not moments:
+        return {"items": [], "next": None}
+    timeline = timeline_of(connection, group.watch, moments[0], moments[-1], now)
+    known = [timeline.at(moment) for moment in moments]
+    marks = marks_between(connection, group.watch, moments[0], moments[-1] + step)
+    happened = sampled_of([*marks, *_open_mark(group, now)], moments[0], step, len(moments))
+    told = {one.seq for one in known if one.seq is not None and one.certainty in _TOLD}
+    found = readers.find_entries(connection, taskgroup_id, told)
+    bodies = {seq: item_body(item) for seq, item in found.items()}
+    return {
+        "items": [
+            {
+                "at": format_time(moment),
+                "certainty": one.certainty.value,
+                **_said(bodies, one),
+                "changes": changes,
+                "gap_seconds": gap_seconds,
+            }
+            for moment, one, (changes, gap_seconds) in zip(moments, known, happened, strict=True)
+        ],
+        "next": None,
+    }
+
+
+def _said(bodies: dict[int, dict[str, Any]], known: Known) -> dict[str, Any]:
+    body = bodies.get(known.seq or 0) if known.certainty in _TOLD else None
+    return {"phase": body and body["phase"], "status": body and body["status"]}
+
+
+def _moments(start: datetime, end: datetime, step: timedelta) -> Sequence[datetime]:
+    count = max(0, ceil((end - start) / step))
+    if count > MAX_SAMPLES:
+        least = ceil((end - start).total_seconds() / MAX_SAMPLES)
+        raise BadMomentError(
+            "step", f"gives {count:,} samples, and at most {MAX_SAMPLES:,} are given: take {least} or more"
+        )
+    return [start + step * number for number in range(count)]
+
+
+def _open_mark(group: GroupItem, now: datetime) -> list[Mark]:
+    gap = open_gap(group.watch, now)
+    return [] if gap is None else [Mark(group.watch.head.seq + 1, Kind.GAP, gap.from_, now)]
+
+
+def _item(found: dict[int, Item], seq: int | None) -> dict[str, Any] | None:
+    return None if seq is None else item_body(found[seq])
+
+
+def _gap_body(group: GroupItem, known: Known, found: dict[int, Item], now: datetime) -> dict[str, Any] | None:
+    if known.certainty is not Certainty.GAP:
+        return None
+    gap = open_gap(group.watch, now) if known.gap_seq is None else found[known.gap_seq].content
+    return gap_members(gap) if isinstance(gap, Gap) else None
