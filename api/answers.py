@@ -22,8 +22,9 @@ from api.bodies import (
 )
 from api.cursors import ForeignCursorError, Position
 from api.etas import etas_of
+from api.group_queries import GroupsQuery
 from api.pages import Paging
-from api.queries import GapsQuery, GroupsQuery, HistoryQuery
+from api.queries import GapsQuery, HistoryQuery
 from recorder.ledger.decision import open_gap
 from recorder.ledger.entries import Gap, Kind
 from recorder.ledger.identity import check_taskgroup_id
@@ -34,6 +35,8 @@ from recorder.store.readers import GroupItem, Item
 from recorder.store.summaries import summary_of
 
 GROUPS_PATH = "/api/v1/groups"
+MAX_COUNT = 10_000
+"""Counting stops there: it should not cost more than the page."""
 _MAX_SEQ = 2**63 - 1
 
 
@@ -51,19 +54,26 @@ def groups_answer(
         ForeignCursorError: the cursor is of another query.
     """
     paging = Paging(GROUPS_PATH, query)
-    groups = readers.list_groups(
-        connection,
-        limit=query.limit + 1,
-        after=_enrolment(paging.position()),
+    question = readers.GroupsQuery(
         phases=query.phase,
         states=query.state,
         late_at=now if query.late else None,
+        labels=tuple(query.metadata.items()),
+        created_from=query.created_from,
+        created_to=query.created_to,
+        changed_from=query.changed_from,
     )
+    after = _enrolment(paging.position())
+    groups = readers.list_groups(connection, question, limit=query.limit + 1, after=after)
     shown = groups[: query.limit]
     ended_at = _position(shown[-1]) if len(groups) > query.limit else None
     etas = etas_of(connection, shown, cohort_key)
     bodies = [group_body(group, etas[group.watch.taskgroup_id], now) for group in shown]
-    return paging.page(bodies, ended_at)
+    page = paging.page(bodies, ended_at)
+    if query.count:
+        count = readers.count_groups(connection, question, most=MAX_COUNT + 1)
+        page |= {"count": min(count, MAX_COUNT), "count_is_capped": count > MAX_COUNT}
+    return page
 
 
 def group_answer(

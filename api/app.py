@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flask import Flask, Response
 from sqlalchemy import Engine
 
-from api import audit, completion, gaps, groups, health, history
+from api import audit, completion, gaps, groups, health, history, mirror
 from api.access import register_access
 from api.context import Context, set_context
 from api.docs import register_docs
@@ -38,7 +38,7 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     set_context(app, Context(engine, now, rate, cohort_key))
     register_access(app, tokens)
-    for resource in (groups, history, gaps, completion, audit, health):
+    for resource in (groups, history, gaps, completion, audit, health, mirror):
         app.register_blueprint(resource.blueprint)
     register_docs(app, with_tokens=bool(tokens))
     register_problems(app)

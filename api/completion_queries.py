@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import InitErrorDetails
 
-from api.queries import Moment, StretchQuery, complaint, error_of, times_given
+from api.label_queries import LabelledQuery, key_of
+from api.queries import Moment, StretchQuery, complaint
 
-PREFIX = "metadata"
-_NAME = re.compile(r"metadata(?:\.(?P<dotted>.+)|\[(?P<bracketed>.+)\])", re.DOTALL)
-_FORM = "is not of the form metadata.KEY=VALUE or metadata[KEY]=VALUE"
 _OUTCOME = (
     "cannot be outcome: what is still running has none, and leaving it out would make everything look "
     "faster than it is; group by metadata.KEY"
 )
-
-
-def key_of(name: str) -> str | None:
-    """Return the KEY of metadata.KEY or metadata[KEY], None if `name` is of neither form."""
-    match = _NAME.fullmatch(name)
-    return match and (match["dotted"] or match["bracketed"])
 
 
 def _label(text: object) -> str:
@@ -44,10 +33,6 @@ def _only(word: str, meaning: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-Labels = Annotated[
-    Mapping[str, str],
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
-]
 GroupBy = Annotated[
     str | None,
     BeforeValidator(_label),
@@ -65,7 +50,7 @@ Enrolled = Annotated[
 ]
 
 
-class CurveQuery(StretchQuery):
+class CurveQuery(LabelledQuery, StretchQuery):
     """Which episodes to draw the curve of."""
 
     from_: Moment = Field(None, alias="from", description="only episodes that started at or after this time")
@@ -76,30 +61,6 @@ class CurveQuery(StretchQuery):
         "created_at was never said are left out",
     )
     enrolled: Enrolled = Field(None, description="prospective: only episodes whose start was observed")
-    metadata: Labels = Field(
-        default={},
-        description="only groups with this text as the value of KEY in their metadata; also written "
-        "metadata.KEY=VALUE, and for several keys",
-    )
-
-    @classmethod
-    def _gathered(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
-        plain: dict[str, Any] = {}
-        labels: dict[str, str] = {}
-        errors = []
-        for name, text in given.items():
-            key = key_of(name)
-            if not name.startswith(PREFIX) or isinstance(text, Mapping):
-                plain[name] = text
-            elif key is None:
-                errors.append(error_of((name,), text, _FORM))
-            elif isinstance(text, list):
-                errors.append(error_of((name,), text, times_given(len(text))))
-            elif key in labels:
-                errors.append(error_of((name,), text, times_given(2)))
-            else:
-                labels[key] = text
-        return (plain | {PREFIX: labels} if labels else plain), errors
 
 
 class CompletionQuery(CurveQuery):

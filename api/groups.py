@@ -6,11 +6,12 @@ from flask import Blueprint, Response
 
 from api.answers import GROUPS_PATH, group_answer, groups_answer, status_answer
 from api.context import context
+from api.group_queries import GroupsQuery
 from api.operations import operation
 from api.past_answers import status_at_answer
 from api.past_queries import StatusQuery
 from api.past_schemas import StatusAnswer
-from api.queries import GroupsQuery, NoQuery
+from api.queries import NoQuery
 from api.schemas import Group, GroupsPage, Problem
 from api.wire import json_response, page_response
 from recorder.store.transactions import reading

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from api.cursors import Cursor, Position, query_mark
-from api.queries import GapsQuery, GroupsQuery, HistoryQuery
+from api.group_queries import GroupsQuery
+from api.queries import GapsQuery, HistoryQuery
 from recorder.ledger.times import format_time
 
-_PAGING = {"limit", "cursor"}
+_PAGING = {"limit", "cursor", "count"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ class Paging:
         """Each parameter's name, its value as text, and whether it was given."""
         for name, field in type(self.query).model_fields.items():
             value = getattr(self.query, name)
-            if value is not None and name != "cursor":
+            if isinstance(value, Mapping):
+                yield from ((f"{name}.{key}", text, True) for key, text in sorted(value.items()))
+            elif value is not None and name != "cursor":
                 yield field.alias or name, _text(value), name in self.query.model_fields_set
 
 

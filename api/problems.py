@@ -8,6 +8,7 @@ The `type` of a problem is the address of its entry in the page /docs/problems. 
 - /docs/problems#not-acceptable: 406, the request's Accept rules out what is answered
 - /docs/problems#bad-parameter: 422, `errors` names every bad parameter
 - /docs/problems#database-unavailable: 503, the database cannot be read, or its schema is another
+- /docs/problems#never-seen: 503, in the provider's own shape, a watched group has not been seen yet
 - /docs/problems#internal-error: 500, `instance` is the name under which the log has it
 - /docs/problems#not-found, #method-not-allowed, …: what HTTP's own status codes say, by their names
 """
@@ -35,6 +36,8 @@ from recorder.store.enrolment import UnknownGroupError
 from recorder.store.schema import state_of
 from recorder.store.transactions import DatabaseUnavailableError
 
+MIRROR_PREFIXES = ("/v1/", "/v1beta/")
+"""Where the provider's own routes are; errors have its shape there."""
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 PROBLEMS = {
@@ -64,6 +67,11 @@ PROBLEMS = {
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Bad parameter",
         "Parameters are unknown, repeated or malformed; errors names every one of them.",
+    ),
+    "never-seen": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Never seen",
+        "The group is watched, but nothing of it has been seen yet. Ask again later.",
     ),
     "internal-error": (
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -104,6 +112,8 @@ def register_problems(app: Flask) -> None:
 
 
 def _response(kind: str, status: HTTPStatus, title: str, detail: str, **members: Any) -> Response:
+    if request.path.startswith(MIRROR_PREFIXES):
+        return _error_of_the_provider(status, detail, members)
     body = {
         "type": f"/docs/problems#{kind}",
         "title": title,
@@ -113,6 +123,13 @@ def _response(kind: str, status: HTTPStatus, title: str, detail: str, **members:
         **members,
     }
     return json_response(body, status=status.value, mimetype=PROBLEM_JSON)
+
+
+def _error_of_the_provider(status: HTTPStatus, detail: str, members: dict[str, Any]) -> Response:
+    """What a client of the provider's API can read."""
+    name = members.pop("instance", None) or uuid4().urn
+    error = {"ref_id": name, "message": detail, "detail": members or None}
+    return json_response({"type": "error", "error": error}, status=status.value)
 
 
 def _unknown_group(error: UnknownGroupError) -> Response:

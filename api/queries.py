@@ -201,22 +201,12 @@ Kinds = Annotated[tuple[Kind, ...] | None, BeforeValidator(_names_of(Kind)), _li
 _ORDER = "oldest first (asc) or newest first (desc)"
 YesNo = Annotated[bool, BeforeValidator(_yes_or_no), WithJsonSchema({"type": "boolean", "default": False})]
 
-_LIMIT = "how many items a page has at most"
-_CURSOR = "where a page begins: taken from `next` of the page before, and good for the same query only"
+LIMIT_WORDS = "how many items a page has at most"
+CURSOR_WORDS = "where a page begins: taken from `next` of the page before, and good for the same query only"
 
 
 class NoQuery(Query):
     """A question without parameters."""
-
-
-class GroupsQuery(Query):
-    """Which groups to list."""
-
-    phase: Phases = Field(None, description="only groups in one of these phases (separated by commas)")
-    state: States = Field(None, description="only groups with a watch in one of these states")
-    late: YesNo = Field(False, description="true: only groups with an open gap")
-    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
-    cursor: At = Field(None, description=_CURSOR)
 
 
 class StretchQuery(Query):
@@ -240,13 +230,13 @@ class HistoryQuery(StretchQuery):
     kind: Kinds = Field(None, description="only entries of these kinds (separated by commas)")
     anomaly: Anomalies = Field(None, description="only entries with one of these anomalies")
     order: Order = Field("asc", description=_ORDER)
-    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
-    cursor: At = Field(None, description=_CURSOR)
+    limit: Limit = Field(DEFAULT_LIMIT, description=LIMIT_WORDS)
+    cursor: At = Field(None, description=CURSOR_WORDS)
 
 
 class GapsQuery(StretchQuery):
     """Which of a group's gaps to list."""
 
     order: Order = Field("asc", description=_ORDER)
-    limit: Limit = Field(DEFAULT_LIMIT, description=_LIMIT)
-    cursor: At = Field(None, description=_CURSOR)
+    limit: Limit = Field(DEFAULT_LIMIT, description=LIMIT_WORDS)
+    cursor: At = Field(None, description=CURSOR_WORDS)

@@ -163,6 +163,8 @@ class GroupsPage(BaseModel):
 
     items: list[Group]
     next: str | None = Field(description="the address of the next page; null on the last")
+    count: int = Field(0, description="with count=true: how many groups there are in all")
+    count_is_capped: bool = Field(False, description="with count=true: there are more than were counted")
 
 
 class LatestStatus(BaseModel):

@@ -12,7 +12,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from api.answers import groups_answer
-from api.queries import GroupsQuery
+from api.group_queries import GroupsQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
 from recorder.cli.common import with_words
 from recorder.cli.condition import condition

@@ -13,15 +13,15 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Null,
-    Select,
     case,
     func,
     null,
     select,
 )
 
-from recorder.completion.labels import is_digest, json_text, mark_of, texts_meant
+from recorder.completion.labels import is_digest
 from recorder.completion.statistics import Durations
+from recorder.store.labels import groups_with, key_mark, marks_meant
 from recorder.store.sql import seconds_between
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
 
@@ -136,7 +136,7 @@ def _over(selection: Selection) -> _Source:
     if selection.labels and selection.group_by is None:
         (key, text), *others = selection.labels
         table = labelled_durations
-        labelled_so = [table.c.key == _mark(key), table.c.value.in_(_marks_meant(text))]
+        labelled_so = [table.c.key == key_mark(key), table.c.value.in_(marks_meant(text))]
         return _durations(table, null(), [*labelled_so, *_conditions(table, selection, others)])
     return _durations(episodes, null(), [_is_over, *_conditions(episodes, selection)])
 
@@ -147,11 +147,11 @@ def _completed(connection: Connection, selection: Selection, over: _Source, coun
         yield _read(connection, over)
         return
     table, key = labelled_durations, selection.group_by
-    conditions = [table.c.key == _mark(key), *_conditions(table, selection)]
+    conditions = [table.c.key == key_mark(key), *_conditions(table, selection)]
     labelled = _read(connection, _durations(table, table.c.value, conditions))
     yield labelled
     if count > len(labelled.values):
-        without = episodes.c.taskgroup_id.not_in(_groups_with(key))
+        without = episodes.c.taskgroup_id.not_in(groups_with(key))
         yield _read(connection, replace(over, conditions=[*over.conditions, without]))
 
 
@@ -186,7 +186,7 @@ def _with_label(table: FromClause, key: str | None) -> tuple[FromClause, ColumnE
     if key is None:
         return table, null()
     same = group_labels.c.taskgroup_id == episodes.c.taskgroup_id
-    return table.outerjoin(group_labels, same & (group_labels.c.key == _mark(key))), group_labels.c.value
+    return table.outerjoin(group_labels, same & (group_labels.c.key == key_mark(key))), group_labels.c.value
 
 
 def _conditions(
@@ -194,7 +194,7 @@ def _conditions(
 ) -> list[ColumnElement[bool]]:
     """What is asked of the episodes in `table`; `labels` are those that are not seen to otherwise."""
     found: list[ColumnElement[bool]] = [
-        table.c.taskgroup_id.in_(_groups_with(key, text))
+        table.c.taskgroup_id.in_(groups_with(key, text))
         for key, text in (selection.labels if labels is None else labels)
     ]
     if selection.since_created:
@@ -206,20 +206,6 @@ def _conditions(
     if selection.until is not None:
         found.append(table.c.started_at < selection.until)
     return found
-
-
-def _groups_with(key: str, text: str | None = None) -> Select[Any]:
-    """The groups with a label; `text` is that of a string, or of another scalar that reads so."""
-    found = select(group_labels.c.taskgroup_id).where(group_labels.c.key == _mark(key))
-    return found if text is None else found.where(group_labels.c.value.in_(_marks_meant(text)))
-
-
-def _mark(key: str) -> str:
-    return mark_of(json_text(key))
-
-
-def _marks_meant(text: str) -> list[str]:
-    return [mark_of(meant) for meant in texts_meant(text)]
 
 
 def _read(connection: Connection, source: _Source) -> _Part:
@@ -258,7 +244,7 @@ def _spelt_out(connection: Connection, key: str, cohorts: list[Cohort]) -> list[
     digests = [cohort.value for cohort in cohorts if cohort.value is not None and is_digest(cohort.value)]
     if digests:
         long = select(group_labels.c.value, group_labels.c.long_value).distinct()
-        long = long.where(group_labels.c.key == _mark(key), group_labels.c.value.in_(digests))
+        long = long.where(group_labels.c.key == key_mark(key), group_labels.c.value.in_(digests))
         texts = {row.value: row.long_value for row in connection.execute(long)}
     spelt = [Cohort(texts.get(cohort.value, cohort.value), cohort.durations) for cohort in cohorts]
     return sorted(spelt, key=lambda cohort: (cohort.value is None, cohort.value or ""))

@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_
 
 from recorder.ledger.anomalies import Anomaly
+from recorder.ledger.body import Body
 from recorder.ledger.canonical import JsonObject
 from recorder.ledger.encoding import decode_value
-from recorder.ledger.entries import Entry, Gap, Interval, Kind, WatchChange
+from recorder.ledger.entries import Entry, Gap, Interval, Kind, Status, WatchChange
 from recorder.ledger.status import Phase, Reading
 from recorder.ledger.watch import Watch, WatchState
+from recorder.store.labels import groups_with
 from recorder.store.rows import anomalies_in, entry_of, gap_of, reading_of, watch_change_of, watch_of
 from recorder.store.tables import entries, watches
 
@@ -51,6 +53,24 @@ class GroupItem:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsQuery:
+    """Which groups: in one of `phases`, with a watch in one of `states` (None: all); with a gap that is open
+    at `late_at`; with each of `labels` (key, text of the value) in their metadata; created in
+    [`created_from`, `created_to`); with an entry of the time `changed_from` or a later one."""
+
+    phases: Collection[Phase] | None = None
+    states: Collection[WatchState] | None = None
+    late_at: datetime | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    changed_from: datetime | None = None
+
+
+ALL_GROUPS = GroupsQuery()
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryQuery:
     """Which entries of a group's history: those whose time meets [`since`, `until`), of `kinds` (None: all),
     with one of `anomalies` (None: with or without), after the entry `after_seq` in the order asked for."""
@@ -80,30 +100,28 @@ def find_group(connection: Connection, taskgroup_id: str) -> GroupItem | None:
 
 def list_groups(
     connection: Connection,
+    query: GroupsQuery = ALL_GROUPS,
     *,
     limit: int,
     after: tuple[datetime, str] | None = None,
-    phases: Collection[Phase] | None = None,
-    states: Collection[WatchState] | None = None,
-    late_at: datetime | None = None,
 ) -> list[GroupItem]:
     """Return groups, the newest enrolment first, then by id.
 
-    `after` is the (`enrolled_at`, id) of the group that the page before ended with. With `late_at` only
-    those with a gap that is open then.
+    `after` is the (`enrolled_at`, id) of the group that the page before ended with.
     """
-    statement = select(watches).order_by(watches.c.enrolled_at.desc(), watches.c.taskgroup_id).limit(limit)
+    statement = select(watches).where(*_group_conditions(query))
     if after is not None:
         enrolled_at, taskgroup_id = after
         same = and_(watches.c.enrolled_at == enrolled_at, watches.c.taskgroup_id > taskgroup_id)
         statement = statement.where(or_(watches.c.enrolled_at < enrolled_at, same))
-    if phases is not None:
-        statement = statement.where(watches.c.phase.in_([phase.value for phase in phases]))
-    if states is not None:
-        statement = statement.where(watches.c.state.in_([state.value for state in states]))
-    if late_at is not None:
-        statement = statement.where(watches.c.gap_at < late_at)
-    return _group_items(connection, connection.execute(statement).all())
+    order = (watches.c.enrolled_at.desc(), watches.c.taskgroup_id)
+    return _group_items(connection, connection.execute(statement.order_by(*order).limit(limit)).all())
+
+
+def count_groups(connection: Connection, query: GroupsQuery, *, most: int) -> int:
+    """Return how many groups there are, `most` if there are more."""
+    found = select(watches.c.taskgroup_id).where(*_group_conditions(query)).limit(most)
+    return connection.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
 def history(connection: Connection, taskgroup_id: str, query: HistoryQuery, limit: int) -> list[Item]:
@@ -111,6 +129,15 @@ def history(connection: Connection, taskgroup_id: str, query: HistoryQuery, limi
     statement = _items().where(entries.c.taskgroup_id == taskgroup_id).where(*_conditions(query)).limit(limit)
     order = entries.c.seq.desc() if query.descending else entries.c.seq
     return [_item(row) for row in connection.execute(statement.order_by(order))]
+
+
+def find_body(connection: Connection, taskgroup_id: str, seq: int) -> Body:
+    """Return the body of a status entry that there is, as it was said."""
+    found = select(entries).where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq == seq)
+    content = entry_of(connection.execute(found).one()).content
+    if not isinstance(content, Status):
+        raise LookupError(f"entry {seq} of {taskgroup_id!r} is no status")
+    return content.body
 
 
 def find_entries(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, Item]:
@@ -189,6 +216,25 @@ def read_trail(connection: Connection, taskgroup_id: str) -> Trail:
         connection.execute(at.where(entries.c.seq == newest)).scalar_one(),
         {anomaly: found[anomaly] for anomaly in Anomaly if found[anomaly]},
     )
+
+
+def _group_conditions(query: GroupsQuery) -> Iterator[ColumnElement[bool]]:
+    if query.phases is not None:
+        yield watches.c.phase.in_([phase.value for phase in query.phases])
+    if query.states is not None:
+        yield watches.c.state.in_([state.value for state in query.states])
+    if query.late_at is not None:
+        yield watches.c.gap_at < query.late_at
+    for key, text in query.labels:
+        yield watches.c.taskgroup_id.in_(groups_with(key, text))
+    newest = and_(entries.c.taskgroup_id == watches.c.taskgroup_id, entries.c.seq == watches.c.status_seq)
+    created_at = select(entries.c.created_at).where(newest).scalar_subquery()
+    if query.created_from is not None:
+        yield created_at >= query.created_from
+    if query.created_to is not None:
+        yield created_at < query.created_to
+    if query.changed_from is not None:
+        yield watches.c.head_at >= query.changed_from
 
 
 def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:

@@ -280,7 +280,7 @@ class StoredFleet(RuleBasedStateMachine):
         newest_first = sorted(groups, key=lambda group: group.taskgroup_id.encode())
         newest_first.sort(key=lambda group: group.model.started, reverse=True)
         assert [item.watch.taskgroup_id for item in listed] == [g.taskgroup_id for g in newest_first]
-        late = readers.list_groups(connection, limit=100, late_at=moment(self.fleet.now))
+        late = readers.list_groups(connection, readers.GroupsQuery(late_at=moment(self.fleet.now)), limit=100)
         lost = {group.taskgroup_id for group in groups if group.model.lost(self.fleet.now)}
         assert {item.watch.taskgroup_id for item in late} == lost
         assert readers.count_entries(connection) == sum(len(group.model.expected) for group in groups)
