@@ -6,6 +6,7 @@ Each function reads from one snapshot (`connection`) and returns a body that is 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,6 @@ from api.bodies import (
     group_body,
     item_body,
     open_gap_body,
-    status_body,
 )
 from api.cursors import ForeignCursorError, Position
 from api.etas import etas_of
@@ -45,10 +45,29 @@ def group_path(taskgroup_id: str) -> str:
     return f"{GROUPS_PATH}/{quote(taskgroup_id, safe='')}"
 
 
-def groups_answer(
+@dataclass(frozen=True, slots=True)
+class GroupsListing:
+    """A page of groups before it is worded: those `shown`, whether `more` follow, how many there are."""
+
+    paging: Paging
+    shown: list[GroupItem]
+    more: bool
+    count: int | None
+    etas: dict[str, dict[str, Any]]
+
+    def body(self, now: datetime) -> dict[str, Any]:
+        """Return the page; open gaps are those at `now`."""
+        bodies = [group_body(group, self.etas[group.watch.taskgroup_id], now) for group in self.shown]
+        page = self.paging.page(bodies, _position(self.shown[-1]) if self.more else None)
+        if self.count is not None:
+            page |= {"count": min(self.count, MAX_COUNT), "count_is_capped": self.count > MAX_COUNT}
+        return page
+
+
+def list_page(
     connection: Connection, query: GroupsQuery, now: datetime, cohort_key: str | None
-) -> dict[str, Any]:
-    """Return a page of groups, the newest enrolment first; `cohort_key` tells which are alike.
+) -> GroupsListing:
+    """Read a page of groups, the newest enrolment first; `cohort_key` tells which are alike.
 
     Raises:
         ForeignCursorError: the cursor is of another query.
@@ -65,49 +84,40 @@ def groups_answer(
     )
     after = _enrolment(paging.position())
     groups = readers.list_groups(connection, question, limit=query.limit + 1, after=after)
+    count = readers.count_groups(connection, question, most=MAX_COUNT + 1) if query.count else None
     shown = groups[: query.limit]
-    ended_at = _position(shown[-1]) if len(groups) > query.limit else None
-    etas = etas_of(connection, shown, cohort_key)
-    bodies = [group_body(group, etas[group.watch.taskgroup_id], now) for group in shown]
-    page = paging.page(bodies, ended_at)
-    if query.count:
-        count = readers.count_groups(connection, question, most=MAX_COUNT + 1)
-        page |= {"count": min(count, MAX_COUNT), "count_is_capped": count > MAX_COUNT}
-    return page
+    return GroupsListing(
+        paging, shown, len(groups) > query.limit, count, etas_of(connection, shown, cohort_key)
+    )
+
+
+def groups_answer(
+    connection: Connection, query: GroupsQuery, now: datetime, cohort_key: str | None
+) -> dict[str, Any]:
+    """Return a page of groups.
+
+    Raises:
+        ForeignCursorError: the cursor is of another query.
+    """
+    return list_page(connection, query, now, cohort_key).body(now)
 
 
 def group_answer(
-    connection: Connection, taskgroup_id: str, now: datetime, cohort_key: str | None
+    connection: Connection, group: GroupItem, now: datetime, cohort_key: str | None
 ) -> dict[str, Any]:
-    """Return how a group stands; `cohort_key` tells which groups are alike.
-
-    Raises:
-        UnknownGroupError: it was never watched.
-    """
-    group = find_group(connection, taskgroup_id)
-    return group_body(group, etas_of(connection, [group], cohort_key)[taskgroup_id], now)
-
-
-def status_answer(connection: Connection, taskgroup_id: str) -> dict[str, Any]:
-    """Return a group's latest status.
-
-    Raises:
-        UnknownGroupError: it was never watched.
-    """
-    return status_body(find_group(connection, taskgroup_id))
+    """Return how a group stands; `cohort_key` tells which groups are alike."""
+    return group_body(group, etas_of(connection, [group], cohort_key)[group.watch.taskgroup_id], now)
 
 
 def history_answer(
-    connection: Connection, taskgroup_id: str, query: HistoryQuery, now: datetime
+    connection: Connection, group: GroupItem, query: HistoryQuery, now: datetime
 ) -> dict[str, Any]:
     """Return a page of a group's history; a gap that is open at `now` stands at its newest end.
 
     Raises:
-        UnknownGroupError: the group was never watched.
         ForeignCursorError: the cursor is of another query.
     """
-    group = find_group(connection, taskgroup_id)
-    paging = Paging(f"{group_path(taskgroup_id)}/history", query)
+    paging = Paging(f"{group_path(group.watch.taskgroup_id)}/history", query)
     question = _question(query, query.kind, paging.position())
     rows = _rows(connection, group, question, query.limit, now)
     bodies = [
@@ -116,14 +126,13 @@ def history_answer(
     return paging.page(bodies, _ended_at(rows, query.limit))
 
 
-def gaps_answer(connection: Connection, taskgroup_id: str, query: GapsQuery, now: datetime) -> dict[str, Any]:
+def gaps_answer(connection: Connection, group: GroupItem, query: GapsQuery, now: datetime) -> dict[str, Any]:
     """Return a page of a group's gaps, one that is open at `now` at the newest end, and its coverage.
 
     Raises:
-        UnknownGroupError: the group was never watched.
         ForeignCursorError: the cursor is of another query.
     """
-    group = find_group(connection, taskgroup_id)
+    taskgroup_id = group.watch.taskgroup_id
     paging = Paging(f"{group_path(taskgroup_id)}/gaps", query)
     question = _question(query, (Kind.GAP,), paging.position())
     rows = _rows(connection, group, question, query.limit, now)

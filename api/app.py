@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from api import audit, completion, gaps, groups, health, history, mirror
 from api.access import register_access
+from api.conditional import add_etag
 from api.context import Context, set_context
 from api.docs import register_docs
 from api.problems import register_problems
@@ -43,6 +44,7 @@ def create_app(
     register_docs(app, with_tokens=bool(tokens))
     register_problems(app)
     app.after_request(_guard)
+    app.after_request(add_etag)
     return app
 
 

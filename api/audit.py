@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH
+from api.answers import GROUPS_PATH, find_group
 from api.audit_answers import audit_answer, checkpoint_answer
 from api.audit_schemas import Audit, Checkpoint
+from api.conditional import fresh_or, mark_of_all, mark_of_group
 from api.context import context
 from api.operations import operation
 from api.queries import NoQuery
@@ -23,8 +24,8 @@ blueprint = Blueprint(TAG, __name__)
 def audit(_: NoQuery, taskgroup_id: str) -> Response:
     """What there is to audit of a group: its head, how many entries it has, and what is odd about them."""
     with reading(context().engine) as connection:
-        body = audit_answer(connection, taskgroup_id)
-    return json_response(body)
+        found = find_group(connection, taskgroup_id)
+        return fresh_or(mark_of_group(found), lambda: json_response(audit_answer(connection, found)))
 
 
 @blueprint.get("/api/v1/audit/checkpoint")
@@ -32,5 +33,4 @@ def audit(_: NoQuery, taskgroup_id: str) -> Response:
 def checkpoint(_: NoQuery) -> Response:
     """The heads of all ledgers in one snapshot: kept elsewhere, it proves later that all still stands."""
     with reading(context().engine) as connection:
-        body = checkpoint_answer(connection)
-    return json_response(body)
+        return fresh_or(mark_of_all(connection), lambda: json_response(checkpoint_answer(connection)))

@@ -9,19 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from api.answers import find_group
 from recorder.audit.checkpoints import checkpoint_digest, checkpoint_lines, read_heads
 from recorder.ledger.times import format_time
-from recorder.store.readers import read_trail
+from recorder.store.readers import GroupItem, read_trail
 
 
-def audit_answer(connection: Connection, taskgroup_id: str) -> dict[str, Any]:
-    """Return what there is to audit of a group.
-
-    Raises:
-        UnknownGroupError: it was never watched.
-    """
-    head, trail = find_group(connection, taskgroup_id).watch.head, read_trail(connection, taskgroup_id)
+def audit_answer(connection: Connection, group: GroupItem) -> dict[str, Any]:
+    """Return what there is to audit of a group."""
+    head, trail = group.watch.head, read_trail(connection, group.watch.taskgroup_id)
     return {
         "head_seq": head.seq,
         "head_digest": head.digest,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH
+from api.answers import GROUPS_PATH, find_group
 from api.completion_answers import completion_answer, curve_answer, statistics_answer
 from api.completion_queries import CompletionQuery, CurveQuery
 from api.completion_schemas import CompletionStatistics, Curve, GroupCompletion
+from api.conditional import fresh_or, mark_of_all, mark_of_group
 from api.context import context
 from api.operations import operation
 from api.queries import NoQuery
@@ -27,8 +28,9 @@ def group_completion(_: NoQuery, taskgroup_id: str) -> Response:
     """A group's episodes, where its time went, and when it will be done."""
     here = context()
     with reading(here.engine) as connection:
-        body = completion_answer(connection, taskgroup_id, here.cohort_key)
-    return json_response(body)
+        found = find_group(connection, taskgroup_id)
+        body = completion_answer(connection, found, here.cohort_key)
+        return fresh_or(mark_of_group(found, body["eta"]), lambda: json_response(body))
 
 
 @blueprint.get("/api/v1/completion")
@@ -38,8 +40,7 @@ def group_completion(_: NoQuery, taskgroup_id: str) -> Response:
 def statistics(query: CompletionQuery) -> Response:
     """How long episodes lasted, those still open counted as open; a cohort an item."""
     with reading(context().engine) as connection:
-        body = statistics_answer(connection, query)
-    return json_response(body)
+        return fresh_or(mark_of_all(connection), lambda: json_response(statistics_answer(connection, query)))
 
 
 @blueprint.get("/api/v1/completion/curve")
@@ -47,5 +48,4 @@ def statistics(query: CompletionQuery) -> Response:
 def curve(query: CurveQuery) -> Response:
     """The Kaplan-Meier curve: which share of the episodes lasts longer than a time."""
     with reading(context().engine) as connection:
-        body = curve_answer(connection, query)
-    return json_response(body)
+        return fresh_or(mark_of_all(connection), lambda: json_response(curve_answer(connection, query)))

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from api.answers import find_group
 from api.completion_queries import CompletionQuery, CurveQuery
 from api.etas import etas_of
 from recorder.completion.dwell import until_last_seen
@@ -22,18 +21,16 @@ from recorder.completion.statistics import curve_items, statistics_of
 from recorder.ledger.times import format_time
 from recorder.store.durations import Selection, durations_of
 from recorder.store.episodes import completed_episodes
+from recorder.store.readers import GroupItem
 from recorder.store.summaries import summary_of
 
 
-def completion_answer(connection: Connection, taskgroup_id: str, cohort_key: str | None) -> dict[str, Any]:
+def completion_answer(connection: Connection, group: GroupItem, cohort_key: str | None) -> dict[str, Any]:
     """Return a group's episodes, where its time went, and when it will be done.
 
     `cohort_key` tells which groups are alike.
-
-    Raises:
-        UnknownGroupError: it was never watched.
     """
-    group = find_group(connection, taskgroup_id)
+    taskgroup_id = group.watch.taskgroup_id
     summary, opened = summary_of(connection, taskgroup_id), group.watch.open
     current = open_episode(summary.work, opened)
     episodes = [*completed_episodes(connection, taskgroup_id), *([current] if current else [])]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH, gaps_answer
+from api.answers import GROUPS_PATH, find_group, gaps_answer
+from api.conditional import fresh_or, mark_of_group
 from api.context import context
 from api.operations import operation
 from api.queries import GapsQuery
@@ -22,5 +23,8 @@ def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
     """Stretches in which a group should have been seen and was not, why, and how much was seen in all."""
     here = context()
     with reading(here.engine) as connection:
-        page = gaps_answer(connection, taskgroup_id, query, here.now())
-    return page_response(page)
+        found = find_group(connection, taskgroup_id)
+        return fresh_or(
+            mark_of_group(found),
+            lambda: page_response(gaps_answer(connection, found, query, here.now())),
+        )

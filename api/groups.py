@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH, group_answer, groups_answer, status_answer
+from api.answers import GROUPS_PATH, find_group, list_page
+from api.bodies import group_body, status_body
+from api.conditional import fresh_or, mark_of_group, mark_of_groups
 from api.context import context
+from api.etas import etas_of
 from api.group_queries import GroupsQuery
 from api.operations import operation
 from api.past_answers import status_at_answer
@@ -26,8 +29,9 @@ def groups(query: GroupsQuery) -> Response:
     """Groups, the newest enrolment first."""
     here = context()
     with reading(here.engine) as connection:
-        page = groups_answer(connection, query, here.now(), here.cohort_key)
-    return page_response(page)
+        listing = list_page(connection, query, here.now(), here.cohort_key)
+        mark = mark_of_groups(listing.shown, listing.more, listing.count, listing.etas)
+        return fresh_or(mark, lambda: page_response(listing.body(here.now())))
 
 
 @blueprint.get("/<taskgroup_id>")
@@ -36,8 +40,9 @@ def group(_: NoQuery, taskgroup_id: str) -> Response:
     """How a group stands."""
     here = context()
     with reading(here.engine) as connection:
-        body = group_answer(connection, taskgroup_id, here.now(), here.cohort_key)
-    return json_response(body)
+        found = find_group(connection, taskgroup_id)
+        eta = etas_of(connection, [found], here.cohort_key)[taskgroup_id]
+        return fresh_or(mark_of_group(found, eta), lambda: json_response(group_body(found, eta, here.now())))
 
 
 @blueprint.get("/<taskgroup_id>/status")
@@ -48,8 +53,11 @@ def status(query: StatusQuery, taskgroup_id: str) -> Response:
     """A group's latest status, or the one at a moment of the past with how certain it is."""
     here = context()
     with reading(here.engine) as connection:
-        if query.at is None:
-            body = status_answer(connection, taskgroup_id)
-        else:
-            body = status_at_answer(connection, taskgroup_id, query.at, here.now())
-    return json_response(body)
+        found = find_group(connection, taskgroup_id)
+
+        def make() -> Response:
+            if query.at is None:
+                return json_response(status_body(found))
+            return json_response(status_at_answer(connection, found, query.at, here.now()))
+
+        return fresh_or(mark_of_group(found), make)

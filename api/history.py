@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH, history_answer
+from api.answers import GROUPS_PATH, find_group, history_answer
+from api.conditional import fresh_or, mark_of_group
 from api.context import context
 from api.operations import operation
 from api.past_answers import samples_answer
 from api.past_queries import HistoryOrSamplesQuery
 from api.past_schemas import HistoryAnswer
 from api.schemas import Problem
-from api.wire import page_response
+from api.wire import json_response, page_response
 from recorder.store.transactions import reading
 
 TAG = "history"
@@ -30,9 +31,9 @@ def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
     """A group's ledger: what was said when, what was not seen, and changes of the watch; or samples of it."""
     here = context()
     with reading(here.engine) as connection:
+        found, now = find_group(connection, taskgroup_id), here.now()
         if query.step is None:
-            page = history_answer(connection, taskgroup_id, query, here.now())
-        else:
-            stretch = query.from_, query.to, query.step
-            page = samples_answer(connection, taskgroup_id, *stretch, now=here.now())
-    return page_response(page)
+            return fresh_or(
+                mark_of_group(found), lambda: page_response(history_answer(connection, found, query, now))
+            )
+        return json_response(samples_answer(connection, found, query.from_, query.to, query.step, now=now))

@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 from werkzeug.http import http_date
 
 from api.answers import find_group
+from api.conditional import fresh_or
 from api.context import context
 from api.problems import MIRROR_PREFIXES, problem
 from api.wire import dumps
@@ -24,13 +25,13 @@ def group(taskgroup_id: str) -> Response:
     """A group's newest status, as it was said."""
     here = context()
     with reading(here.engine) as connection:
-        latest = find_group(connection, taskgroup_id).latest
+        found = find_group(connection, taskgroup_id)
+        latest = found.latest
         if latest is None or not isinstance(latest.content, StatusItem):
             return problem("never-seen", f"{taskgroup_id!r} is watched, and has not been seen yet")
         body = find_body(connection, taskgroup_id, latest.seq)
-    response = Response(
-        dumps(body.value) if body.text is None else body.text.encode(), mimetype="application/json"
-    )
+    raw = dumps(body.value) if body.text is None else body.text.encode()
+    response = fresh_or(repr((latest.seq, latest.digest)), lambda: Response(raw, mimetype="application/json"))
     age = (here.now() - latest.content.interval.last_seen_at).total_seconds()
     response.headers["Age"] = str(max(0, int(age)))
     response.headers["Last-Modified"] = http_date(latest.at)

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from api.answers import find_group
 from api.bodies import item_body
 from api.past_queries import MAX_SAMPLES
 from recorder.ledger.certainty import Certainty, Known, Mark, sampled_of
@@ -37,18 +36,15 @@ class BadMomentError(ValueError):
         self.location = location
 
 
-def status_at_answer(
-    connection: Connection, taskgroup_id: str, at: datetime, now: datetime
-) -> dict[str, Any]:
+def status_at_answer(connection: Connection, group: GroupItem, at: datetime, now: datetime) -> dict[str, Any]:
     """Return a group's status at a moment, and how certain it is.
 
     Raises:
-        UnknownGroupError: the group was never watched.
         BadMomentError: the moment is in the future.
     """
-    group = find_group(connection, taskgroup_id)
     if at > now:
         raise BadMomentError("at", f"lies in the future: it is {format_time(now)} now")
+    taskgroup_id = group.watch.taskgroup_id
     known = timeline_of(connection, group.watch, at, at, now).at(at)
     seqs = [seq for seq in (known.seq, known.next_seq, known.gap_seq) if seq is not None]
     found = readers.find_entries(connection, taskgroup_id, seqs)
@@ -64,7 +60,7 @@ def status_at_answer(
 
 def samples_answer(
     connection: Connection,
-    taskgroup_id: str,
+    group: GroupItem,
     since: datetime | None,
     until: datetime | None,
     step: timedelta,
@@ -74,10 +70,9 @@ def samples_answer(
     """Return a group at every step from `since` on, before `until` and not in the future.
 
     Raises:
-        UnknownGroupError: the group was never watched.
         BadMomentError: it would be too many samples.
     """
-    group = find_group(connection, taskgroup_id)
+    taskgroup_id = group.watch.taskgroup_id
     first, last = extent_of(connection, taskgroup_id)
     start = first if since is None else since
     # The newest entry is shown too; a moment that somebody names as the end is not.

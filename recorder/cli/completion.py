@@ -8,7 +8,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from api.answers import group_answer
+from api.answers import find_group, group_answer
 from api.completion_answers import completion_answer, statistics_answer
 from api.completion_queries import CompletionQuery
 from recorder.cli.answers import answer, console, json_option, print_json, query_of
@@ -56,12 +56,18 @@ def command(
 def _print_one(taskgroup_id: str, *, as_json: bool) -> None:
     cohort_key = load_settings().cohort_key
     if as_json:
-        print_json(answer(lambda connection, _: completion_answer(connection, taskgroup_id, cohort_key)))
+        print_json(
+            answer(
+                lambda connection, _: completion_answer(
+                    connection, find_group(connection, taskgroup_id), cohort_key
+                )
+            )
+        )
         return
     found = answer(
         lambda connection, now: {
-            "group": group_answer(connection, taskgroup_id, now, cohort_key),
-            "completion": completion_answer(connection, taskgroup_id, cohort_key),
+            "group": group_answer(connection, find_group(connection, taskgroup_id), now, cohort_key),
+            "completion": completion_answer(connection, find_group(connection, taskgroup_id), cohort_key),
         }
     )
     print_completion(console(), found["group"], found["completion"])

@@ -11,12 +11,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from api.answers import gaps_answer, group_answer
+from api.answers import find_group, gaps_answer
 from api.queries import GapsQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
 from recorder.cli.common import with_words
 from recorder.cli.tables import cause_text, duration_text, lasted_text, time_text, until_text
 from recorder.clock import utc_now
+from recorder.ledger.decision import open_gap
 from recorder.ledger.outcome import Cause
 from recorder.store.readers import count_gaps_of
 
@@ -34,13 +35,19 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
     """Print when a group was not seen, and why."""
     query = query_of(GapsQuery, {"from": from_, **options})
     if as_json:
-        print_json(answer(lambda connection, now: gaps_answer(connection, taskgroup_id, query, now)))
+        print_json(
+            answer(
+                lambda connection, now: gaps_answer(
+                    connection, find_group(connection, taskgroup_id), query, now
+                )
+            )
+        )
         return
     found = answer(
         lambda connection, now: {
-            "page": gaps_answer(connection, taskgroup_id, query, now),
+            "page": gaps_answer(connection, find_group(connection, taskgroup_id), query, now),
             "closed": count_gaps_of(connection, taskgroup_id),
-            "lasting": group_answer(connection, taskgroup_id, now, None)["open_gap"] is not None,
+            "lasting": open_gap(find_group(connection, taskgroup_id).watch, now) is not None,
         }
     )
     page = found["page"]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
-from api.answers import history_answer
+from api.answers import find_group, history_answer
 from api.bodies import progress_body
 from api.queries import HistoryQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json, print_more, query_of
@@ -49,7 +49,7 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
     ledger = _Ledger()
 
     def question(connection: Connection, now: datetime) -> dict[str, Any]:
-        page = history_answer(connection, taskgroup_id, query, now)
+        page = history_answer(connection, find_group(connection, taskgroup_id), query, now)
         if not as_json:
             ledger.read(connection, taskgroup_id, page["items"])
         return page

@@ -10,7 +10,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from api.answers import group_answer, history_answer, status_answer
+from api.answers import find_group, group_answer, history_answer
+from api.bodies import status_body
 from api.queries import HistoryQuery
 from recorder.cli.answers import answer, console, json_option, plain, print_json
 from recorder.cli.common import with_words
@@ -47,12 +48,15 @@ _LAST_CHANGES = HistoryQuery.parse({"kind": "watch", "order": "desc", "limit": 2
 def command(taskgroup_id: str, as_json: bool) -> None:
     """Print the latest status of a group."""
     if as_json:
-        print_json(answer(lambda connection, _: status_answer(connection, taskgroup_id)))
+        print_json(answer(lambda connection, _: status_body(find_group(connection, taskgroup_id))))
         return
+    cohort_key = load_settings().cohort_key
     found = answer(
         lambda connection, now: {
-            "group": group_answer(connection, taskgroup_id, now, load_settings().cohort_key),
-            "changes": history_answer(connection, taskgroup_id, _LAST_CHANGES, now)["items"],
+            "group": group_answer(connection, find_group(connection, taskgroup_id), now, cohort_key),
+            "changes": history_answer(connection, find_group(connection, taskgroup_id), _LAST_CHANGES, now)[
+                "items"
+            ],
         }
     )
     console().print(_table(found["group"], found["changes"], utc_now()))

@@ -172,6 +172,13 @@ def read_entries(connection: Connection, taskgroup_id: str) -> Iterator[Entry]:
         yield entry_of(row)
 
 
+def read_sums(connection: Connection) -> tuple[int, int, int]:
+    """Return how many groups there are, and the sums of their `seq` and of their open intervals' polls."""
+    sums = select(func.count(), func.sum(watches.c.head_seq), func.sum(watches.c.polls))
+    groups, entries_in_all, polls = connection.execute(sums).one()
+    return groups, entries_in_all or 0, polls or 0
+
+
 def count_entries(connection: Connection) -> int:
     """Return how many entries all ledgers hold together."""
     return int(connection.scalar(select(func.coalesce(func.sum(watches.c.head_seq), 0))) or 0)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from api.answers import gaps_answer, group_answer, history_answer
+from api.answers import find_group, gaps_answer, group_answer, history_answer
 from api.completion_answers import completion_answer
 from api.queries import GapsQuery, HistoryQuery
 from recorder.clock import utc_now
@@ -68,7 +68,9 @@ def _histories(engine: Engine, ids: list[str]) -> dict[str, list[dict[str, Any]]
     with reading(engine) as connection:
         query = HistoryQuery(limit=1000)
         return {
-            taskgroup_id: history_answer(connection, taskgroup_id, query, _now())["items"]
+            taskgroup_id: history_answer(connection, find_group(connection, taskgroup_id), query, _now())[
+                "items"
+            ]
             for taskgroup_id in ids
         }
 
@@ -115,9 +117,10 @@ def _is_sound(engine: Engine, taskgroup_id: str, items: list[dict[str, Any]]) ->
     for item in items[1:]:
         assert item["last_seen_at"] >= item["observed_at"]
     with reading(engine) as connection:
-        completion = completion_answer(connection, taskgroup_id, None)
+        completion = completion_answer(connection, find_group(connection, taskgroup_id), None)
         assert min([*completion["run_seconds"].values(), *completion["dwell_seconds"].values()]) >= 0
         assert all(episode["duration_seconds"] >= 0 for episode in completion["episodes"])
-        gaps = gaps_answer(connection, taskgroup_id, GapsQuery(), _now())
+        gaps = gaps_answer(connection, find_group(connection, taskgroup_id), GapsQuery(), _now())
         assert gaps["items"] == [] and 0 <= gaps["coverage"]["fraction"] <= 1
-        assert group_answer(connection, taskgroup_id, _now(), None)["state"] == "watching"
+        group = find_group(connection, taskgroup_id)
+        assert group_answer(connection, group, _now(), None)["state"] == "watching"

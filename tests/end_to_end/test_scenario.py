@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine
 
-from api.answers import history_answer
+from api.answers import find_group, history_answer
 from api.queries import HistoryQuery
 from recorder.clock import utc_now
 from recorder.simulator import SimulatorSettings
@@ -70,7 +70,9 @@ def _create(url: str) -> dict[str, str]:
 
 def _history(engine: Engine, taskgroup_id: str) -> list[dict[str, Any]]:
     with reading(engine) as connection:
-        page = history_answer(connection, taskgroup_id, HistoryQuery(limit=1000), utc_now())
+        page = history_answer(
+            connection, find_group(connection, taskgroup_id), HistoryQuery(limit=1000), utc_now()
+        )
     items: list[dict[str, Any]] = page["items"]
     return [item for item in items if item["seq"] is not None]
 
