@@ -35,6 +35,7 @@ DEFAULTS = {
     "RECORDER_API_TOKENS": None,
     "RECORDER_API_HOST": "127.0.0.1",
     "RECORDER_API_PORT": 8000,
+    "RECORDER_COHORT_KEY": None,
     "RECORDER_LOG_FORMAT": "console",
 }
 

@@ -15,13 +15,15 @@ from recorder.store.transactions import writing
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
-VIEWS = ("status_history", "latest_status", "observation_gaps")
-READ = {name: {"SELECT"} for name in ("entries", "watches", "recorders", "alembic_version", *VIEWS)}
+VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
+DERIVED = ("episodes", "group_labels", "labelled_durations", "summaries")
+TABLES = ("entries", "watches", *DERIVED, "recorders", "alembic_version")
+READ = {name: {"SELECT"} for name in (*TABLES, *VIEWS)}
 EXPECTED = {
     "recorder": {
         "entries": {"SELECT", "INSERT"},
         "watches": {"SELECT", "INSERT", "UPDATE"},
-        "recorders": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+        **{name: {"SELECT", "INSERT", "UPDATE", "DELETE"} for name in (*DERIVED, "recorders")},
         "alembic_version": {"SELECT"},
     },
     "api": READ,
