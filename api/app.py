@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from flask import Flask, Response
 from sqlalchemy import Engine
@@ -13,6 +13,7 @@ from api.conditional import add_etag
 from api.context import Context, set_context
 from api.docs import register_docs
 from api.problems import register_problems
+from api.transport import register_transport
 from recorder.clock import Clock, utc_now
 from recorder.tokens import Token
 
@@ -26,18 +27,20 @@ def create_app(
     rate: float = DEFAULT_RATE,
     tokens: Sequence[Token] = (),
     cohort_key: str | None = None,
+    cors_origins: Collection[str] = (),
 ) -> Flask:
     """Make the API over `engine`, which should be opened read-only: the API never writes.
 
     `rate` is what the recorders share, in requests per second: the API only tells it. With `tokens` it
     answers only to who sends one of them. Groups with the same value of `cohort_key` in their metadata are
-    alike; without it all are.
+    alike; without it all are. Pages of `cors_origins` may read its answers.
     """
     app = Flask("api", static_folder=None)
     # Redirects and answers to OPTIONS would have bodies of HTML.
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     set_context(app, Context(engine, now, rate, cohort_key))
+    register_transport(app, cors_origins)
     register_access(app, tokens)
     for resource in (groups, history, gaps, completion, audit, health, mirror):
         app.register_blueprint(resource.blueprint)

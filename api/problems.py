@@ -9,6 +9,7 @@ The `type` of a problem is the address of its entry in the page /docs/problems. 
 - /docs/problems#bad-parameter: 422, `errors` names every bad parameter
 - /docs/problems#database-unavailable: 503, the database cannot be read, or its schema is another
 - /docs/problems#never-seen: 503, in the provider's own shape, a watched group has not been seen yet
+- /docs/problems#query-timeout: 503, the database worked on the answer for longer than it may
 - /docs/problems#internal-error: 500, `instance` is the name under which the log has it
 - /docs/problems#not-found, #method-not-allowed, …: what HTTP's own status codes say, by their names
 """
@@ -34,7 +35,7 @@ from api.wire import json_response
 from recorder.store.durations import TooManyCohortsError
 from recorder.store.enrolment import UnknownGroupError
 from recorder.store.schema import state_of
-from recorder.store.transactions import DatabaseUnavailableError
+from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError
 
 MIRROR_PREFIXES = ("/v1/", "/v1beta/")
 """Where the provider's own routes are; errors have its shape there."""
@@ -78,6 +79,11 @@ PROBLEMS = {
         "Internal error",
         "A defect of the server; its log has the error under the name that instance gives.",
     ),
+    "query-timeout": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Query timeout",
+        "The database worked on the answer for longer than RECORDER_API_TIMEOUT. Ask for less at once.",
+    ),
     "database-unavailable": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Database unavailable",
@@ -106,6 +112,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(TooManyCohortsError, _too_many_cohorts)
     app.register_error_handler(BadMomentError, _bad_moment)
     app.register_error_handler(DatabaseUnavailableError, _database_unavailable)
+    app.register_error_handler(QueryTimeoutError, _query_timeout)
     app.register_error_handler(ProgrammingError, _not_understood)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _internal_error)
@@ -164,6 +171,11 @@ def _database_unavailable(error: Exception) -> Response:
     # The driver's words are for whoever runs the server, not for whoever asks it.
     _log.error("the database cannot be read", error=str(error))
     return problem("database-unavailable", "the database cannot be read just now; /readyz says more")
+
+
+def _query_timeout(_: QueryTimeoutError) -> Response:
+    _log.warning("a query took too long", path=request.path)
+    return problem("query-timeout", "the database worked on it for longer than it may; ask for less at once")
 
 
 def _not_understood(error: ProgrammingError) -> Response:

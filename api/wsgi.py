@@ -16,5 +16,11 @@ def app() -> Flask:
     end_with_parent()
     settings = load_settings()
     configure_logs(settings.log_format)
-    engine = open_engine(settings.read_url, read_only=True)
-    return create_app(engine, rate=settings.rate, tokens=settings.tokens, cohort_key=settings.cohort_key)
+    engine = open_engine(settings.read_url, read_only=True, timeout_seconds=settings.api_timeout)
+    return create_app(
+        engine,
+        rate=settings.rate,
+        tokens=settings.tokens,
+        cohort_key=settings.cohort_key,
+        cors_origins=settings.cors_origins,
+    )

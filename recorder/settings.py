@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from datetime import timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
@@ -15,6 +13,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from recorder.ledger.decision import Rules
+from recorder.setting_values import (
+    checked_api_key,
+    checked_base_url,
+    checked_database_url,
+    checked_origins,
+    checked_prefix,
+    checked_tokens,
+    user_at_host,
+)
 from recorder.store.engine import check_url
 from recorder.tokens import Token, read_tokens
 
@@ -32,52 +39,6 @@ class SettingsError(ValueError):
     """A setting is missing or not allowed; the text has one line a setting: its name, what is allowed."""
 
 
-def _base_url(text: str) -> str:
-    parts = urlsplit(text)
-    # Reading the port fails where it is none.
-    extras = parts.username or parts.password or parts.query or parts.fragment or parts.port == 0
-    if (
-        parts.scheme not in {"http", "https"}
-        or extras
-        or not parts.hostname
-        or not text.isprintable()
-        or " " in text
-    ):
-        raise ValueError("not an http:// or https:// address")
-    return text.rstrip("/")
-
-
-def _prefix(text: str) -> str:
-    if not text.startswith("/") or not text.isprintable() or set(text) & set(" ?#%"):
-        raise ValueError("not a path")
-    return text.rstrip("/")
-
-
-def _database_url(text: str) -> str:
-    check_url(text)
-    return text
-
-
-def _api_key(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("not a key")
-    return key
-
-
-def _tokens(text: str) -> str:
-    read_tokens(text)
-    return text
-
-
-def user_at_host() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
-
-
 class Settings(BaseSettings):
     """Every setting; the name of its environment variable is its alias, `description` what is allowed."""
 
@@ -85,24 +46,24 @@ class Settings(BaseSettings):
         frozen=True, env_file=".env", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
     )
 
-    api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(checked_api_key)] | None = Field(
         None, alias="PARALLEL_API_KEY", description="the provider's key: printable ASCII without spaces"
     )
-    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+    base_url: Annotated[str, AfterValidator(checked_base_url)] = Field(
         "https://api.parallel.ai",
         alias="PARALLEL_BASE_URL",
         description="an http:// or https:// address without user, query or fragment",
     )
-    upstream_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+    upstream_prefix: Annotated[str, AfterValidator(checked_prefix)] = Field(
         "/v1beta", alias="RECORDER_UPSTREAM_PREFIX", description="a path such as /v1beta or /v1"
     )
-    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+    database_url: Annotated[str, AfterValidator(checked_database_url)] = Field(
         "sqlite:///recorder.db",
         alias="RECORDER_DATABASE_URL",
         repr=False,
         description="sqlite:///FILE or postgresql://USER@HOST/NAME",
     )
-    read_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+    read_database_url: Annotated[str, AfterValidator(checked_database_url)] | None = Field(
         None,
         repr=False,
         alias="RECORDER_READ_DATABASE_URL",
@@ -148,7 +109,7 @@ class Settings(BaseSettings):
     max_body: int = Field(
         1_048_576, ge=1024, le=2**30, alias="RECORDER_MAX_BODY", description="bytes, 1024 to 1073741824"
     )
-    api_tokens: Annotated[str, AfterValidator(_tokens)] | None = Field(
+    api_tokens: Annotated[str, AfterValidator(checked_tokens)] | None = Field(
         None,
         repr=False,
         alias="RECORDER_API_TOKENS",
@@ -163,15 +124,32 @@ class Settings(BaseSettings):
     api_port: int = Field(
         8000, ge=1, le=65535, alias="RECORDER_API_PORT", description="a port number from 1 to 65535"
     )
+    api_cors_origins: Annotated[str, AfterValidator(checked_origins)] | None = Field(
+        None,
+        alias="RECORDER_API_CORS_ORIGINS",
+        description="origins such as https://reports.example.org, separated by commas",
+    )
+    api_timeout: Seconds = Field(10, alias="RECORDER_API_TIMEOUT", description=_SECONDS)
     cohort_key: str | None = Field(
         None,
         alias="RECORDER_COHORT_KEY",
         min_length=1,
         description="a key of the groups' metadata, such as processor",
     )
+    checkpoint_dir: Path | None = Field(
+        None, alias="RECORDER_CHECKPOINT_DIR", description="a folder that is there"
+    )
+    checkpoint_interval: Seconds = Field(3600, alias="RECORDER_CHECKPOINT_INTERVAL", description=_SECONDS)
     log_format: Literal["console", "json"] = Field(
         "console", alias="RECORDER_LOG_FORMAT", description="console or json"
     )
+
+    @field_validator("checkpoint_dir")
+    @classmethod
+    def _present(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_dir():
+            raise ValueError("no such folder")
+        return folder
 
     @field_validator("actor")
     @classmethod
@@ -210,6 +188,11 @@ class Settings(BaseSettings):
     def tokens(self) -> tuple[Token, ...]:
         """Who may read the API; with none, whoever reaches it on its loopback address."""
         return () if self.api_tokens is None else read_tokens(self.api_tokens)
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """Whose pages may read the API's answers."""
+        return tuple(origin.strip() for origin in (self.api_cors_origins or "").split(",") if origin.strip())
 
     @property
     def write_url(self) -> URL:

@@ -35,7 +35,11 @@ DEFAULTS = {
     "RECORDER_API_TOKENS": None,
     "RECORDER_API_HOST": "127.0.0.1",
     "RECORDER_API_PORT": 8000,
+    "RECORDER_API_CORS_ORIGINS": None,
+    "RECORDER_API_TIMEOUT": 10,
     "RECORDER_COHORT_KEY": None,
+    "RECORDER_CHECKPOINT_DIR": None,
+    "RECORDER_CHECKPOINT_INTERVAL": 3600,
     "RECORDER_LOG_FORMAT": "console",
 }
 
@@ -47,12 +51,19 @@ SECONDS = [
     "RECORDER_REQUEST_TIMEOUT",
     "RECORDER_LEASE",
     "RECORDER_RATE",
+    "RECORDER_API_TIMEOUT",
+    "RECORDER_CHECKPOINT_INTERVAL",
 ]
 WHOLE = ["RECORDER_CONCURRENCY", "RECORDER_MAX_BODY", "RECORDER_API_PORT"]
 
 BAD = [
     *((name, value) for name in SECONDS for value in ("soon", "0", "-1", "inf", "nan", "1e400", "1,5")),
     *((name, value) for name in WHOLE for value in ("many", "0", "-1", "1.5", "inf", "99999999999")),
+    *(
+        ("RECORDER_API_CORS_ORIGINS", value)
+        for value in ("*", "example.org", "https://a/b", "https://a, b", "null", "https://a?x=1")
+    ),
+    ("RECORDER_CHECKPOINT_DIR", "/nowhere/at/all"),
     *(("RECORDER_RETIRE_AFTER", value) for value in ("never", "-1", "inf", "nan")),
     *(
         ("PARALLEL_BASE_URL", value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 BUSY_TIMEOUT_SECONDS = 5
+_DEADLINE = "recorder_deadline"
+_SQLITE_STEPS = 10_000
 IMMEDIATE = "recorder_immediate"
 """Execution option of a connection: its transactions take SQLite's write lock when they begin."""
 
@@ -46,12 +49,20 @@ def check_url(text: str) -> URL:
     raise DatabaseUrlError(f"no driver for {url.drivername!r}; {allowed}")
 
 
-def open_engine(url: URL, *, read_only: bool = False) -> Engine:
-    """Open a database; `read_only` makes the database itself refuse every write."""
+def open_engine(url: URL, *, read_only: bool = False, timeout_seconds: float | None = None) -> Engine:
+    """Open a database; `read_only` makes the database itself refuse every write.
+
+    A statement that works for longer than `timeout_seconds` is given up by the database.
+    """
     if url.get_backend_name() == "sqlite":
-        return _open_sqlite(url, read_only=read_only)
+        engine = _open_sqlite(url, read_only=read_only)
+        if timeout_seconds is not None:
+            _limit_sqlite(engine, timeout_seconds)
+        return engine
     options = f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_SECONDS}s"
     options += " -c default_transaction_read_only=on" if read_only else ""
+    if timeout_seconds is not None:
+        options += f" -c statement_timeout={max(1, round(timeout_seconds * 1000))}"
     patience = {"connect_timeout": BUSY_TIMEOUT_SECONDS, "tcp_user_timeout": BUSY_TIMEOUT_SECONDS * 1000}
     return create_engine(
         url,
@@ -85,3 +96,21 @@ def _open_sqlite(url: URL, *, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _limit_sqlite(engine: Engine, timeout_seconds: float) -> None:
+    """SQLite has no limit of its own: it asks now and then whether it should go on."""
+
+    @event.listens_for(engine, "connect")
+    def ask(connection: Any, record: Any) -> None:
+        record.info[_DEADLINE] = None
+
+        def is_late() -> bool:
+            deadline = record.info[_DEADLINE]
+            return deadline is not None and time.monotonic() > deadline
+
+        connection.set_progress_handler(is_late, _SQLITE_STEPS)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def begin(connection: Connection, *_: object) -> None:
+        connection.info[_DEADLINE] = time.monotonic() + timeout_seconds

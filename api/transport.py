@@ -1,0 +1,74 @@
+"""What HTTP asks of every answer alike: OPTIONS, pages of other origins (CORS), and compression."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import MethodNotAllowed
+
+COMPRESS_FROM_BYTES = 1000
+"""Below, a compressed answer would not fit in fewer packets."""
+_LEVEL = 5
+_GZIP = 16 + zlib.MAX_WBITS
+_ALLOWED_HEADERS = "Authorization, x-api-key, Accept, If-None-Match"
+_SHOWN_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified"
+_TEXTS = ("application/json", "application/problem+json", "application/x-ndjson", "text/csv")
+
+
+def register_transport(app: Flask, origins: Collection[str]) -> None:
+    """Answer OPTIONS, let pages of `origins` read answers, and compress them; before access is asked for."""
+    app.before_request(_options)
+    app.after_request(_compressed)
+
+    @app.after_request
+    def let_origins_read(response: Response) -> Response:
+        if origins:
+            response.vary.add("Origin")
+            origin = request.headers.get("Origin")
+            if origin in origins:
+                response.headers["Access-Control-Allow-Origin"] = origin
+                response.headers["Access-Control-Expose-Headers"] = _SHOWN_HEADERS
+                if request.method == "OPTIONS":
+                    response.headers["Access-Control-Allow-Methods"] = "GET, HEAD"
+                    response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+                    response.headers["Access-Control-Max-Age"] = "600"
+        return response
+
+
+def _options() -> Response | None:
+    """Say what may be done with an address: browsers ask before they send a token, and so without one."""
+    refusal = request.routing_exception
+    if request.method != "OPTIONS" or not isinstance(refusal, MethodNotAllowed):
+        return None
+    allowed = sorted({*(refusal.valid_methods or ()), "OPTIONS"})
+    return Response(status=204, headers={"Allow": ", ".join(allowed)})
+
+
+def _compressed(response: Response) -> Response:
+    if response.mimetype not in _TEXTS or "Content-Encoding" in response.headers:
+        return response
+    long = response.is_streamed or (response.content_length or 0) >= COMPRESS_FROM_BYTES
+    if response.status_code != 200 or not long:
+        return response
+    response.vary.add("Accept-Encoding")
+    if not request.accept_encodings["gzip"]:
+        return response
+    streamed, parts = response.is_streamed, _gzipped(response.iter_encoded())
+    response.headers["Content-Encoding"] = "gzip"
+    if streamed:
+        response.response = parts
+        response.headers.pop("Content-Length", None)
+    else:
+        response.set_data(b"".join(parts))
+    return response
+
+
+def _gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    for part in parts:
+        packed = packer.compress(part)
+        if packed:
+            yield packed
+    yield packer.flush()
