@@ -12,6 +12,7 @@ from api.access import register_access
 from api.conditional import add_etag
 from api.context import Context, set_context
 from api.docs import register_docs
+from api.metrics import register_metrics
 from api.problems import register_problems
 from api.transport import register_transport
 from recorder.clock import Clock, utc_now
@@ -40,6 +41,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     set_context(app, Context(engine, now, rate, cohort_key))
+    register_metrics(app)
     register_transport(app, cors_origins)
     register_access(app, tokens)
     for resource in (groups, history, gaps, completion, audit, health, mirror):

@@ -12,6 +12,9 @@ from pydantic_core import InitErrorDetails
 from api.queries import Query, error_of, times_given
 
 PREFIX = "metadata"
+MOST_LABELS = 10
+"""Each is a condition of its own, and a database plans for them all together."""
+_OURS = re.compile(r"metadata($|[.\[])")
 _NAME = re.compile(r"metadata(?:\.(?P<dotted>.+)|\[(?P<bracketed>.+)\])", re.DOTALL)
 _FORM = "is not of the form metadata.KEY=VALUE or metadata[KEY]=VALUE"
 
@@ -44,7 +47,7 @@ class LabelledQuery(Query):
         errors = []
         for name, text in given.items():
             key = key_of(name)
-            if not name.startswith(PREFIX) or isinstance(text, Mapping):
+            if not _OURS.match(name) or isinstance(text, Mapping):
                 plain[name] = text
             elif key is None:
                 errors.append(error_of((name,), text, _FORM))
@@ -54,4 +57,8 @@ class LabelledQuery(Query):
                 errors.append(error_of((name,), text, times_given(2)))
             else:
                 labels[key] = text
+        if len(labels) > MOST_LABELS:
+            errors.append(
+                error_of((PREFIX,), labels, f"is given for {len(labels)} keys; at most {MOST_LABELS}")
+            )
         return (plain | {PREFIX: labels} if labels else plain), errors

@@ -6,7 +6,8 @@ the SHA-256 of that text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -18,7 +19,9 @@ from sqlalchemy import Connection, select
 from recorder.ledger.times import format_time, parse_time
 from recorder.store.tables import watches
 
+_DIGEST = re.compile("[0-9a-f]{64}", re.ASCII)
 _MEMBERS = ("taskgroup_id", "seq", "digest", "last_seen_at", "polls")
+_LONGEST_COMPLAINT = 300
 
 
 class CheckpointError(ValueError):
@@ -41,12 +44,13 @@ class LedgerHead:
         return dict(zip(_MEMBERS, (self.taskgroup_id, self.seq, self.digest, seen, self.polls), strict=True))
 
 
-def read_heads(connection: Connection) -> Iterator[LedgerHead]:
-    """Yield the heads of all ledgers, in the order of a checkpoint."""
+def read_heads(connection: Connection) -> Generator[LedgerHead]:
+    """Yield the heads of all ledgers, in the order of a checkpoint; to be closed before its transaction."""
     columns = (watches.c.taskgroup_id, watches.c.head_seq, watches.c.head_digest)
     asked = select(*columns, watches.c.last_seen_at, watches.c.polls).order_by(watches.c.taskgroup_id)
-    for row in connection.execute(asked.execution_options(yield_per=1000)):
-        yield LedgerHead(*row)
+    with connection.execute(asked.execution_options(yield_per=1000)) as rows:
+        for row in rows:
+            yield LedgerHead(*row)
 
 
 def checkpoint_lines(heads: Iterable[LedgerHead]) -> Iterator[bytes]:
@@ -74,9 +78,10 @@ def read_checkpoint(lines: Iterable[bytes]) -> dict[str, LedgerHead]:
         try:
             head = _head_of(orjson.loads(line))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise CheckpointError(f"line {number} is no line of a checkpoint: {error}") from None
+            words = str(error)[:_LONGEST_COMPLAINT]
+            raise CheckpointError(f"line {number} is no line of a checkpoint: {words}") from None
         if head.taskgroup_id in heads:
-            raise CheckpointError(f"line {number} names {head.taskgroup_id!r} for the second time")
+            raise CheckpointError(f"line {number} names {head.taskgroup_id!a} for the second time")
         heads[head.taskgroup_id] = head
     return heads
 
@@ -85,9 +90,14 @@ def _head_of(members: Any) -> LedgerHead:
     if not isinstance(members, dict) or members.keys() != set(_MEMBERS):
         raise ValueError(f"it must be an object of {', '.join(_MEMBERS)}")
     taskgroup_id, seq, digest, seen, polls = (members[name] for name in _MEMBERS)
-    well_typed = isinstance(taskgroup_id, str) and type(seq) is int and seq > 0
-    if not (well_typed and isinstance(digest, str) and len(digest) == 64):
-        raise ValueError("taskgroup_id, seq or digest is of another kind")
-    if (seen is None) != (polls is None) or not (polls is None or type(polls) is int):
-        raise ValueError("last_seen_at and polls do not go together")
+    if not (isinstance(taskgroup_id, str) and _is_number(seq) and isinstance(digest, str)):
+        raise ValueError("taskgroup_id, seq or digest is of another type")
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("digest must be 64 hexadecimal digits in lower case")
+    if (seen is None) != (polls is None) or not (polls is None or _is_number(polls)):
+        raise ValueError("last_seen_at and polls go together: a time and a number, or null")
     return LedgerHead(taskgroup_id, seq, digest, None if seen is None else parse_time(seen), polls)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value > 0

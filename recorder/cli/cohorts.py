@@ -111,7 +111,7 @@ def _table(found: Cohorts, *, narrow: bool, strips: list[Text] | None = None) ->
         longest = max(name.cell_len for name in (heading, *names))
         table.add_column(heading, overflow="fold", min_width=min(_NAME_WIDTH, longest))
     table.add_column("completed", justify="right", no_wrap=True)
-    table.add_column("still\nrunning", justify="right", no_wrap=True)
+    table.add_column("still\nopen", justify="right", no_wrap=True)
     table.add_column("p50", justify="right", no_wrap=True)
     if not narrow:
         table.add_column("95 % interval\nof p50", no_wrap=True)
@@ -154,7 +154,7 @@ def _interval_words(ends: list[float | None], narrow: bool) -> str:
 
 def _strips(found: Cohorts, until: float, width: int) -> list[Text]:
     """The curves on one time axis, behind a heading with that axis."""
-    heading = Text(f"still running after\n{time_axis(until, width)}")
+    heading = Text(f"not over after\n{time_axis(until, width)}")
     return [heading, *(Text(strip(line.steps, until, width), style=_STYLE) for line in found.lines)]
 
 
@@ -174,7 +174,7 @@ def _strips_below(found: Cohorts, until: float, room: int) -> Table:
 
 def _tall_picture(steps: Steps, until: float, width: int) -> Text:
     lines = picture(steps, until, width, _PICTURE_LINES)
-    return Text("\n").join([Text("\nshare still running after"), *(Text(line) for line in lines)])
+    return Text("\n").join([Text("\nshare not over after"), *(Text(line) for line in lines)])
 
 
 def _footing(found: Cohorts) -> list[str]:
@@ -183,7 +183,7 @@ def _footing(found: Cohorts) -> list[str]:
     lines = [f"as of {time_text(found.as_of)} UTC, over {episodes} episode{'' if episodes == 1 else 's'}"]
     if still_open:
         are = "is" if still_open == 1 else "are"
-        lines[0] += f": {still_open} {are} still running, and counted as lasting longer than so far"
+        lines[0] += f": {still_open} {are} still open, and counted as lasting longer than so far"
     quantiles = ("p50", "p90", "p95", "p99")
     if any(line.statistics[name]["seconds"] is None for line in found.lines for name in quantiles):
         lines.append("not reached yet: too few episodes are over to tell")

@@ -65,7 +65,8 @@ def print_completion(out: Console, group: dict[str, Any], body: dict[str, Any]) 
     else:
         out.print(_table(body["episodes"], group, _IN_TWO_LINES if out.width >= _WIDE else _IN_LINES))
         out.print()
-    out.print(eta_words(body["eta"]))
+    if group["phase"] == Phase.ACTIVE:
+        out.print(eta_words(body["eta"]))
     if any(body["dwell_seconds"].values()):
         out.print()
         out.print(_time_spent(body, out.width))

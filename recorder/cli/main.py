@@ -11,12 +11,15 @@ from typing import cast
 import click
 
 _COMMANDS = {
+    "checkpoint": "Write the newest entry of every ledger, to be kept elsewhere.",
     "completion": "Print how long work took, and when it will be done.",
     "db": "Make, move and check the database's schema.",
     "demo": "Show everything at work: a simulated upstream, the recorder and the API.",
+    "export": "Write whole ledgers as lines that anybody can verify.",
     "gaps": "Print when a group was not seen, and why.",
     "groups": "List the groups, the newest enrolment first.",
     "history": "Print the entries of a group's ledger.",
+    "import": "Read an export into an empty database.",
     "pause": "Stop asking for groups until they are resumed.",
     "resume": "Watch groups again that are not being watched.",
     "run": "Record: poll every watched group on its schedule.",
@@ -26,8 +29,11 @@ _COMMANDS = {
     "token": "Make a token that lets its holder read the API.",
     "unwatch": "Stop watching groups; their history stays.",
     "up": "Upgrade the database, record, and serve the API.",
+    "verify": "Prove that everything recorded still stands.",
     "watch": "Watch groups from now on.",
 }
+_MODULES = {"import": "import_"}
+"""Where a command cannot have the name of its module."""
 
 
 class _Commands(click.Group):
@@ -39,7 +45,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        return cast(click.Command, import_module(f"recorder.cli.{cmd_name}").command)
+        module = _MODULES.get(cmd_name, cmd_name)
+        return cast(click.Command, import_module(f"recorder.cli.{module}").command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

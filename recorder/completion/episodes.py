@@ -93,13 +93,12 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open episode. `before` are the counts before it; `polls` are without those of a status that is
+    """An open episode. `polls` are without those of a status that is
     the last entry; `gap_micros` is how much of it fell into gaps that no end can cut any more, in
     microseconds."""
 
     started: Moment
     first_sight: bool
-    before: Runs
     polls: int
     gap_micros: int
 
@@ -108,13 +107,14 @@ class Opened:
 class State:
     """What a ledger says of its episodes up to one of its entries.
 
-    `episodes` counts those that ended. `sight` is the last clear observation; `unclear` says that the last
-    entry is an observation and no clear one. `gaps` are those since the last clear observation; `near`
-    are those before it that were not over when it was last asked for, so that a start or an end may yet
-    fall into them.
+    `episodes` counts those that ended, `before` are the counts when the last one did. `sight` is the last
+    clear observation; `unclear` says that the last entry is an observation and no clear one. `gaps` are those
+    since the last clear observation; `near` are those before it that were not over when it was last asked
+    for, so that a start or an end may yet fall into them.
     """
 
     episodes: int = 0
+    before: Runs = _NO_RUNS
     opened: Opened | None = None
     sight: Sight | None = None
     unclear: bool = False
@@ -206,16 +206,15 @@ def _see(state: State, seq: int, reading: Reading, observed_at: datetime) -> tup
         modified_at=reading.modified_at,
     )
     if opened is None and _shows_work(before, sight):
-        counts = _NO_RUNS if before is None else before.runs
-        opened = Opened(start_in(window), window.first_sight, counts, polls=0, gap_micros=0)
+        opened = Opened(start_in(window), window.first_sight, polls=0, gap_micros=0)
     near = (*state.near, *((start, min(end, observed_at)) for start, end in state.gaps))
     seen = replace(state, opened=opened, sight=sight, gaps=(), near=near)
     if opened is None or sight.phase is not Phase.SETTLED:
         return seen, None
     completed = end_in(window)
     cut = [(start, min(end, completed.at)) for start, end in near]
-    ended = _ended(state.episodes + 1, _with_gaps(opened, cut), runs, completed)
-    return replace(seen, episodes=ended.number, opened=None), ended
+    ended = _ended(state, _with_gaps(opened, cut), runs, completed)
+    return replace(seen, episodes=ended.number, before=runs, opened=None), ended
 
 
 def _shows_work(before: Sight | None, now: Sight) -> bool:
@@ -230,7 +229,7 @@ def _shows_work(before: Sight | None, now: Sight) -> bool:
     return any(_rises(before.runs, now.runs))
 
 
-def _ended(number: int, opened: Opened, runs: Runs, completed: Moment) -> Episode:
+def _ended(state: State, opened: Opened, runs: Runs, completed: Moment) -> Episode:
     started = opened.started
     duration = _seconds(started.at, completed.at)
     shortest = longest = None
@@ -240,10 +239,10 @@ def _ended(number: int, opened: Opened, runs: Runs, completed: Moment) -> Episod
         if started.earliest is not None and started.earliest <= completed.latest:
             longest = _seconds(started.earliest, completed.latest)
     return Episode(
-        number=number,
+        number=state.episodes + 1,
         started=started,
         completed=completed,
-        outcome=_outcome(opened.before, runs),
+        outcome=_outcome(state.before, runs),
         duration_seconds=duration,
         duration_earliest_seconds=shortest,
         duration_latest_seconds=longest,

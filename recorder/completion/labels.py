@@ -43,7 +43,12 @@ def scalar_of(text: str) -> Scalar:
 
 def texts_meant(text: str) -> list[str]:
     """Return the JSON texts of the values that somebody may mean by `text`: a string, or another scalar."""
-    return [json_text(text)] if text.startswith('"') else [json_text(text), text]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return [json_text(text)]
+    other = isinstance(value, int | float) and json_text(value) == text
+    return [json_text(text), text] if other else [json_text(text)]
 
 
 def mark_of(text: str) -> str:

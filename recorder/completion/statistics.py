@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import fsum, isnan
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ def statistics_of(durations: Durations) -> dict[str, Any]:
         **quantiles,
         "min_seconds": float(completed.min()) if completed.size else None,
         "max_seconds": float(completed.max()) if completed.size else None,
-        "completed_mean_seconds": float(completed.mean()) if completed.size else None,
+        "completed_mean_seconds": fsum(completed) / completed.size if completed.size else None,
     }
 
 

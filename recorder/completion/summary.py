@@ -84,9 +84,9 @@ def _pace(
     if work.opened is None:
         return Pace()
     if before.opened is None:
-        started, runs = work.opened.started, work.opened.before
-        known = started.basis is not Basis.FIRST_SIGHT
-        pace = Pace().seen(started.at, _finished(runs), runs.total) if known else Pace()
+        started, known = work.opened.started, work.opened.started.basis is not Basis.FIRST_SIGHT
+        finished = 0 if before.sight is None else _finished(before.sight.runs)
+        pace = Pace().seen(started.at, finished, None) if known else Pace()
     if reading.phase is Phase.UNCLEAR:
         return pace
     told = any(getattr(reading, name) is not None for name in RUN_STATUSES)

@@ -20,6 +20,7 @@ from recorder.clock import Clock, SteadyClock, steady_seconds
 from recorder.polling.budget import Budget
 from recorder.polling.counters import Counters
 from recorder.polling.gate import Gate
+from recorder.polling.notary import LOOK_SECONDS, Notary
 from recorder.polling.poller import Poller
 from recorder.polling.pulse import Pulse
 from recorder.polling.schedule import Pace, longest_wait
@@ -70,6 +71,10 @@ class Recorder:
         self._gate = Gate(pace)
         self._pulse = Pulse(self._id, rate=settings.rate, pace=pace, now=now, steady=steady)
         self._writer = Writer(engine)
+        self._notary = None
+        if settings.checkpoint_dir is not None:
+            interval = timedelta(seconds=settings.checkpoint_interval)
+            self._notary = Notary(engine, settings.checkpoint_dir, interval, now)
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
@@ -138,6 +143,8 @@ class Recorder:
             (self._worker.flush, FLUSH_SECONDS),
             (self._beat, HEARTBEAT_SECONDS),
         ]
+        if self._notary is not None:
+            jobs.append((self._notary.attest, LOOK_SECONDS))
         for job, seconds in jobs:
             scheduler.add_job(_unless_database_away, "interval", args=[job], seconds=seconds)
         scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)

@@ -42,7 +42,8 @@ class TooManyCohortsError(Exception):
 class Selection:
     """Which episodes, and from when their durations count.
 
-    `since_created`: only first ones, from the creation of their groups, where that is known. `prospective`:
+    `since_created`: only first ones, from the creation of their groups, where that is known and no later than
+    they were. `prospective`:
     only those whose start was observed. `from_` and `until`: only those with `started.at` in
     [`from_`, `until`). `labels`: only those of groups with each of these (key, text of the value) in their
     metadata. `group_by`: the key of the label whose values part them into cohorts.
@@ -93,7 +94,7 @@ class _Part:
 
 
 def durations_of(
-    connection: Connection, selection: Selection, *, most_cohorts: int = MOST_COHORTS
+    connection: Connection, selection: Selection, *, most_cohorts: int | None = MOST_COHORTS
 ) -> Selected:
     """Return how long the episodes of a selection lasted, or have lasted so far.
 
@@ -125,7 +126,7 @@ def recent_durations(connection: Connection, group_by: str | None) -> dict[str |
     starts = select(episodes.c.started_at).order_by(episodes.c.started_at.desc())
     since = connection.scalar(starts.offset(MOST_RECENT - 1).limit(1))
     selection = Selection(from_=since, group_by=group_by)
-    found = durations_of(connection, selection, most_cohorts=MOST_RECENT)
+    found = durations_of(connection, selection, most_cohorts=None)
     return {cohort.value: cohort.durations for cohort in found.cohorts}
 
 
@@ -165,20 +166,22 @@ def _since_created(selection: Selection) -> _Source:
     ends = (episodes.c.completed_at, episodes.c.completed_earliest, episodes.c.completed_latest)
     spans = [seconds_between(summaries.c.created_at, end) for end in ends]
     table, value = _with_label(_WITH_CREATION, selection.group_by)
-    conditions = [_is_over, *_conditions(episodes, selection)]
+    believed = summaries.c.created_at <= episodes.c.completed_latest
+    conditions = [_is_over, believed, *_conditions(episodes, selection)]
     return _Source(table, spans, value, episodes.c.completed_latest, conditions)
 
 
 def _open(selection: Selection) -> _Source:
     """Open episodes, which have lasted until they were last seen clearly."""
     starts = [episodes.c.started_at, episodes.c.started_latest]
+    conditions = [episodes.c.completed_at.is_(None), *_conditions(episodes, selection)]
     source = _WITH_WATCHES
     if selection.since_created:
         starts = [summaries.c.created_at] * 2
         source = _WITH_CREATION.join(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
+        conditions.append(summaries.c.created_at <= _SEEN_AT)
     spans: list[ColumnElement[Any]] = [seconds_between(start, _SEEN_AT) for start in starts]
     table, value = _with_label(source, selection.group_by)
-    conditions = [episodes.c.completed_at.is_(None), *_conditions(episodes, selection)]
     return _Source(table, [*spans, null()], value, _SEEN_AT, conditions, censored=True)
 
 
@@ -227,10 +230,10 @@ def _extent(connection: Connection, source: _Source) -> tuple[int, datetime | No
     return found.episodes, found.newest
 
 
-def _parted(durations: Durations, values: Sequence[str | None], most: int) -> list[Cohort]:
+def _parted(durations: Durations, values: Sequence[str | None], most: int | None) -> list[Cohort]:
     numbers: dict[str | None, int] = {}
     which = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)
-    if len(numbers) - (None in numbers) > most:
+    if most is not None and len(numbers) - (None in numbers) > most:
         raise TooManyCohortsError(most)
     order = np.argsort(which, kind="stable")
     ends = np.cumsum(np.bincount(which, minlength=len(numbers)))

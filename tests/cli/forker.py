@@ -20,12 +20,15 @@ from typing import NoReturn
 from recorder.cli import main
 
 LOADED = (
+    "checkpoint",
     "completion",
     "db",
     "demo",
+    "export",
     "gaps",
     "groups",
     "history",
+    "import_",
     "pause",
     "resume",
     "run",
@@ -35,6 +38,7 @@ LOADED = (
     "token",
     "unwatch",
     "up",
+    "verify",
     "watch",
 )
 RUN_SECONDS = 60

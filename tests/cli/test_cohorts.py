@@ -76,7 +76,7 @@ def test_a_line_a_cohort(program: Program, recording: Recording) -> None:
     assert lines['"1"'][:-1] == ["0 of 1", "1", *["not reached"] * 4]
     (footing,) = [line for line in out.splitlines() if line.startswith("as of ")]
     assert footing == (
-        "as of 2026-11-24 12:09:51 UTC, over 9 episodes: 4 are still running, and counted as lasting longer "
+        "as of 2026-11-24 12:09:51 UTC, over 9 episodes: 4 are still open, and counted as lasting longer "
         "than so far"
     )
     assert "not reached yet: too few episodes are over to tell" in out
@@ -102,7 +102,7 @@ def test_every_width_has_the_figures_and_the_curves(
     out = shown(program, width, "--group-by", "metadata.processor")
     assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
     assert "…" not in out
-    for words in ("4 of 4", "1 of 2", "20.0 s or more", "not reached yet", "still running after"):
+    for words in ("4 of 4", "1 of 2", "20.0 s or more", "not reached yet", "not over after"):
         assert words in flowing(out)
     curves = [line for line in out.splitlines() if len(re.findall(f"[{BLOCKS}·]", line)) >= 12]
     assert len(curves) == 5
@@ -123,7 +123,7 @@ def test_a_single_cohort_has_a_larger_picture(program: Program, recording: Recor
     ]
     assert re.search(r"^ +0 +40\.0 s +1 min 20 s$", out, re.MULTILINE)
     assert "over 4 episodes" in out
-    assert "still running, and counted" not in out
+    assert "still open, and counted" not in out
 
 
 def test_options_select(program: Program, recording: Recording) -> None:

@@ -172,7 +172,7 @@ def test_where_the_time_went_has_bars_in_proportion(program: Program, recording:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_hard_cases_at_every_width(program: Program, recording: Recording, width: int) -> None:
     stuck = flowing(shown(program, width, "blocked"))
-    for words in ("open for at least 11 min 24 s", "now blocked", "the group is not active but blocked"):
+    for words in ("open for at least 11 min 24 s", "now blocked"):
         assert words in stuck
     unknown = flowing(shown(program, width, "unknown"))
     for words in ("first sight", "unknown start, not after 12:01:26", "running for at least 0.0 s"):
@@ -186,8 +186,8 @@ def test_hard_cases_at_every_width(program: Program, recording: Recording, width
     assert "now paused" in left
     idle = flowing(shown(program, width, "idle"))
     assert "no episode: no work was seen yet" in idle
-    assert "no telling when it will be done: the group is not active but empty" in idle
-    assert "never seen" in flowing(shown(program, width, "never"))
+    assert "no telling" not in idle
+    assert "not seen" in flowing(shown(program, width, "never"))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

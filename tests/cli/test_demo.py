@@ -41,7 +41,7 @@ def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> Non
     figures = result.out.rpartition("How long the work took:")[2]
     for cohort in ("base", "core", "lite", "pro", "ultra8x"):
         assert re.search(rf"^{cohort} +\d+ of \d+ ", figures, re.MULTILINE)
-    assert "are still running, and counted as lasting longer" in figures
+    assert "are still open, and counted as lasting longer" in figures
     (database,) = re.findall(r"RECORDER_DATABASE_URL=sqlite:///(.+) recorder groups", result.out)
     assert re.findall(r"^database +(.+)", result.out, re.MULTILINE) == [database]
     assert Path(database).is_relative_to(stage.folder / "temporary")

@@ -13,6 +13,7 @@ import pytest
 from tests.program import KEY, Program, command_line
 
 OPTIONS = {
+    "checkpoint": ["--out"],
     "completion": [
         "ID",
         "--group-by",
@@ -31,9 +32,11 @@ OPTIONS = {
     "db rebuild": [],
     "db grants": ["--recorder", "--api", "--reporting", "--apply"],
     "demo": ["--for"],
+    "export": ["ID", "--out"],
     "gaps": ["ID", "--from", "--to", "--order", "--limit", "--cursor", "--json"],
     "groups": ["--phase", "--state", "--late", "--limit", "--cursor", "--json"],
     "history": ["ID", "--from", "--to", "--kind", "--order", "--limit", "--cursor", "--json"],
+    "import": ["FILE"],
     "pause": ["ID", "--note"],
     "run": ["--once", "--check"],
     "serve": [],
@@ -42,6 +45,7 @@ OPTIONS = {
     "token": ["NAME"],
     "unwatch": ["ID", "--note"],
     "up": [],
+    "verify": ["ID", "--checkpoint", "--jobs", "--json"],
     "watch": ["ID", "--note", "--from-file"],
 }
 

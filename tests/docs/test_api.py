@@ -12,7 +12,7 @@ from tests.api.client import Client, app_without_database
 from tests.docs.pages import first_codes, headings, page, table
 
 PAGE = "docs/reference/api.md"
-PAGES_OF_THE_API = {"/openapi.json", "/docs", "/docs/problems"}
+PAGES_OF_THE_API = {"/openapi.json", "/docs", "/docs/problems", "/metrics"}
 """Routes that the document does not describe, being the document or pages about it."""
 MIRROR = {f"/{prefix}/tasks/groups/{{taskgroup_id}}" for prefix in ("v1", "v1beta")}
 """Routes that the provider describes."""

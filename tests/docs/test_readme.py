@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sqlite3
 from pathlib import Path
@@ -11,7 +10,6 @@ import httpx
 import pytest
 
 from tests.docs.pages import blocks, page
-from tests.docs.test_cli import COMMANDS
 from tests.postgres import free_port
 from tests.program import Program
 
@@ -32,15 +30,6 @@ def test_it_is_short() -> None:
 @pytest.mark.parametrize("command", ["make demo", "make test"])
 def test_the_two_commands_stand_alone_in_blocks(command: str) -> None:
     assert command in [block.code for block in blocks(page("README.md"))]
-
-
-def test_what_is_missing_is_missing() -> None:
-    """Commands that the README says are not there yet."""
-    said = re.search(r"No commands (.*?);", page("README.md"), re.DOTALL)
-    assert said is not None
-    missing = re.findall(r"`(\w+)`", said[1])
-    assert missing
-    assert not {f"recorder {name}" for name in missing} & set(COMMANDS)
 
 
 def test_its_session_works(tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""Random ledgers of a seed, made by the recorder's own decision, and how they are written to a database."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, insert
+
+from recorder.ledger.body import parse_body
+from recorder.ledger.decision import Rules, Step, cease, fail, observe, resume, start
+from recorder.ledger.entries import Action, Entry, WatchChange
+from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.times import format_time
+from recorder.ledger.watch import Watch, WatchState
+from recorder.store.rows import entry_row, watch_row
+from recorder.store.summaries import take_on
+from recorder.store.tables import entries, watches
+from recorder.store.transactions import writing
+
+RULES = Rules(timedelta(seconds=30), timedelta(seconds=900), timedelta(hours=2))
+_NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+_FINAL = ("completed", "failed", "cancelled")
+_FAILURES = [cause for cause in Cause if cause is not Cause.NOT_POLLED]
+
+ODD_MEMBERS: Sequence[dict[str, Any]] = (
+    {"metadata": None},
+    {"metadata": {"n": 1, "b": True, "f": 0.1, "s": "\0𝄞\ufffd", "e": 1e300, "\ue000": 1, "😀": 2}},
+    {"metadata": {f"key {number}": "long " * 50 for number in range(20)}},
+    {"metadata": {"deep": [[{"x": None}]], "customer": ["acme"]}},
+    {"metadata": "none"},
+    {"created_at": "2026-11-24T11:59:00.123456789+01:00"},
+    {"created_at": "yesterday"},
+    {"taskgroup_id": "another"},
+    {"future": {"deep": [[[{"x": None}]]]}, "é": 2, "a": 1},
+)
+ODD_STATUS: Sequence[dict[str, Any]] = (
+    {"num_task_runs": "5", "task_run_status_counts": None, "is_active": 1, "modified_at": 7},
+    {"task_run_status_counts": {"queued": None, "failed": 0, "new": 3}},
+    {"num_task_runs": True, "is_active": None},
+    {"num_task_runs": -3, "status_message": '-\u2028 \x7f\x1b[31m \\ " / é 𝄞 \ufffd'},
+    {"status_message": "a\0b"},
+    {"num_task_runs": 2**53},
+    {"num_task_runs": 10**30, "task_run_status_counts": {"completed": 2**64}},
+    {"modified_at": "2026-11-24t12:16:00.5z"},
+    {"num_task_runs": 0, "task_run_status_counts": {}, "is_active": False},
+    {"status_message": "m" * 5000},
+)
+
+
+class RandomLedger:
+    """One group's ledger that goes on as chance has it; `oddity` is how often an answer is an unusual one,
+    `trouble` how often something else than an answer comes."""
+
+    def __init__(self, chance: random.Random, taskgroup_id: str, oddity: float, trouble: float) -> None:
+        self._chance = chance
+        self._oddity, self._trouble = oddity, trouble
+        self._now = _NOON + timedelta(seconds=chance.randrange(10**6), microseconds=chance.randrange(10**6))
+        self.enrolled_at = self._now
+        self.entries: list[Entry] = []
+        self._done, self._total = 0, chance.randrange(1, 200)
+        self._metadata = {
+            "customer": f"customer {chance.randrange(500)}",
+            "processor": chance.choice(["lite", "base", "core", "pro"]),
+            "batch": chance.randrange(10**6),
+        }
+        self.watch: Watch
+        self._take(start(taskgroup_id, WatchChange(Action.STARTED, "ann@lab", None), self._now, RULES))
+
+    def go_on(self) -> None:
+        """Let something happen."""
+        chance = self._chance
+        self._now += timedelta(seconds=10, microseconds=chance.randrange(10**6))
+        if self.watch.state not in {WatchState.WATCHING, WatchState.GONE}:
+            change = WatchChange(Action.RESUMED, "ann@lab", chance.choice([None, "é 𝄞 on"]))
+            self._take(resume(self.watch, change, self._now, RULES))
+        elif chance.random() >= self._trouble:
+            self._answer()
+        elif chance.random() < 0.7:
+            self._fail()
+        elif chance.random() < 0.5:
+            self._now += timedelta(seconds=chance.choice([-60, -0.5, 40, 5000]))
+        else:
+            action = chance.choice([Action.PAUSED, Action.STOPPED])
+            self._take(cease(self.watch, WatchChange(action, "bob", None), self._now))
+
+    def _fail(self) -> None:
+        cause = self._chance.choice(_FAILURES)
+        for _ in range(self._chance.randrange(1, 6)):
+            asked = self._now
+            self._now += timedelta(seconds=self._chance.choice([0.1, 10, 400]))
+            failure = Failure(asked, self._now, cause, self._chance.choice([None, 404, 503]), 'no\\ "answer"')
+            self._take(fail(self.watch, failure, RULES))
+            if self.watch.poll_due_at is not None:
+                self.watch = replace(self.watch, poll_due_at=self._now + timedelta(seconds=5))
+
+    def _answer(self) -> None:
+        asked = self._now - timedelta(microseconds=self._chance.randrange(10**6))
+        body = parse_body(json.dumps(self._body()).encode())
+        for _ in range(self._chance.choice([1, 1, 3])):
+            self._take(observe(self.watch, Observation(asked, self._now, body), RULES))
+            due = self._now + timedelta(seconds=10)
+            if self.watch.state is WatchState.WATCHING:
+                self.watch = replace(self.watch, due_at=due, gap_at=due + RULES.gap_window, poll_due_at=due)
+            asked = self._now = due
+
+    def _body(self) -> dict[str, Any]:
+        chance = self._chance
+        self._done += chance.randrange(1, 4)
+        if self._done > self._total:
+            self._done, self._total = self._total, self._total + chance.randrange(1, 50)
+        failed = self._done // 7
+        counts = {"completed": self._done - failed, "failed": failed, "running": self._total - self._done}
+        status = {
+            "num_task_runs": self._total,
+            "task_run_status_counts": {name: count for name, count in counts.items() if count},
+            "is_active": self._done < self._total,
+            "status_message": chance.choice([None, "at work"]),
+            "modified_at": chance.choice([None, *4 * [format_time(self._now - timedelta(seconds=1))]]),
+        }
+        body = {
+            "taskgroup_id": self.watch.taskgroup_id,
+            "metadata": self._metadata,
+            "created_at": format_time(self.enrolled_at - timedelta(seconds=3)),
+        }
+        if chance.random() < self._oddity:
+            status |= chance.choice(ODD_STATUS)
+        if chance.random() < self._oddity:
+            body |= chance.choice(ODD_MEMBERS)
+        return {**body, "status": status}
+
+    def _take(self, step: Step) -> None:
+        self.watch = step.watch
+        self.entries.extend(step.entries)
+
+
+def random_ledgers(
+    seed: int, groups: int, entries_each: int, *, oddity: float, trouble: float, first: int = 0
+) -> Iterator[RandomLedger]:
+    """Yield so many ledgers of at least so many entries; their numbers go from `first` on."""
+    chance = random.Random(seed)
+    for number in range(first, first + groups):
+        mark = "tgrp" if number % 5 else chance.choice(["Gruppe ä", "日本 😀", "\ufffd"])
+        ledger = RandomLedger(chance, f"{mark}_{number:06}", oddity, trouble)
+        while len(ledger.entries) < entries_each:
+            ledger.go_on()
+        yield ledger
+
+
+def write(engine: Engine, ledgers: Iterable[RandomLedger]) -> None:
+    """Write whole ledgers into a database, in one transaction, with all that is derived from them."""
+    with writing(engine) as connection:
+        for ledger in ledgers:
+            row = watch_row(ledger.watch) | {"taskgroup_id": ledger.watch.taskgroup_id}
+            connection.execute(insert(watches).values(**row, enrolled_at=ledger.enrolled_at))
+            connection.execute(insert(entries), [entry_row(entry) for entry in ledger.entries])
+            take_on(connection, ledger.entries)

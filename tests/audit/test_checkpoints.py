@@ -1,0 +1,158 @@
+"""Checkpoints: the heads of all ledgers, written, read back, and told by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from recorder.audit.checkpoints import (
+    CheckpointError,
+    LedgerHead,
+    checkpoint_digest,
+    checkpoint_lines,
+    read_checkpoint,
+    read_heads,
+)
+from recorder.store.transactions import reading
+from tests.api.recording import Recording
+from tests.audit.test_export import IDS, ODD, exported, record, verified
+
+HOSTILE = [*IDS, "[red]", "-h", "%s", "{}", "a b", "\N{NO-BREAK SPACE}", "é", "g" * 255]
+DIGEST = "0123456789abcdef" * 4
+GOOD: dict[str, Any] = {
+    "taskgroup_id": "one",
+    "seq": 2,
+    "digest": DIGEST,
+    "last_seen_at": "2026-11-24T12:00:01.000000Z",
+    "polls": 3,
+}
+
+
+def _heads(engine: Engine) -> list[LedgerHead]:
+    with reading(engine) as connection:
+        return list(read_heads(connection))
+
+
+def _lines(heads: Sequence[LedgerHead]) -> list[bytes]:
+    return list(checkpoint_lines(heads))
+
+
+def test_the_heads_are_the_newest_entries_of_an_export(engine: Engine) -> None:
+    record(engine)
+    digests = [json.loads(line) for line in exported(engine).splitlines()]
+    expected = [
+        {
+            "taskgroup_id": taskgroup_id,
+            "seq": len(records),
+            "digest": digests[place - 1]["digest"],
+            "last_seen_at": opened["last_seen_at"],
+            "polls": opened["polls"],
+        }
+        for place, (taskgroup_id, (records, opened)) in zip(
+            (place for place, line in enumerate(digests) if "open" in line),
+            verified(exported(engine)).items(),
+            strict=True,
+        )
+    ]
+    assert [json.loads(line) for line in _lines(_heads(engine))] == expected
+    assert [(head["taskgroup_id"], head["polls"]) for head in expected] == [
+        (ODD, None),
+        ("never", None),
+        ("one", 1),
+        ("seen once", None),
+    ]
+
+
+def test_heads_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> None:
+    recording = Recording(engine)
+    for taskgroup_id in HOSTILE:
+        recording.watch(taskgroup_id)
+    heads = _heads(engine)
+    assert [head.taskgroup_id for head in heads] == sorted(HOSTILE, key=str.encode)
+    assert read_checkpoint(_lines(heads)) == {head.taskgroup_id: head for head in heads}
+
+
+def test_no_groups_are_no_lines(engine: Engine) -> None:
+    assert _heads(engine) == []
+    assert read_checkpoint([]) == {}
+    assert checkpoint_digest([]) == hashlib.sha256(b"").hexdigest()
+
+
+_times = st.datetimes(timezones=st.just(UTC))
+_seen = st.tuples(_times, st.integers(1, 2**53)) | st.just((None, None))
+_written: st.SearchStrategy[list[tuple[str, int, str, tuple[datetime | None, int | None]]]] = st.lists(
+    st.tuples(
+        st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="/."), min_size=1),
+        st.integers(1, 2**53),
+        st.text("0123456789abcdef", min_size=64, max_size=64),
+        _seen,
+    ),
+    unique_by=lambda head: head[0],
+    max_size=5,
+)
+
+
+@given(_written)
+def test_what_is_written_is_read_back(
+    written: list[tuple[str, int, str, tuple[datetime | None, int | None]]],
+) -> None:
+    heads = [LedgerHead(name, seq, digest, *seen) for name, seq, digest, seen in written]
+    lines = _lines(heads)
+    assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in lines)
+    assert read_checkpoint(lines) == {head.taskgroup_id: head for head in heads}
+    assert read_checkpoint(b"".join(lines).splitlines()) == read_checkpoint(lines)
+    assert checkpoint_digest(lines) == hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "no JSON": (b"Dear diary,", "line 2 "),
+    "an empty line": (b"", "line 2 "),
+    "half a line": (json.dumps(GOOD).encode()[:-5], "line 2 "),
+    "no UTF-8": (b'{"taskgroup_id":"\xff"}', "line 2 "),
+    "no object": (b"[]", "it must be an object"),
+    "null": (b"null", "it must be an object"),
+    **{
+        name: (json.dumps({**GOOD, "taskgroup_id": "two", **members}).encode(), words)
+        for name, members, words in [
+            ("a foreign member", {"note": 1}, "it must be an object of taskgroup_id, seq, digest"),
+            ("an id that is no text", {"taskgroup_id": 2}, "of another type"),
+            ("a number that is text", {"seq": "2"}, "of another type"),
+            ("a number that is true", {"seq": True}, "of another type"),
+            ("no such number", {"seq": 0}, "of another type"),
+            ("half a number", {"seq": 1.5}, "of another type"),
+            ("no digest", {"digest": None}, "of another type"),
+            ("half a digest", {"digest": DIGEST[:-1]}, "64 hexadecimal digits"),
+            ("a digest in upper case", {"digest": DIGEST.upper()}, "64 hexadecimal digits"),
+            ("a digest with an end of line", {"digest": DIGEST[:-1] + "\n"}, "64 hexadecimal digits"),
+            ("no polls", {"polls": None}, "go together"),
+            ("no time", {"last_seen_at": None}, "go together"),
+            ("polls that are text", {"polls": "3"}, "go together"),
+            ("polls below 1", {"polls": 0}, "go together"),
+            ("no such time", {"last_seen_at": "noon"}, "not an RFC 3339 time"),
+            ("a time that is a number", {"last_seen_at": 1}, "line 2 "),
+        ]
+    },
+    "a member missing": (
+        json.dumps({name: value for name, value in GOOD.items() if name != "polls"}).encode(),
+        "it must be an object of",
+    ),
+    "a group twice": (json.dumps(GOOD).encode(), "line 2 names 'one' for the second time"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_line_is_named_by_its_number(name: str) -> None:
+    line, words = BAD[name]
+    with pytest.raises(CheckpointError) as found:
+        read_checkpoint([json.dumps(GOOD).encode() + b"\n", line + b"\n"])
+    assert str(found.value).startswith("line 2 ")
+    assert words in str(found.value)
+    assert len(read_checkpoint([json.dumps(GOOD).encode()])) == 1

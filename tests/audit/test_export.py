@@ -1,0 +1,272 @@
+"""Exports: what stands in their lines, told a second time with nothing of the recorder's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+from sqlalchemy import Engine, insert, update
+
+from recorder.audit.export import ExportError, entries_of_groups, export_lines
+from recorder.ledger.entries import Action
+from recorder.store.engine import check_url, open_engine
+from recorder.store.enrolment import Patience, cease_watching
+from recorder.store.readers import read_entries
+from recorder.store.tables import entries, watches
+from recorder.store.transactions import reading, writing
+from tests.api.recording import Recording, active, after, settled
+from tests.ledger.oracle import record_of
+
+VERIFIER = Path(__file__).parents[2] / "docs/examples/verify_export.py"
+INEXACT = '{"status": {"x": 1e400, "task_run_status_counts": {"a\\u0000": 2}}, "é": "\\u0000"}'
+ODD = "a b%ü 日本&?#"
+IDS = ["B", "a", "ab", "ä", "日本", "\ufb01", "𝄞", "e\u0301", "_", "~", '"', "\\"]
+"""The last but two of them sort otherwise by UTF-16, and most do by the rules of a language."""
+
+
+def verified(export: bytes) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]]:
+    """Return the records of each group and what its open line says, having recomputed every digest."""
+    found: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {}
+    records: list[dict[str, Any]] = []
+    digest = bytes(32)
+    for line in _lines(export):
+        said = json.loads(line)
+        if said.keys() == {"open"}:
+            assert said["open"]["taskgroup_id"] == records[-1]["taskgroup_id"]
+            found[said["open"]["taskgroup_id"]] = records, said["open"]
+            records, digest = [], bytes(32)
+            continue
+        form = rfc8785.dumps(said["record"])
+        digest = hashlib.sha256(digest + form).digest()
+        assert line == b'{"record":' + form + b',"digest":"' + digest.hex().encode() + b'"}'
+        records.append(said["record"])
+        assert said["record"]["seq"] == len(records)
+        assert said["record"]["taskgroup_id"] == records[0]["taskgroup_id"]
+    assert records == []
+    assert list(found) == sorted(found, key=str.encode)
+    return found
+
+
+def _lines(export: bytes) -> Iterator[bytes]:
+    *lines, rest = export.split(b"\n")
+    assert rest == b""
+    return iter(lines)
+
+
+def exported(engine: Engine, ids: Iterable[str] | None = None) -> bytes:
+    with reading(engine) as connection:
+        return b"".join(export_lines(connection, None if ids is None else list(ids)))
+
+
+def record(engine: Engine) -> None:
+    """Four groups: one with entries of every kind, one that is paused, one stopped and one never seen."""
+    recording = Recording(engine)
+    recording.watch("one")
+    recording.see("one", 1, active(queued=3), metadata={"customer": "acme", "n": 1.5})
+    recording.see("one", 11, active(queued=2, running=1), metadata={"customer": "acme", "n": 1.5})
+    recording.see("one", 21, active(queued=2, running=1), metadata={"customer": "acme", "n": 1.5})
+    for seconds in (32, 50, 70, 90):
+        recording.fail("one", seconds)
+    recording.see("one", 100, settled(completed=2, failed=1), metadata={"customer": "acme", "n": 1.5})
+    recording.watch(ODD, at=101)
+    recording.see_raw(ODD, 102, INEXACT)
+    recording.see_raw(ODD, 112, INEXACT)
+    recording.pause(ODD, at=120)
+    recording.watch("seen once", at=121)
+    recording.see("seen once", 122, active(running=1))
+    recording.watch("never", at=130)
+    cease_watching(
+        engine,
+        "seen once",
+        Action.STOPPED,
+        actor="ada",
+        note="\N{GRINNING FACE}",
+        now=lambda: after(131),
+        patience=Patience(0),
+    )
+
+
+@pytest.fixture
+def recorded(engine: Engine) -> Engine:
+    record(engine)
+    return engine
+
+
+def test_every_digest_follows_from_its_line_and_the_one_before(recorded: Engine) -> None:
+    found = verified(exported(recorded))
+    kinds = {
+        taskgroup_id: [record["kind"] for record in records] for taskgroup_id, (records, _) in found.items()
+    }
+    assert kinds == {
+        ODD: ["watch", "status", "watch"],
+        "never": ["watch"],
+        "one": ["watch", "status", "status", "gap", "status"],
+        "seen once": ["watch", "status", "watch"],
+    }
+    assert found[ODD][0][1]["upstream_text"] == INEXACT
+    assert found[ODD][0][2]["previous"]["polls"] == 2
+
+
+def test_records_say_what_the_ledger_says(recorded: Engine) -> None:
+    found = verified(exported(recorded))
+    for taskgroup_id, (records, _) in found.items():
+        with reading(recorded) as connection:
+            told = [record_of(entry) for entry in read_entries(connection, taskgroup_id)]
+        assert [_plain(record) for record in records] == [_plain(record) for record in told]
+
+
+def test_open_lines_say_how_the_watch_stands(recorded: Engine) -> None:
+    unseen = dict.fromkeys(["last_asked_at", "last_seen_at", "polls"])
+    assert {taskgroup_id: opened for taskgroup_id, (_, opened) in verified(exported(recorded)).items()} == {
+        ODD: {"taskgroup_id": ODD, "state": "paused", **unseen, "due_at": None},
+        "never": {
+            "taskgroup_id": "never",
+            "state": "watching",
+            **unseen,
+            "due_at": "2026-11-24T12:02:10.000000Z",
+        },
+        "one": {
+            "taskgroup_id": "one",
+            "state": "watching",
+            "last_asked_at": "2026-11-24T12:01:39.750000Z",
+            "last_seen_at": "2026-11-24T12:01:40.000000Z",
+            "polls": 1,
+            "due_at": "2026-11-24T12:01:50.000000Z",
+        },
+        "seen once": {"taskgroup_id": "seen once", "state": "stopped", **unseen, "due_at": None},
+    }
+
+
+def test_groups_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> None:
+    recording = Recording(engine)
+    for taskgroup_id in IDS:
+        recording.watch(taskgroup_id)
+    assert len(verified(exported(engine))) == len(IDS)
+    assert exported(engine, IDS) == exported(engine, [*IDS, *reversed(IDS)]) == exported(engine)
+
+
+def test_some_groups_are_exported_as_they_are_among_all(recorded: Engine) -> None:
+    whole = exported(recorded).splitlines(keepends=True)
+    some = exported(recorded, ["one", "nobody", ODD])
+    assert list(verified(some)) == [ODD, "one"]
+    assert [line for line in whole if line in some] == some.splitlines(keepends=True)
+    with reading(recorded) as connection:
+        assert entries_of_groups(connection, ["one", "nobody", ODD]) == {"one": 5, ODD: 3}
+    assert exported(recorded, []) == b""
+
+
+def test_no_groups_are_no_lines(engine: Engine) -> None:
+    assert exported(engine) == b""
+
+
+def test_it_is_of_one_moment_whatever_is_recorded_meanwhile(recorded: Engine, database_url: str) -> None:
+    before = exported(recorded)
+    reader = open_engine(check_url(database_url), read_only=True)
+    with reading(reader) as connection:
+        lines = export_lines(connection)
+        first = next(lines)
+        recording = Recording(recorded)
+        recording.see("one", 141, active(running=1))
+        recording.pause("never", at=150)
+        recording.watch("zzz", at=160)
+        assert first + b"".join(lines) == before
+    reader.dispose()
+    assert len(verified(exported(recorded))["one"][0]) == 7
+
+
+def _plain(value: Any) -> str:
+    """As text: 1, 1.0 and true are equal in Python."""
+    return rfc8785.dumps(value).decode()
+
+
+DAMAGES = {
+    "newest entry gone": (
+        update(watches).values(head_seq=watches.c.head_seq + 1),
+        "one: its ledger does not end with entry 6",
+    ),
+    "newest entry another": (
+        update(watches).values(head_digest="0" * 64),
+        "one: its ledger does not end with entry 5",
+    ),
+    "watch unreadable": (update(watches).values(state="asleep"), "the watch row after 'never'"),
+    "entry unreadable": (
+        insert(entries).values(taskgroup_id="one", seq=6, kind="status", at=after(200), digest="0" * 64),
+        "one: entry 6 cannot be read",
+    ),
+    "all entries gone": (
+        insert(watches).from_select(
+            ["taskgroup_id", "state", "enrolled_at", "head_seq", "head_kind", "head_at", "head_digest"],
+            watches.select()
+            .where(watches.c.taskgroup_id == "never")
+            .with_only_columns(
+                ("n" + watches.c.taskgroup_id).label("taskgroup_id"),
+                watches.c.state,
+                watches.c.enrolled_at,
+                watches.c.head_seq,
+                watches.c.head_kind,
+                watches.c.head_at,
+                watches.c.head_digest,
+            ),
+        ),
+        "nnever: its ledger does not end with entry 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_ledger_that_is_not_as_it_was_left_is_named(recorded: Engine, damage: str) -> None:
+    statement, words = DAMAGES[damage]
+    if statement.is_update:
+        statement = statement.where(watches.c.taskgroup_id == "one")
+    with writing(recorded) as connection:
+        connection.execute(statement)
+    with pytest.raises(ExportError, match=words):
+        exported(recorded)
+    assert list(verified(exported(recorded, [ODD, "never"]))) == [ODD, "never"]
+
+
+def _verifier(export: bytes, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, str(VERIFIER), *arguments], input=export, capture_output=True, check=False
+    )
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_example_verifies_an_export(recorded: Engine, tmp_path: Path) -> None:
+    export = exported(recorded)
+    path = tmp_path / "export.ndjson"
+    path.write_bytes(export)
+    assert _verifier(export) == (0, "12 entries in 4 groups: intact\n")
+    assert _verifier(b"", str(path)) == (0, "12 entries in 4 groups: intact\n")
+    assert _verifier(b"") == (0, "0 entries in 0 groups: intact\n")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_example_names_the_first_line_that_does_not_follow(recorded: Engine) -> None:
+    export = exported(recorded)
+    lines = export.splitlines(keepends=True)
+    changed = export.replace(b'"queued":3', b'"queued":4')
+    assert changed != export
+    place = next(number for number, line in enumerate(lines, 1) if b'"queued":3' in line)
+    for tampered, number in {
+        changed: place,
+        b"".join(lines[: place - 1] + lines[place:]): place,
+        b"".join(lines[:place] + lines[place - 1 :]): place + 1,
+        b"".join(lines[:4] * 2): 5,
+        b"".join(lines[1:]): 1,
+        export[:-20]: len(lines),
+        b"".join(lines[4:] + lines[:4]): len(lines) - 3,
+        b"".join(lines[:-1]): len(lines) - 1,
+        b"[]\n" + export: 1,
+        b"".join(lines[:3] + lines[4:]): 4,
+    }.items():
+        status, said = _verifier(tampered)
+        assert (status, said.startswith(f"line {number} ")) == (1, True), said

@@ -1,0 +1,552 @@
+"""Imports: what was exported comes back whole, on either database, and what does not verify is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import rfc8785
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, Row, func, insert, select
+
+from recorder.audit.export import export_lines
+from recorder.audit.importing import Imported, load
+from recorder.audit.lines import ImportRefusedError, read_export
+from recorder.ledger.body import parse_body
+from recorder.ledger.entries import Action
+from recorder.ledger.failures import NO_FAILURES
+from recorder.ledger.outcome import Cause
+from recorder.store.engine import check_url, open_engine
+from recorder.store.readers import read_entries
+from recorder.store.rows import entry_row, watch_of, watch_row
+from recorder.store.summaries import take_on
+from recorder.store.tables import (
+    entries,
+    episodes,
+    group_labels,
+    labelled_durations,
+    metadata,
+    summaries,
+    watches,
+)
+from recorder.store.transactions import reading, writing
+from tests.api.recording import Recording, active, after
+from tests.audit.test_export import exported, record, verified
+from tests.completion.ledgers import GAP_WINDOW, GROUP, Ledger
+from tests.completion.strategies import ledgers
+from tests.store.json_texts import bodies, text_of
+
+WINDOW = timedelta(seconds=GAP_WINDOW)
+NOW = after(10**6)
+DERIVED = (episodes, group_labels, labelled_durations, summaries)
+SLOW = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+
+
+@pytest.fixture(scope="module")
+def engines(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, postgres: str, postgres_template: str
+) -> Iterator[list[Engine]]:
+    """A database of each kind, which tests leave as empty as they find it."""
+    path = tmp_path_factory.mktemp("import") / "recorder.db"
+    shutil.copyfile(sqlite_template, path)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE imports TEMPLATE {postgres_template}")
+    urls = [f"sqlite:///{path}", f"{postgres.rsplit('/', 1)[0]}/imports"]
+    engines = [open_engine(check_url(url)) for url in urls]
+    yield engines
+    for engine in engines:
+        engine.dispose()
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP DATABASE imports WITH (FORCE)")
+
+
+@contextmanager
+def taken_back(engine: Engine) -> Iterator[Connection]:
+    """A transaction that leaves nothing behind: entries cannot be deleted."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        yield connection
+        transaction.rollback()
+
+
+def imported(connection: Connection, lines: Sequence[bytes]) -> Imported:
+    return load(connection, lines, gap_window=WINDOW, now=lambda: NOW)
+
+
+def written_out(connection: Connection) -> list[bytes]:
+    return list(export_lines(connection))
+
+
+def store(connection: Connection, ledger: Ledger) -> None:
+    """Write a ledger as a recorder does, all at once."""
+    connection.execute(insert(entries), [entry_row(entry) for entry in ledger.entries])
+    take_on(connection, ledger.entries)
+    place = {"taskgroup_id": GROUP, "enrolled_at": ledger.watch.enrolled_at}
+    connection.execute(insert(watches).values(**watch_row(ledger.watch), **place))
+
+
+def derived(connection: Connection) -> list[list[tuple[Any, ...]]]:
+    tables = [select(table).order_by(*table.primary_key) for table in DERIVED]
+    return [[tuple(row) for row in connection.execute(asked)] for asked in tables]
+
+
+def carried_around(engines: Sequence[Engine], ledger: Ledger) -> None:
+    """Carry a ledger from each database to the other and back, and compare all that is in them."""
+    for here, there in (engines, reversed(engines)):
+        with taken_back(here) as connection:
+            store(connection, ledger)
+            first, made = written_out(connection), derived(connection)
+        assert len(verified(b"".join(first))[GROUP][0]) == len(ledger.entries)
+        lines = first
+        for engine in (there, here):
+            with taken_back(engine) as connection:
+                assert imported(connection, lines) == Imported(len(ledger.entries), 1)
+                lines = written_out(connection)
+                assert lines == first
+                assert derived(connection) == made
+                assert list(read_entries(connection, GROUP)) == ledger.entries
+                due = ledger.watch.due_at
+                gap_at = None if due is None else due + WINDOW
+                watch = replace(ledger.watch, gap_at=gap_at, poll_due_at=due, failures=NO_FAILURES)
+                assert watch_of(connection.execute(select(watches)).one()) == watch
+
+
+@settings(max_examples=25, **SLOW)
+@given(ledger=ledgers(steps_back=True))
+def test_any_ledger_comes_back(engines: list[Engine], ledger: Ledger) -> None:
+    carried_around(engines, ledger)
+
+
+@settings(max_examples=25, **SLOW)
+@given(said=st.lists(st.tuples(bodies(st.just(GROUP)), st.booleans()), min_size=1, max_size=3))
+def test_any_body_comes_back(engines: list[Engine], said: list[tuple[Any, bool]]) -> None:
+    ledger = Ledger()
+    for number, (body, escape) in enumerate(said, start=1):
+        ledger.see(10 * number, parse_body(text_of(body, escape).encode()))
+    carried_around(engines, ledger)
+
+
+@pytest.fixture
+def lines(tmp_path: Path, sqlite_template: Path) -> list[bytes]:
+    """An export of four groups, with entries of every kind."""
+    path = tmp_path / "recorded.db"
+    shutil.copyfile(sqlite_template, path)
+    engine = open_engine(check_url(f"sqlite:///{path}"))
+    record(engine)
+    export = exported(engine)
+    engine.dispose()
+    return export.splitlines(keepends=True)
+
+
+def test_several_groups_come_back(engine: Engine, lines: list[bytes]) -> None:
+    with writing(engine) as connection:
+        assert imported(connection, lines) == Imported(12, 4)
+    assert exported(engine) == b"".join(lines)
+    rows = watch_rows(engine)
+    assert {name: (row.enrolled_at, row.next_poll_at) for name, row in rows.items()} == {
+        "one": (after(0), after(110)),
+        "a b%ü 日本&?#": (after(101), None),
+        "seen once": (after(121), None),
+        "never": (after(130), after(130)),
+    }
+    assert {row.owner for row in rows.values()} == {None}
+
+
+def watch_rows(engine: Engine) -> dict[str, Row[Any]]:
+    with reading(engine) as connection:
+        return {row.taskgroup_id: row for row in connection.execute(select(watches))}
+
+
+def test_a_group_that_is_gone_is_asked_at_once(engine: Engine) -> None:
+    ledger = Ledger().see(0, parse_body(b'{"status":{}}'))
+    for at in (10, 500, 1000):
+        ledger.fail(at, Cause.NOT_FOUND)
+    with writing(engine) as connection:
+        store(connection, ledger)
+        gone = written_out(connection)
+        connection.rollback()
+    with writing(engine) as connection:
+        imported(connection, gone)
+    row = watch_rows(engine)[GROUP]
+    assert (row.state, row.next_poll_at, row.due_at, row.gap_at) == ("gone", NOW, None, None)
+
+
+def test_recording_goes_on_where_it_was(engine: Engine, lines: list[bytes]) -> None:
+    """A response in time extends the interval, and one that says something else closes it."""
+    with writing(engine) as connection:
+        imported(connection, lines)
+    recording = Recording(engine)
+    before = verified(exported(engine))["one"]
+    upstream = before[0][-1]["upstream"]
+    recording.see_raw("one", 135, json.dumps(upstream))
+    records, opened = verified(exported(engine))["one"]
+    assert (records, opened["polls"]) == (before[0], 2)
+    recording.see("one", 145, active(running=9))
+    records, _ = verified(exported(engine))["one"]
+    assert [record["kind"] for record in records] == ["watch", "status", "status", "gap", "status", "status"]
+    assert records[-1]["previous"]["polls"] == 2
+
+
+def test_what_was_not_polled_after_the_export_becomes_a_gap(engine: Engine, lines: list[bytes]) -> None:
+    with writing(engine) as connection:
+        imported(connection, lines)
+    Recording(engine).see("one", 5000, active(running=9))
+    *_, gap, status = verified(exported(engine))["one"][0]
+    assert (gap["gap"]["cause"], gap["gap"]["from"]) == ("not_polled", "2026-11-24T12:01:40.000000Z")
+    assert status["upstream"]["status"]["task_run_status_counts"] == {"running": 9}
+
+
+def test_an_empty_export_is_no_groups(engine: Engine) -> None:
+    with writing(engine) as connection:
+        assert imported(connection, []) == Imported(0, 0)
+
+
+def test_a_database_with_groups_is_refused(engine: Engine, lines: list[bytes]) -> None:
+    Recording(engine).watch("mine")
+    before = exported(engine)
+    for export in (lines, []):
+        with pytest.raises(ImportRefusedError, match="has groups already"), writing(engine) as connection:
+            imported(connection, export)
+    assert exported(engine) == before
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_group_that_somebody_enrols_meanwhile_is_not_taken_over(engine: Engine, lines: list[bytes]) -> None:
+    def meanwhile() -> Iterator[bytes]:
+        yield lines[0]
+        Recording(engine).watch("one")
+        yield from lines[1:]
+
+    with pytest.raises(ImportRefusedError, match="meanwhile"), writing(engine) as connection:
+        imported(connection, meanwhile())  # type: ignore[arg-type]
+    assert list(verified(exported(engine))) == ["one"]
+
+
+Change = Callable[[list[bytes]], list[bytes]]
+
+
+def spliced(at: int, *new: bytes, drop: int = 1) -> Change:
+    """Put other lines in the place of `drop` lines, the first of them being line `at`."""
+    return lambda lines: [*lines[: at - 1], *new, *lines[at - 1 + drop :]]
+
+
+def swapped(at: int) -> Change:
+    return lambda lines: [*lines[: at - 1], lines[at], lines[at - 1], *lines[at + 1 :]]
+
+
+def put(at: int, old: bytes, new: bytes) -> Change:
+    def change(lines: list[bytes]) -> list[bytes]:
+        altered = lines[at - 1].replace(old, new)
+        assert altered != lines[at - 1]
+        return [*lines[: at - 1], altered, *lines[at:]]
+
+    return change
+
+
+DEEP = b'{"record":' + b"[" * 100_000 + b"]" * 100_000 + b',"digest":""}\n'
+BROKEN: dict[str, tuple[Change, str]] = {
+    # 1-4 is a group (watch, status, watch, open), 5-6 one of a single entry, 7-12 the one with a gap, 13-16.
+    "a count changed": (put(8, b'"queued":3', b'"queued":4'), "line 8: its digest"),
+    "a note changed": (put(3, b"lunch", b"launch"), "line 3: its digest"),
+    "a line removed": (spliced(8), "line 8: it is entry 3 of its group where entry 2"),
+    "the first line removed": (spliced(1), "line 1: it is entry 2 of its group where entry 1"),
+    "lines swapped": (swapped(8), "line 8: it is entry 3"),
+    "a line doubled": (lambda lines: [*lines[:8], *lines[7:]], "line 9: it is entry 2"),
+    "no open line": (spliced(6), "line 6: the open line of 'never' is missing"),
+    "no open line at the end": (spliced(16), "line 15: the export ends here"),
+    "cut off after an entry": (lambda lines: lines[:8], "line 8: the export ends here"),
+    "an open line too many": (lambda lines: [*lines[:4], *lines[3:]], "line 5: an open line"),
+    "an open line first": (lambda lines: lines[3:], "line 1: an open line"),
+    "an open line of another group": (put(6, b"never", b"one"), "line 6: an open line"),
+    "another state": (put(4, b"paused", b"stopped"), "line 4: its state is not paused"),
+    "no interval": (
+        put(12, b'"last_asked_at":"2026-11-24T12:01:39.750000Z"', b'"last_asked_at":null'),
+        "line 12: last_asked_at must be a text",
+    ),
+    "an interval of no status": (put(4, b'"polls":null', b'"polls":1'), "line 4: the interval is there"),
+    "no polls": (put(12, b'"polls":1', b'"polls":0'), "line 12: polls must be a whole number"),
+    "a count that is true": (put(12, b'"polls":1', b'"polls":true'), "line 12: polls must be"),
+    "watched and never due": (
+        put(6, b'"due_at":"2026-11-24T12:02:10.000000Z"', b'"due_at":null'),
+        "line 6: due_at",
+    ),
+    "paused and due": (
+        put(4, b'"due_at":null', b'"due_at":"2026-11-24T12:02:10.000000Z"'),
+        "line 4: due_at",
+    ),
+    "due after the end of time": (
+        put(6, b"2026-11-24T12:02:10", b"9999-12-31T23:59:50"),
+        "line 6: date value",
+    ),
+    "a digest of another entry": (
+        lambda lines: [*lines[:8], lines[8].replace(lines[8][-68:], lines[7][-68:]), *lines[9:]],
+        "line 9: its digest",
+    ),
+    "a digest in upper case": (
+        lambda lines: [lines[0][:-67] + lines[0][-67:].upper(), *lines[1:]],
+        "line 1: its digest",
+    ),
+    "a digest that is no text": (
+        lambda lines: [lines[0][:-68] + b'"digest":1}\n'[9:], *lines[1:]],
+        "line 1: its digest",
+    ),
+    "half a line": (lambda lines: [*lines[:8], lines[8][:100]], "line 9: not JSON"),
+    "half a character": (lambda lines: [lines[0][: lines[0].index(b"\xc3") + 1]], "line 1: 'utf-8'"),
+    "a foreign member": (put(9, b"}\n", b',"note":null}\n'), "line 9: a line has the members"),
+    "a foreign member of a record": (put(9, b'"v":1', b'"v":1,"w":1'), "line 9: a record has the members"),
+    "a foreign member of an open line": (put(6, b'"due_at"', b'"x":1,"due_at"'), "line 6: open must be"),
+    "a member twice": (put(9, b'"v":1', b'"v":2,"v":1'), "line 9: an object has two members"),
+    "another group within": (put(9, b'"one"', b'"two"'), "line 9: the open line of 'one' is missing"),
+    "groups in another order": (lambda lines: [*lines[4:6], *lines[:4]], "line 3: groups come once each"),
+    "a group twice": (lambda lines: [*lines[:4], *lines[:4]], "line 5: groups come once each"),
+    "a bad id": (put(5, b'"never"', b'"nev/er"'), "line 5: taskgroup_id 'nev/er' contains '/'"),
+    "an empty id": (put(5, b'"never"', b'""'), "line 5: taskgroup_id '' is empty"),
+    "an id that is no text": (put(5, b'"never"', b"5"), "line 5: taskgroup_id must be a text"),
+    "an empty line": (spliced(5, b"\n", drop=0), "line 5: not JSON"),
+    "no object": (spliced(5, b"[]\n"), "line 5: not a JSON object"),
+    "no number": (put(9, b'"v":1', b'"v":NaN'), "line 9: not JSON: NaN"),
+    "no JSON": (spliced(5, b"Dear diary,\n"), "line 5: not JSON"),
+    "a record that is none": (spliced(5, b'{"record":[],"digest":""}\n'), "line 5: a record has"),
+    "a number beyond all": (put(9, b'"seq":3', b'"seq":' + b"7" * 5000), "line 9: "),
+    "nested too deep": (spliced(5, DEEP), "line 5: "),
+    "CR LF": (
+        lambda lines: [line.replace(b"\n", b"\r\n") for line in lines],
+        "line 1: ends with CR LF",
+    ),
+    "a byte order mark": (
+        lambda lines: [b"\xef\xbb\xbf" + lines[0], *lines[1:]],
+        "line 1: begins with a byte order mark",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_line_is_refused_by_its_number(lines: list[bytes], name: str) -> None:
+    change, words = BROKEN[name]
+    with pytest.raises(ImportRefusedError) as refused:
+        list(read_export(change(lines), WINDOW))
+    assert str(refused.value).startswith(words)
+    assert str(refused.value).isprintable()
+
+
+def test_a_refused_export_leaves_nothing(engine: Engine, lines: list[bytes]) -> None:
+    for change, words in BROKEN.values():
+        with pytest.raises(ImportRefusedError) as refused, writing(engine) as connection:
+            imported(connection, change(lines))
+        assert str(refused.value).startswith(words)
+        with reading(engine) as connection:
+            for table in metadata.tables.values():
+                assert connection.scalar(select(func.count()).select_from(table)) == 0, table
+    with writing(engine) as connection:
+        assert imported(connection, lines).groups == 4
+
+
+def test_an_export_may_be_spelled_otherwise(engines: list[Engine], lines: list[bytes]) -> None:
+    """Digests are of the canonical form, whatever the form in the file; its last line may lack its end."""
+    spelled = [json.dumps(json.loads(line), indent=None).encode() + b"\n" for line in lines]
+    assert spelled != lines
+    for engine in engines:
+        with taken_back(engine) as connection:
+            imported(connection, [*spelled[:-1], spelled[-1].rstrip()])
+            assert written_out(connection) == lines
+
+
+Said = dict[str, Any]
+
+
+def chained(said: Sequence[Said]) -> list[bytes]:
+    """Compute the digests of a group's records anew, as somebody would who forges an export."""
+    found: list[Said] = []
+    digest = bytes(32)
+    for line in said:
+        if "open" not in line:
+            digest = hashlib.sha256(digest + rfc8785.dumps(line["record"])).digest()
+            found.append({"record": line["record"], "digest": digest.hex()})
+        else:
+            found.append(line)
+    return [json.dumps(line).encode() + b"\n" for line in found]
+
+
+def group_of(lines: list[bytes], first: int, last: int) -> list[Said]:
+    return [json.loads(line) for line in lines[first - 1 : last]]
+
+
+def forged(number: int, **members: Any) -> Callable[[list[Said]], None]:
+    """Give the record of an entry of the group other members; None in the place of `...` takes one away."""
+
+    def forge(said: list[Said]) -> None:
+        entry = said[number - 1]["record"]
+        for name, value in members.items():
+            if value is ...:
+                del entry[name]
+            else:
+                entry[name] = value
+
+    return forge
+
+
+def forged_inside(number: int, content: str, **members: Any) -> Callable[[list[Said]], None]:
+    return lambda said: said[number - 1]["record"][content].update(members)
+
+
+def _drop(said: list[Said], place: int) -> None:
+    del said[place]
+
+
+ASKED = "2026-11-24T12:00:00.000000Z"
+TIMES = {"last_asked_at": ASKED, "last_seen_at": ASKED, "polls": 1}
+FORGED: dict[str, tuple[Callable[[list[Said]], None], str]] = {
+    # The group is: started, status, status, gap, status, open.
+    "numbers from 2": (
+        lambda said: [entry["record"].update(seq=9) for entry in said[:5]] and None,
+        "line 1: it is",
+    ),
+    "a number that is text": (forged(2, seq="2"), "line 2: seq must be"),
+    "another version": (forged(2, v=2), "line 2: its record is not of version 1"),
+    "a version that is true": (forged(2, v=True), "line 2: its record is not of version 1"),
+    "a kind of another": (forged(2, kind="gap"), "line 2: a record has one content"),
+    "an unknown kind": (forged(2, kind="poll"), "line 2: a record has one content"),
+    "two contents": (forged(2, watch={}), "line 2: a record has one content"),
+    "no content": (forged(2, upstream=...), "line 2: a record has one content"),
+    "a time with an offset": (forged(2, at="2026-11-24T13:00:01.000000+01:00"), "line 2: at must be"),
+    "a time without microseconds": (forged(2, at="2026-11-24T12:00:01Z"), "line 2: at must be"),
+    "no time": (forged(2, at="noon"), "line 2: not an RFC 3339 time"),
+    "a time that is a number": (forged(2, at=1), "line 2: at must be a text"),
+    "no previous": (forged(3, previous=None), "line 3: previous is there exactly if"),
+    "a previous after watch": (forged(2, previous=TIMES), "line 2: previous is there exactly if"),
+    "half a previous": (forged(3, previous={"polls": 1}), "line 3: previous must be an object of"),
+    "a previous of no polls": (forged(3, previous={**TIMES, "polls": 0}), "line 3: polls must be"),
+    "a gap that ends elsewhere": (
+        forged_inside(4, "gap", to="2026-11-24T12:01:00.000000Z"),
+        "line 4: its record is none that a recorder writes",
+    ),
+    "a gap before its start": (
+        forged_inside(4, "gap", **{"from": "2027-01-01T00:00:00.000000Z"}),
+        "line 4: a gap does not end",
+    ),
+    "an unknown cause": (forged_inside(4, "gap", cause="weather"), "line 4: 'weather' is not"),
+    "a cause that is a list": (forged_inside(4, "gap", cause=[]), "line 4: [] is not"),
+    "attempts below 0": (forged_inside(4, "gap", attempts=-1), "line 4: attempts must be"),
+    "seconds that are text": (forged_inside(4, "gap", unpolled_seconds="1"), "line 4: unpolled_seconds"),
+    "seconds below 0": (forged_inside(4, "gap", unpolled_seconds=-0.5), "line 4: unpolled_seconds"),
+    "seconds that are true": (forged_inside(4, "gap", unpolled_seconds=True), "line 4: unpolled_seconds"),
+    "no HTTP status": (forged_inside(4, "gap", http_status=1000), "line 4: http_status"),
+    "a detail with U+0000": (forged_inside(4, "gap", detail="a\0"), "line 4: detail must be"),
+    "a foreign member of a gap": (forged_inside(4, "gap", x=1), "line 4: gap must be an object of"),
+    "an unknown action": (forged_inside(1, "watch", action="slept"), "line 1: 'slept' is not"),
+    "a ledger that begins otherwise": (
+        forged_inside(1, "watch", action="resumed"),
+        "line 1: a ledger begins",
+    ),
+    "a second start": (
+        forged(3, kind="watch", upstream=..., watch={"action": "started", "actor": "a", "note": None}),
+        "line 3: a ledger begins",
+    ),
+    "a note with U+0000": (forged_inside(1, "watch", note="\0"), "line 1: note must be"),
+    "no actor": (forged_inside(1, "watch", actor=None), "line 1: actor must be"),
+    "a body without status": (forged(2, upstream={}), "line 2: no object `status`"),
+    "a body that is no object": (forged(2, upstream=[]), "line 2: not a JSON object"),
+    "a body with too large a number": (
+        forged(2, upstream={"status": {"x": 1e16}}),
+        "line 2: a body is kept as upstream_text where",
+    ),
+    "an exact body as text": (
+        forged(2, upstream=..., upstream_text='{"status":{}}'),
+        "line 2: a body is kept as upstream_text where",
+    ),
+    "a text that is no body": (forged(2, upstream=..., upstream_text="1e400"), "line 2: not a JSON object"),
+    "a text that is none": (forged(2, upstream=..., upstream_text=7), "line 2: upstream_text must be a text"),
+    "no open line": (lambda said: _drop(said, -1), "line 5: the export ends here"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_record_is_refused_though_its_digest_follows(lines: list[bytes], name: str) -> None:
+    said = group_of(lines, 7, 12)
+    assert len(list(read_export(chained(said), WINDOW))) == 6
+    forge, words = FORGED[name]
+    forge(said)
+    with pytest.raises(ImportRefusedError) as refused:
+        list(read_export(chained(said), WINDOW))
+    assert str(refused.value).startswith(words)
+
+
+def test_what_has_no_canonical_form_is_refused(lines: list[bytes]) -> None:
+    for old, new in ((b'"queued":3', b'"queued":9007199254740993'), (b'"acme"', b'"\\ud800"')):
+        with pytest.raises(ImportRefusedError, match=r"^line 8: ") as refused:
+            list(read_export(put(8, old, new)(lines), WINDOW))
+        assert str(refused.value).isprintable()
+
+
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=5)
+    | st.sampled_from([ASKED, "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00.000000Z", *Action, *Cause])
+)
+_values = (
+    _scalars | st.lists(_scalars, max_size=2) | st.dictionaries(st.text(max_size=3), _scalars, max_size=2)
+)
+
+
+_SOME_TIMES = [after(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ") for seconds in (-5000, 0, 0.5, 60, 10**8)]
+
+
+def like(value: Any) -> st.SearchStrategy[Any]:
+    """Values of the kind of `value`, so that what is forged gets past the first look."""
+    if isinstance(value, str) and value in set(Action):
+        return st.sampled_from([action.value for action in Action if action is not Action.STARTED])
+    if isinstance(value, str) and value.endswith("Z"):
+        return st.sampled_from(_SOME_TIMES)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return st.integers(1, 99)
+    return st.text(max_size=3) if isinstance(value, str) else _values
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*above, key)
+        yield from places(inner, (*above, key))
+
+
+@settings(max_examples=120, **SLOW)
+@given(data=st.data(), ledger=ledgers(steps_back=True))
+def test_whatever_is_forged_is_refused_or_comes_back(
+    engines: list[Engine], data: st.DataObject, ledger: Ledger
+) -> None:
+    """Values at any place of records and open line are replaced, and the digests follow again."""
+    with taken_back(engines[0]) as connection:
+        store(connection, ledger)
+        said = [json.loads(line) for line in written_out(connection)]
+    for _ in range(data.draw(st.integers(1, 3))):
+        found = [place for place in places(said) if "digest" not in place and len(place) > 2]
+        *path, last = data.draw(st.sampled_from(found))
+        holder: Any = said
+        for step in path:
+            holder = holder[step]
+        holder[last] = deepcopy(data.draw(like(holder[last]) if data.draw(st.booleans()) else _values))
+    try:
+        lines = chained(said)
+    except rfc8785.CanonicalizationError:
+        return
+    engine = data.draw(st.sampled_from(engines))
+    with taken_back(engine) as connection:
+        try:
+            imported(connection, lines)
+        except ImportRefusedError:
+            return
+        again = written_out(connection)
+        assert [json.loads(line) for line in again] == [json.loads(line) for line in lines]

@@ -1,0 +1,177 @@
+"""What is in order is never called wrong: random ledgers, ledgers that grow, and however they are read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from recorder.audit import verification
+from recorder.audit.checkpoints import LedgerHead
+from recorder.audit.findings import Finding, Problem
+from recorder.audit.verification import tasks_of, verify
+from recorder.store.engine import open_engine
+from recorder.store.tables import entries
+from recorder.store.transactions import reading, writing
+from tests.api.recording import Recording, active, settled
+from tests.audit.harm import all_of, entry, findings, gone, heads_of, record, told, unprotect
+from tests.audit.ledgers import RandomLedger, random_ledgers, write
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let so many entries be read in one snapshot."""
+    return lambda size: monkeypatch.setattr(verification, "ENTRIES_AT_ONCE", size)
+
+
+@pytest.fixture(scope="module")
+def ledgers() -> list[RandomLedger]:
+    """Many short ledgers with much that is unusual, and a long one that is as ledgers usually are."""
+    odd = random_ledgers(1, groups=20, entries_each=400, oddity=0.25, trouble=0.15)
+    usual = random_ledgers(2, groups=1, entries_each=2000, oddity=0.01, trouble=0.02, first=20)
+    return [*odd, *usual]
+
+
+def test_ten_thousand_random_entries_are_intact(engine: Engine, ledgers: list[RandomLedger]) -> None:
+    write(engine, ledgers)
+    with reading(engine) as connection:
+        kinds = dict(connection.execute(select(entries.c.kind, func.count()).group_by(entries.c.kind)).all())
+        raw = connection.scalar(select(func.count()).where(entries.c.extra.like('{"text"%')))
+    assert sum(kinds.values()) >= 10_000
+    assert min(*kinds.values(), raw) > 100
+    assert findings(engine, heads_of(engine)) == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 11, 12])
+def test_it_does_not_matter_how_many_entries_a_snapshot_has(
+    engine: Engine, cut: Callable[[int], None], size: int
+) -> None:
+    record(engine)
+    heads = heads_of(engine)
+    assert findings(engine, heads) == []
+    cut(size)
+    assert findings(engine, heads) == []
+    unprotect(engine)
+    with writing(engine) as connection:
+        all_of(entry(2, running=9), entry(4, digest="0" * 64), gone(6, 7, 11), entry(9, kind="gap"))(
+            connection
+        )
+        connection.execute(text("UPDATE episodes SET polls = 99 WHERE taskgroup_id = 'two' AND number = 1"))
+    found = findings(engine, heads)
+    cut(10_000)
+    assert sorted(found) == findings(engine, heads)
+    assert [seq for name, seq, _ in told(sorted(found)) if name == "one"] == [2, 4, 6, 9, 11]
+
+
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_a_recorder_at_work_is_no_finding(engine: Engine, cut: Callable[[int], None], size: int) -> None:
+    """Every snapshot between two of the recorder's entries is one that the verification may meet."""
+    cut(size)
+    record(engine)
+    heads = heads_of(engine)
+    done = threading.Event()
+    writer = threading.Thread(target=_go_on_recording, args=(engine, done))
+    writer.start()
+    rounds = 0
+    try:
+        while not done.is_set() or rounds < 2:
+            assert findings(engine, heads) == []
+            rounds += 1
+    finally:
+        writer.join()
+    assert findings(engine, heads_of(engine)) == []
+
+
+def _go_on_recording(engine: Engine, done: threading.Event) -> None:
+    recording = Recording(engine)
+    try:
+        for step in range(20):
+            at = 200 + 10 * step
+            for name in ("one", "two", f"new {step}"):
+                if name.startswith("new"):
+                    recording.watch(name, at)
+                runs = active(running=step + 1) if step % 5 else settled(completed=step + 1)
+                recording.see(name, at + 1, runs, metadata={"step": step // 3})
+    finally:
+        done.set()
+
+
+def test_groups_are_read_between_writes_of_another(
+    engine: Engine, cut: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two snapshots the ledger that is being read gets another entry, and is read to its end."""
+    cut(2)
+    recording = Recording(engine)
+    recording.watch("one")
+    for step in range(1, 6):
+        recording.see("one", 10 * step, active(running=step))
+    reader = open_engine(engine.url, read_only=True)
+    step, read = 6, 0
+    for checked in verify(reader, tasks_of(reader)):
+        assert checked.findings == ()
+        read += checked.entries
+        if step < 9:
+            recording.see("one", 10 * step, active(running=step))
+            step += 1
+    reader.dispose()
+    assert read == 9
+
+
+def test_no_snapshot_is_held_for_more_entries_than_that(engine: Engine, cut: Callable[[int], None]) -> None:
+    cut(5)
+    record(engine)
+    reader = open_engine(engine.url, read_only=True)
+    pieces = list(verify(reader, tasks_of(reader)))
+    reader.dispose()
+    assert [piece.entries for piece in pieces] == [5, 5, 5, 5, 3]
+    assert sum(piece.groups for piece in pieces) == 3
+
+
+def test_groups_by_their_ids_alone(engine: Engine) -> None:
+    record(engine)
+    unprotect(engine)
+    with writing(engine) as connection:
+        entry(5, failed=7)(connection)
+    assert told(findings(engine, ids=["one"])) == [("one", 5, "digest_mismatch")]
+    assert findings(engine, ids=["two", "never seen"]) == []
+
+
+def test_ids_sort_by_their_bytes(engine: Engine) -> None:
+    names = ["Z", "a", "é", "\ufffd", "😀"]
+    recording = Recording(engine)
+    for name in reversed(names):
+        recording.watch(name)
+    unprotect(engine)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE entries SET watch_actor = 'eve'"))
+    assert told(findings(engine)) == [(name, 1, "digest_mismatch") for name in names]
+
+
+def test_more_groups_than_are_read_at_once(engine: Engine) -> None:
+    write(engine, random_ledgers(3, groups=205, entries_each=2, oddity=0, trouble=0))
+    heads = heads_of(engine)
+    lost = {f"tgrp_{number:06}x": LedgerHead("", 1, "0" * 64, None, None) for number in range(0, 205, 7)}
+    reader = open_engine(engine.url, read_only=True)
+    pieces = list(verify(reader, tasks_of(reader, None, heads | lost)))
+    reader.dispose()
+    assert sum(piece.groups for piece in pieces) == 205 + len(lost)
+    assert [one.taskgroup_id for piece in pieces for one in piece.findings] == sorted(lost)
+
+
+def test_what_of_a_finding_is_no_utf_8_is_escaped() -> None:
+    told = Finding("a\udcff", 1, Problem.UNREADABLE, "b\udcfe").members()
+    assert (told["taskgroup_id"], told["detail"]) == ("a\\udcff", "b\\udcfe")
+
+
+def test_what_rests_on_an_altered_entry_is_not_judged(engine: Engine) -> None:
+    """Without the second status, the third would have fewer finished runs than the one before it."""
+    recording = Recording(engine)
+    recording.watch("one")
+    for step, completed in enumerate((5, 2, 3), 1):
+        recording.see("one", 10 * step, active(running=1, completed=completed))
+    unprotect(engine)
+    with writing(engine) as connection:
+        entry(3, status_message="altered")(connection)
+    assert told(findings(engine)) == [("one", 3, "digest_mismatch")]

@@ -1,0 +1,26 @@
+"""The page of the audit trail: its verifier, its grants and its problems are those of the program."""
+
+from __future__ import annotations
+
+from recorder.audit.findings import MEANINGS
+from recorder.store.grants import Roles, grants
+from tests.docs.pages import ROOT, blocks, first_codes, page, table
+
+PAGE = "docs/audit.md"
+
+
+def _block(language: str) -> str:
+    (block,) = (block for block in blocks(page(PAGE)) if block.language == language)
+    return block.code
+
+
+def test_the_verifier_is_the_one_that_is_tested() -> None:
+    assert _block("python") == (ROOT / "docs/examples/verify_export.py").read_text(encoding="utf-8").rstrip()
+
+
+def test_the_grants_are_those_that_are_carried_out() -> None:
+    assert _block("sql").splitlines() == [f"{line};" for line in ("BEGIN", *grants(Roles()), "COMMIT")]
+
+
+def test_every_problem_has_its_words() -> None:
+    assert set(first_codes(table(PAGE, "`recorder verify`"))) == set(MEANINGS)
