@@ -38,6 +38,7 @@ from recorder.store.readers import Item, StatusItem, find_entries, statuses_befo
 @click.option("--from", "from_", metavar="TIME", help="Only what was so at or after this time.")
 @click.option("--to", metavar="TIME", help="Only what was so before this time.")
 @click.option("--kind", help="Only entries of these kinds, separated by commas: watch, status, gap.")
+@click.option("--anomaly", help="Only entries with one of these anomalies, separated by commas.")
 @click.option("--order", help="asc (oldest first, as without it) or desc.")
 @click.option("--limit", help="How many at most, 100 unless told.")
 @click.option("--cursor", help="Where to go on, as the page before says.")
@@ -46,7 +47,7 @@ from recorder.store.readers import Item, StatusItem, find_entries, statuses_befo
 def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str | None) -> None:
     """Print the entries of a group's ledger: what changed from each to the next."""
     query = query_of(HistoryQuery, {"from": from_, **options})
-    ledger = _Ledger()
+    ledger = Ledger()
 
     def question(connection: Connection, now: datetime) -> dict[str, Any]:
         page = history_answer(connection, find_group(connection, taskgroup_id), query, now)
@@ -63,7 +64,7 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
 
 
 @dataclass(slots=True)
-class _Ledger:
+class Ledger:
     """The entries of a page, and those that they are compared with, be they on the page or not."""
 
     entries: dict[int, Item] = field(default_factory=dict)
@@ -95,7 +96,7 @@ def _said(item: Item) -> Said:
     return Said(item.content.reading.phase, item.content.value)
 
 
-def _table(items: list[dict[str, Any]], ledger: _Ledger, now: datetime) -> Table:
+def _table(items: list[dict[str, Any]], ledger: Ledger, now: datetime) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("seq", justify="right", no_wrap=True)
     table.add_column("from (UTC)", no_wrap=True)

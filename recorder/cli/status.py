@@ -12,10 +12,13 @@ from rich.text import Text
 
 from api.answers import find_group, group_answer, history_answer
 from api.bodies import status_body
+from api.past_queries import StatusQuery
 from api.queries import HistoryQuery
-from recorder.cli.answers import answer, console, json_option, plain, print_json
+from recorder.cli.answers import answer, console, json_option, plain, print_json, query_of
 from recorder.cli.common import with_words
+from recorder.cli.follow import follow_entries
 from recorder.cli.logbook import watch_words
+from recorder.cli.past import print_status_at
 from recorder.cli.tables import (
     cause_text,
     counts_text,
@@ -43,13 +46,27 @@ _LAST_CHANGES = HistoryQuery.parse({"kind": "watch", "order": "desc", "limit": 2
 
 @click.command("status")
 @click.argument("taskgroup_id", metavar="ID")
+@click.option("--at", metavar="TIME", help="What is known of its status at this moment of the past.")
+@click.option("--follow", is_flag=True, help="Go on with a line for each entry that comes, until Ctrl-C.")
 @json_option
 @with_words
-def command(taskgroup_id: str, as_json: bool) -> None:
-    """Print the latest status of a group."""
+def command(taskgroup_id: str, at: str | None, follow: bool, as_json: bool) -> None:
+    """Print the latest status of a group, or what is known of it at a moment of the past."""
+    moment = query_of(StatusQuery, {"at": at}).at
+    if moment is not None:
+        if follow:
+            raise click.UsageError("--follow goes on from now, and not from --at")
+        print_status_at(taskgroup_id, moment, as_json=as_json)
+        return
     if as_json:
         print_json(answer(lambda connection, _: status_body(find_group(connection, taskgroup_id))))
-        return
+    else:
+        _print(taskgroup_id)
+    if follow:
+        follow_entries(taskgroup_id, as_json=as_json)
+
+
+def _print(taskgroup_id: str) -> None:
     cohort_key = load_settings().cohort_key
     found = answer(
         lambda connection, now: {

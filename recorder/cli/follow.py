@@ -1,0 +1,73 @@
+"""A line for each entry of a group's ledger, as it comes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from rich.text import Text
+
+from api.answers import find_group
+from api.bodies import item_body, progress_body
+from api.wire import dumps
+from recorder.cli.answers import console, plain
+from recorder.cli.children import stop_requests
+from recorder.cli.common import opened_database
+from recorder.cli.history import Ledger
+from recorder.cli.tables import cause_text, lasted_text, phase_text, runs_text, time_text
+from recorder.clock import utc_now
+from recorder.ledger.entries import Kind
+from recorder.settings import load_settings
+from recorder.store.enrolment import UnknownGroupError
+from recorder.store.readers import HistoryQuery, history
+from recorder.store.transactions import reading
+
+LOOK_SECONDS = 0.5
+_MOST_AT_ONCE = 100
+
+
+def follow_entries(taskgroup_id: str, *, as_json: bool) -> None:
+    """Print each entry that comes from now on, until Ctrl-C or SIGTERM; as lines of JSON, if asked for."""
+    with stop_requests() as asked, opened_database(load_settings().read_url, read_only=True) as engine:
+        try:
+            with reading(engine) as connection:
+                seen = find_group(connection, taskgroup_id).watch.head.seq
+        except UnknownGroupError as error:
+            raise click.ClickException(str(error)) from None
+        while not asked():
+            with reading(engine) as connection:
+                items = history(connection, taskgroup_id, HistoryQuery(after_seq=seen), _MOST_AT_ONCE)
+                bodies = [item_body(item) for item in items]
+                ledger = Ledger()
+                ledger.read(connection, taskgroup_id, bodies)
+            for body in bodies:
+                seen = body["seq"]
+                _print_line(body, ledger, as_json=as_json)
+            if not bodies:
+                time.sleep(LOOK_SECONDS)
+
+
+def _print_line(body: dict[str, Any], ledger: Ledger, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.buffer.write(dumps(body) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        console().print(Text("  ").join(_words(body, ledger)), soft_wrap=True)
+
+
+def _words(body: dict[str, Any], ledger: Ledger) -> Iterator[Text]:
+    yield Text(time_text(body["at"]))
+    if body["kind"] == Kind.GAP:
+        yield Text("gap", style="red")
+        yield cause_text(body["gap"])
+        yield Text(lasted_text(body["gap"], utc_now()))
+        return
+    if body["kind"] == Kind.STATUS:
+        yield phase_text(body["phase"])
+        yield Text(runs_text(progress_body(body["status"])))
+    else:
+        yield Text("watch")
+    yield plain(ledger.words(body["seq"]))
