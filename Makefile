@@ -19,6 +19,10 @@ demo: $(VENV)/.runtime  ## Show everything at work; ARGS="--for 30" ends it by i
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
 	@$(BIN)/pytest $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.development  ## Ask the API 10,000 random questions of each kind
+	@SCHEMATHESIS_EXAMPLES=10000 $(BIN)/pytest tests/api/test_schemathesis.py $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.development  ## Lint, types, directions of imports, sizes of modules
 	$(BIN)/ruff check .

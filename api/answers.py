@@ -73,7 +73,19 @@ def list_page(
         ForeignCursorError: the cursor is of another query.
     """
     paging = Paging(GROUPS_PATH, query)
-    question = readers.GroupsQuery(
+    question = groups_question(query, now)
+    after = _enrolment(paging.position())
+    groups = readers.list_groups(connection, question, limit=query.limit + 1, after=after)
+    count = readers.count_groups(connection, question, most=MAX_COUNT + 1) if query.count else None
+    shown = groups[: query.limit]
+    return GroupsListing(
+        paging, shown, len(groups) > query.limit, count, etas_of(connection, shown, cohort_key)
+    )
+
+
+def groups_question(query: GroupsQuery, now: datetime) -> readers.GroupsQuery:
+    """Return which groups are asked for; open gaps are those at `now`."""
+    return readers.GroupsQuery(
         phases=query.phase,
         states=query.state,
         late_at=now if query.late else None,
@@ -81,13 +93,6 @@ def list_page(
         created_from=query.created_from,
         created_to=query.created_to,
         changed_from=query.changed_from,
-    )
-    after = _enrolment(paging.position())
-    groups = readers.list_groups(connection, question, limit=query.limit + 1, after=after)
-    count = readers.count_groups(connection, question, most=MAX_COUNT + 1) if query.count else None
-    shown = groups[: query.limit]
-    return GroupsListing(
-        paging, shown, len(groups) > query.limit, count, etas_of(connection, shown, cohort_key)
     )
 
 
@@ -118,12 +123,15 @@ def history_answer(
         ForeignCursorError: the cursor is of another query.
     """
     paging = Paging(f"{group_path(group.watch.taskgroup_id)}/history", query)
-    question = _question(query, query.kind, paging.position())
-    rows = _rows(connection, group, question, query.limit, now)
-    bodies = [
-        open_gap_body(held) if isinstance(held, Gap) else item_body(held) for _, held in rows[: query.limit]
-    ]
+    question = history_question(query, query.kind, _seq(paging.position()))
+    rows = history_rows(connection, group, question, query.limit, now)
+    bodies = [history_body(held) for _, held in rows[: query.limit]]
     return paging.page(bodies, _ended_at(rows, query.limit))
+
+
+def history_body(held: Item | Gap) -> dict[str, Any]:
+    """Return an entry, or the open gap, as an item of a history."""
+    return open_gap_body(held) if isinstance(held, Gap) else item_body(held)
 
 
 def gaps_answer(connection: Connection, group: GroupItem, query: GapsQuery, now: datetime) -> dict[str, Any]:
@@ -134,8 +142,8 @@ def gaps_answer(connection: Connection, group: GroupItem, query: GapsQuery, now:
     """
     taskgroup_id = group.watch.taskgroup_id
     paging = Paging(f"{group_path(taskgroup_id)}/gaps", query)
-    question = _question(query, (Kind.GAP,), paging.position())
-    rows = _rows(connection, group, question, query.limit, now)
+    question = history_question(query, (Kind.GAP,), _seq(paging.position()))
+    rows = history_rows(connection, group, question, query.limit, now)
     page = paging.page([gap_item_body(held) for _, held in rows[: query.limit]], _ended_at(rows, query.limit))
     return {**page, "coverage": coverage_body(group, summary_of(connection, taskgroup_id))}
 
@@ -178,23 +186,25 @@ def _seq(position: Position | None) -> int | None:
     return seq
 
 
-def _question(
-    query: HistoryQuery | GapsQuery, kinds: Collection[Kind] | None, position: Position | None
+def history_question(
+    query: HistoryQuery | GapsQuery, kinds: Collection[Kind] | None, after_seq: int | None
 ) -> readers.HistoryQuery:
+    """Return which entries are asked for, of `kinds` and after the entry `after_seq`."""
     return readers.HistoryQuery(
         since=query.from_,
         until=query.to,
         kinds=kinds,
         anomalies=query.anomaly if isinstance(query, HistoryQuery) else None,
         descending=query.order == "desc",
-        after_seq=_seq(position),
+        after_seq=after_seq,
     )
 
 
-def _rows(
+def history_rows(
     connection: Connection, group: GroupItem, question: readers.HistoryQuery, limit: int, now: datetime
 ) -> list[tuple[int, Item | Gap]]:
-    """Each entry, and the open gap, with its position; more than `limit` only if another page follows."""
+    """Return each entry, and the gap that is open at `now`, with its position; more than `limit` only if
+    others follow."""
     gap, head_seq = open_gap(group.watch, now), group.watch.head.seq
     # Two more than a page holds: one tells that a page follows, one may give way to the open gap.
     items = readers.history(connection, group.watch.taskgroup_id, question, limit + 2)

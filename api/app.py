@@ -14,7 +14,7 @@ from api.context import Context, set_context
 from api.docs import register_docs
 from api.metrics import register_metrics
 from api.problems import register_problems
-from api.transport import register_transport
+from api.transport import answer_options, register_transport
 from recorder.clock import Clock, utc_now
 from recorder.tokens import Token
 
@@ -44,6 +44,7 @@ def create_app(
     register_metrics(app)
     register_transport(app, cors_origins)
     register_access(app, tokens)
+    app.before_request(answer_options)
     for resource in (groups, history, gaps, completion, audit, health, mirror):
         app.register_blueprint(resource.blueprint)
     register_docs(app, with_tokens=bool(tokens))

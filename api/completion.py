@@ -10,8 +10,11 @@ from api.completion_queries import CompletionQuery, CurveQuery
 from api.completion_schemas import CompletionStatistics, Curve, GroupCompletion
 from api.conditional import fresh_or, mark_of_all, mark_of_group
 from api.context import context
+from api.export_responses import export_response
+from api.exports import completion_export
+from api.formats import EXPORTS
 from api.operations import operation
-from api.queries import NoQuery
+from api.queries import ExportQuery
 from api.schemas import Problem
 from api.wire import json_response
 from recorder.store.transactions import reading
@@ -22,10 +25,12 @@ blueprint = Blueprint(TAG, __name__)
 
 @blueprint.get(f"{GROUPS_PATH}/<taskgroup_id>/completion")
 @operation(
-    "getCompletion", tag=TAG, query=NoQuery, answer=GroupCompletion, problems={404: Problem, 503: Problem}
+    "getCompletion", tag=TAG, query=ExportQuery, answer=GroupCompletion, problems={404: Problem, 503: Problem}
 )
-def group_completion(_: NoQuery, taskgroup_id: str) -> Response:
+def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
     """A group's episodes, where its time went, and when it will be done."""
+    if query.format in EXPORTS:
+        return export_response(completion_export(taskgroup_id, query.format))
     here = context()
     with reading(here.engine) as connection:
         found = find_group(connection, taskgroup_id)

@@ -7,6 +7,9 @@ from flask import Blueprint, Response
 from api.answers import GROUPS_PATH, find_group, gaps_answer
 from api.conditional import fresh_or, mark_of_group
 from api.context import context
+from api.export_responses import export_response
+from api.exports import gaps_export
+from api.formats import EXPORTS
 from api.operations import operation
 from api.queries import GapsQuery
 from api.schemas import GapsPage, Problem
@@ -22,6 +25,8 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
     """Stretches in which a group should have been seen and was not, why, and how much was seen in all."""
     here = context()
+    if query.format in EXPORTS:
+        return export_response(gaps_export(taskgroup_id, query, query.format, here.now()))
     with reading(here.engine) as connection:
         found = find_group(connection, taskgroup_id)
         return fresh_or(

@@ -12,6 +12,7 @@ from api.queries import (
     DEFAULT_LIMIT,
     LIMIT_WORDS,
     At,
+    ExportQuery,
     Limit,
     Moment,
     Phases,
@@ -21,7 +22,7 @@ from api.queries import (
 )
 
 
-class GroupsQuery(LabelledQuery):
+class GroupsQuery(ExportQuery, LabelledQuery):
     """Which groups to list."""
 
     phase: Phases = Field(None, description="only groups in one of these phases (separated by commas)")

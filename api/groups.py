@@ -9,6 +9,9 @@ from api.bodies import group_body, status_body
 from api.conditional import fresh_or, mark_of_group, mark_of_groups
 from api.context import context
 from api.etas import etas_of
+from api.export_responses import export_response
+from api.exports import groups_export
+from api.formats import EXPORTS
 from api.group_queries import GroupsQuery
 from api.operations import operation
 from api.past_answers import status_at_answer
@@ -28,6 +31,8 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 def groups(query: GroupsQuery) -> Response:
     """Groups, the newest enrolment first."""
     here = context()
+    if query.format in EXPORTS:
+        return export_response(groups_export(query, query.format, here.now(), here.cohort_key))
     with reading(here.engine) as connection:
         listing = list_page(connection, query, here.now(), here.cohort_key)
         mark = mark_of_groups(listing.shown, listing.more, listing.count, listing.etas)

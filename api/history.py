@@ -7,6 +7,9 @@ from flask import Blueprint, Response
 from api.answers import GROUPS_PATH, find_group, history_answer
 from api.conditional import fresh_or, mark_of_group
 from api.context import context
+from api.export_responses import export_response
+from api.exports import history_export
+from api.formats import EXPORTS
 from api.operations import operation
 from api.past_answers import samples_answer
 from api.past_queries import HistoryOrSamplesQuery
@@ -30,6 +33,8 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
     """A group's ledger: what was said when, what was not seen, and changes of the watch; or samples of it."""
     here = context()
+    if query.format in EXPORTS:
+        return export_response(history_export(taskgroup_id, query, query.format, here.now()))
     with reading(here.engine) as connection:
         found, now = find_group(connection, taskgroup_id), here.now()
         if query.step is None:

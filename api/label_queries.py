@@ -21,7 +21,14 @@ _FORM = "is not of the form metadata.KEY=VALUE or metadata[KEY]=VALUE"
 
 Labels = Annotated[
     Mapping[str, str],
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "propertyNames": {"minLength": 1},
+            "maxProperties": MOST_LABELS,
+        }
+    ),
 ]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 from flask import Flask
@@ -12,9 +15,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.access import CHALLENGES, OPEN_PATH
+from api.formats import CSV, JSON, NDJSON
 from api.operations import Operation, operation_of
 from api.problems import PROBLEM_JSON
-from api.queries import Query
+from api.queries import ExportQuery, Query
 from api.schemas import Problem
 
 _REF = "#/components/schemas/{model}"
@@ -33,6 +37,10 @@ _HEADERS = {
     },
     503: {"Retry-After": {"description": "when to ask again, in seconds", "schema": {"type": "integer"}}},
 }
+_EXPORTS = {
+    CSV: {"schema": {"type": "string", "description": "rows of the SQL view, after a header; RFC 4180"}},
+    NDJSON: {"schema": {"type": "string", "description": "the items, each as JSON on a line of its own"}},
+}
 _PATH_PARAMETER = {
     "name": "taskgroup_id",
     "in": "path",
@@ -45,7 +53,7 @@ _DESCRIPTIONS = {
     401: "no valid token was sent",
     403: "the request's Host is not a loopback name of the server's machine",
     404: "no such group",
-    406: "the request's Accept rules JSON out",
+    406: "the request's Accept rules out what there is",
     422: "a bad parameter; every one is named",
     500: "a defect of the server",
     503: "the database cannot be read just now, or has another schema",
@@ -100,13 +108,28 @@ def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
         "summary": found.summary,
         "parameters": [*in_path, *_parameters(found.query)],
         "responses": {
-            "200": _response(200, "application/json", found.answer),
+            "200": _answer(found),
             **{
                 str(status): _response(status, PROBLEM_JSON, body)
                 for status, body in sorted(problems.items())
             },
         },
     }
+
+
+@cache
+def _examples() -> dict[str, Any]:
+    """Return a real answer of each operation, by its name."""
+    found: dict[str, Any] = json.loads(files("api").joinpath("examples.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _answer(found: Operation) -> dict[str, Any]:
+    response = _response(200, JSON, found.answer)
+    response["content"][JSON]["example"] = _examples()[found.name]
+    if issubclass(found.query, ExportQuery):
+        response["content"] |= _EXPORTS
+    return response
 
 
 def _parameters(query: type[Query]) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 from flask import Response, request
 from pydantic import BaseModel
 
-from api.accept import require_json
-from api.queries import Query
+from api.accept import require_json, require_one_of
+from api.formats import EXPORTS, FORMATS
+from api.queries import ExportQuery, Query
 
 Q = TypeVar("Q", bound=Query)
 
 _ATTRIBUTE = "operation"
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,20 @@ def operation(
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Make a view of a function that takes a checked query, and whose docstring says what it answers.
 
-    The view raises NotAcceptable where no JSON may be answered, and ValidationError with every bad
-    parameter.
+    The view raises NotAcceptable where nothing that it has may be answered, and ValidationError with every
+    bad parameter. A question that can be exported has the `format` that the header Accept asks for, unless
+    it names another.
     """
 
     def decorate(function: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(function)
         def view(**path: str) -> Response:
-            require_json()
-            return function(parsed(query), **path)
+            if not issubclass(query, ExportQuery):
+                require_json()
+                return function(parsed(query), **path)
+            response = function(parsed(query, _accepted_format()), **path)
+            response.vary.add("Accept")
+            return response
 
         summary = str(function.__doc__).strip()
         setattr(view, _ATTRIBUTE, Operation(name, tag, summary, query, answer, problems))
@@ -62,11 +69,20 @@ def operation_of(view: Callable[..., Any]) -> Operation | None:
     return found if isinstance(found, Operation) else None
 
 
-def parsed(query: type[Q]) -> Q:
-    """Return the parameters of the present request.
+def parsed(query: type[Q], usual: Mapping[str, str] = _NOTHING) -> Q:
+    """Return the parameters of the present request; `usual` are those that it need not name.
 
     Raises:
         ValidationError: with every bad one.
     """
     given = request.args.lists()
-    return query.parse({name: values[0] if len(values) == 1 else values for name, values in given})
+    named = {name: values[0] if len(values) == 1 else values for name, values in given}
+    return query.parse({**usual, **named})
+
+
+def _accepted_format() -> dict[str, str]:
+    """The header Accept as a parameter, if it asks for an export."""
+    if "format" in request.args:
+        return {}
+    accepted = FORMATS[require_one_of(list(FORMATS))]
+    return {"format": accepted.value} if accepted in EXPORTS else {}

@@ -13,7 +13,7 @@ from api.group_queries import GroupsQuery
 from api.queries import GapsQuery, HistoryQuery
 from recorder.ledger.times import format_time
 
-_PAGING = {"limit", "cursor", "count"}
+_PAGING = {"limit", "cursor", "count", "format"}
 
 
 @dataclass(frozen=True, slots=True)

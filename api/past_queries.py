@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic_core import InitErrorDetails
 
-from api.queries import HistoryQuery, Moment, Query, complaint
+from api.formats import Format
+from api.queries import ExportQuery, HistoryQuery, Moment, Query, complaint, error_of
+from recorder.ledger.entries import Kind
 
 MAX_SAMPLES = 10_000
 LEAST_STEP = 0.001
-_WITH_STEP = {"from_", "to", "step"}
+_OTHER_KINDS = {kind.value for kind in Kind if kind is not Kind.STATUS}
+_STATUS_ONLY = "does not go with csv, which has status entries only; ndjson has all kinds"
+_WITH_STEP = {"from_", "to", "step", "format"}
 
 
 def _step(text: object) -> timedelta:
@@ -41,7 +47,7 @@ class StatusQuery(Query):
     )
 
 
-class HistoryOrSamplesQuery(HistoryQuery):
+class HistoryOrSamplesQuery(ExportQuery, HistoryQuery):
     """Which entries of a group's history to list, or at which steps to sample it."""
 
     step: Step = Field(
@@ -49,6 +55,14 @@ class HistoryOrSamplesQuery(HistoryQuery):
         description="instead of entries, a sample every so many seconds, at most 10,000; from the first "
         "entry to the newest unless `from` and `to` say else",
     )
+
+    @classmethod
+    def _gathered(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
+        gathered, errors = super()._gathered(given)
+        others = _OTHER_KINDS.intersection(str(gathered.get("kind")).split(","))
+        if gathered.get("format") == Format.CSV and others:
+            errors.append(error_of(("kind",), gathered.pop("kind"), _STATUS_ONLY))
+        return gathered, errors
 
     @field_validator("step")
     @classmethod

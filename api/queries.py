@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from api.cursors import Cursor, read_cursor
+from api.formats import EXPORTS, Format
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Kind
 from recorder.ledger.status import Phase
@@ -169,6 +170,13 @@ def _yes_or_no(text: object) -> object:
     return text
 
 
+def _known_format(text: object) -> Format:
+    try:
+        return Format(str(text))
+    except ValueError:
+        raise complaint(f"is not one of {', '.join(Format)}") from None
+
+
 def _well_formed(cursor: object) -> object:
     try:
         return cursor if isinstance(cursor, Cursor) else read_cursor(str(cursor))
@@ -198,8 +206,17 @@ States = Annotated[
 Anomalies = Annotated[tuple[Anomaly, ...] | None, BeforeValidator(_names_of(Anomaly)), _listing(Anomaly)]
 Kinds = Annotated[tuple[Kind, ...] | None, BeforeValidator(_names_of(Kind)), _listing(Kind)]
 
+Form = Annotated[
+    Format | None,
+    BeforeValidator(_known_format),
+    WithJsonSchema({"type": "string", "enum": list(Format)}),
+]
+
 _ORDER = "oldest first (asc) or newest first (desc)"
 YesNo = Annotated[bool, BeforeValidator(_yes_or_no), WithJsonSchema({"type": "boolean", "default": False})]
+
+_OF_PAGES = ("limit", "cursor", "count", "step")
+_NOT_EXPORTED = "does not go with csv or ndjson, which have the whole selection; leave it out or ask for json"
 
 LIMIT_WORDS = "how many items a page has at most"
 CURSOR_WORDS = "where a page begins: taken from `next` of the page before, and good for the same query only"
@@ -207,6 +224,24 @@ CURSOR_WORDS = "where a page begins: taken from `next` of the page before, and g
 
 class NoQuery(Query):
     """A question without parameters."""
+
+
+class ExportQuery(Query):
+    """A question whose whole answer can be had as a stream."""
+
+    format: Form = Field(
+        None,
+        description="json: a page; csv or ndjson: the whole selection as a stream; it goes before the header "
+        "Accept",
+    )
+
+    @classmethod
+    def _gathered(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
+        gathered, errors = super()._gathered(given)
+        if gathered.get("format") in EXPORTS:
+            of_pages = {name: gathered.pop(name) for name in _OF_PAGES if name in gathered}
+            errors += [error_of((name,), value, _NOT_EXPORTED) for name, value in of_pages.items()]
+        return gathered, errors
 
 
 class StretchQuery(Query):
@@ -234,7 +269,7 @@ class HistoryQuery(StretchQuery):
     cursor: At = Field(None, description=CURSOR_WORDS)
 
 
-class GapsQuery(StretchQuery):
+class GapsQuery(ExportQuery, StretchQuery):
     """Which of a group's gaps to list."""
 
     order: Order = Field("asc", description=_ORDER)

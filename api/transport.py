@@ -13,14 +13,19 @@ COMPRESS_FROM_BYTES = 1000
 _LEVEL = 5
 _GZIP = 16 + zlib.MAX_WBITS
 _ALLOWED_HEADERS = "Authorization, x-api-key, Accept, If-None-Match"
-_SHOWN_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified"
+_SHOWN_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified, Content-Disposition"
 _TEXTS = ("application/json", "application/problem+json", "application/x-ndjson", "text/csv")
 
 
 def register_transport(app: Flask, origins: Collection[str]) -> None:
-    """Answer OPTIONS, let pages of `origins` read answers, and compress them; before access is asked for."""
-    app.before_request(_options)
+    """Let pages of `origins` read answers, and compress them; before access is asked for."""
     app.after_request(_compressed)
+
+    @app.before_request
+    def answer_preflight() -> Response | None:
+        # A browser asks before it sends a token, and so without one.
+        asks = "Access-Control-Request-Method" in request.headers
+        return answer_options() if asks and request.headers.get("Origin") in origins else None
 
     @app.after_request
     def let_origins_read(response: Response) -> Response:
@@ -37,8 +42,8 @@ def register_transport(app: Flask, origins: Collection[str]) -> None:
         return response
 
 
-def _options() -> Response | None:
-    """Say what may be done with an address: browsers ask before they send a token, and so without one."""
+def answer_options() -> Response | None:
+    """Say what may be done with an address, if that is what is asked."""
     refusal = request.routing_exception
     if request.method != "OPTIONS" or not isinstance(refusal, MethodNotAllowed):
         return None

@@ -14,14 +14,19 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
+from sqlalchemy.exc import DataError
 
 from recorder.ledger.times import format_time, parse_time
-from recorder.store.tables import watches
+from recorder.store.tables import entries, watches
 
 _DIGEST = re.compile("[0-9a-f]{64}", re.ASCII)
 _MEMBERS = ("taskgroup_id", "seq", "digest", "last_seen_at", "polls")
 _LONGEST_COMPLAINT = 300
+
+
+class BrokenHeadError(Exception):
+    """A ledger does not end as its watch row says: nothing that rests on it can be attested."""
 
 
 class CheckpointError(ValueError):
@@ -45,12 +50,28 @@ class LedgerHead:
 
 
 def read_heads(connection: Connection) -> Generator[LedgerHead]:
-    """Yield the heads of all ledgers, in the order of a checkpoint; to be closed before its transaction."""
+    """Yield the heads of all ledgers, in the order of a checkpoint; to be closed before its transaction.
+
+    Raises:
+        BrokenHeadError: a watch row cannot be read, or does not name the newest entry of its ledger.
+    """
+    head = and_(entries.c.taskgroup_id == watches.c.taskgroup_id, entries.c.seq == watches.c.head_seq)
+    other = entries.alias("newer")
+    newer = select(other.c.seq).where(
+        other.c.taskgroup_id == watches.c.taskgroup_id, other.c.seq > watches.c.head_seq
+    )
     columns = (watches.c.taskgroup_id, watches.c.head_seq, watches.c.head_digest)
-    asked = select(*columns, watches.c.last_seen_at, watches.c.polls).order_by(watches.c.taskgroup_id)
-    with connection.execute(asked.execution_options(yield_per=1000)) as rows:
-        for row in rows:
-            yield LedgerHead(*row)
+    stands = (entries.c.digest, newer.exists().label("is_behind"))
+    asked = select(*columns, watches.c.last_seen_at, watches.c.polls, *stands)
+    asked = asked.select_from(watches.outerjoin(entries, head)).order_by(watches.c.taskgroup_id)
+    try:
+        with connection.execute(asked.execution_options(yield_per=1000)) as rows:
+            for row in rows:
+                if row.digest != row.head_digest or row.is_behind:
+                    raise BrokenHeadError(f"{row.taskgroup_id}: its watch row does not name its newest entry")
+                yield LedgerHead(*row[:5])
+    except (ValueError, TypeError, DataError) as error:
+        raise BrokenHeadError(f"a watch row cannot be read: {error}") from None
 
 
 def checkpoint_lines(heads: Iterable[LedgerHead]) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, select
+from sqlalchemy.exc import DataError
 
 from recorder.audit.lines import entry_line, open_line
 from recorder.ledger.entries import Entry
@@ -74,7 +75,7 @@ def _legible(items: Iterator[_T], name_next: Callable[[_T | None], str]) -> Iter
     try:
         for last in items:
             yield last
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, DataError) as error:
         raise ExportError(f"{name_next(last)} cannot be read: {error}") from None
 
 

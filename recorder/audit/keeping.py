@@ -25,25 +25,34 @@ def is_due(folder: Path, interval: timedelta, now: datetime) -> bool:
     return not made or now - max(made) >= interval
 
 
-def keep_checkpoint(engine: Engine, folder: Path, now: datetime) -> Path:
-    """Write a checkpoint into `folder`, with its digest beside it; return its path.
+def keep_checkpoint(engine: Engine, folder: Path, now: datetime) -> Path | None:
+    """Write a checkpoint into `folder`, and its digest beside it once it is whole; return its path.
+
+    None if somebody else has written one of the same second. Nothing is renamed or written again, so that
+    the folder may be one that can only be added to.
 
     Raises:
-        OSError: it cannot be written; nothing is there under its name.
+        OSError: it cannot be written.
+        BrokenHeadError: a ledger does not end as its watch row says; nothing can be attested.
         DatabaseUnavailableError: the database cannot be read just now.
     """
     path = folder / now.astimezone(UTC).strftime(_NAME)
-    digest = sha256()
-    part = path.with_name(f".{path.name}.part")
-    with reading(engine) as connection, closing(read_heads(connection)) as heads, part.open("wb") as file:
-        for line in checkpoint_lines(heads):
-            digest.update(line)
-            file.write(line)
+    with reading(engine) as connection, closing(read_heads(connection)) as heads:
+        lines = b"".join(checkpoint_lines(heads))
+    try:
+        _write_new(path, lines)
+    except FileExistsError:
+        return None
+    words = f"{sha256(lines).hexdigest()}  {path.name}\n"
+    _write_new(path.with_name(f"{path.name}.sha256"), words.encode())
+    return path
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    path.with_name(f"{path.name}.sha256").write_text(f"{digest.hexdigest()}  {path.name}\n", encoding="ascii")
-    part.replace(path)
-    return path
 
 
 def _time_of(path: Path) -> datetime | None:

@@ -100,6 +100,9 @@ def read_export(lines: Iterable[bytes], gap_window: timedelta) -> Iterator[Entry
         )
 
 
+_MOST = 2**63 - 1
+
+
 def _next(read: _Read, line: bytes, gap_window: timedelta) -> tuple[_Read, Entry | Watch]:
     members = _parsed(line)
     if members.keys() == {"record", "digest"}:
@@ -248,7 +251,10 @@ def _interval(value: Any, head: Head | None, what: str) -> Interval | None:
     if value is None:
         return None
     asked, seen, polls = _members(value, _INTERVAL, what)
-    return Interval(_time(asked, "last_asked_at"), _time(seen, "last_seen_at"), _count(polls, "polls", 1))
+    interval = Interval(_time(asked, "last_asked_at"), _time(seen, "last_seen_at"), _count(polls, "polls", 1))
+    if head is not None and interval.last_seen_at < head.at:
+        raise ValueError(f"{what} ends before its status was first said")
+    return interval
 
 
 def _members(value: Any, names: Sequence[str], what: str) -> list[Any]:
@@ -258,8 +264,8 @@ def _members(value: Any, names: Sequence[str], what: str) -> list[Any]:
 
 
 def _count(value: Any, what: str, least: int) -> int:
-    if type(value) is not int or value < least:
-        raise ValueError(f"{what} must be a whole number, {least} or more")
+    if type(value) is not int or not least <= value <= _MOST:
+        raise ValueError(f"{what} must be a whole number, {least} or more, of 63 bits at most")
     return value
 
 

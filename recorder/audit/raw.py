@@ -33,11 +33,10 @@ TABLES = (watches, entries, summaries, episodes, group_labels, labelled_duration
 RawRow = Mapping[Any, Any]
 """The values of a row by the names of its columns."""
 
-_LEAST, _MOST = -(2**63), 2**63 - 1
 _NOT_UTF8 = "Could not decode to UTF-8"
 _ROWS_AT_ONCE = 500
 
-_ENTRIES = "(taskgroup_id, seq) > (:taskgroup_id, :seq) AND {until} ORDER BY taskgroup_id, seq LIMIT :limit"
+_ENTRIES = "{after} AND taskgroup_id <= :last ORDER BY taskgroup_id, seq LIMIT :limit"
 _NEXT_IDS = """WITH RECURSIVE ids (id) AS (
     SELECT min(taskgroup_id) FROM {table} WHERE {after}
     UNION ALL
@@ -59,14 +58,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """An entry of a group, or an episode of one, by its number: what comes after it, or up to it."""
+    """An entry of a group, or an episode of one, by its number: what comes after it, or up to it.
+
+    Without a number it is before the first of the group, or after its last, whatever their numbers are.
+    """
 
     taskgroup_id: Any
-    number: int = _LEAST
-
-    @classmethod
-    def end_of(cls, taskgroup_id: Any) -> Position:
-        return cls(taskgroup_id, _MOST)
+    number: int | None = None
 
 
 class RawTables:
@@ -78,9 +76,7 @@ class RawTables:
 
     def entries(self, after: Position, last: Any, limit: int) -> Iterator[Row[Any]]:
         """Yield entries in order: those after a position, of groups up to `last`."""
-        condition = _ENTRIES.format(until="taskgroup_id <= :last")
-        question = f"SELECT {self._columns(entries)} FROM entries WHERE {condition}"  # noqa: S608 (constants)
-        given = {"taskgroup_id": after.taskgroup_id, "seq": after.number, "last": last, "limit": limit}
+        question, given = self._entries_after(after, last, limit)
         number, row = 0, None
         try:
             for number, row in enumerate(self._ask(question, given), 1):  # noqa: B007 (used where it fails)
@@ -90,9 +86,18 @@ class RawTables:
                 raise
             # From where it failed on, in the same snapshot.
             if row is not None:
-                given |= {"taskgroup_id": row.taskgroup_id, "seq": row.seq, "limit": limit - number}
+                after, limit = Position(row.taskgroup_id, row.seq), limit - number
             with self._any_text():
-                yield from self._ask(question, given)
+                yield from self._ask(*self._entries_after(after, last, limit))
+
+    def _entries_after(self, after: Position, last: Any, limit: int) -> tuple[str, dict[str, Any]]:
+        given = {"taskgroup_id": after.taskgroup_id, "last": last, "limit": limit}
+        begins = "taskgroup_id >= :taskgroup_id"
+        if after.number is not None:
+            begins = "(taskgroup_id, seq) > (:taskgroup_id, :seq)"
+            given["seq"] = after.number
+        condition = _ENTRIES.format(after=begins)
+        return f"SELECT {self._columns(entries)} FROM entries WHERE {condition}", given  # noqa: S608
 
     def rows_of(self, table: Table, span: Span) -> dict[Any, list[RawRow]]:
         """Return the rows of a table by their groups, in the order of its key."""
@@ -104,9 +109,16 @@ class RawTables:
 
     def episodes(self, after: Position, until: Position) -> dict[Any, list[RawRow]]:
         """Return the rows of `episodes` by their groups: those after a position, up to another."""
-        bounds = "(taskgroup_id, number) > (:first, :after) AND (taskgroup_id, number) <= (:last, :until)"
+        first = (
+            "taskgroup_id >= :first" if after.number is None else "(taskgroup_id, number) > (:first, :after)"
+        )
+        last = (
+            "taskgroup_id <= :last" if until.number is None else "(taskgroup_id, number) <= (:last, :until)"
+        )
         given = {"first": after.taskgroup_id, "after": after.number}
-        return self._by_group(episodes, bounds, given | {"last": until.taskgroup_id, "until": until.number})
+        given |= {"last": until.taskgroup_id, "until": until.number}
+        named = {name: value for name, value in given.items() if value is not None}
+        return self._by_group(episodes, f"{first} AND {last}", named)
 
     def ids_after(self, taskgroup_id: Any, limit: int) -> list[Any]:
         """Return the ids after one (None: from the first), of groups that any table names, in order."""

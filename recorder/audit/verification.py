@@ -148,7 +148,7 @@ class _Verification:
             self._from = Position(self._at.taskgroup_id, self._walk.fold.summary.work.episodes)
             until = self._from
         else:
-            self._walk, until = None, Position.end_of(self._last)
+            self._walk, until = None, Position(self._last)
         stretch = _Stretch(connection, before, until, whole=self._walk is None)
         if self._walk is not None:
             compare_ended(self._walk, stretch.episodes.get(until.taskgroup_id, ()))
@@ -240,7 +240,10 @@ def _spans(engine: Engine, known: Heads) -> Iterator[Task]:
     while True:
         with reading(engine) as connection:
             ids = RawTables(connection).ids_after(after, _GROUPS_AT_ONCE)
-        position = 0 if after is None or isinstance(after, bytes) else bisect_right(heads, after)
+        # Ids that are no texts come after all those that are.
+        position = (
+            len(heads) if isinstance(after, bytes) else 0 if after is None else bisect_right(heads, after)
+        )
         ids = sorted({*ids, *heads[position : position + _GROUPS_AT_ONCE]}, key=id_order)[:_GROUPS_AT_ONCE]
         if not ids:
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.checkpoints import LedgerHead, checkpoint_lines, read_heads
+from recorder.audit.checkpoints import BrokenHeadError, LedgerHead, checkpoint_lines, read_heads
 from recorder.cli.common import readable_database, with_words
 from recorder.cli.export import chunks, goes_to_output, out_option, stoppable, written_whole
 from recorder.settings import load_settings
@@ -27,9 +27,12 @@ def command(out: Path | None) -> None:
     counter, digest = _Counter(), sha256()
     with stoppable("stopped: the checkpoint is not whole"), readable_database(load_settings()) as connection:
         with closing(read_heads(connection)) as heads, written_whole(out) as write:
-            for chunk in chunks(checkpoint_lines(counter.counted(heads))):
-                digest.update(chunk)
-                write(chunk)
+            try:
+                for chunk in chunks(checkpoint_lines(counter.counted(heads))):
+                    digest.update(chunk)
+                    write(chunk)
+            except BrokenHeadError as error:
+                raise click.ClickException(f"{error} (see: recorder verify)") from None
         if out is not None and not goes_to_output(out):
             with written_whole(out.with_name(f"{out.name}.sha256")) as write:
                 write(_sum_line(digest.hexdigest(), out.name))

@@ -50,11 +50,16 @@ def command(ids: tuple[str, ...], checkpoint: Path | None, jobs: int | None, as_
     heads = {} if checkpoint is None else _read(checkpoint)
     with stoppable("stopped: not everything was verified"), _database() as (engine, url):
         only = _known(engine, ids, heads) if ids else None
+        if checkpoint is not None and not heads and size_of(engine):
+            raise click.UsageError(f"--checkpoint {checkpoint}: it has no heads, and the database has groups")
         found = _verified(engine, url, only, heads, jobs)
     if as_json:
         findings = [finding.members() for finding in found.findings]
         print_json({"entries": found.entries, "groups": found.groups, "findings": findings})
     else:
+        if checkpoint is not None and console().is_terminal:
+            compared = len(heads if only is None else heads.keys() & set(only))
+            click.echo(f"compared with {compared:,} head{'' if compared == 1 else 's'} of {checkpoint}")
         _print(found)
     if found.findings:
         raise click.exceptions.Exit(1)

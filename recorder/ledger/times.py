@@ -8,24 +8,28 @@ from datetime import UTC, datetime, timedelta
 _RFC3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
+_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
+"""Our own form, of which most times are that are read: the standard library reads it faster."""
 _LEAP_SECOND = 60
 
 
 def format_time(moment: datetime) -> str:
     """Return `moment` (aware) as `2026-11-24T12:16:00.000000Z`."""
-    utc = moment.astimezone(UTC)
-    return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{utc.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def parse_time(text: str) -> datetime:
     """Read an RFC 3339 time with any offset, cut to microseconds, as UTC.
 
-    `datetime.fromisoformat` is not used: it also takes week dates and times without an offset.
+    `datetime.fromisoformat` reads our own form only: it also takes week dates and times without an offset.
     A leap second is read as the first moment of the next minute.
 
     Raises:
         ValueError: the text is not an RFC 3339 time, or lies outside the years 1 to 9999.
     """
+    if _OURS.fullmatch(text):
+        return datetime.fromisoformat(text)
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError(f"not an RFC 3339 time: {text!r}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Engine
 
+from recorder.audit.checkpoints import BrokenHeadError
 from recorder.audit.keeping import is_due, keep_checkpoint
 from recorder.clock import Clock
 
@@ -36,10 +37,10 @@ class Notary:
         """
         try:
             path = await asyncio.to_thread(self._write)
-        except OSError as error:
+        except (OSError, BrokenHeadError) as error:
             if not self._failing:
                 self._failing = True
-                _log.error("no checkpoint can be written", folder=str(self._folder), reason=error.strerror)
+                _log.error("no checkpoint can be written", folder=str(self._folder), reason=str(error))
             return
         self._failing = False
         if path is not None:

@@ -10,10 +10,11 @@ from urllib.parse import quote
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 BUSY_TIMEOUT_SECONDS = 5
 _DEADLINE = "recorder_deadline"
+_FILE = "recorder_file"
 _SQLITE_STEPS = 10_000
 IMMEDIATE = "recorder_immediate"
 """Execution option of a connection: its transactions take SQLite's write lock when they begin."""
@@ -76,10 +77,12 @@ def open_engine(url: URL, *, read_only: bool = False, timeout_seconds: float | N
 
 
 def _open_sqlite(url: URL, *, read_only: bool) -> Engine:
+    path = Path(str(url.database)).absolute()
     if read_only:
-        path = quote(str(Path(str(url.database)).absolute()))
-        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+        url = url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    if read_only:
+        _follow_file(engine, path)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -96,6 +99,30 @@ def _open_sqlite(url: URL, *, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _follow_file(engine: Engine, path: Path) -> None:
+    """Let no connection outlive the file that it opened: it would go on reading one that was moved away.
+
+    A pool asks before it hands out a connection; one that is refused is opened anew.
+    """
+
+    @event.listens_for(engine, "connect")
+    def remember(_connection: Any, record: Any) -> None:
+        record.info[_FILE] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def compare(_connection: Any, record: Any, _proxy: object) -> None:
+        if record.info[_FILE] != _identity(path):
+            raise DisconnectionError("the file is another one now")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _limit_sqlite(engine: Engine, timeout_seconds: float) -> None:

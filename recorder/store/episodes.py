@@ -11,12 +11,19 @@ from recorder.completion.moments import Basis, Moment
 from recorder.store.tables import episodes
 
 
-def completed_episodes(connection: Connection, taskgroup_id: str) -> list[Episode]:
-    """Return the episodes of a group that have ended, oldest first."""
+def completed_episodes(
+    connection: Connection, taskgroup_id: str, *, after: int = 0, limit: int | None = None
+) -> list[Episode]:
+    """Return the episodes of a group that have ended, oldest first: those after number `after`, up to
+    `limit` of them."""
     statement = select(episodes).where(
-        episodes.c.taskgroup_id == taskgroup_id, episodes.c.completed_at.is_not(None)
+        episodes.c.taskgroup_id == taskgroup_id,
+        episodes.c.completed_at.is_not(None),
+        episodes.c.number > after,
     )
-    return [_episode_of(row) for row in connection.execute(statement.order_by(episodes.c.number))]
+    return [
+        _episode_of(row) for row in connection.execute(statement.order_by(episodes.c.number).limit(limit))
+    ]
 
 
 def _episode_of(row: Row[Any]) -> Episode:

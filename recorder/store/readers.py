@@ -91,6 +91,14 @@ _INTERVAL = (
     func.coalesce(_next.c.previous_polls, watches.c.polls).label("until_polls"),
 )
 
+_UNSHOWN = {"previous_last_asked_at", "previous_last_seen_at", "previous_polls", "rules"}
+_after = and_(_next.c.taskgroup_id == entries.c.taskgroup_id, _next.c.seq == entries.c.seq + 1)
+_head = and_(watches.c.taskgroup_id == entries.c.taskgroup_id, watches.c.head_seq == entries.c.seq)
+_ITEMS: Select[Any] = select(
+    *(column for column in entries.c if column.name not in _UNSHOWN), *_INTERVAL
+).select_from(entries.outerjoin(_next, _after).outerjoin(watches, _head))
+"""Entries with what ends the interval of each: the entry after it, or the watch row."""
+
 
 def find_group(connection: Connection, taskgroup_id: str) -> GroupItem | None:
     """Return a group, None if it was never watched."""
@@ -126,7 +134,7 @@ def count_groups(connection: Connection, query: GroupsQuery, *, most: int) -> in
 
 def history(connection: Connection, taskgroup_id: str, query: HistoryQuery, limit: int) -> list[Item]:
     """Return up to `limit` entries of a group's history."""
-    statement = _items().where(entries.c.taskgroup_id == taskgroup_id).where(*_conditions(query)).limit(limit)
+    statement = _ITEMS.where(entries.c.taskgroup_id == taskgroup_id).where(*_conditions(query)).limit(limit)
     order = entries.c.seq.desc() if query.descending else entries.c.seq
     return [_item(row) for row in connection.execute(statement.order_by(order))]
 
@@ -142,7 +150,7 @@ def find_body(connection: Connection, taskgroup_id: str, seq: int) -> Body:
 
 def find_entries(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, Item]:
     """Return those entries of a group that have one of the numbers `seqs`, by their numbers."""
-    statement = _items().where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
+    statement = _ITEMS.where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
     return {row.seq: _item(row) for row in connection.execute(statement)}
 
 
@@ -261,13 +269,6 @@ def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:
         yield entries.c.seq < query.after_seq if query.descending else entries.c.seq > query.after_seq
 
 
-def _items() -> Select[Any]:
-    """Entries with what ends the interval of each: the entry after it, or the watch row."""
-    after = and_(_next.c.taskgroup_id == entries.c.taskgroup_id, _next.c.seq == entries.c.seq + 1)
-    head = and_(watches.c.taskgroup_id == entries.c.taskgroup_id, watches.c.head_seq == entries.c.seq)
-    return select(entries, *_INTERVAL).select_from(entries.outerjoin(_next, after).outerjoin(watches, head))
-
-
 def _item(row: Row[Any]) -> Item:
     return Item(row.seq, Kind(row.kind), row.at, _content(row), row.digest)
 
@@ -291,5 +292,5 @@ def _group_items(connection: Connection, rows: Collection[Row[Any]]) -> list[Gro
     found = {}
     if newest:
         keys = tuple_(entries.c.taskgroup_id, entries.c.seq).in_(newest)
-        found = {row.taskgroup_id: _item(row) for row in connection.execute(_items().where(keys))}
+        found = {row.taskgroup_id: _item(row) for row in connection.execute(_ITEMS.where(keys))}
     return [GroupItem(watch_of(row), row.interval_seconds, found.get(row.taskgroup_id)) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Row
@@ -18,6 +19,7 @@ from recorder.ledger.times import format_time, parse_time
 from recorder.ledger.watch import Head, InForce, Watch, WatchState
 
 _READING_COLUMNS = tuple(field.name for field in fields(Reading))
+_reading_values = attrgetter(*_READING_COLUMNS)
 
 
 def watch_row(watch: Watch) -> dict[str, Any]:
@@ -96,8 +98,8 @@ def entry_of(row: Row[Any]) -> Entry:
 
 
 def reading_of(row: Row[Any]) -> Reading:
-    values = {name: getattr(row, name) for name in _READING_COLUMNS}
-    return Reading(**{**values, "phase": Phase(row.phase)})
+    phase, *others = _reading_values(row)
+    return Reading(Phase(phase), *others)
 
 
 def gap_of(row: Row[Any]) -> Gap:
@@ -117,7 +119,8 @@ def watch_change_of(row: Row[Any]) -> WatchChange:
 
 
 def anomalies_in(row: Row[Any]) -> tuple[Anomaly, ...]:
-    return tuple(Anomaly(name) for name in json.loads(row.anomalies))
+    names = row.anomalies
+    return () if names == "[]" else tuple(Anomaly(name) for name in json.loads(names))
 
 
 _CONTENT_COLUMNS = (

@@ -7,11 +7,14 @@ from datetime import datetime
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
+from api import exports
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from tests.api.client import Client
+from tests.api.exporting import fill
 from tests.api.recording import Recording, after
 
 
@@ -45,3 +48,19 @@ def app(database_url: str, clock: Clock) -> Iterator[Flask]:
 @pytest.fixture
 def client(app: Flask) -> Client:
     return Client(app)
+
+
+@pytest.fixture
+def asking(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def filled(recording: Recording) -> None:
+    fill(recording)
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports that read two items at once."""
+    monkeypatch.setattr(exports, "BATCH", 2)

@@ -1,10 +1,10 @@
-"""What a client accepts: JSON is answered unless the header Accept rules it out."""
+"""What a client accepts: JSON is answered unless the header Accept rules it out, or likes another better."""
 
 from __future__ import annotations
 
 import pytest
 
-from api.accept import accepts
+from api.accept import accepts, preferred
 from tests.api.client import app_without_database
 
 JSON = "application/json"
@@ -61,6 +61,32 @@ def test_json_is_ruled_out(header: str) -> None:
     assert not accepts(header, JSON)
 
 
+@pytest.mark.parametrize("header", [*FITTING, *UNREADABLE])
+def test_json_is_preferred_to_what_is_not_named(header: str) -> None:
+    assert preferred(header, [JSON, "text/csv"]) == JSON
+
+
+@pytest.mark.parametrize(
+    ("header", "mimetype"),
+    [
+        ("a/b;q=0.2, a/c;q=0.3, */*;q=0.1", "a/c"),
+        ("a/*, a/c", "a/c"),
+        ("a/*;q=0.9, a/b;q=0.1", "a/c"),
+        ("*/*, a/b;q=0", "a/c"),
+        ("*/*, b/*", "b/d"),
+        ("*/*", "a/b"),
+        ("a/b, a/c", "a/b"),
+        ("b/d;q=0.1", "b/d"),
+        ("a/b;q=0, a/c;q=0, b/*;q=0", None),
+        ("x/y", None),
+    ],
+)
+def test_the_greatest_weight_wins_then_what_is_named_then_the_first(
+    header: str, mimetype: str | None
+) -> None:
+    assert preferred(header, ["a/b", "a/c", "b/d"]) == mimetype
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/openapi.json"])
 @pytest.mark.parametrize("header", [*FITTING, *UNREADABLE])
 def test_it_is_answered(path: str, header: str) -> None:
@@ -68,7 +94,7 @@ def test_it_is_answered(path: str, header: str) -> None:
     assert (answer.status_code, answer.mimetype) == (200, JSON)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/api/v1/groups?limit=0"])
+@pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/api/v1/completion?from=x"])
 @pytest.mark.parametrize("header", UNFIT)
 def test_it_is_refused_with_what_there_is(path: str, header: str) -> None:
     answer = app_without_database().test_client().get(path, headers={"Accept": header})

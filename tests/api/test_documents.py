@@ -12,6 +12,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.problems import MIRROR_PREFIXES, PROBLEMS
 from tests.api.client import Client, app_without_database
 
+OF_A_GROUP = ("history", "gaps", "completion")
+"""What of a group can be exported."""
+
 
 @pytest.fixture
 def app() -> Flask:
@@ -47,11 +50,24 @@ def test_the_parameters_of_a_history(client: Client) -> None:
     item = client.document["paths"]["/api/v1/groups/{taskgroup_id}/history"]["get"]
     schemas = {parameter["name"]: parameter["schema"] for parameter in item["parameters"]}
     assert list(schemas) == [
-        *("taskgroup_id", "from", "to", "kind", "anomaly", "order", "limit", "cursor", "step")
+        *("taskgroup_id", "from", "to", "kind", "anomaly", "order", "limit", "cursor", "format", "step")
     ]
     assert schemas["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
     assert schemas["from"] == {"type": "string", "format": "date-time"}
     assert re.fullmatch(schemas["kind"]["pattern"], "status,gap")
+
+
+def test_what_can_be_exported_says_so(client: Client) -> None:
+    exported = {f"/api/v1/groups{path}" for path in ("", *(f"/{{taskgroup_id}}/{of}" for of in OF_A_GROUP))}
+    for path, item in client.document["paths"].items():
+        parameters = {parameter["name"]: parameter["schema"] for parameter in item["get"]["parameters"]}
+        types = list(item["get"]["responses"]["200"]["content"])
+        assert types[0] == "application/json"
+        if path in exported:
+            assert types[1:] == ["text/csv", "application/x-ndjson"]
+            assert parameters["format"] == {"type": "string", "enum": ["json", "csv", "ndjson"]}
+        else:
+            assert len(types) == 1 and "format" not in parameters
 
 
 def test_the_pages_need_no_other_server(client: Client) -> None:

@@ -63,6 +63,13 @@ def test_pages_of_an_origin_may_read(shared: FlaskClient) -> None:
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+def test_a_token_is_wanted_for_options_that_no_browser_asks(shared: FlaskClient) -> None:
+    asked = {"Access-Control-Request-Method": "GET"}
+    assert shared.options(GROUPS).status_code == 401
+    assert shared.options(GROUPS, headers=asked | {"Origin": "https://evil.example"}).status_code == 401
+    assert shared.options(GROUPS, headers={"x-api-key": "secret"}).status_code == 204
+
+
 def test_pages_of_another_origin_may_not(shared: FlaskClient) -> None:
     answer = shared.get(GROUPS, headers={"Origin": f"{ORIGIN}.evil", "x-api-key": "secret"})
     assert "Access-Control-Allow-Origin" not in answer.headers

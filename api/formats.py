@@ -1,0 +1,23 @@
+"""The forms in which a selection can be had: a page of JSON, or all of it as a stream."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+JSON = "application/json"
+CSV = "text/csv"
+NDJSON = "application/x-ndjson"
+
+
+class Format(StrEnum):
+    """A page of JSON; or the whole selection, as rows of a SQL view (CSV) or as JSON's items (NDJSON)."""
+
+    JSON = "json"
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+EXPORTS = (Format.CSV, Format.NDJSON)
+"""Those that have the whole selection."""
+FORMATS = {JSON: Format.JSON, CSV: Format.CSV, NDJSON: Format.NDJSON}
+"""By their media types; of equally welcome ones the first is answered."""

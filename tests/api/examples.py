@@ -1,0 +1,83 @@
+"""The answers that the API's document shows as examples: those of one recording, asked for anew.
+
+    python -m tests.api.examples
+
+writes them into the API's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Engine
+
+from api.app import create_app
+from recorder.store.engine import check_url, open_engine
+from recorder.store.schema import upgrade
+from tests.api.recording import Recording, active, after, settled
+
+FILE = Path(__file__).resolve().parents[2] / "api" / "examples.json"
+GROUP = "tgrp_4f2a"
+ADDRESSES = {
+    "listGroups": "/api/v1/groups?limit=1",
+    "getGroup": f"/api/v1/groups/{GROUP}",
+    "getStatus": f"/api/v1/groups/{GROUP}/status?at=2026-11-24T12:00:25Z",
+    "getHistory": f"/api/v1/groups/{GROUP}/history?limit=2",
+    "getGaps": f"/api/v1/groups/{GROUP}/gaps",
+    "getCompletion": f"/api/v1/groups/{GROUP}/completion",
+    "getAudit": f"/api/v1/groups/{GROUP}/audit",
+    "getStatistics": "/api/v1/completion?group_by=metadata.processor",
+    "getCurve": "/api/v1/completion/curve",
+    "getCheckpoint": "/api/v1/audit/checkpoint",
+    "getHealth": "/healthz",
+    "getReadiness": "/readyz",
+}
+
+
+def record(engine: Engine) -> None:
+    """A group that was not seen for a while, settled, and works again; and one that is done."""
+    recording = Recording(engine)
+    told = {"metadata": {"customer": "acme", "processor": "core"}, "created_at": "2026-11-24T11:59:30Z"}
+    recording.watch(GROUP)
+    recording.see(GROUP, 0.25, {"num_task_runs": 0, "task_run_status_counts": {}, "is_active": False}, **told)
+    recording.see(GROUP, 10.5, active(running=3), **told)
+    recording.see(GROUP, 20.5, active(running=3), **told)
+    recording.see(GROUP, 30.5, active(running=2, completed=1), **told)
+    for at in (42, 55, 75):
+        recording.fail(GROUP, at)
+    recording.see(GROUP, 95.5, settled(completed=2, failed=1), **told)
+    recording.see(GROUP, 105.5, active(running=2, completed=2, failed=1), **told)
+    recording.watch("tgrp_9b01", 100)
+    lite = {"metadata": {"customer": "globex", "processor": "lite"}, "created_at": "2026-11-24T12:01:30Z"}
+    recording.see("tgrp_9b01", 101, active(running=2), **lite)
+    recording.see("tgrp_9b01", 112, settled(completed=2), **lite)
+
+
+def app_over(engine: Engine) -> Flask:
+    """The API at the moment when it is asked."""
+    return create_app(engine, now=lambda: after(113))
+
+
+def answers(app: Flask) -> dict[str, Any]:
+    """Return the answer of each operation, by its name."""
+    return {name: app.test_client().get(address).get_json() for name, address in ADDRESSES.items()}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_engine(check_url(f"sqlite:///{folder}/recorder.db"))
+        upgrade(engine)
+        record(engine)
+        found = answers(app_over(engine))
+        engine.dispose()
+    FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{len(found)} examples written to {FILE}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Rows that no recorder writes: they hide nothing, and nothing is attested that does not stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from recorder.store.transactions import writing
+from tests.program import Program
+from tests.store.samples import body, enrol, poll, seen
+
+COPY = "INSERT INTO episodes SELECT {columns} FROM episodes WHERE taskgroup_id = 'one'"
+
+
+@pytest.fixture
+def program(database_url: str, engine: Engine, tmp_path: Path) -> Program:
+    for group in ("one", "two"):
+        enrol(engine, group)
+        poll(engine, group, seen(body(group, 1), 1))
+        poll(engine, group, seen(body(group, 5), 15))
+    return Program(tmp_path).using(RECORDER_DATABASE_URL=database_url)
+
+
+def _do(engine: Engine, *statements: str) -> None:
+    with writing(engine) as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_a_forged_episode_with_the_smallest_number_is_found(program: Program, engine: Engine) -> None:
+    with writing(engine) as connection:
+        names = list(connection.execute(text("SELECT * FROM episodes")).keys())
+    columns = ", ".join("-9223372036854775808" if name == "number" else name for name in names)
+    _do(engine, COPY.format(columns=columns))
+    ended = program.run("verify")
+    assert ended.status == 1 and "derived_mismatch" in ended.out
+    assert program.run("verify", "one").status == 1
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE watches SET head_digest = 'x' WHERE taskgroup_id = 'two'",
+        "UPDATE watches SET head_seq = 2 WHERE taskgroup_id = 'two'",
+        "UPDATE watches SET head_seq = -1 WHERE taskgroup_id = 'two'",
+        "UPDATE watches SET head_seq = 9223372036854775807 WHERE taskgroup_id = 'two'",
+    ],
+)
+def test_no_checkpoint_attests_a_head_that_does_not_stand(
+    program: Program, engine: Engine, tmp_path: Path, harm: str
+) -> None:
+    _do(engine, harm)
+    refused = program.run("checkpoint", "--out", str(tmp_path / "heads.ndjson")).complaint()
+    assert "two: its watch row does not name its newest entry (see: recorder verify)" in refused
+    assert not list(tmp_path.glob("heads*"))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("harm", ["last_seen_at = 'garbage'", "head_seq = 'x'"])
+def test_rows_that_cannot_be_read_are_said_in_a_line(program: Program, engine: Engine, harm: str) -> None:
+    _do(engine, f"UPDATE watches SET {harm} WHERE taskgroup_id = 'two'")
+    for command in ("checkpoint", "export"):
+        assert "recorder verify" in program.run(command, "--out", "out.ndjson").complaint()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_id_that_is_no_text_does_not_hold_verification_up(program: Program, engine: Engine) -> None:
+    assert program.run("checkpoint", "--out", "heads.ndjson").status == 0
+    _do(engine, "INSERT INTO group_labels (taskgroup_id, key, value) VALUES (x'00', 'k', 'v')")
+    for arguments in ([], ["--checkpoint", "heads.ndjson"]):
+        ended = program.run("verify", *arguments)
+        assert ended.status == 1 and "derived_mismatch" in ended.out
+
+
+def test_a_checkpoint_without_heads_proves_nothing(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "empty.ndjson").touch()
+    refused = program.run("verify", "--checkpoint", "empty.ndjson").complaint(2)
+    assert "it has no heads" in refused

@@ -1,0 +1,192 @@
+"""The recipes work: over HTTP at an API, in SQL at the databases that they are for."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import httpx
+import pandas
+import pytest
+from sqlalchemy import Engine, text
+
+from api.app import create_app
+from recorder.store.engine import check_url, open_engine
+from recorder.store.transactions import reading
+from tests.api.recording import Recording, active, after, settled
+from tests.docs.pages import blocks, page
+from tests.postgres import binaries
+
+BLOCKS = blocks(page("docs/recipes.md"))
+ADDRESS = "http://127.0.0.1:8000"
+LINES = [line for block in BLOCKS if block.language == "sh" for line in block.code.splitlines()]
+CURL = [line for line in LINES if line.startswith("curl ")]
+PIPED = [line for line in CURL if " | jq " in line]
+SAVED = [line for line in CURL if "--output" in line]
+PROGRAMS = [block.code for block in BLOCKS if block.language == "python"]
+QUERIES = [block.code for block in BLOCKS if block.language.split()[0] == "sql"]
+STATUS = [["tgrp_1", "active", "1", "2"], ["tgrp_2", "settled", "5", "5"], ["tgrp_3", "", "", ""]]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def recorded(engine: Engine) -> None:
+    recording = Recording(engine)
+    for name in ("tgrp_1", "tgrp_2", "tgrp_3"):
+        recording.watch(name)
+    recording.see("tgrp_1", 1, active(running=2))
+    recording.see("tgrp_2", 2, settled(completed=5))
+    for seconds in (12, 22, 32, 42, 52):
+        recording.fail("tgrp_1", seconds)
+    recording.see("tgrp_1", 60, active(running=1, completed=1))
+
+
+@pytest.fixture
+def address(database_url: str, recorded: None) -> Iterator[str]:
+    """An API over what was recorded, asked at a moment when a group has not been seen for long."""
+    engine = open_engine(check_url(database_url), read_only=True)
+    app = create_app(engine, now=lambda: after(300))
+    with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+    engine.dispose()
+
+
+def _fetched(line: str, address: str) -> bytes:
+    """What a line's curl fetches."""
+    words = shlex.split(line.partition(" | ")[0])
+    (target,) = (word for word in words if word.startswith(ADDRESS))
+    answer = httpx.get(target.replace(ADDRESS, address))
+    assert answer.status_code == 200
+    return answer.content
+
+
+def test_every_recipe_is_of_a_kind_that_is_run_here() -> None:
+    assert len(PIPED) == 2 and len(SAVED) == 2 and set(CURL) == {*PIPED, *SAVED}
+    assert {line.split()[0] for line in LINES} == {"curl", "sqlite3", "psql"}
+    assert (len(PROGRAMS), len(QUERIES)) == (3, 3)
+    assert {block.language.split()[0] for block in BLOCKS} == {"sh", "python", "sql"}
+
+
+sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+postgresql_only = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@sqlite_only
+def test_what_curl_fetches(address: str) -> None:
+    late, groups = ([json.loads(row) for row in _fetched(line, address).splitlines()] for line in PIPED)
+    assert [group["taskgroup_id"] for group in groups] == ["tgrp_1", "tgrp_2", "tgrp_3"]
+    assert {group["taskgroup_id"] for group in late} == {"tgrp_1", "tgrp_2", "tgrp_3"}
+    history, table = (_fetched(line, address) for line in SAVED)
+    assert [json.loads(line)["kind"] for line in history.splitlines()] == [
+        "watch",
+        "status",
+        "gap",
+        "status",
+        "gap",
+    ]
+    assert len(table.splitlines()) == 4
+
+
+@sqlite_only
+def test_what_jq_makes_of_it(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    jq = shutil.which("jq")
+    if jq is None:
+        reason = "jq is not installed: what the recipes make of the answers with it is not tested"
+        with capsys.disabled():
+            sys.stdout.write(f"\n{reason}\n")
+        pytest.skip(reason)
+    late, groups = (
+        subprocess.run(
+            [jq, *shlex.split(line.partition(" | jq ")[2])],
+            input=_fetched(line, address),
+            capture_output=True,
+            check=True,
+        ).stdout.decode()
+        for line in PIPED
+    )
+    assert late.splitlines()[0].split("\t") == ["tgrp_1", "not_polled", "2026-11-24T12:01:00.000000Z"]
+    assert [json.loads(line)["done"] for line in groups.splitlines()] == [0.5, 1, None]
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, ["active", "1.0"]), (1, ["num_task_runs", "active"]), (2, ["True", "'completed': 1"])],
+)
+def test_programs(address: str, tmp_path: Path, number: int, expected: list[str]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAMS[number].replace(ADDRESS, address)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "NO_PROXY": "*"},
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert all(words in ran.stdout for words in expected), ran.stdout
+
+
+@sqlite_only
+def test_exports_are_tables_to_pandas(address: str) -> None:
+    table = pandas.read_csv(io.BytesIO(_fetched(SAVED[1], address)))
+    assert list(table["completed"].fillna(-1)) == [1, 5, -1]
+
+
+@sqlite_only
+@pytest.mark.usefixtures("recorded")
+def test_sqlite3(database_url: str) -> None:
+    (line,) = (line for line in LINES if line.startswith("sqlite3"))
+    *_, database, query = shlex.split(line)
+    assert database == "recorder.db"
+    path = Path(database_url.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(query).fetchall()
+    assert [["" if value is None else str(value) for value in row] for row in rows] == STATUS
+
+
+@postgresql_only
+@pytest.mark.usefixtures("recorded")
+def test_psql(database_url: str, tmp_path: Path) -> None:
+    (line,) = (line for line in LINES if line.startswith("psql"))
+    _, address, *options = shlex.split(line)
+    assert address == "$RECORDER_DATABASE_URL"
+    ran = subprocess.run(
+        [binaries() / "psql", database_url, *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert [row.split(",") for row in ran.stdout.splitlines()[1:]] == STATUS
+
+
+@postgresql_only
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.splitlines()[0])
+def test_queries_find_something(engine: Engine, query: str) -> None:
+    """Grafana puts a condition of this form in the place of its macro."""
+    written = query
+    for column in ("observed_at", "gap_from"):
+        stretch = f"{column} BETWEEN '2026-11-24T00:00:00Z' AND '2026-11-25T00:00:00Z'"
+        written = written.replace(f"$__timeFilter({column})", stretch)
+    with reading(engine) as connection:
+        assert connection.execute(text(written.replace(":", "\\:"))).all()
