@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import click
 from rich.text import Text
 
-from api.answers import find_group
 from api.bodies import item_body, progress_body
 from api.wire import dumps
 from recorder.cli.answers import console, plain
@@ -21,7 +19,6 @@ from recorder.cli.tables import cause_text, lasted_text, phase_text, runs_text, 
 from recorder.clock import utc_now
 from recorder.ledger.entries import Kind
 from recorder.settings import load_settings
-from recorder.store.enrolment import UnknownGroupError
 from recorder.store.readers import HistoryQuery, history
 from recorder.store.transactions import reading
 
@@ -29,14 +26,10 @@ LOOK_SECONDS = 0.5
 _MOST_AT_ONCE = 100
 
 
-def follow_entries(taskgroup_id: str, *, as_json: bool) -> None:
-    """Print each entry that comes from now on, until Ctrl-C or SIGTERM; as lines of JSON, if asked for."""
+def follow_entries(taskgroup_id: str, seen: int, *, as_json: bool) -> None:
+    """Print each entry that comes after the one numbered `seen`, until Ctrl-C or SIGTERM; as lines of JSON,
+    if asked for."""
     with stop_requests() as asked, opened_database(load_settings().read_url, read_only=True) as engine:
-        try:
-            with reading(engine) as connection:
-                seen = find_group(connection, taskgroup_id).watch.head.seq
-        except UnknownGroupError as error:
-            raise click.ClickException(str(error)) from None
         while not asked():
             with reading(engine) as connection:
                 items = history(connection, taskgroup_id, HistoryQuery(after_seq=seen), _MOST_AT_ONCE)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import Connection
 
 from api.answers import find_group, group_answer, history_answer
 from api.bodies import status_body
@@ -58,25 +59,33 @@ def command(taskgroup_id: str, at: str | None, follow: bool, as_json: bool) -> N
             raise click.UsageError("--follow goes on from now, and not from --at")
         print_status_at(taskgroup_id, moment, as_json=as_json)
         return
-    if as_json:
-        print_json(answer(lambda connection, _: status_body(find_group(connection, taskgroup_id))))
-    else:
-        _print(taskgroup_id)
+    seen = _print_json(taskgroup_id) if as_json else _print(taskgroup_id)
     if follow:
-        follow_entries(taskgroup_id, as_json=as_json)
+        follow_entries(taskgroup_id, seen, as_json=as_json)
 
 
-def _print(taskgroup_id: str) -> None:
+def _print_json(taskgroup_id: str) -> int:
+    """Print the latest status; return the number of the newest entry by then."""
+    found = answer(lambda connection, _: {"group": find_group(connection, taskgroup_id)})
+    print_json(status_body(found["group"]))
+    return int(found["group"].watch.head.seq)
+
+
+def _print(taskgroup_id: str) -> int:
+    """Print how a group stands; return the number of the newest entry by then."""
     cohort_key = load_settings().cohort_key
-    found = answer(
-        lambda connection, now: {
-            "group": group_answer(connection, find_group(connection, taskgroup_id), now, cohort_key),
-            "changes": history_answer(connection, find_group(connection, taskgroup_id), _LAST_CHANGES, now)[
-                "items"
-            ],
+
+    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+        group = find_group(connection, taskgroup_id)
+        return {
+            "group": group_answer(connection, group, now, cohort_key),
+            "changes": history_answer(connection, group, _LAST_CHANGES, now)["items"],
+            "seq": group.watch.head.seq,
         }
-    )
+
+    found = answer(question)
     console().print(_table(found["group"], found["changes"], utc_now()))
+    return int(found["seq"])
 
 
 def _table(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> Table:

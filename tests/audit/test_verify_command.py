@@ -200,7 +200,8 @@ def test_a_signal_ends_several_processes(program: Program, engine: Engine, numbe
     with program.start("verify", "--jobs", "2") as verifying:
         verifying.wait_until(lambda: len(verifying.descendants()) >= 2 or None, "its processes to start")
         with verifying.outlived_by_none():
-            assert verifying.stop(number) == 1
+            # It may be done by then; what counts is that nothing goes on.
+            assert verifying.stop(number) in {0, 1}
 
 
 def _waiting(engine: Engine) -> int:
