@@ -87,7 +87,7 @@ def statistics_of(durations: Durations) -> dict[str, Any]:
         **quantiles,
         "min_seconds": float(completed.min()) if completed.size else None,
         "max_seconds": float(completed.max()) if completed.size else None,
-        "completed_mean_seconds": fsum(completed) / completed.size if completed.size else None,
+        "completed_mean_seconds": fsum(completed.tolist()) / completed.size if completed.size else None,
     }
 
 
