@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime  ## Show everything at work; ARGS="--for 30" ends it by i
 
 .PHONY: test
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.development  ## Ask the API 10,000 random questions of each kind

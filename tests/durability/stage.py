@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, select
@@ -19,10 +19,12 @@ from recorder.store.enrolment import watch_group
 from recorder.store.tables import watches
 from tests.cli.upstream import Upstream
 from tests.durability.ledgers import read_ledgers
-from tests.durability.oracle import Answer, Pace, answers_by_group, check_ledger
+from tests.durability.oracle import CLOCKS, Answer, Pace, answers_by_group, check_ledger
 from tests.durability.slow import SlowSimulator
 from tests.program import KEY, Program, Running
 from tests.simulator.conftest import simulating
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,16 @@ class Stage:
 
         recorder.wait_until(answered, f"every group to be answered {more} times")
 
+    def wait_until_written(self, recorder: Running) -> None:
+        """Wait until the newest answers of most groups are in their ledgers."""
+
+        def written() -> bool | None:
+            newest = {group: answers[-1].answered for group, answers in self.answers().items()}
+            seen = self._last_seen()
+            return sum(seen[group] >= at - CLOCKS for group, at in newest.items()) > len(seen) / 2 or None
+
+        recorder.wait_until(written, "most answers to be written")
+
     def lost(self) -> dict[str, int]:
         """Check every ledger; return how many answers are not in it, by group."""
         answers = self.answers()
@@ -73,6 +85,12 @@ class Stage:
     def _watched(self) -> list[str]:
         with self.engine.connect() as connection:
             return list(connection.scalars(select(watches.c.taskgroup_id)))
+
+    def _last_seen(self) -> dict[str, datetime]:
+        """When the status that is each group's last entry was seen last."""
+        found = select(watches.c.taskgroup_id, watches.c.last_seen_at)
+        with self.engine.connect() as connection:
+            return {row.taskgroup_id: row.last_seen_at or _NEVER for row in connection.execute(found)}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ KILLS = 20
 SETTLED = {6, 7, 12, 13}
 """Before these kills it has had time to write answers of every group: an outage has two clear ends then."""
 LONG_OUTAGE_AFTER = 12
+"""Before this one hardly any answer is on its way, however busy the machine is."""
 GROUPS, RUNS = 16, 8
 PACE = Pace(poll_interval=0.3, longest_interval=1.8, gap_window=4.5, request_timeout=1.5)
 
@@ -39,7 +40,10 @@ def killed_often(stage: Stage, chance: random.Random) -> list[datetime]:
                 stage.wait_for_answers(recorder, 2)
             elif chance.random() < 0.8:
                 recorder.wait_for("recording")
-            time.sleep(chance.uniform(0, 0.6))
+            if number == LONG_OUTAGE_AFTER:
+                stage.wait_until_written(recorder)
+            else:
+                time.sleep(chance.uniform(0, 0.6))
             recorder.kill()
             kills.append(datetime.now(UTC))
         if number == LONG_OUTAGE_AFTER:
