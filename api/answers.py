@@ -31,7 +31,8 @@ from recorder.ledger.identity import check_taskgroup_id
 from recorder.ledger.times import format_time, parse_time
 from recorder.store import readers
 from recorder.store.enrolment import UnknownGroupError
-from recorder.store.readers import GroupItem, Item
+from recorder.store.items import Item
+from recorder.store.readers import GroupItem
 from recorder.store.summaries import summary_of
 
 GROUPS_PATH = "/api/v1/groups"
@@ -226,7 +227,7 @@ def _ended_at(rows: list[tuple[int, Item | Gap]], limit: int) -> Position | None
 
 def _reaches(head: Item, gap: Gap, since: datetime | None) -> bool:
     """Whether the newest entry, which the open gap ends, lasted until `since`."""
-    start = head.content.from_ if isinstance(head.content, Gap) else head.at
+    start = head.start
     return since is None or start >= since or gap.from_ > since
 
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from api.wire import RawJson
 from recorder.completion.dwell import until_last_seen
 from recorder.completion.summary import Summary
-from recorder.ledger.chain import gap_members, watch_members
+from recorder.ledger.chain import gap_members
 from recorder.ledger.decision import open_gap
-from recorder.ledger.entries import Gap, WatchChange
+from recorder.ledger.encoding import usual_status
+from recorder.ledger.entries import Gap, Kind
 from recorder.ledger.status import FINISHED_STATUSES, is_count
 from recorder.ledger.times import format_time
-from recorder.store.readers import GroupItem, Item, StatusItem
+from recorder.store.items import Item
+from recorder.store.readers import GroupItem
 
-_NEVER_SEEN: dict[str, Any] = dict.fromkeys(
-    ("phase", "created_at", "metadata", "status", "observed_at", "last_seen_at", "polls", "anomalies")
+_NOTHING_SAID: dict[str, Any] = dict.fromkeys(
+    ("observed_at", "last_seen_at", "polls", "phase", "status", "metadata", "created_at", "anomalies")
 )
+"""What a status says, of what is none or was never seen."""
 
-_NO_ITEM: dict[str, Any] = dict.fromkeys(
-    (
-        *("seq", "kind", "at", "observed_at", "last_seen_at", "polls", "phase", "status"),
-        *("metadata", "created_at", "anomalies", "gap", "watch", "digest"),
-    )
-)
-"""An item of a group's history without anything in it: what does not belong to its kind stays null."""
+_GAP = {
+    "from": "gap_from",
+    "to": "at",
+    **{name: f"gap_{name}" for name in ("cause", "attempts", "unpolled_seconds", "http_status", "detail")},
+}
+_WATCH = {name: f"watch_{name}" for name in ("action", "actor", "note")}
+"""The members of a gap and of a change of the watch, each by its column."""
 
 
 def group_body(group: GroupItem, eta: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -70,23 +76,30 @@ def status_body(group: GroupItem) -> dict[str, Any]:
 
 def item_body(item: Item) -> dict[str, Any]:
     """One entry of a group's history."""
-    content = item.content
-    said = _said(item.at, content) if isinstance(content, StatusItem) else {}
+    columns = item.columns
+    kind = columns["kind"]
     return {
-        **_NO_ITEM,
-        **{name: value for name, value in said.items() if name in _NO_ITEM},
-        "seq": item.seq,
-        "kind": item.kind.value,
-        "at": format_time(item.at),
-        "gap": gap_members(content) if isinstance(content, Gap) else None,
-        "watch": watch_members(content) if isinstance(content, WatchChange) else None,
-        "digest": item.digest,
+        "seq": columns["seq"],
+        "kind": kind,
+        "at": columns["at"],
+        **(_said(item) if kind == Kind.STATUS else _NOTHING_SAID),
+        "gap": _members(columns, _GAP) if kind == Kind.GAP else None,
+        "watch": _members(columns, _WATCH) if kind == Kind.WATCH else None,
+        "digest": columns["digest"],
     }
 
 
 def open_gap_body(gap: Gap) -> dict[str, Any]:
     """A gap that no entry holds yet, as an item of a group's history."""
-    return {**_NO_ITEM, "kind": "gap", "gap": gap_members(gap)}
+    return {
+        "seq": None,
+        "kind": Kind.GAP.value,
+        "at": None,
+        **_NOTHING_SAID,
+        "gap": gap_members(gap),
+        "watch": None,
+        "digest": None,
+    }
 
 
 def gap_item_body(held: Item | Gap) -> dict[str, Any]:
@@ -122,22 +135,36 @@ def progress_body(status: dict[str, Any] | None) -> dict[str, Any]:
 
 def _latest(group: GroupItem) -> dict[str, Any]:
     item = group.latest
-    if item is None or not isinstance(item.content, StatusItem):
-        return {**_NEVER_SEEN, "seq": None, "digest": None}
-    return {**_said(item.at, item.content), "seq": item.seq, "digest": item.digest}
+    if item is None:
+        return {**_NOTHING_SAID, "seq": None, "digest": None}
+    return {**_said(item), "seq": item.seq, "digest": item.digest}
 
 
-def _said(at: datetime, content: StatusItem) -> dict[str, Any]:
-    return {
-        "phase": content.reading.phase.value,
-        "created_at": _time(content.reading.created_at),
-        "metadata": content.value.get("metadata"),
-        "status": content.value["status"],
-        "observed_at": format_time(at),
-        "last_seen_at": format_time(content.interval.last_seen_at),
-        "polls": content.interval.polls,
-        "anomalies": [anomaly.value for anomaly in content.anomalies],
+def _said(item: Item) -> dict[str, Any]:
+    """What a status entry says, straight from its columns where these say it all."""
+    columns = item.columns
+    extra, metadata, anomalies = columns["extra"], columns["metadata"], columns["anomalies"]
+    said: dict[str, Any] = {
+        "observed_at": columns["at"],
+        "last_seen_at": columns["until_seen_at"],
+        "polls": columns["until_polls"],
+        "phase": columns["phase"],
+        "status": None,
+        "metadata": None,
+        "created_at": columns["created_at"],
+        "anomalies": [] if anomalies == "[]" else json.loads(anomalies),
     }
+    if extra is None:
+        said["status"] = usual_status(columns)
+        said["metadata"] = None if metadata is None else RawJson(metadata)
+    else:
+        value = item.value()
+        said["status"], said["metadata"] = value["status"], value.get("metadata")
+    return said
+
+
+def _members(columns: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {name: columns[column] for name, column in names.items()}
 
 
 def _fraction(finished: int | None, total: int | None) -> float | None:

@@ -14,7 +14,7 @@ from recorder.completion.summary import Summary, standing_of
 from recorder.ledger.entries import Interval
 from recorder.ledger.status import Phase
 from recorder.store.durations import recent_durations
-from recorder.store.readers import GroupItem, StatusItem
+from recorder.store.readers import GroupItem
 from recorder.store.summaries import find_summaries
 
 
@@ -73,5 +73,4 @@ def _eta(group: GroupItem, summary: Summary | None, cohorts: _Cohorts) -> Estima
 
 
 def _phase(group: GroupItem) -> Phase | None:
-    item = group.latest
-    return item.content.reading.phase if item and isinstance(item.content, StatusItem) else None
+    return None if group.latest is None else group.latest.phase

@@ -27,7 +27,7 @@ from recorder.completion.members import episode_members
 from recorder.ledger.entries import Gap, Kind
 from recorder.store import readers
 from recorder.store.episodes import completed_episodes
-from recorder.store.readers import Item
+from recorder.store.items import Item
 from recorder.store.summaries import summary_of
 from recorder.store.transactions import reading
 from recorder.store.view_rows import (

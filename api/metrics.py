@@ -106,7 +106,9 @@ def _of_the_recorders(recorders: list[Heartbeat]) -> Iterator[Metric]:
         "recorder_heartbeat_timestamp_seconds", "The last sign of life of a recorder.", labels=["recorder"]
     )
     polls = CounterMetricFamily("recorder_polls", "Polls by outcome.", labels=["recorder", "outcome"])
-    written = CounterMetricFamily("recorder_entries_written", "Entries.", labels=["recorder", "kind"])
+    written = CounterMetricFamily(
+        "recorder_entries_written", "Ledger entries written, by kind.", labels=["recorder", "kind"]
+    )
     dropped = CounterMetricFamily(
         "recorder_results_dropped", "Results of polls whose claim was lost.", labels=["recorder"]
     )

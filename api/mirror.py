@@ -10,7 +10,7 @@ from api.conditional import fresh_or
 from api.context import context
 from api.problems import MIRROR_PREFIXES, problem
 from api.wire import dumps
-from recorder.store.readers import StatusItem, find_body
+from recorder.store.readers import find_body
 from recorder.store.transactions import reading
 
 blueprint = Blueprint("mirror", __name__)
@@ -27,12 +27,12 @@ def group(taskgroup_id: str) -> Response:
     with reading(here.engine) as connection:
         found = find_group(connection, taskgroup_id)
         latest = found.latest
-        if latest is None or not isinstance(latest.content, StatusItem):
+        if latest is None:
             return problem("never-seen", f"{taskgroup_id!r} is watched, and has not been seen yet")
         body = find_body(connection, taskgroup_id, latest.seq)
     raw = dumps(body.value) if body.text is None else body.text.encode()
     response = fresh_or(repr((latest.seq, latest.digest)), lambda: Response(raw, mimetype="application/json"))
-    age = (here.now() - latest.content.interval.last_seen_at).total_seconds()
+    age = (here.now() - latest.last_seen_at).total_seconds()
     response.headers["Age"] = str(max(0, int(age)))
     response.headers["Last-Modified"] = http_date(latest.at)
     return response

@@ -12,7 +12,8 @@ from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core.core_schema import WithDefaultSchema
 
 from api.access import CHALLENGES, OPEN_PATH
 from api.formats import CSV, JSON, NDJSON
@@ -58,6 +59,13 @@ _DESCRIPTIONS = {
     500: "a defect of the server",
     503: "the database cannot be read just now, or has another schema",
 }
+
+
+class _AnswerSchemas(GenerateJsonSchema):
+    """The schemas of answers: a member that an answer leaves out is not there, whatever its default."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
 
 
 def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
@@ -163,6 +171,8 @@ def _response(status: int, mimetype: str, body: type[BaseModel]) -> dict[str, An
 def _schemas(operations: Any) -> dict[str, Any]:
     bodies = {body for found in operations for body in (found.answer, *found.problems.values())}
     ordered = sorted(bodies | set(_EVERYWHERE.values()), key=lambda body: body.__name__)
-    _, definitions = models_json_schema([(body, "validation") for body in ordered], ref_template=_REF)
+    _, definitions = models_json_schema(
+        [(body, "validation") for body in ordered], ref_template=_REF, schema_generator=_AnswerSchemas
+    )
     schemas: dict[str, Any] = definitions["$defs"]
     return schemas

@@ -20,8 +20,9 @@ from recorder.ledger.decision import open_gap
 from recorder.ledger.entries import Gap, Kind
 from recorder.ledger.times import format_time
 from recorder.store import readers
+from recorder.store.items import Item
 from recorder.store.past import extent_of, marks_between, timeline_of
-from recorder.store.readers import GroupItem, Item
+from recorder.store.readers import GroupItem
 
 _STATUS = ("phase", "status", "seq", "observed_at", "last_seen_at", "polls", "anomalies", "digest")
 _INSTANT = timedelta(microseconds=1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, Field, JsonValue, WithJsonSchema
+from pydantic import BaseModel, Field, JsonValue, RootModel, WithJsonSchema
 
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Action, Kind
@@ -24,13 +25,6 @@ Time = Annotated[
     ),
 ]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Status = Annotated[
-    dict[str, JsonValue],
-    Field(
-        description="the upstream's `status` object as it was said: usually num_task_runs, "
-        "task_run_status_counts, is_active, status_message and modified_at"
-    ),
-]
 
 TaskgroupId = Annotated[str, Field(description="the group's id")]
 PhaseNow = Annotated[
@@ -59,6 +53,13 @@ FailureStatus = Annotated[int | None, Field(description="of the last failure of 
 FailureDetail = Annotated[str | None, Field(description="of the last failure of that cause")]
 
 
+class Status(RootModel[dict[str, JsonValue]]):
+    """The upstream's `status` object as it was said.
+
+    Usually num_task_runs, task_run_status_counts, is_active, status_message and modified_at.
+    """
+
+
 class Progress(BaseModel):
     """How many of a group's runs have finished; null where the upstream did not say."""
 
@@ -67,15 +68,20 @@ class Progress(BaseModel):
     fraction: float | None = Field(description="finished by total; null without runs")
 
 
+class EtaBasis(StrEnum):
+    """What an estimate rests on: the group's own pace, or episodes of groups alike."""
+
+    PACE = "pace"
+    COHORT = "cohort"
+
+
 class Eta(BaseModel):
     """When a group is expected to be settled, as of when it was last seen."""
 
     p10: Time | None = Field(description="one in ten is settled by then, UTC")
     p50: Time | None = Field(description="half are settled by then, UTC")
     p90: Time | None = Field(description="nine in ten are settled by then, UTC")
-    basis: Literal["pace", "cohort"] | None = Field(
-        description="what the estimate rests on: the group's own pace, or episodes of groups alike"
-    )
+    basis: EtaBasis | None = Field(description="what the estimate rests on")
     reason: str | None = Field(description="why there is none")
 
 

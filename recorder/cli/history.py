@@ -30,7 +30,8 @@ from recorder.cli.tables import (
 )
 from recorder.clock import utc_now
 from recorder.ledger.entries import Kind, WatchChange
-from recorder.store.readers import Item, StatusItem, find_entries, statuses_before
+from recorder.store.items import Item, StatusItem
+from recorder.store.readers import find_entries, statuses_before
 
 
 @click.command("history")

@@ -7,6 +7,8 @@ that and the body as it was said, so decode(encode(body)) equals every body in c
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from recorder.ledger.body import Body, parse_body
@@ -15,6 +17,8 @@ from recorder.ledger.status import RUN_STATUSES, Reading, read_body
 from recorder.ledger.times import format_time
 
 _COUNTS = "task_run_status_counts"
+_STATUS_COLUMNS = ("num_task_runs", *RUN_STATUSES, "is_active", "status_message")
+_status_values = attrgetter(*_STATUS_COLUMNS)
 
 
 def encode(taskgroup_id: str, body: Body) -> tuple[Reading, str | None]:
@@ -52,6 +56,17 @@ def decode_value(taskgroup_id: str, reading: Reading, extra: str | None) -> Json
     return _changed(_usual_body(taskgroup_id, reading), changes)
 
 
+def usual_status(columns: Mapping[str, Any]) -> JsonObject:
+    """Return the `status` that columns alone rebuild; `modified_at` among them is a text or None."""
+    return {
+        "num_task_runs": columns["num_task_runs"],
+        _COUNTS: {name: count for name in RUN_STATUSES if (count := columns[name]) is not None},
+        "is_active": columns["is_active"],
+        "status_message": columns["status_message"],
+        "modified_at": columns["modified_at"],
+    }
+
+
 def _changed(value: dict[str, Any], changes: JsonObject) -> dict[str, Any]:
     _apply(value, changes.get("body"))
     _apply(value["status"], changes.get("status"))
@@ -61,18 +76,14 @@ def _changed(value: dict[str, Any], changes: JsonObject) -> dict[str, Any]:
 
 
 def _usual_body(taskgroup_id: str, reading: Reading) -> dict[str, Any]:
-    counts = {name: getattr(reading, name) for name in RUN_STATUSES}
+    modified_at, created_at = reading.modified_at, reading.created_at
+    columns: dict[str, Any] = dict(zip(_STATUS_COLUMNS, _status_values(reading), strict=True))
+    columns["modified_at"] = None if modified_at is None else format_time(modified_at)
     return {
         "taskgroup_id": taskgroup_id,
         "metadata": None if reading.metadata is None else json.loads(reading.metadata),
-        "created_at": None if reading.created_at is None else format_time(reading.created_at),
-        "status": {
-            "num_task_runs": reading.num_task_runs,
-            _COUNTS: {name: count for name, count in counts.items() if count is not None},
-            "is_active": reading.is_active,
-            "status_message": reading.status_message,
-            "modified_at": None if reading.modified_at is None else format_time(reading.modified_at),
-        },
+        "created_at": None if created_at is None else format_time(created_at),
+        "status": usual_status(columns),
     }
 
 

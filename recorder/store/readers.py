@@ -6,41 +6,31 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.body import Body
-from recorder.ledger.canonical import JsonObject
-from recorder.ledger.encoding import decode_value
-from recorder.ledger.entries import Entry, Gap, Interval, Kind, Status, WatchChange
-from recorder.ledger.status import Phase, Reading
+from recorder.ledger.entries import Entry, Kind, Status
+from recorder.ledger.status import Phase
 from recorder.ledger.watch import Watch, WatchState
+from recorder.store.items import ITEMS, Item, item_of, next_entry
 from recorder.store.labels import groups_with
-from recorder.store.rows import anomalies_in, entry_of, gap_of, reading_of, watch_change_of, watch_of
+from recorder.store.rows import anomalies_in, entry_of, watch_of
 from recorder.store.tables import entries, watches
-
-
-@dataclass(frozen=True, slots=True)
-class StatusItem:
-    """A status entry's content: what was said (`value`), as it is reported, and how long it was in sight."""
-
-    value: JsonObject
-    reading: Reading
-    anomalies: tuple[Anomaly, ...]
-    interval: Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line of a group's history. `at` is the entry's own time."""
-
-    seq: int
-    kind: Kind
-    at: datetime
-    content: StatusItem | Gap | WatchChange
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +73,19 @@ class HistoryQuery:
     after_seq: int | None = None
 
 
-_next = entries.alias("next_entry")
-
-_INTERVAL = (
-    func.coalesce(_next.c.previous_last_asked_at, watches.c.last_asked_at).label("until_asked_at"),
-    func.coalesce(_next.c.previous_last_seen_at, watches.c.last_seen_at).label("until_seen_at"),
-    func.coalesce(_next.c.previous_polls, watches.c.polls).label("until_polls"),
-)
-
-_UNSHOWN = {"previous_last_asked_at", "previous_last_seen_at", "previous_polls", "rules"}
-_after = and_(_next.c.taskgroup_id == entries.c.taskgroup_id, _next.c.seq == entries.c.seq + 1)
-_head = and_(watches.c.taskgroup_id == entries.c.taskgroup_id, watches.c.head_seq == entries.c.seq)
-_ITEMS: Select[Any] = select(
-    *(column for column in entries.c if column.name not in _UNSHOWN), *_INTERVAL
-).select_from(entries.outerjoin(_next, _after).outerjoin(watches, _head))
-"""Entries with what ends the interval of each: the entry after it, or the watch row."""
+_WATCH = select(watches).where(watches.c.taskgroup_id == bindparam("taskgroup_id"))
+_ITEM = ITEMS.where(entries.c.taskgroup_id == bindparam("taskgroup_id"), entries.c.seq == bindparam("seq"))
 
 
 def find_group(connection: Connection, taskgroup_id: str) -> GroupItem | None:
     """Return a group, None if it was never watched."""
-    row = connection.execute(select(watches).where(watches.c.taskgroup_id == taskgroup_id)).one_or_none()
-    return None if row is None else _group_items(connection, [row])[0]
+    row = connection.execute(_WATCH, {"taskgroup_id": taskgroup_id}).one_or_none()
+    if row is None:
+        return None
+    newest = {"taskgroup_id": taskgroup_id, "seq": row.status_seq}
+    latest = None if row.status_seq is None else connection.execute(_ITEM, newest).mappings().one_or_none()
+    item = None if latest is None else item_of(latest)
+    return GroupItem(watch_of(row), row.interval_seconds, item)
 
 
 def list_groups(
@@ -134,9 +116,17 @@ def count_groups(connection: Connection, query: GroupsQuery, *, most: int) -> in
 
 def history(connection: Connection, taskgroup_id: str, query: HistoryQuery, limit: int) -> list[Item]:
     """Return up to `limit` entries of a group's history."""
-    statement = _ITEMS.where(entries.c.taskgroup_id == taskgroup_id).where(*_conditions(query)).limit(limit)
-    order = entries.c.seq.desc() if query.descending else entries.c.seq
-    return [_item(row) for row in connection.execute(statement.order_by(order))]
+    sought = {"taskgroup_id": taskgroup_id, "limit": limit}
+    sought |= {"since": query.since, "until": query.until, "after_seq": query.after_seq}
+    statement = _history_statement(
+        since=query.since is not None,
+        until=query.until is not None,
+        kinds=None if query.kinds is None else frozenset(query.kinds),
+        anomalies=None if query.anomalies is None else frozenset(query.anomalies),
+        descending=query.descending,
+        after=query.after_seq is not None,
+    )
+    return list(map(item_of, connection.execute(statement, sought).mappings()))
 
 
 def find_body(connection: Connection, taskgroup_id: str, seq: int) -> Body:
@@ -150,8 +140,8 @@ def find_body(connection: Connection, taskgroup_id: str, seq: int) -> Body:
 
 def find_entries(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, Item]:
     """Return those entries of a group that have one of the numbers `seqs`, by their numbers."""
-    statement = _ITEMS.where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
-    return {row.seq: _item(row) for row in connection.execute(statement)}
+    statement = ITEMS.where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
+    return {row["seq"]: item_of(row) for row in connection.execute(statement).mappings()}
 
 
 def statuses_before(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, int]:
@@ -252,39 +242,39 @@ def _group_conditions(query: GroupsQuery) -> Iterator[ColumnElement[bool]]:
         yield watches.c.head_at >= query.changed_from
 
 
-def _conditions(query: HistoryQuery) -> Iterator[ColumnElement[bool]]:
-    """An entry's time is [its start, the next entry's start); an entry of no length is a moment."""
-    start = func.coalesce(entries.c.gap_from, entries.c.at)
-    if query.until is not None:
-        yield start < query.until
-    if query.since is not None:
-        end = func.coalesce(_next.c.gap_from, _next.c.at)
-        yield or_(start >= query.since, end.is_(None), end > query.since)
-    if query.kinds is not None:
-        yield entries.c.kind.in_([kind.value for kind in query.kinds])
-    if query.anomalies is not None:
+@lru_cache(maxsize=256)
+def _history_statement(
+    *,
+    since: bool,
+    until: bool,
+    kinds: frozenset[Kind] | None,
+    anomalies: frozenset[Anomaly] | None,
+    descending: bool,
+    after: bool,
+) -> Select[Any]:
+    """Entries of a group by a HistoryQuery with these members; made once, since that takes as long as asking.
+
+    An entry's time is [its start, the next entry's start); an entry of no length is a moment.
+    """
+    statement = ITEMS.where(entries.c.taskgroup_id == bindparam("taskgroup_id"))
+    start = func.coalesce(entries.c.gap_from, entries.c.at, type_=entries.c.at.type)
+    if until:
+        statement = statement.where(start < bindparam("until"))
+    if since:
+        end = func.coalesce(next_entry.c.gap_from, next_entry.c.at, type_=entries.c.at.type)
+        from_then_on = or_(start >= bindparam("since"), end.is_(None), end > bindparam("since"))
+        statement = statement.where(from_then_on)
+    if kinds is not None:
+        statement = statement.where(entries.c.kind.in_([kind.value for kind in kinds]))
+    if anomalies is not None:
         # The column is a list of names as JSON text, and no name is a part of another.
-        yield or_(*(entries.c.anomalies.contains(f'"{name}"', autoescape=True) for name in query.anomalies))
-    if query.after_seq is not None:
-        yield entries.c.seq < query.after_seq if query.descending else entries.c.seq > query.after_seq
-
-
-def _item(row: Row[Any]) -> Item:
-    return Item(row.seq, Kind(row.kind), row.at, _content(row), row.digest)
-
-
-def _content(row: Row[Any]) -> StatusItem | Gap | WatchChange:
-    if row.kind == Kind.GAP:
-        return gap_of(row)
-    if row.kind == Kind.WATCH:
-        return watch_change_of(row)
-    reading = reading_of(row)
-    return StatusItem(
-        decode_value(row.taskgroup_id, reading, row.extra),
-        reading,
-        anomalies_in(row),
-        Interval(row.until_asked_at, row.until_seen_at, row.until_polls),
-    )
+        named = (entries.c.anomalies.contains(f'"{name}"', autoescape=True) for name in anomalies)
+        statement = statement.where(or_(*named))
+    seq = entries.c.seq
+    if after:
+        last: ColumnElement[int] = bindparam("after_seq")
+        statement = statement.where(seq < last if descending else seq > last)
+    return statement.order_by(seq.desc() if descending else seq).limit(bindparam("limit"))
 
 
 def _group_items(connection: Connection, rows: Collection[Row[Any]]) -> list[GroupItem]:
@@ -292,5 +282,6 @@ def _group_items(connection: Connection, rows: Collection[Row[Any]]) -> list[Gro
     found = {}
     if newest:
         keys = tuple_(entries.c.taskgroup_id, entries.c.seq).in_(newest)
-        found = {row.taskgroup_id: _item(row) for row in connection.execute(_ITEMS.where(keys))}
+        lines = connection.execute(ITEMS.where(keys)).mappings()
+        found = {line["taskgroup_id"]: item_of(line) for line in lines}
     return [GroupItem(watch_of(row), row.interval_seconds, found.get(row.taskgroup_id)) for row in rows]

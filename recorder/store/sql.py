@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Float
+from sqlalchemy import Float, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -30,3 +30,21 @@ def _postgresql_seconds(element: Any, compiler: Any, **kw: Any) -> str:
     start, end = (compiler.process(time, **kw) for time in element.clauses)
     length = f"extract(epoch FROM {end} - {start})::double precision"
     return f"CASE WHEN {length} < 0 THEN 0 ELSE {length} END"
+
+
+class time_text(GenericFunction[str]):  # noqa: N801 - it is called like the SQL functions
+    """A time as text in our own form."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(time_text, "sqlite")
+def _sqlite_text(element: Any, compiler: Any, **kw: Any) -> str:
+    return str(compiler.process(element.clauses, **kw))
+
+
+@compiles(time_text, "postgresql")
+def _postgresql_text(element: Any, compiler: Any, **kw: Any) -> str:
+    time = compiler.process(element.clauses, **kw)
+    return f"""to_char({time}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""

@@ -18,7 +18,8 @@ from recorder.polling.service import Recorder
 from recorder.settings import Settings
 from recorder.store.enrolment import watch_group
 from recorder.store.heartbeats import heartbeats
-from recorder.store.readers import HistoryQuery, StatusItem, history, list_groups
+from recorder.store.items import StatusItem
+from recorder.store.readers import HistoryQuery, history, list_groups
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
 from recorder.upstream.client import UpstreamClient

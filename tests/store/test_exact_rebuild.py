@@ -24,7 +24,8 @@ from recorder.ledger.outcome import Observation
 from recorder.store.claims import Finished, claim_due, finish
 from recorder.store.engine import check_url, open_engine
 from recorder.store.enrolment import watch_group
-from recorder.store.readers import HistoryQuery, Item, StatusItem, history, read_entries
+from recorder.store.items import Item, StatusItem
+from recorder.store.readers import HistoryQuery, history, read_entries
 from recorder.store.transactions import reading, writing
 from tests.store.brute_force import view
 from tests.store.json_texts import bodies, is_exact, shown, text_of

@@ -12,7 +12,8 @@ from recorder.ledger.body import parse_body
 from recorder.ledger.chain import GENESIS, digest_of, record_of
 from recorder.ledger.entries import Entry, Status
 from recorder.ledger.outcome import Observation
-from recorder.store.readers import HistoryQuery, StatusItem, history, read_entries
+from recorder.store.items import StatusItem
+from recorder.store.readers import HistoryQuery, history, read_entries
 from recorder.store.transactions import reading
 from tests.store.samples import at, body, enrol, failed, poll, seen
 

@@ -29,7 +29,8 @@ from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, Status
 from recorder.ledger.outcome import Cause
 from recorder.store import readers
 from recorder.store.claims import Finished
-from recorder.store.readers import HistoryQuery, StatusItem, read_entries
+from recorder.store.items import StatusItem
+from recorder.store.readers import HistoryQuery, read_entries
 from recorder.store.summaries import find_summaries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading

@@ -24,7 +24,8 @@ from recorder.clock import utc_now
 from recorder.ledger.decision import open_gap
 from recorder.ledger.status import Phase
 from recorder.store.heartbeats import heartbeats
-from recorder.store.readers import GroupItem, StatusItem, count_entries, count_gaps, list_groups
+from recorder.store.items import StatusItem
+from recorder.store.readers import GroupItem, count_entries, count_gaps, list_groups
 from recorder.store.transactions import reading
 
 _REFRESH_SECONDS = 0.5

@@ -1,0 +1,119 @@
+"""The metrics against the rules of `promtool check metrics`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine
+
+from recorder.store.heartbeats import Heartbeat, beat
+from recorder.store.transactions import writing
+from tests.api.recording import Recording, active, after
+
+COUNTERS = {"polls": 9, "failures": 2, "failures.timeout": 2, "entries": 3, "entries.status": 3, "dropped": 1}
+SNAKE_CASE = re.compile("[a-z][a-z0-9_]*")
+TYPES = {"counter", "gauge", "histogram", "summary"}
+ABBREVIATIONS = {*"smhdb", "ms", "us", "ns", "sec", "kb", "mb", "gb", "tb", "pb"}
+BASE_UNITS = {"amperes", "bytes", "celsius", "grams", "joules", "kelvin", "meters", "seconds", "volts"}
+OTHER_UNITS = {
+    *("minutes", "hours", "days", "weeks", "bits", "fahrenheit", "rankine", "kelvins", "inches", "yards"),
+    *("miles", "calories", "pounds", "ounces"),
+}
+PREFIXES = "pico|nano|micro|milli|centi|deci|deca|hecto|kilo|kibi|mega|mebi|giga|gibi|tera|tebi|peta|pebi"
+UNIT = re.compile(f"({PREFIXES})?({'|'.join(BASE_UNITS | OTHER_UNITS)})")
+
+
+def complaints(text: str) -> set[str]:
+    """What of metrics in the text format breaks which rule: `name: rule`."""
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    described = dict(re.findall(r"^# HELP (\S+) (\S.*)$", text, re.MULTILINE))
+    assert types
+    of_names = {f"{name}: {rule}" for name, kind in types.items() for rule in _of_name(name, kind)}
+    unexplained = {f"{name}: no help" for name in types.keys() - described.keys()}
+    return of_names | unexplained | set(_of_labels(text))
+
+
+def _of_name(name: str, kind: str) -> Iterator[str]:
+    first, *parts = name.split("_")
+    if not SNAKE_CASE.fullmatch(name):
+        yield "not in snake_case"
+    if (kind == "counter") != (parts[-1:] == ["total"]):
+        yield "counters, and only they, end in _total"
+    if parts[-1:] in (["count"], ["sum"], ["bucket"]):
+        yield "ends like a part of a histogram"
+    if TYPES & {*parts}:
+        yield "has a type in its name"
+    if ABBREVIATIONS & {*parts}:
+        yield "has an abbreviated unit"
+    if any(UNIT.fullmatch(part) and part not in BASE_UNITS for part in (first, *parts)):
+        yield "not in a base unit"
+
+
+def _of_labels(text: str) -> Iterator[str]:
+    for family in text_string_to_metric_families(text):
+        own = {"histogram": "le", "summary": "quantile"}.get(family.type)
+        for label in {label for sample in family.samples for label in sample.labels} - {own}:
+            if not SNAKE_CASE.fullmatch(label):
+                yield f"{family.name}: label {label} not in snake_case"
+            if label in {"le", "quantile"}:
+                yield f"{family.name}: label {label} of another type"
+
+
+@pytest.fixture
+def metrics(app: Flask, recording: Recording, engine: Engine) -> str:
+    """All metrics there are: of groups, a gap, a recorder and requests."""
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 1, active(running=1))
+    with writing(engine) as connection:
+        beat(connection, Heartbeat("r1", "here", 1, after(0), after(5.5), COUNTERS, {}))
+    asking = app.test_client()
+    asking.get("/api/v1/groups/tgrp_1/history")
+    asking.get("/nowhere")
+    return asking.get("/metrics").get_data(as_text=True)
+
+
+def test_all_keep_the_rules(metrics: str) -> None:
+    assert {"recorder_open_gaps 1.0", 'recorder_errors_total{recorder="r1"} 0.0'} <= {*metrics.splitlines()}
+    assert "recorder_api_request_duration_seconds_bucket" in metrics
+    assert complaints(metrics) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sample", "rule"),
+    [
+        ("gauge", "a_total", "counters, and only they, end in _total"),
+        ("gauge", "a_count", "ends like a part of a histogram"),
+        ("gauge", "a_sum", "ends like a part of a histogram"),
+        ("gauge", "a_gauge", "has a type in its name"),
+        ("gauge", "a_histogram_size", "has a type in its name"),
+        ("gauge", "a_ms", "has an abbreviated unit"),
+        ("gauge", "a_s_max", "has an abbreviated unit"),
+        ("gauge", "a_milliseconds", "not in a base unit"),
+        ("counter", "a_kilobytes_total", "not in a base unit"),
+        ("gauge", "a_days_left", "not in a base unit"),
+        ("gauge", "aCamel", "not in snake_case"),
+        ("gauge", "a:b", "not in snake_case"),
+        ("gauge", 'a{aLabel="x"}', "label aLabel not in snake_case"),
+        ("gauge", 'a{le="1"}', "label le of another type"),
+        ("histogram", 'a_sum{quantile="1"}', "label quantile of another type"),
+    ],
+)
+def test_what_breaks_a_rule_is_found(kind: str, sample: str, rule: str) -> None:
+    name = sample.partition("{")[0] if kind != "histogram" else "a"
+    text = f"# HELP {name} Words.\n# TYPE {name} {kind}\n{sample} 1\n"
+    assert {found.partition(": ")[2] for found in complaints(text)} == {rule}
+
+
+def test_a_metric_without_words_and_a_counter_by_another_name_are_found() -> None:
+    assert complaints("# TYPE a counter\na 1\n") == {
+        *("a: no help", "a: counters, and only they, end in _total")
+    }
+
+
+def test_what_keeps_the_rules_is_not_found() -> None:
+    kept = "# HELP a_seconds Words.\n# TYPE a_seconds histogram\n"
+    assert complaints(kept + 'a_seconds_bucket{le="+Inf"} 1\na_seconds_sum 1\na_seconds_count 1\n') == set()
