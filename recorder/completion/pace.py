@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 MOST_MARKS = 32
@@ -36,16 +36,18 @@ class Pace:
         A count that is absent, negative or no higher than before makes no mark, nor does a time before the
         newest mark. Of two counts at one time the higher stands.
         """
-        told = replace(self, finished=finished, total=total)
-        if finished is None or finished < 0:
-            return told
+        return Pace(self._marks_after(at, finished), finished, total)
+
+    def _marks_after(self, at: datetime, finished: int | None) -> tuple[Mark, ...]:
         kept = self.marks
+        if finished is None or finished < 0:
+            return kept
         if kept:
             newest = kept[-1]
             if at < newest.at or finished <= newest.finished:
-                return told
+                return kept
             kept = kept[:-1] if at == newest.at else kept
-        return replace(told, marks=_thinned((*kept, Mark(at, finished))))
+        return _thinned((*kept, Mark(at, finished)))
 
 
 def _thinned(marks: tuple[Mark, ...]) -> tuple[Mark, ...]:

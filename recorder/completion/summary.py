@@ -7,7 +7,7 @@ from the first one, it comes to the same.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from recorder.completion import dwell, episodes
@@ -46,15 +46,14 @@ NOTHING = Summary(0, episodes.State(), Dwell(), None, (), Pace())
 
 def advance(summary: Summary, entry: Entry) -> tuple[Summary, Episode | None]:
     """Return the summary up to `entry`, the next one, and the episode that it ended, if it ended one."""
-    before, content = summary.work, entry.content
-    work, ended = episodes.advance(before, entry)
-    summary = replace(summary, seq=entry.seq, work=work, dwell=dwell.advance(summary.dwell, entry))
+    content, created_at, labels, pace = entry.content, summary.created_at, summary.labels, summary.pace
+    work, ended = episodes.advance(summary.work, entry)
     if isinstance(content, Status):
-        summary = replace(summary, pace=_pace(summary.pace, before, work, content.reading, entry.at))
-        created_at = content.reading.created_at or summary.created_at
+        created_at = content.reading.created_at or created_at
         labels = tuple(sorted(labels_of(content.body).items()))
-        summary = replace(summary, created_at=created_at, labels=labels)
-    return summary, ended
+        pace = _pace(pace, summary.work, work, content.reading, entry.at)
+    held = dwell.advance(summary.dwell, entry)
+    return Summary(entry.seq, work, held, created_at, labels, pace), ended
 
 
 def summarised(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, list[Episode]]:
