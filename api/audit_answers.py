@@ -8,15 +8,24 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import NoResultFound
 
-from recorder.audit.checkpoints import checkpoint_digest, checkpoint_lines, read_heads
+from recorder.audit.checkpoints import BrokenHeadError, checkpoint_digest, checkpoint_lines, read_heads
 from recorder.ledger.times import format_time
 from recorder.store.readers import GroupItem, read_trail
 
 
 def audit_answer(connection: Connection, group: GroupItem) -> dict[str, Any]:
-    """Return what there is to audit of a group."""
-    head, trail = group.watch.head, read_trail(connection, group.watch.taskgroup_id)
+    """Return what there is to audit of a group.
+
+    Raises:
+        BrokenHeadError: its ledger has no first entry, or none at all.
+    """
+    head, taskgroup_id = group.watch.head, group.watch.taskgroup_id
+    try:
+        trail = read_trail(connection, taskgroup_id)
+    except NoResultFound:
+        raise BrokenHeadError(f"{taskgroup_id}: its first entry is missing") from None
     return {
         "head_seq": head.seq,
         "head_digest": head.digest,
@@ -28,7 +37,11 @@ def audit_answer(connection: Connection, group: GroupItem) -> dict[str, Any]:
 
 
 def checkpoint_answer(connection: Connection) -> dict[str, Any]:
-    """Return the heads of all ledgers, with the digest that a checkpoint of them has."""
+    """Return the heads of all ledgers, with the digest that a checkpoint of them has.
+
+    Raises:
+        BrokenHeadError: a ledger does not end as its watch row says.
+    """
     heads = list(read_heads(connection))
     return {
         "items": [head.members() for head in heads],

@@ -10,6 +10,7 @@ The `type` of a problem is the address of its entry in the page /docs/problems. 
 - /docs/problems#database-unavailable: 503, the database cannot be read, or its schema is another
 - /docs/problems#never-seen: 503, in the provider's own shape, a watched group has not been seen yet
 - /docs/problems#query-timeout: 503, the database worked on the answer for longer than it may
+- /docs/problems#broken-ledger: 503, a ledger does not end as its watch row says; `recorder verify` says more
 - /docs/problems#internal-error: 500, `instance` is the name under which the log has it
 - /docs/problems#not-found, #method-not-allowed, …: what HTTP's own status codes say, by their names
 """
@@ -32,6 +33,7 @@ from api.context import context
 from api.cursors import ForeignCursorError
 from api.past_answers import BadMomentError
 from api.wire import json_response
+from recorder.audit.checkpoints import BrokenHeadError
 from recorder.store.durations import TooManyCohortsError
 from recorder.store.enrolment import UnknownGroupError
 from recorder.store.schema import state_of
@@ -74,6 +76,11 @@ PROBLEMS = {
         "Never seen",
         "The group is watched, but nothing of it has been seen yet. Ask again later.",
     ),
+    "broken-ledger": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Broken ledger",
+        "A ledger does not end as its watch row says: nothing is attested. See: recorder verify.",
+    ),
     "internal-error": (
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",
@@ -113,6 +120,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(BadMomentError, _bad_moment)
     app.register_error_handler(DatabaseUnavailableError, _database_unavailable)
     app.register_error_handler(QueryTimeoutError, _query_timeout)
+    app.register_error_handler(BrokenHeadError, _broken_ledger)
     app.register_error_handler(ProgrammingError, _not_understood)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _internal_error)
@@ -176,6 +184,11 @@ def _database_unavailable(error: Exception) -> Response:
 def _query_timeout(_: QueryTimeoutError) -> Response:
     _log.warning("a query took too long", path=request.path)
     return problem("query-timeout", "the database worked on it for longer than it may; ask for less at once")
+
+
+def _broken_ledger(error: BrokenHeadError) -> Response:
+    _log.error("a ledger is broken", error=str(error), path=request.path)
+    return problem("broken-ledger", f"{error.what}; to see all that is wrong, run: recorder verify")
 
 
 def _not_understood(error: ProgrammingError) -> Response:

@@ -26,7 +26,14 @@ _LONGEST_COMPLAINT = 300
 
 
 class BrokenHeadError(Exception):
-    """A ledger does not end as its watch row says: nothing that rests on it can be attested."""
+    """A ledger does not end as its watch row says: nothing that rests on it can be attested.
+
+    `what` is for anybody; the text has besides it what the database or its driver said.
+    """
+
+    def __init__(self, what: str, why: Exception | None = None) -> None:
+        super().__init__(what if why is None else f"{what}: {why}")
+        self.what = what
 
 
 class CheckpointError(ValueError):
@@ -71,7 +78,7 @@ def read_heads(connection: Connection) -> Generator[LedgerHead]:
                     raise BrokenHeadError(f"{row.taskgroup_id}: its watch row does not name its newest entry")
                 yield LedgerHead(*row[:5])
     except (ValueError, TypeError, DataError) as error:
-        raise BrokenHeadError(f"a watch row cannot be read: {error}") from None
+        raise BrokenHeadError("a watch row cannot be read", error) from None
 
 
 def checkpoint_lines(heads: Iterable[LedgerHead]) -> Iterator[bytes]:

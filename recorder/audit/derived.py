@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from recorder.audit.findings import Problem
+from recorder.audit.judgement import check_due, check_interval
 from recorder.audit.raw import RawRow, as_stored
 from recorder.audit.stored import UNDECODABLE, differing, moment_of
 from recorder.audit.walk import Walk
-from recorder.ledger.entries import Interval, Kind
+from recorder.ledger.entries import Interval
+from recorder.ledger.watch import Head, WatchState
 from recorder.store.summaries import episode_row, label_rows, open_episode_rows, summary_row
 
 Rows = Iterable[RawRow]
 
 _MOST_NAMED = 3
+_INTERVAL = ("last_asked_at", "last_seen_at", "polls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +95,21 @@ def _judge_watch(walk: Walk, row: RawRow | None) -> None:
         "modified_at": force and force.modified_at,
     }
     wrong = [words for name, value in as_stored(right).items() for words in differing(name, row[name], value)]
-    interval = _open_interval(row)
-    if head.kind is Kind.STATUS:
-        if interval is None:
-            wrong.append("the interval of its status is not there")
-        elif interval.last_seen_at < head.at or interval.polls < 1:
-            wrong.append("the interval of its status ends before it begins")
-    elif any(row[name] is not None for name in ("last_asked_at", "last_seen_at", "polls")):
-        wrong.append("there is an interval, and no status that it is of")
+    wrong += _wrong_beside_head(row, head, walk.fold.replay.state)
     _differs(walk, "watches", wrong)
+
+
+def _wrong_beside_head(row: RawRow, head: Head, state: WatchState) -> Iterator[str]:
+    """Say what is wrong with what a watch row alone knows: its open interval, and when a poll is due."""
+    interval = _open_interval(row)
+    if interval is None and any(row[name] is not None for name in _INTERVAL):
+        yield "the interval cannot be read"
+        return
+    try:
+        check_interval(interval, head.kind, head.at, "the interval")
+        check_due(moment_of(row["due_at"]), state)
+    except UNDECODABLE as error:
+        yield str(error)
 
 
 def _judge_derived(walk: Walk, beside: Beside) -> None:

@@ -19,7 +19,7 @@ MEANINGS = {
     Problem.DIGEST_MISMATCH: "what was recorded was altered",
     Problem.MISSING_ENTRY: "what was recorded was taken away",
     Problem.TRUNCATED: "the end of what was recorded was cut off",
-    Problem.UNREADABLE: "what was recorded cannot be read any more",
+    Problem.UNREADABLE: "what stands there is no entry that a recorder writes",
     Problem.DERIVED_MISMATCH: "what is kept beside the ledger does not agree with it",
 }
 """Each problem in words."""

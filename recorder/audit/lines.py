@@ -18,15 +18,22 @@ from typing import Any, NoReturn
 
 import orjson
 
+from recorder.audit.judgement import (
+    check_content,
+    check_count,
+    check_due,
+    check_id,
+    check_interval,
+    check_is_of_status,
+)
 from recorder.ledger.body import Body, parse_body
 from recorder.ledger.canonical import canonical
 from recorder.ledger.chain import GENESIS, VERSION, digest_of, interval_members, record_of
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, WatchChange
-from recorder.ledger.identity import check_taskgroup_id
 from recorder.ledger.outcome import Cause
 from recorder.ledger.replay import Replay, advance, status_said
 from recorder.ledger.times import format_time, parse_time
-from recorder.ledger.watch import Head, Watch, WatchState
+from recorder.ledger.watch import Head, Watch
 
 OPEN_LINE = b'{"open":'
 """How the line after a group's last entry begins where we write it, and no other line."""
@@ -100,9 +107,6 @@ def read_export(lines: Iterable[bytes], gap_window: timedelta) -> Iterator[Entry
         )
 
 
-_MOST = 2**63 - 1
-
-
 def _next(read: _Read, line: bytes, gap_window: timedelta) -> tuple[_Read, Entry | Watch]:
     members = _parsed(line)
     if members.keys() == {"record", "digest"}:
@@ -141,8 +145,7 @@ def _entry(read: _Read, record: Any, digest: Any) -> Entry:
     at = _time(record["at"], "at")
     previous = _interval(record["previous"], head, "previous")
     said = _content(name, record[name], at)
-    if (seq == 1) != (isinstance(said, WatchChange) and said.action is Action.STARTED):
-        raise ValueError("a ledger begins with started, which comes no second time")
+    check_content(seq, said)
     content = status_said(read.replay, taskgroup_id, said, at, previous) if isinstance(said, Body) else said
     rebuilt = record_of(taskgroup_id=taskgroup_id, seq=seq, at=at, previous=previous, content=content)
     if digest != digest_of(before, rebuilt):
@@ -164,16 +167,13 @@ def _content_name(record: Any) -> str:
 
 def _next_place(read: _Read, record: dict[str, Any]) -> tuple[str, int]:
     """Return the id and number of the entry if it is the next one."""
-    taskgroup_id, seq, head = record["taskgroup_id"], _count(record["seq"], "seq", 1), read.replay.head
+    taskgroup_id, seq, head = record["taskgroup_id"], check_count(record["seq"], "seq", 1), read.replay.head
     if not isinstance(taskgroup_id, str):
         raise ValueError("taskgroup_id must be a text")
     if head is not None and taskgroup_id != read.taskgroup_id:
         raise ValueError(f"the open line of {read.taskgroup_id!a} is missing before it")
     if head is None:
-        try:
-            check_taskgroup_id(taskgroup_id)
-        except ValueError as error:
-            raise ValueError(f"taskgroup_id {taskgroup_id[:80]!a} {error}") from None
+        check_id(taskgroup_id)
         if taskgroup_id.encode() <= read.taskgroup_id.encode():
             raise ValueError("groups come once each, in the order of their ids by UTF-8 bytes")
     expected = 1 if head is None else head.seq + 1
@@ -187,9 +187,7 @@ def _content(name: str, value: Any, at: datetime) -> Body | Gap | WatchChange:
         return _gap(value, at)
     if name == "watch":
         action, actor, note = _members(value, _WATCH, "watch")
-        return WatchChange(
-            Action(action), _text(actor, "actor"), None if note is None else _text(note, "note")
-        )
+        return WatchChange(Action(action), actor, note)
     return _body(name, value)
 
 
@@ -201,22 +199,9 @@ def _body(name: str, value: Any) -> Body:
 
 
 def _gap(value: Any, at: datetime) -> Gap:
-    from_, to, cause, attempts, unpolled, http_status, detail = _members(value, _GAP, "gap")
-    if _time(from_, "from") > _time(to, "to"):
-        raise ValueError("a gap does not end before it began")
-    if type(unpolled) not in {int, float} or unpolled < 0:
-        raise ValueError("unpolled_seconds must be a number, 0 or more")
-    if http_status is not None and _count(http_status, "http_status", 100) > 999:
-        raise ValueError("http_status must be a number of three digits")
-    return Gap(
-        from_=_time(from_, "from"),
-        to=at,
-        cause=Cause(cause),
-        attempts=_count(attempts, "attempts", 0),
-        unpolled_seconds=float(unpolled),
-        http_status=http_status,
-        detail=None if detail is None else _text(detail, "detail"),
-    )
+    from_, _, cause, attempts, unpolled, http_status, detail = _members(value, _GAP, "gap")
+    seconds = float(unpolled) if type(unpolled) is int else unpolled
+    return Gap(_time(from_, "from"), at, Cause(cause), attempts, seconds, http_status, detail)
 
 
 def _watch(read: _Read, opened: Any, gap_window: timedelta) -> Watch:
@@ -229,8 +214,7 @@ def _watch(read: _Read, opened: Any, gap_window: timedelta) -> Watch:
         raise ValueError(f"its state is not {replayed.value}, which the group's watch entries say")
     known = any(value is not None for value in interval)
     due_at = None if due is None else _time(due, "due_at")
-    if (due_at is not None) != (replayed is WatchState.WATCHING):
-        raise ValueError("due_at is that of a group that is watched, and null for any other")
+    check_due(due_at, replayed)
     return Watch(
         taskgroup_id=taskgroup_id,
         state=replayed,
@@ -245,15 +229,14 @@ def _watch(read: _Read, opened: Any, gap_window: timedelta) -> Watch:
 
 
 def _interval(value: Any, head: Head | None, what: str) -> Interval | None:
-    """Read the interval of the entry before, which has one if it is a status and only then."""
-    if (value is not None) != (head is not None and head.kind is Kind.STATUS):
-        raise ValueError(f"{what} is there exactly if the entry before is a status")
+    """Read the interval of the entry before, the `head`."""
+    kind, at = (head.kind, head.at) if head else (None, None)
+    check_is_of_status(value is not None, kind, what)
     if value is None:
         return None
     asked, seen, polls = _members(value, _INTERVAL, what)
-    interval = Interval(_time(asked, "last_asked_at"), _time(seen, "last_seen_at"), _count(polls, "polls", 1))
-    if head is not None and interval.last_seen_at < head.at:
-        raise ValueError(f"{what} ends before its status was first said")
+    interval = Interval(_time(asked, "last_asked_at"), _time(seen, "last_seen_at"), polls)
+    check_interval(interval, kind, at, what)
     return interval
 
 
@@ -261,12 +244,6 @@ def _members(value: Any, names: Sequence[str], what: str) -> list[Any]:
     if not isinstance(value, dict) or value.keys() != set(names):
         raise ValueError(f"{what} must be an object of {', '.join(names)}")
     return [value[name] for name in names]
-
-
-def _count(value: Any, what: str, least: int) -> int:
-    if type(value) is not int or not least <= value <= _MOST:
-        raise ValueError(f"{what} must be a whole number, {least} or more, of 63 bits at most")
-    return value
 
 
 def _time(value: Any, what: str) -> datetime:
@@ -280,12 +257,6 @@ def _any_text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{what} must be a text")
     return value
-
-
-def _text(value: Any, what: str) -> str:
-    if "\0" in _any_text(value, what):
-        raise ValueError(f"{what} must be a text without U+0000, which databases cannot hold")
-    return str(value)
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

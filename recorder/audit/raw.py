@@ -1,18 +1,20 @@
 """Rows as they lie in the database, whatever somebody put there.
 
 Nothing is refused and nothing rebuilt: times are texts in our own form on both databases, other values are
-the driver's. On SQLite a text that is no UTF-8 has lone surrogates for the bytes that are none.
+the driver's. On SQLite a text that is no UTF-8 has lone surrogates for the bytes that are none, in what is
+asked for too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, text
+from sqlalchemy import Connection, LargeBinary, Row, Table, Text, cast, literal, text
 from sqlalchemy.exc import OperationalError
 
 from recorder.ledger.times import format_time
@@ -25,7 +27,6 @@ from recorder.store.tables import (
     summaries,
     watches,
 )
-from recorder.store.transactions import DatabaseUnavailableError
 
 TABLES = (watches, entries, summaries, episodes, group_labels, labelled_durations)
 """Every table that can name a group."""
@@ -33,6 +34,8 @@ TABLES = (watches, entries, summaries, episodes, group_labels, labelled_duration
 RawRow = Mapping[Any, Any]
 """The values of a row by the names of its columns."""
 
+_BYTES = ("utf-8", "surrogateescape")
+"""How a text that is no UTF-8 is read, and written again."""
 _NOT_UTF8 = "Could not decode to UTF-8"
 _ROWS_AT_ONCE = 500
 
@@ -87,7 +90,7 @@ class RawTables:
             # From where it failed on, in the same snapshot.
             if row is not None:
                 after, limit = Position(row.taskgroup_id, row.seq), limit - number
-            with self._any_text():
+            with self.any_text():
                 yield from self._ask(*self._entries_after(after, last, limit))
 
     def _entries_after(self, after: Position, last: Any, limit: int) -> tuple[str, dict[str, Any]]:
@@ -124,7 +127,7 @@ class RawTables:
         """Return the ids after one (None: from the first), of groups that any table names, in order."""
         after = "TRUE" if taskgroup_id is None else "taskgroup_id > :after"
         found: set[Any] = set()
-        with self._any_text():
+        with self.any_text():
             for table in TABLES:
                 given = {"limit": limit} | ({} if taskgroup_id is None else {"after": taskgroup_id})
                 question = _NEXT_IDS.format(table=table.name, after=after)
@@ -135,17 +138,18 @@ class RawTables:
         order = ", ".join(column.name for column in table.primary_key)
         question = f"SELECT {self._columns(table)} FROM {table.name} WHERE {condition} ORDER BY {order}"  # noqa: S608
         found: dict[Any, list[RawRow]] = {}
-        with self._any_text():
+        with self.any_text():
             for row in self._ask(question, given):
                 found.setdefault(row.taskgroup_id, []).append(row._mapping)
         return found
 
     def _ask(self, question: str, given: dict[str, Any]) -> Iterator[Row[Any]]:
+        # What the driver cannot pass as a text goes as its bytes.
+        raw = {name: value.encode(*_BYTES) for name, value in given.items() if not _is_utf8(value)}
+        for name in raw:
+            question = re.sub(rf":{name}\b", f"CAST(:{name} AS TEXT)", question)
         asked = text(question).execution_options(yield_per=_ROWS_AT_ONCE)
-        try:
-            return iter(self._connection.execute(asked, dict(given)))
-        except UnicodeEncodeError as error:
-            raise DatabaseUnavailableError(f"the id of a group is no UTF-8 text: {error.object!a}") from None
+        return iter(self._connection.execute(asked, {**given, **raw}))
 
     def _columns(self, table: Table) -> str:
         return ", ".join(
@@ -156,7 +160,7 @@ class RawTables:
         )
 
     @contextmanager
-    def _any_text(self) -> Iterator[None]:
+    def any_text(self) -> Iterator[None]:
         """On SQLite, read texts that are no UTF-8 too, which takes longer."""
         driver: Any = self._connection.connection.driver_connection
         if not self._sqlite:
@@ -170,8 +174,27 @@ class RawTables:
 
 
 def id_order(taskgroup_id: Any) -> tuple[bool, Any]:
-    """Return what ids sort by: texts by their characters, which is the order of their UTF-8 bytes too."""
-    return isinstance(taskgroup_id, bytes), taskgroup_id
+    """Return what ids sort by, as both databases do: texts by their bytes, and then what is none."""
+    if isinstance(taskgroup_id, bytes):
+        return True, taskgroup_id
+    return False, taskgroup_id.encode(*_BYTES)
+
+
+def bound(taskgroup_id: Any) -> Any:
+    """Return what stands for an id in a statement."""
+    if _is_utf8(taskgroup_id):
+        return taskgroup_id
+    return cast(literal(taskgroup_id.encode(*_BYTES), LargeBinary), Text)
+
+
+def _is_utf8(value: Any) -> bool:
+    """Whether a value can be passed to a driver as it is; only a text cannot that is no UTF-8."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def as_stored(row: RawRow) -> dict[str, Any]:
@@ -180,4 +203,4 @@ def as_stored(row: RawRow) -> dict[str, Any]:
 
 
 def _lenient(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    return raw.decode(*_BYTES)

@@ -21,7 +21,7 @@ from sqlalchemy import URL, ColumnElement, Connection, Engine, Float, and_, cast
 from recorder.audit.checkpoints import LedgerHead
 from recorder.audit.derived import Beside, compare_ended, judge
 from recorder.audit.findings import Finding
-from recorder.audit.raw import TABLES, Position, RawTables, Span, id_order
+from recorder.audit.raw import TABLES, Position, RawTables, Span, bound, id_order
 from recorder.audit.walk import Walk
 from recorder.store.engine import open_engine
 from recorder.store.summaries import labelled
@@ -207,7 +207,7 @@ class _Stretch:
         return {taskgroup_id for rows in found for taskgroup_id in rows}
 
     def reaches(self, taskgroup_id: str) -> bool:
-        return isinstance(self._last, bytes) or taskgroup_id <= self._last
+        return id_order(taskgroup_id) <= id_order(self._last)
 
     def beside(self, taskgroup_id: Any) -> Beside:
         return Beside(
@@ -224,13 +224,15 @@ def _not_labelled(connection: Connection, span: Span, *, whole: bool) -> set[Any
     last group of the span if that is not read as a whole."""
 
     def of(column: ColumnElement[Any]) -> ColumnElement[bool]:
-        return and_(column >= span.first, column <= span.last if whole else column < span.last)
+        first, last = bound(span.first), bound(span.last)
+        return and_(column >= first, column <= last if whole else column < last)
 
     right = labelled(of(episodes.c.taskgroup_id))
     stored = select(labelled_durations).where(of(labelled_durations.c.taskgroup_id))
     found: set[Any] = set()
-    for differing in (right.except_(stored), stored.except_(right)):
-        found.update(connection.scalars(select(differing.subquery().c.taskgroup_id).distinct()))
+    with RawTables(connection).any_text():
+        for differing in (right.except_(stored), stored.except_(right)):
+            found.update(connection.scalars(select(differing.subquery().c.taskgroup_id).distinct()))
     return found
 
 
@@ -240,10 +242,7 @@ def _spans(engine: Engine, known: Heads) -> Iterator[Task]:
     while True:
         with reading(engine) as connection:
             ids = RawTables(connection).ids_after(after, _GROUPS_AT_ONCE)
-        # Ids that are no texts come after all those that are.
-        position = (
-            len(heads) if isinstance(after, bytes) else 0 if after is None else bisect_right(heads, after)
-        )
+        position = 0 if after is None else bisect_right(heads, id_order(after), key=id_order)
         ids = sorted({*ids, *heads[position : position + _GROUPS_AT_ONCE]}, key=id_order)[:_GROUPS_AT_ONCE]
         if not ids:
             return

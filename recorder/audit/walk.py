@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from hashlib import sha256
 from itertools import takewhile
 from typing import Any
@@ -13,15 +14,18 @@ from sqlalchemy import Row
 from recorder.audit.checkpoints import LedgerHead
 from recorder.audit.findings import Finding, Problem
 from recorder.audit.fold import Fold
+from recorder.audit.judgement import check_content, check_id, check_interval
 from recorder.audit.raw import RawRow
 from recorder.audit.stored import UNDECODABLE, read_stored, with_derived
 from recorder.audit.usual import Usual, UsualReader, anomalies_of_usual
 from recorder.ledger.canonical import canonical
 from recorder.ledger.chain import GENESIS
-from recorder.ledger.entries import Entry, Interval
+from recorder.ledger.entries import Entry, Gap, Interval, Kind, Status, WatchChange
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_WORDS = 120
+
+Content = Status | Gap | WatchChange
 
 
 class Walk:
@@ -29,7 +33,8 @@ class Walk:
 
     An entry is in order if its digest follows from the digest before, as stored or as computed: so of an
     altered entry, and of an altered digest, nothing is said twice. After an entry that is missing the next
-    one cannot be judged, and is believed.
+    one cannot be judged, and is believed. An entry that no recorder writes is not in order though its digest
+    follows.
 
     `intact` is False once an entry is missing, altered or unreadable: what rests on all of them, the
     `fold`, is not known from there on. `episodes_differ` says how the episodes that were compared so far
@@ -48,6 +53,8 @@ class Walk:
         self._stands = False
         self._usual = UsualReader()
         self._before: tuple[bytes, ...] = (bytes.fromhex(GENESIS),)
+        # Kind and time of the entry before, both None before the first; None where it is not known.
+        self._preceding: tuple[Kind | None, datetime | None] | None = (None, None)
 
     def take(self, row: Row[Any]) -> None:
         """Take the next row of `entries`."""
@@ -59,12 +66,12 @@ class Walk:
         if seq > self.seq + 1:
             self._missing(seq)
         self.seq = seq
-        usual = self._usual.read(values) if self.intact else None
+        usual = self._usual.read(values) if self.intact and seq > 1 else None
         if usual is None:
             self._take_exactly(row._mapping)
             return
         proven = self._proves(digest, usual.form)
-        if proven:
+        if proven and self._is_possible(Kind.STATUS, usual.at, usual.previous):
             self._believe_usual(row._mapping, usual)
         self._compare_checkpoint(digest, usual.previous, proven=proven)
 
@@ -74,13 +81,13 @@ class Walk:
             form = canonical(stored.record)
         except UNDECODABLE as error:
             self.harmed(self.seq, Problem.UNREADABLE, f"the entry cannot be read: {_words(error)}")
-            self._before = _candidates(row["digest"])
+            self._before, self._preceding = _candidates(row["digest"]), None
             self._compare_checkpoint(row["digest"], None, proven=False)
             return
-        proven = self._proves(row["digest"], form)
-        if proven:
-            self._believe(row, stored.entry)
-        self._compare_checkpoint(row["digest"], stored.entry.previous, proven=proven)
+        entry, proven = stored.entry, self._proves(row["digest"], form)
+        if proven and self._is_possible(entry.kind, entry.at, entry.previous, entry.content):
+            self._believe(row, entry)
+        self._compare_checkpoint(row["digest"], entry.previous, proven=proven)
 
     def finding(self, seq: int, problem: Problem, detail: str) -> None:
         """Note what is wrong."""
@@ -97,7 +104,7 @@ class Walk:
         first, last = self.seq + 1, seq - 1
         words = f"entry {first} is" if first == last else f"entries {first} to {last} are"
         self.harmed(first, Problem.MISSING_ENTRY, f"{words} missing")
-        self._before = ()
+        self._before, self._preceding = (), None
 
     def _proves(self, digest: Any, form: bytes) -> bool:
         """Whether the digest follows from the entry, whose record has this canonical form."""
@@ -106,9 +113,26 @@ class Walk:
         if stored and (not computed or stored[0] in computed):
             self._before = stored
             return True
-        self._before = (*stored, *computed[:1])
+        self._before, self._preceding = (*stored, *computed[:1]), None
         self.harmed(self.seq, Problem.DIGEST_MISMATCH, "the digest is not that of the entry and those before")
         return False
+
+    def _is_possible(
+        self, kind: Kind, at: datetime, previous: Interval | None, content: Content | None = None
+    ) -> bool:
+        """Whether a recorder writes such an entry; without `content` that is as it must be."""
+        preceding, self._preceding = self._preceding, (kind, at)
+        try:
+            if preceding is not None:
+                check_interval(previous, *preceding, "previous")
+            if content is not None:
+                check_content(self.seq, content)
+            if self.seq == 1:
+                check_id(self.taskgroup_id)
+        except ValueError as error:
+            self.harmed(self.seq, Problem.UNREADABLE, str(error))
+            return False
+        return True
 
     def _believe_usual(self, row: RawRow, usual: Usual) -> None:
         anomalies = anomalies_of_usual(usual, self.fold.before)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from recorder.cli.common import checked_ids, with_words, writable_database
 from recorder.ledger.entries import Action
 from recorder.settings import Settings, load_settings
-from recorder.store.enrolment import Patience, UnknownGroupError
+from recorder.store.enrolment import BrokenLedgerError, Patience, UnknownGroupError
 
 Change = Callable[[Engine, Settings, str, str | None, Patience], Action | None]
 """Changes the watch of one group (database, settings, id, note, how long to wait for polls under way); None
@@ -39,6 +39,9 @@ def change_command(name: str, help_text: str, change: Change, *, stood: str) -> 
                 except UnknownGroupError:
                     complaints.append(f"{taskgroup_id}: was never watched")
                     continue
+                except BrokenLedgerError as error:
+                    complaints.append(broken_words(taskgroup_id, error))
+                    continue
                 if action is None and note is not None:
                     complaints.append(f"{taskgroup_id}: {stood}, so there is no entry to keep the note with")
                 else:
@@ -46,6 +49,11 @@ def change_command(name: str, help_text: str, change: Change, *, stood: str) -> 
         end_with(complaints)
 
     return command
+
+
+def broken_words(taskgroup_id: str, error: BrokenLedgerError) -> str:
+    """Say what is wrong with a group whose watch cannot be changed, and what to do."""
+    return f"{taskgroup_id}: {error}; see what is wrong with: recorder verify, and restore a backup"
 
 
 def check_note(note: str | None) -> None:

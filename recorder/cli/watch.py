@@ -7,12 +7,12 @@ from typing import TextIO
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.changes import check_note, end_with
+from recorder.cli.changes import broken_words, check_note, end_with
 from recorder.cli.common import checked_ids, with_words, writable_database
 from recorder.clock import utc_now
 from recorder.ledger.entries import Action
 from recorder.settings import Settings, load_settings
-from recorder.store.enrolment import watch_group
+from recorder.store.enrolment import BrokenLedgerError, watch_group
 
 
 @click.command("watch")
@@ -54,10 +54,13 @@ def _ids_in(file: TextIO | None) -> list[str]:
 
 
 def _watch(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> list[str]:
-    """Watch one group and say so; return a complaint if its note could not be kept."""
-    action = watch_group(
-        engine, taskgroup_id, actor=settings.actor, note=note, now=utc_now, rules=settings.rules
-    )
+    """Watch one group and say so; return a complaint if it cannot be, or its note could not be kept."""
+    try:
+        action = watch_group(
+            engine, taskgroup_id, actor=settings.actor, note=note, now=utc_now, rules=settings.rules
+        )
+    except BrokenLedgerError as error:
+        return [broken_words(taskgroup_id, error)]
     if action is None and note is not None:
         return [f"{taskgroup_id}: is being watched already, so there is no entry to keep the note with"]
     words = {Action.STARTED: "watching", Action.RESUMED: "watching again", None: "is being watched already"}

@@ -31,12 +31,19 @@ class UnknownGroupError(LookupError):
     """No group of that id was ever watched."""
 
 
+class BrokenLedgerError(Exception):
+    """What lies in the database of a group contradicts itself; nothing was entered. The text says how."""
+
+
 def watch_group(
     engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, now: Clock, rules: Rules
 ) -> Action | None:
     """Watch a group: a new one is `started`, one that is not being watched is `resumed`.
 
     Returns what was entered, None for a group that is being watched already.
+
+    Raises:
+        BrokenLedgerError: its watch row is gone or set back, and its ledger is not.
     """
     try:
         with writing(engine) as connection:
@@ -54,6 +61,7 @@ def resume_watching(
 
     Raises:
         UnknownGroupError: the group was never watched.
+        BrokenLedgerError: its watch row was set back, and its ledger was not.
     """
     with writing(engine) as connection:
         watch = _known(connection, taskgroup_id)
@@ -87,6 +95,7 @@ def cease_watching(
 
     Raises:
         UnknownGroupError: the group was never watched.
+        BrokenLedgerError: its watch row was set back, and its ledger was not.
     """
     while True:
         with writing(engine) as connection:
@@ -159,5 +168,11 @@ def _write(connection: Connection, step: Step, *, next_poll_at: datetime | None)
 
 
 def _append(connection: Connection, written: Sequence[Entry]) -> None:
-    connection.execute(insert(entries), [entry_row(entry) for entry in written])
+    try:
+        connection.execute(insert(entries), [entry_row(entry) for entry in written])
+    except IntegrityError:
+        # The group's row is ours: nobody else can have entered anything meanwhile.
+        newest = written[0].seq - 1
+        words = f"goes on after entry {newest}, which its watch row names" if newest else "has no watch row"
+        raise BrokenLedgerError(f"its ledger {words}") from None
     take_on(connection, written)

@@ -7,10 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
+from structlog.testing import capture_logs
 
 from recorder.ledger.anomalies import Anomaly
 from tests.api.client import Client
 from tests.api.recording import Recording, active, settled
+from tests.audit.harm import unprotect
 
 GROUPS = "/api/v1/groups"
 CHECKPOINT = "/api/v1/audit/checkpoint"
@@ -91,3 +94,57 @@ def test_a_checkpoint_has_all_heads_and_the_digest_of_its_lines(client: Client, 
     assert (body["items"][2]["last_seen_at"], body["items"][2]["polls"]) == (None, None)
     lines = [json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n" for item in body["items"]]
     assert body["digest"] == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+DIGEST = f"UPDATE watches SET head_digest = '{'0' * 64}' WHERE taskgroup_id = 'tgrp_b'"
+BEHIND = "UPDATE watches SET head_seq = 1 WHERE taskgroup_id = 'tgrp_b'"
+TIME = "UPDATE watches SET last_seen_at = 'garbage' WHERE taskgroup_id = 'tgrp_b'"
+
+
+@pytest.mark.parametrize("harm", [DIGEST, BEHIND])
+def test_nothing_is_attested_of_ledgers_that_do_not_end_as_they_should(
+    client: Client, recording: Recording, engine: Engine, harm: str
+) -> None:
+    for group in ("tgrp_a", "tgrp_b"):
+        recording.watch(group)
+        recording.see(group, 1, active(running=1))
+    with engine.begin() as connection:
+        connection.execute(text(harm))
+    problem = _broken(client, CHECKPOINT)
+    assert problem["detail"].startswith("tgrp_b: its watch row does not name its newest entry; ")
+    assert client.get(f"{GROUPS}/tgrp_b/audit")["entries"] == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_watch_row_that_cannot_be_read_is_no_defect_of_the_server(
+    client: Client, recording: Recording, engine: Engine
+) -> None:
+    recording.watch("tgrp_b")
+    with engine.begin() as connection:
+        connection.execute(text(TIME))
+    problem = _broken(client, CHECKPOINT)
+    assert problem["detail"].startswith("a watch row cannot be read; ")
+
+
+def test_the_audit_of_a_ledger_without_a_beginning(
+    client: Client, recording: Recording, engine: Engine
+) -> None:
+    recording.watch("tgrp_a")
+    unprotect(engine)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM entries"))
+    problem = _broken(client, f"{GROUPS}/tgrp_a/audit")
+    assert problem["detail"].startswith("tgrp_a: its first entry is missing; ")
+
+
+def _broken(client: Client, path: str) -> dict[str, Any]:
+    """The problem that the API answers instead, which its log has too."""
+    with capture_logs() as log:
+        response = client.answer(path, 503)
+    assert int(response.headers["Retry-After"]) > 0
+    (line,) = log
+    assert line["log_level"] == "error"
+    problem: dict[str, Any] = response.get_json()
+    assert problem["type"] == "/docs/problems#broken-ledger"
+    assert "recorder verify" in problem["detail"]
+    return problem

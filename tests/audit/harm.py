@@ -22,8 +22,10 @@ from sqlalchemy import (
 from recorder.audit.checkpoints import LedgerHead, read_heads
 from recorder.audit.findings import Finding
 from recorder.audit.verification import tasks_of, verify
+from recorder.ledger.chain import GENESIS, digest_of, record_of
 from recorder.store.engine import open_engine
 from recorder.store.enrolment import resume_watching
+from recorder.store.rows import entry_of
 from recorder.store.tables import (
     entries,
     episodes,
@@ -176,6 +178,26 @@ def renumbered(numbers: Mapping[int, int]) -> Harm:
             connection.execute(update(entries).where(mine, entries.c.seq == old).values(seq=old + 1000))
         for old, new in numbers.items():
             connection.execute(update(entries).where(mine, entries.c.seq == old + 1000).values(seq=new))
+
+    return harm
+
+
+def chained_anew(taskgroup_id: str = "one") -> Harm:
+    """Compute the digests of a group anew, and let the watch row name the last, as who rewrites it would."""
+
+    def harm(connection: Connection) -> None:
+        mine, digest = entries.c.taskgroup_id == taskgroup_id, GENESIS
+        for row in connection.execute(select(entries).where(mine).order_by(entries.c.seq)).all():
+            said = entry_of(row)
+            at, previous, content = said.at, said.previous, said.content
+            record = record_of(
+                taskgroup_id=taskgroup_id, seq=row.seq, at=at, previous=previous, content=content
+            )
+            digest = digest_of(digest, record)
+            this = mine, entries.c.seq == row.seq
+            connection.execute(update(entries).where(*this).values(digest=digest))
+        head = update(watches).where(watches.c.taskgroup_id == taskgroup_id)
+        connection.execute(head.values(head_digest=digest))
 
     return harm
 

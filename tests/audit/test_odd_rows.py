@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, Table, text
 
+from recorder.audit import verification
 from recorder.store.transactions import writing
+from tests.audit.harm import TABLES, findings, heads_of, record
 from tests.program import Program
 from tests.store.samples import body, enrol, poll, seen
 
@@ -72,6 +75,31 @@ def test_an_id_that_is_no_text_does_not_hold_verification_up(program: Program, e
     for arguments in ([], ["--checkpoint", "heads.ndjson"]):
         ended = program.run("verify", *arguments)
         assert ended.status == 1 and "derived_mismatch" in ended.out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("at_once", [10_000, 2])
+@pytest.mark.parametrize("raw", ["80", "ff41"])
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_an_id_that_is_no_utf8_is_found_and_those_around_it_are_verified(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, table: Table, raw: str, at_once: int
+) -> None:
+    monkeypatch.setattr(verification, "ENTRIES_AT_ONCE", at_once)
+    record(engine)
+    for group in ("é", "\U0001f600"):
+        enrol(engine, group)
+    heads = heads_of(engine)
+    with writing(engine) as connection:
+        names = [f'"{column.name}"' for column in table.c]
+        copied = ", ".join(names).replace('"taskgroup_id"', f"CAST(x'{raw}' AS TEXT)")
+        rows = f"SELECT {copied} FROM {table} WHERE taskgroup_id = 'one'"
+        connection.execute(text(f"INSERT INTO {table} ({', '.join(names)}) {rows}"))
+        connection.execute(text("UPDATE watches SET state = 'paused' WHERE taskgroup_id > 'two'"))
+    odd = bytes.fromhex(raw).decode("utf-8", "surrogateescape")
+    for known in ({}, heads):
+        found = findings(engine, known)
+        assert {finding.taskgroup_id for finding in found} == {odd, "é", "\U0001f600"}
+        json.dumps([finding.members() for finding in found], ensure_ascii=False).encode()
 
 
 def test_a_checkpoint_without_heads_proves_nothing(program: Program, tmp_path: Path) -> None:

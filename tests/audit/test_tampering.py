@@ -171,6 +171,8 @@ DERIVED_COLUMNS: dict[str, tuple[Harm, int]] = {
     "the open interval taken away": (watch(last_asked_at=None, last_seen_at=None, polls=None), HEAD),
     "the open interval ended before it began": (watch(last_seen_at=after(149)), HEAD),
     "an open interval of no polls": (watch(polls=0), HEAD),
+    "half an open interval": (watch(last_asked_at=None), HEAD),
+    "a group that is watched and never due": (watch(due_at=None), HEAD),
     "the watch row deleted": (statement("DELETE FROM watches WHERE taskgroup_id = 'one'"), HEAD),
     "an episode": (changed(episodes, episodes.c.number == 1, duration_seconds=1), HEAD),
     "the bound of an episode": (changed(episodes, episodes.c.number == 2, completed_latest=after(141)), HEAD),

@@ -1,14 +1,11 @@
-"""`recorder export` and `recorder import`: files, pipes, terminals and signals around them."""
+"""`recorder export`: files, pipes, terminals and signals around it, and around `recorder import` too."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import signal
-import struct
 import subprocess
-import termios
 from pathlib import Path
 
 import pytest
@@ -21,11 +18,6 @@ from tests.cli.test_demo import read_all
 from tests.program import STOP_SECONDS, Program, command_line, require_clean
 
 ONE = ["sqlite"]
-BOTH_WAYS = pytest.mark.parametrize(
-    ("database_url", "blank_database_url"),
-    [("sqlite", "postgresql"), ("postgresql", "sqlite")],
-    indirect=True,
-)
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -192,79 +184,3 @@ def test_in_a_terminal_they_show_how_far_they_are(program: Program, recorded: En
     status, out, shown = in_terminal(other, "import", "file")
     assert (status, out) == (0, "12 entries in 4 groups imported into sqlite:///other.db\n")
     assert "importing" in shown and "100%" in shown
-
-
-@BOTH_WAYS
-def test_an_export_is_imported_into_a_blank_database_of_either_kind(
-    program: Program, blank: Program, recorded: Engine
-) -> None:
-    """From a file into the one, from a pipe into the other, and back."""
-    out = program.ok("export")
-    program.folder.joinpath("file").write_text(out)
-    result = blank.run("import", "file")
-    assert result.status == 0
-    assert result.out.startswith("12 entries in 4 groups imported into ")
-    assert result.err.startswith("made the tables in ")
-    assert blank.ok("export") == out
-    for name in ("one", ODD, "never"):
-        assert blank.ok("history", name, "--json") == program.ok("history", name, "--json")
-        assert blank.ok("completion", name, "--json") == program.ok("completion", name, "--json")
-        assert blank.ok("status", name, "--json") == program.ok("status", name, "--json")
-    assert "has groups already" in blank.run("import", "file").complaint()
-    third = program.using(RECORDER_DATABASE_URL="sqlite:///third.db")
-    assert third.run("import", "-", text=blank.ok("export")).status == 0
-    assert third.ok("export") == out
-
-
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_what_does_not_verify_is_refused_with_the_number_of_its_line(
-    program: Program, blank: Program, recorded: Engine
-) -> None:
-    out = program.ok("export")
-    program.folder.joinpath("file").write_text(out.replace('"queued":3', '"queued":4'))
-    result = blank.run("import", "file")
-    assert (result.status, result.out) == (1, "")
-    assert result.complaints[-1].startswith("Error: line 8: its digest does not follow")
-    assert blank.ok("export") == ""
-    assert (
-        blank.run("import", "-", text=out.encode()[:-30]).complaint().startswith("Error: line 16: not JSON")
-    )
-    assert blank.ok("groups", "--json") == '{"items":[],"next":null}\n'
-    assert blank.ok("import", "-").startswith("0 entries in 0 groups imported into ")
-
-
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-@pytest.mark.parametrize(
-    ("blank_database_url", "number"),
-    list(zip(["sqlite", "postgresql"], SIGNALS, strict=True)),
-    indirect=["blank_database_url"],
-)
-def test_a_signal_ends_an_import_that_waits_for_more(
-    blank: Program, recorded: Engine, number: signal.Signals
-) -> None:
-    """Its first half has been read, from a pipe that nobody closes."""
-    out = exported(recorded)
-    os.mkfifo(blank.folder / "pipe")
-    held = os.open(blank.folder / "pipe", os.O_RDWR)
-    os.write(held, out[: len(out) // 2])
-    blank.ok("db", "upgrade")
-    with blank.start("import", "pipe") as running:
-        running.wait_until(lambda: _is_empty(held) or None, "it to have read the first half")
-        assert running.stop(number) == 1
-        assert running.printed == "Error: stopped: nothing was written\n"
-    os.close(held)
-    assert blank.ok("export") == ""
-    assert blank.run("import", "-", text=out).status == 0
-
-
-def _is_empty(pipe: int) -> bool:
-    """Whether nothing is left to be read from a pipe."""
-    (left,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
-    return left == 0
-
-
-@pytest.mark.parametrize("blank_database_url", ONE, indirect=True)
-def test_groups_of_others_are_left_alone(blank: Program, blank_access: Engine) -> None:
-    with blank_access.begin() as connection:
-        connection.execute(text("CREATE TABLE customers (id INTEGER)"))
-    assert "not the recorder's" in blank.run("import", "-").complaint()

@@ -90,6 +90,41 @@ def test_an_unknown_group_does_not_keep_the_known_ones_from_it(program: Program,
     assert set(states(program).values()) == {"paused" if command == "pause" else "stopped"}
 
 
+BROKEN = [
+    ("watch", "DELETE FROM watches WHERE taskgroup_id = 'one'", "has no watch row"),
+    ("watch", "UPDATE watches SET head_seq = 1, state = 'paused' WHERE taskgroup_id = 'one'", "entry 1"),
+    ("pause", "UPDATE watches SET head_seq = 1 WHERE taskgroup_id = 'one'", "entry 1"),
+    ("unwatch", "UPDATE watches SET head_seq = 1 WHERE taskgroup_id = 'one'", "entry 1"),
+]
+
+
+@pytest.mark.parametrize(("command", "harm", "words"), BROKEN)
+def test_a_ledger_that_its_watch_row_does_not_name_is_not_gone_on_with(
+    program: Program, engine: Engine, command: str, harm: str, words: str
+) -> None:
+    program.ok("watch", "one", "two")
+    program.ok("pause", "one")
+    program.ok("watch", "one")
+    program.ok("pause", "two")
+    with engine.begin() as connection:
+        connection.execute(text(harm))
+    before = contents(engine, "one")
+    result = program.run(command, "one", "two", "three")
+    (first, *_) = result.complaints
+    assert result.status == 1
+    assert first.startswith("Error: one: ") and words in first and "recorder verify" in first
+    assert contents(engine, "one") == before
+    assert states(program)["two"] == {"watch": "watching", "pause": "paused", "unwatch": "stopped"}[command]
+
+
+def contents(engine: Engine, taskgroup_id: str) -> list[Any]:
+    """What the database has of a group."""
+    with engine.connect() as connection:
+        tables = ("watches", "entries", "summaries", "episodes")
+        asked = [text(f"SELECT * FROM {table} WHERE taskgroup_id = :id") for table in tables]
+        return [connection.execute(question, {"id": taskgroup_id}).all() for question in asked]
+
+
 BAD_IDS = ["", ".", "..", "a/b", "https://host/a", "two\nlines", "\x1b[31mred", "\u202egroup", "g" * 256]
 
 
