@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-
-from recorder.ledger.times import format_time
 
 _QUOTED = frozenset('",\r\n')
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -18,19 +15,14 @@ def csv_line(cells: Iterable[str]) -> str:
 
 
 def cell(value: object) -> str:
-    """Return a value as a cell: times in RFC 3339, `true` and `false`, floats as short as they are exact.
+    """Return a value as a cell: `true` and `false`, floats as short as they are exact.
 
     NULL is an empty cell, an empty text is one of two quotes.
     """
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return format_time(value)
-        case float():
-            return repr(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     text = str(value)
     if text and _QUOTED.isdisjoint(text):
         return text

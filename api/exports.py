@@ -199,7 +199,13 @@ def _header(view: TableClause) -> bytes:
 
 
 def _csv(view: TableClause, rows: Iterable[Row[Any]]) -> Iterator[bytes]:
-    texts = [isinstance(column.type, Text) and not isinstance(column.type, JsonText) for column in view.c]
+    texts = [
+        number
+        for number, column in enumerate(view.c)
+        if isinstance(column.type, Text) and not isinstance(column.type, JsonText)
+    ]
     for row in rows:
-        values = zip(row, texts, strict=True)
-        yield csv_line(cell(inert(value) if is_text else value) for value, is_text in values).encode()
+        values = list(row)
+        for number in texts:
+            values[number] = inert(values[number])
+        yield csv_line(map(cell, values)).encode()

@@ -28,6 +28,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.timing import peak_mib
 from recorder.audit.verification import tasks_of, verify, verify_at_once
 from recorder.ledger.chain import GENESIS, record_of
 from recorder.store.engine import check_url, open_engine
@@ -71,7 +72,7 @@ def main() -> None:
                 f"{entries:,}",
                 f"{entries / seconds:,.0f}",
                 f"{entries / cpu:,.0f}",
-                f"{peak / 1024:,.0f}",
+                f"{peak:,.0f}",
                 f"{seconds / entries / baseline:.1f}",
             )
     out.print(table)
@@ -104,9 +105,9 @@ def _fill(url: str, entries: int, groups: int) -> None:
     engine.dispose()
 
 
-def _verified(url: str, jobs: int = 1) -> tuple[int, float, float, int]:
+def _verified(url: str, jobs: int = 1) -> tuple[int, float, float, float]:
     """Return how many entries were verified, in how many seconds and seconds of a core, and the peak of
-    memory of the largest process, in KiB."""
+    memory of this process, in MiB."""
     engine = open_engine(check_url(url), read_only=True)
     begun, cpu_begun = time.perf_counter(), _cpu_seconds()
     tasks = tasks_of(engine)
@@ -118,8 +119,7 @@ def _verified(url: str, jobs: int = 1) -> tuple[int, float, float, int]:
         entries += piece.entries
     seconds, cpu = time.perf_counter() - begun, _cpu_seconds() - cpu_begun
     engine.dispose()
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return entries, seconds, cpu, peak
+    return entries, seconds, cpu, peak_mib()
 
 
 def _cpu_seconds() -> float:

@@ -1,4 +1,7 @@
-"""Reading the four views that people query, so that what is exported is what SQL says."""
+"""Reading the four views that people query, so that what is exported is what SQL says.
+
+Times come as texts in our own form.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from recorder.store.sql import time_text
 from recorder.store.tables import Time
 
 
@@ -114,4 +118,6 @@ def _all_of(view: TableClause) -> Select[Any]:
 
 def _readable(own: ColumnClause[Any]) -> ColumnElement[Any]:
     """PostgreSQL's driver would read JSON into values, and their text would not be the one stored."""
+    if isinstance(own.type, Time):
+        return time_text(own).label(own.name)
     return cast(own, Text).label(own.name) if isinstance(own.type, JsonText) else own

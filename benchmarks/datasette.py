@@ -1,0 +1,127 @@
+"""How fast pages are served, beside Datasette.
+
+    python benchmarks/datasette.py /path/to/datasette [--entries 100000 1000000] [--seconds 3]
+
+The program (pip install datasette, in an environment of its own) and `recorder serve` serve the same SQLite
+file. Both are asked over HTTP, in turns, for the first 100 status entries of histories, oldest and newest
+first, Datasette from the view `status_history`: as it answers by default, and without counts, facets and
+suggestions, which take it longest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import product
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.databases import files_of, ids_of
+from benchmarks.floor import PAGE
+from benchmarks.timing import medians, turns_of
+from tests.postgres import free_port
+
+START_SECONDS = 30
+ORDERS = {"oldest": ("asc", "_sort"), "newest": ("desc", "_sort_desc")}
+"""Which entries come first: how the API and how Datasette is asked for that."""
+ASKED = {"default": {}, "least": {"_nocount": 1, "_nofacet": 1, "_nosuggest": 1}}
+"""Datasette as it comes, and without what takes it longest and the API has elsewhere."""
+
+
+def main() -> None:
+    arguments = _arguments()
+    out = Console()
+    table = Table(title=f"pages of {PAGE} status entries over HTTP, median times on SQLite")
+    for heading in ("entries", "first", "asked", "Datasette ms", "API ms", "times as fast"):
+        table.add_column(heading, justify="left" if heading in {"first", "asked"} else "right")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recorder.db"
+        for entries in files_of(path, arguments.entries, out):
+            for first, asked, ours, theirs, ratio in _measured(path, arguments.datasette, arguments.seconds):
+                figures = (f"{1000 * theirs:.2f}", f"{1000 * ours:.2f}", f"{ratio:.1f}")
+                table.add_row(f"{entries:,}", first, asked, *figures)
+    out.print(table)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="How fast pages are served, beside Datasette.")
+    parser.add_argument("datasette", help="the program")
+    parser.add_argument("--entries", type=int, nargs="+", default=[100_000, 1_000_000], help="ascending")
+    parser.add_argument("--seconds", type=float, default=3, help="for each question")
+    return parser.parse_args()
+
+
+def _measured(path: Path, program: str, seconds: float) -> Iterator[tuple[str, str, float, float, float]]:
+    """Yield which entries come first, how Datasette is asked, the median times of the API and of Datasette,
+    in seconds, and their ratio."""
+    recorder = Path(sys.executable).with_name("recorder")
+    port, other = free_port(), free_port()
+    settings = {"RECORDER_DATABASE_URL": f"sqlite:///{path}", "RECORDER_API_PORT": str(port)}
+    names = ids_of(path)
+    with (
+        _running([recorder, "serve"], f"http://127.0.0.1:{port}", settings) as ours,
+        _running([program, "serve", path, "--port", str(other)], f"http://127.0.0.1:{other}") as theirs,
+    ):
+        for first, asked in product(ORDERS, ASKED):
+            order, sort = ORDERS[first]
+            mine = [f"/api/v1/groups/{name}/history?kind=status&order={order}" for name in names]
+            given = {sort: "seq", "_size": PAGE, "_shape": "objects", **ASKED[asked]}
+            view = f"/{path.stem}/status_history.json?{urlencode(given)}&taskgroup_id__exact="
+            others = [f"{view}{name}" for name in names]
+            turns = turns_of(partial(_timed, ours), partial(_timed, theirs), mine, others, seconds)
+            yield first, asked, *medians(turns)
+
+
+@contextmanager
+def _running(
+    command: list[str | Path], address: str, settings: dict[str, str] | None = None
+) -> Iterator[httpx.Client]:
+    """Run a server; yield a client of it once it answers at `address`."""
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=settings, stdout=quiet, stderr=quiet)  # noqa: S603
+    try:
+        # Datasette does not compress.
+        plain = {"Accept-Encoding": "identity"}
+        with httpx.Client(base_url=address, headers=plain, trust_env=False) as client:
+            until = time.monotonic() + START_SECONDS
+            while not _answers(client):
+                if process.poll() is not None or time.monotonic() > until:
+                    raise SystemExit(f"{command[0]} does not serve {address}")
+                time.sleep(0.1)
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/").status_code < 500
+    except httpx.TransportError:
+        return False
+
+
+def _timed(client: httpx.Client, address: str) -> float:
+    begun = time.perf_counter()
+    answer = client.get(address)
+    taken = time.perf_counter() - begun
+    rows = answer.json().get("items") or answer.json().get("rows")
+    if answer.status_code != 200 or len(rows) != PAGE:
+        raise SystemExit(f"{address}: {answer.text}")
+    return taken
+
+
+if __name__ == "__main__":
+    main()
