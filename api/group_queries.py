@@ -19,14 +19,19 @@ from api.queries import (
     States,
     YesNo,
     complaint,
+    listing_words,
 )
+from recorder.ledger.status import Phase
+from recorder.ledger.watch import WatchState
 
 
 class GroupsQuery(ExportQuery, LabelledQuery):
     """Which groups to list."""
 
-    phase: Phases = Field(None, description="only groups in one of these phases (separated by commas)")
-    state: States = Field(None, description="only groups with a watch in one of these states")
+    phase: Phases = Field(None, description=listing_words("only groups in one of these phases", Phase))
+    state: States = Field(
+        None, description=listing_words("only groups with a watch in one of these states", WatchState)
+    )
     late: YesNo = Field(False, description="true: only groups with an open gap")
     created_from: Moment = Field(None, description="only groups that were created at or after this time")
     created_to: Moment = Field(None, description="only groups that were created before this time")

@@ -79,7 +79,9 @@ def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
             "version": version("task-group-recorder"),
             "description": "What was recorded of task groups: how they stand, their history, how long they "
             "took, and what was not seen. Read only. Times are UTC, durations are in seconds, and what is "
-            "not known is null.",
+            "not known is null. [Errors](/docs/problems) say what is wrong and what is allowed instead. "
+            "Beside what is here there are [/metrics](/metrics) for Prometheus, and the provider's own "
+            "`/v1beta/tasks/groups/{id}` for its SDK.",
         },
         "servers": [{"url": "/"}],
         "paths": {path: {"get": _operation(path, found, refusal)} for path, found in operations.items()},
@@ -127,7 +129,7 @@ def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
 
 @cache
 def _examples() -> dict[str, Any]:
-    """Return a real answer of each operation, by its name."""
+    """Return a real answer of each operation, by its name, and a real problem of each HTTP status code."""
     found: dict[str, Any] = json.loads(files("api").joinpath("examples.json").read_text(encoding="utf-8"))
     return found
 
@@ -163,6 +165,8 @@ def _response(status: int, mimetype: str, body: type[BaseModel]) -> dict[str, An
         "description": _DESCRIPTIONS[status],
         "content": {mimetype: {"schema": schema}},
     }
+    if body is Problem:
+        response["content"][mimetype]["example"] = _examples()[str(status)]
     if status in _HEADERS:
         response["headers"] = _HEADERS[status]
     return response

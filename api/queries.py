@@ -155,6 +155,11 @@ def _listing(names: type[StrEnum]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^{one}(,{one})*$"})
 
 
+def listing_words(words: str, names: type[StrEnum]) -> str:
+    """Return the description of a parameter that takes a list of names."""
+    return f"{words}, separated by commas: {', '.join(names)}"
+
+
 def _known_order(order: object) -> object:
     if order not in {"asc", "desc"}:
         raise complaint("is not one of asc, desc")
@@ -262,8 +267,10 @@ class StretchQuery(Query):
 class HistoryQuery(StretchQuery):
     """Which entries of a group's history to list."""
 
-    kind: Kinds = Field(None, description="only entries of these kinds (separated by commas)")
-    anomaly: Anomalies = Field(None, description="only entries with one of these anomalies")
+    kind: Kinds = Field(None, description=listing_words("only entries of these kinds", Kind))
+    anomaly: Anomalies = Field(
+        None, description=listing_words("only entries with one of these anomalies", Anomaly)
+    )
     order: Order = Field("asc", description=_ORDER)
     limit: Limit = Field(DEFAULT_LIMIT, description=LIMIT_WORDS)
     cursor: At = Field(None, description=CURSOR_WORDS)

@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
+from hashlib import sha256
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -19,6 +22,8 @@ from sqlalchemy import Engine
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
+from recorder.tokens import read_tokens
+from tests.api.client import app_without_database
 from tests.api.recording import Recording, active, after, settled
 
 FILE = Path(__file__).resolve().parents[2] / "api" / "examples.json"
@@ -63,9 +68,36 @@ def app_over(engine: Engine) -> Flask:
     return create_app(engine, now=lambda: after(113))
 
 
-def answers(app: Flask) -> dict[str, Any]:
-    """Return the answer of each operation, by its name."""
-    return {name: app.test_client().get(address).get_json() for name, address in ADDRESSES.items()}
+def answers(engine: Engine) -> dict[str, Any]:
+    """Return the answer of each operation, by its name, and a problem of each HTTP status code."""
+    app = app_over(engine)
+    found = {name: app.test_client().get(address).get_json() for name, address in ADDRESSES.items()}
+    return found | {str(status): problem for status, problem in _problems(engine)}
+
+
+def _problems(engine: Engine) -> Iterator[tuple[int, Any]]:
+    app, group = app_over(engine), ADDRESSES["getGroup"]
+    token = read_tokens(f"example:{sha256(b'example').hexdigest()}")
+    yield _problem(create_app(engine, tokens=token), group)
+    yield _problem(app, group, {"Host": "rebound.example"})
+    yield _problem(app, f"{group}0")
+    yield _problem(app, group, {"Accept": "text/html"})
+    yield _problem(app, "/api/v1/groups?phase=done&limti=10")
+    yield _problem(create_app(engine, now=_broken_clock), group)
+    yield _problem(app_without_database(), group)
+
+
+def _problem(app: Flask, address: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    answer = app.test_client().get(address, headers=headers)
+    body = answer.get_json()
+    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # A new one each time.
+        body["instance"] = "urn:uuid:9c7fd0a5-6a3b-4c8f-b1f4-2f6c1d8f0e57"
+    return answer.status_code, body
+
+
+def _broken_clock() -> NoReturn:
+    raise ArithmeticError("a defect")
 
 
 def main() -> None:
@@ -73,7 +105,7 @@ def main() -> None:
         engine = open_engine(check_url(f"sqlite:///{folder}/recorder.db"))
         upgrade(engine)
         record(engine)
-        found = answers(app_over(engine))
+        found = answers(engine)
         engine.dispose()
     FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(f"{len(found)} examples written to {FILE}\n")

@@ -34,6 +34,7 @@ LINES = [line for block in BLOCKS if block.language == "sh" for line in block.co
 CURL = [line for line in LINES if line.startswith("curl ")]
 PIPED = [line for line in CURL if " | jq " in line]
 SAVED = [line for line in CURL if "--output" in line]
+GENERATOR = "openapi-python-client"
 PROGRAMS = [block.code for block in BLOCKS if block.language == "python"]
 QUERIES = [block.code for block in BLOCKS if block.language.split()[0] == "sql"]
 STATUS = [["tgrp_1", "active", "1", "2"], ["tgrp_2", "settled", "5", "5"], ["tgrp_3", "", "", ""]]
@@ -81,13 +82,29 @@ def _fetched(line: str, address: str) -> bytes:
 
 def test_every_recipe_is_of_a_kind_that_is_run_here() -> None:
     assert len(PIPED) == 2 and len(SAVED) == 2 and set(CURL) == {*PIPED, *SAVED}
-    assert {line.split()[0] for line in LINES} == {"curl", "sqlite3", "psql"}
+    assert {line.split()[0] for line in LINES} == {"curl", "sqlite3", "psql", GENERATOR}
     assert (len(PROGRAMS), len(QUERIES)) == (3, 3)
     assert {block.language.split()[0] for block in BLOCKS} == {"sh", "python", "sql"}
 
 
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@sqlite_only
+def test_a_client_is_generated(address: str, tmp_path: Path) -> None:
+    (line,) = (line for line in LINES if line.startswith(GENERATOR))
+    _, *words = shlex.split(line.replace(ADDRESS, address))
+    program = Path(sys.executable).with_name(GENERATOR)
+    # After it has made the client it formats it with ruff.
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    folder = tmp_path / "client"
+    folder.mkdir()
+    subprocess.run(
+        [program, *words], check=True, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True
+    )
+    (operations,) = folder.glob("*/*/api")
+    assert {path.stem for path in operations.glob("*/*.py")} >= {"list_groups", "get_history"}
 
 
 @sqlite_only
