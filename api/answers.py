@@ -21,7 +21,7 @@ from api.bodies import (
     open_gap_body,
 )
 from api.cursors import ForeignCursorError, Position
-from api.etas import etas_of
+from api.etas import eta_of, etas_of
 from api.group_queries import GroupsQuery
 from api.pages import Paging
 from api.queries import GapsQuery, HistoryQuery
@@ -112,7 +112,7 @@ def group_answer(
     connection: Connection, group: GroupItem, now: datetime, cohort_key: str | None
 ) -> dict[str, Any]:
     """Return how a group stands; `cohort_key` tells which groups are alike."""
-    return group_body(group, etas_of(connection, [group], cohort_key)[group.watch.taskgroup_id], now)
+    return group_body(group, eta_of(connection, group, cohort_key), now)
 
 
 def history_answer(

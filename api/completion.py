@@ -10,6 +10,7 @@ from api.completion_queries import CompletionQuery, CurveQuery
 from api.completion_schemas import CompletionStatistics, Curve, GroupCompletion
 from api.conditional import fresh_or, mark_of_all, mark_of_group
 from api.context import context
+from api.etas import eta_of
 from api.export_responses import export_response
 from api.exports import completion_export
 from api.formats import EXPORTS
@@ -34,8 +35,11 @@ def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
     here = context()
     with reading(here.engine) as connection:
         found = find_group(connection, taskgroup_id)
-        body = completion_answer(connection, found, here.cohort_key)
-        return fresh_or(mark_of_group(found, body["eta"]), lambda: json_response(body))
+        eta = eta_of(connection, found, here.cohort_key)
+        return fresh_or(
+            mark_of_group(found, eta),
+            lambda: json_response(completion_answer(connection, found, eta)),
+        )
 
 
 @blueprint.get("/api/v1/completion")

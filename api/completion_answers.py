@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from api.completion_queries import CompletionQuery, CurveQuery
-from api.etas import etas_of
 from recorder.completion.dwell import until_last_seen
 from recorder.completion.episodes import open_episode
 from recorder.completion.labels import scalar_of
@@ -25,11 +24,8 @@ from recorder.store.readers import GroupItem
 from recorder.store.summaries import summary_of
 
 
-def completion_answer(connection: Connection, group: GroupItem, cohort_key: str | None) -> dict[str, Any]:
-    """Return a group's episodes, where its time went, and when it will be done.
-
-    `cohort_key` tells which groups are alike.
-    """
+def completion_answer(connection: Connection, group: GroupItem, eta: dict[str, Any]) -> dict[str, Any]:
+    """Return a group's episodes, where its time went, and its `eta`: when it will be done."""
     taskgroup_id = group.watch.taskgroup_id
     summary, opened = summary_of(connection, taskgroup_id), group.watch.open
     current = open_episode(summary.work, opened)
@@ -39,7 +35,7 @@ def completion_answer(connection: Connection, group: GroupItem, cohort_key: str 
         "episodes": [episode_members(episode) for episode in episodes],
         "run_seconds": dwell.run_seconds(),
         "dwell_seconds": dwell.phase_seconds(),
-        "eta": etas_of(connection, [group], cohort_key)[taskgroup_id],
+        "eta": eta,
     }
 
 

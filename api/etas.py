@@ -34,6 +34,11 @@ def etas_of(
     }
 
 
+def eta_of(connection: Connection, group: GroupItem, cohort_key: str | None) -> dict[str, Any]:
+    """Return when a group will be settled, as `etas_of` does for several."""
+    return etas_of(connection, [group], cohort_key)[group.watch.taskgroup_id]
+
+
 class _Cohorts:
     """Recent episodes by the label that makes groups alike; read once, and only if they are asked for."""
 

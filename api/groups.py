@@ -8,7 +8,7 @@ from api.answers import GROUPS_PATH, find_group, list_page
 from api.bodies import group_body, status_body
 from api.conditional import fresh_or, mark_of_group, mark_of_groups
 from api.context import context
-from api.etas import etas_of
+from api.etas import eta_of
 from api.export_responses import export_response
 from api.exports import groups_export
 from api.formats import EXPORTS
@@ -46,7 +46,7 @@ def group(_: NoQuery, taskgroup_id: str) -> Response:
     here = context()
     with reading(here.engine) as connection:
         found = find_group(connection, taskgroup_id)
-        eta = etas_of(connection, [found], here.cohort_key)[taskgroup_id]
+        eta = eta_of(connection, found, here.cohort_key)
         return fresh_or(mark_of_group(found, eta), lambda: json_response(group_body(found, eta, here.now())))
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from api.answers import find_group, group_answer
+from api.answers import find_group
+from api.bodies import group_body
 from api.completion_answers import completion_answer, statistics_answer
 from api.completion_queries import CompletionQuery
+from api.etas import eta_of
 from recorder.cli.answers import answer, console, json_option, print_json, query_of
 from recorder.cli.cohorts import Cohorts, find_cohorts, print_cohorts
 from recorder.cli.common import with_words
@@ -55,22 +57,18 @@ def command(
 
 def _print_one(taskgroup_id: str, *, as_json: bool) -> None:
     cohort_key = load_settings().cohort_key
+
+    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+        group = find_group(connection, taskgroup_id)
+        eta = eta_of(connection, group, cohort_key)
+        completion = completion_answer(connection, group, eta)
+        return completion if as_json else {"group": group_body(group, eta, now), "completion": completion}
+
+    found = answer(question)
     if as_json:
-        print_json(
-            answer(
-                lambda connection, _: completion_answer(
-                    connection, find_group(connection, taskgroup_id), cohort_key
-                )
-            )
-        )
-        return
-    found = answer(
-        lambda connection, now: {
-            "group": group_answer(connection, find_group(connection, taskgroup_id), now, cohort_key),
-            "completion": completion_answer(connection, find_group(connection, taskgroup_id), cohort_key),
-        }
-    )
-    print_completion(console(), found["group"], found["completion"])
+        print_json(found)
+    else:
+        print_completion(console(), found["group"], found["completion"])
 
 
 def _print_many(query: CompletionQuery, *, as_json: bool) -> None:

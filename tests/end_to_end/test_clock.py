@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from api.answers import find_group, gaps_answer, group_answer, history_answer
 from api.completion_answers import completion_answer
+from api.etas import eta_of
 from api.queries import GapsQuery, HistoryQuery
 from recorder.clock import utc_now
 from recorder.ledger.times import parse_time
@@ -117,7 +118,8 @@ def _is_sound(engine: Engine, taskgroup_id: str, items: list[dict[str, Any]]) ->
     for item in items[1:]:
         assert item["last_seen_at"] >= item["observed_at"]
     with reading(engine) as connection:
-        completion = completion_answer(connection, find_group(connection, taskgroup_id), None)
+        group = find_group(connection, taskgroup_id)
+        completion = completion_answer(connection, group, eta_of(connection, group, None))
         assert min([*completion["run_seconds"].values(), *completion["dwell_seconds"].values()]) >= 0
         assert all(episode["duration_seconds"] >= 0 for episode in completion["episodes"])
         gaps = gaps_answer(connection, find_group(connection, taskgroup_id), GapsQuery(), _now())
