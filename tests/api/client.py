@@ -19,6 +19,11 @@ def app_without_database() -> Flask:
     return create_app(open_engine(check_url("sqlite:////nowhere/recorder.db"), read_only=True))
 
 
+def headers_of(response: TestResponse) -> dict[str, str]:
+    """The headers without Date: a second may end between two answers."""
+    return {name: value for name, value in response.headers.items() if name != "Date"}
+
+
 class Client:
     """Asks an app, and refuses answers that differ from what its own document says."""
 

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from api.context import context
-from tests.api.client import Client
+from tests.api.client import Client, headers_of
 from tests.api.exporting import GROUP, GROUPS, VIEWS
 from tests.api.recording import Recording
 
@@ -40,7 +40,7 @@ def test_head_reads_no_row(asking: FlaskClient, app: Flask) -> None:
         statements.clear()
         head = asking.head(f"{path}?format=csv")
         assert (head.status_code, head.get_data()) == (200, b"")
-        assert dict(head.headers) == dict(got.headers)
+        assert headers_of(head) == headers_of(got)
         assert not any(view in statement for statement in statements)
     assert asking.head(f"{GROUPS}/nobody/gaps?format=csv").status_code == 404
 

@@ -15,7 +15,7 @@ from api.app import create_app
 from api.context import context
 from recorder.store.engine import check_url, open_engine
 from recorder.tokens import Token
-from tests.api.client import Client
+from tests.api.client import Client, headers_of
 from tests.api.recording import Recording, active
 
 GROUPS = "/api/v1/groups"
@@ -94,7 +94,7 @@ def test_long_answers_are_compressed_for_who_takes_it(app: Flask, recording: Rec
     refusing = client.get(path, headers={"Accept-Encoding": "gzip;q=0"})
     assert "Content-Encoding" not in refusing.headers
     head = client.head(path, headers={"Accept-Encoding": "gzip"})
-    assert dict(head.headers) == dict(packed.headers)
+    assert headers_of(head) == headers_of(packed)
 
 
 @pytest.fixture
