@@ -1,106 +1,119 @@
-"""SQLite files to read from: ledgers as recording makes them, and many more of the same."""
+"""Databases to read from: ledgers as recording makes them, and many more of the same."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
 from rich.console import Console
+from sqlalchemy import Connection, text
 
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
-from recorder.store.tables import entries as entries_table
-from recorder.store.tables import watches as watches_table
+from recorder.store.tables import entries, watches
 from tests.audit.ledgers import random_ledgers, write
+from tests.postgres import running_postgres
 
 TROUBLE = 0.02
 """How often something else than an answer comes."""
 _GROUPS_AT_ONCE = 20
 _ENTRIES_OF_A_GROUP = 1000
+_COPY = ".copy-"
 
 
-def files_of(path: Path, sizes: Sequence[int], out: Console) -> Iterator[int]:
-    """Make a file of each size of `sizes`, which ascend, and yield how many entries it has.
+def databases(folder: str, *, sqlite_only: bool) -> Iterator[tuple[str, str]]:
+    """Yield the names and URLs of a SQLite file in `folder` and of a PostgreSQL server of our own."""
+    yield "SQLite", f"sqlite:///{folder}/recorder.db"
+    if not sqlite_only:
+        with running_postgres() as postgres:
+            yield "PostgreSQL", postgres
 
-    The first is filled with ledgers of 1,000 entries; the others have copies of these beside them.
+
+def sizes_of(url: str, sizes: Sequence[int], out: Console) -> Iterator[int]:
+    """Fill a database to each size of `sizes`, which ascend, and yield how many entries it has.
+
+    At first there are ledgers of 1,000 entries, then copies of these beside them.
     """
     copies = 0
-    for entries in sizes:
-        out.print(f"making {entries:,} entries ...")
-        if entries == sizes[0]:
-            fill(path, entries, entries // _ENTRIES_OF_A_GROUP)
+    for size in sizes:
+        out.print(f"making {size:,} entries ...")
+        if size == sizes[0]:
+            fill(url, size, size // _ENTRIES_OF_A_GROUP)
         else:
-            wanted = entries // sizes[0] - 1
-            copy_groups(path, range(copies, wanted))
+            wanted = size // sizes[0] - 1
+            copy_groups(url, range(copies, wanted))
             copies = wanted
         yield sizes[0] * (copies + 1)
 
 
-def fill(path: Path, entries: int, groups: int) -> None:
-    """Make a file with random ledgers of usual answers."""
-    engine = open_engine(check_url(f"sqlite:///{path}"))
+def fill(url: str, size: int, groups: int) -> None:
+    """Make the tables, and random ledgers of usual answers."""
+    engine = open_engine(check_url(url))
     upgrade(engine)
-    made = random_ledgers(1, groups, entries // groups, oddity=0, trouble=TROUBLE)
+    made = random_ledgers(1, groups, size // groups, oddity=0, trouble=TROUBLE)
     while batch := list(islice(made, _GROUPS_AT_ONCE)):
         write(engine, batch)
     engine.dispose()
-    _analyse(path)
+    _settle(url)
 
 
-def copy_groups(path: Path, numbers: range) -> None:
-    """Put every group into the file once more for each number, by another id: its chain proves nothing."""
-    with closing(sqlite3.connect(path)) as connection:
-        _quick(connection)
-        for number in numbers:
-            for table in (watches_table, entries_table):
+def copy_groups(url: str, numbers: range) -> None:
+    """Put every group there once more for each number, by another id: its chain proves nothing."""
+    engine = open_engine(check_url(url))
+    for number in numbers:
+        with engine.begin() as connection:
+            _hurry(connection)
+            for table in (watches, entries):
                 others = ", ".join(column.name for column in table.c if column.name != "taskgroup_id")
-                connection.execute(
-                    f"INSERT INTO {table.name} (taskgroup_id, {others})"  # noqa: S608
-                    f" SELECT taskgroup_id || '.{number}', {others} FROM {table.name}"
-                    " WHERE taskgroup_id NOT GLOB '*.[0-9]*'"
-                )
-            connection.commit()
-    _analyse(path)
+                question = f"""INSERT INTO {table.name} (taskgroup_id, {others})
+                    SELECT taskgroup_id || '{_COPY}{number}', {others} FROM {table.name}
+                    WHERE taskgroup_id NOT LIKE '%{_COPY}%'"""  # noqa: S608
+                connection.execute(text(question))
+    engine.dispose()
+    _settle(url)
 
 
-def lengthen(path: Path, taskgroup_id: str, times: int) -> None:
+def lengthen(url: str, taskgroup_id: str, times: int) -> None:
     """Put the entries of a group behind themselves `times` times more; the chain proves nothing then."""
-    with closing(sqlite3.connect(path)) as connection:
-        _quick(connection)
-        (length,) = connection.execute(
-            "SELECT head_seq FROM watches WHERE taskgroup_id = ?", (taskgroup_id,)
-        ).fetchone()
-        others = ", ".join(column.name for column in entries_table.c if column.name != "seq")
+    engine = open_engine(check_url(url))
+    named = {"taskgroup_id": taskgroup_id}
+    others = ", ".join(column.name for column in entries.c if column.name != "seq")
+    put = text(
+        f"INSERT INTO entries (seq, {others}) SELECT seq + :later, {others} FROM entries"  # noqa: S608
+        " WHERE taskgroup_id = :taskgroup_id AND seq <= :length"
+    )
+    with engine.begin() as connection:
+        _hurry(connection)
+        found = text("SELECT head_seq FROM watches WHERE taskgroup_id = :taskgroup_id")
+        length = connection.execute(found, named).scalar_one()
         for number in range(1, times + 1):
-            connection.execute(
-                f"INSERT INTO entries (seq, {others})"  # noqa: S608
-                f" SELECT seq + ?, {others} FROM entries WHERE taskgroup_id = ? AND seq <= ?",
-                (number * length, taskgroup_id, length),
-            )
+            connection.execute(put, {**named, "later": number * length, "length": length})
+        moved = "head_seq = head_seq + :later, status_seq = status_seq + :later"
         connection.execute(
-            "UPDATE watches SET head_seq = head_seq * ?, status_seq = status_seq + ? WHERE taskgroup_id = ?",
-            (times + 1, times * length, taskgroup_id),
+            text(f"UPDATE watches SET {moved} WHERE taskgroup_id = :taskgroup_id"),  # noqa: S608
+            {**named, "later": times * length},
         )
-        connection.commit()
-    _analyse(path)
+    engine.dispose()
+    _settle(url)
 
 
-def ids_of(path: Path) -> list[str]:
+def ids_of(url: str) -> list[str]:
     """Return the ids of the groups that can stand in an address as they are."""
-    with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("SELECT taskgroup_id FROM watches ORDER BY taskgroup_id")
-        return [taskgroup_id for (taskgroup_id,) in found if taskgroup_id.isascii()]
+    engine = open_engine(check_url(url))
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT taskgroup_id FROM watches ORDER BY taskgroup_id")).scalars()
+        names = [taskgroup_id for taskgroup_id in found if taskgroup_id.isascii()]
+    engine.dispose()
+    return names
 
 
-def _quick(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("PRAGMA cache_size = -200000")
+def _hurry(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA cache_size = -200000")
 
 
-def _analyse(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ANALYZE")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _settle(url: str) -> None:
+    engine = open_engine(check_url(url))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE")
+    engine.dispose()

@@ -28,7 +28,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.databases import files_of, ids_of
+from benchmarks.databases import ids_of, sizes_of
 from benchmarks.floor import PAGE
 from benchmarks.timing import medians, turns_of
 from tests.postgres import free_port
@@ -48,7 +48,7 @@ def main() -> None:
         table.add_column(heading, justify="left" if heading in {"first", "asked"} else "right")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recorder.db"
-        for entries in files_of(path, arguments.entries, out):
+        for entries in sizes_of(f"sqlite:///{path}", arguments.entries, out):
             for first, asked, ours, theirs, ratio in _measured(path, arguments.datasette, arguments.seconds):
                 figures = (f"{1000 * theirs:.2f}", f"{1000 * ours:.2f}", f"{ratio:.1f}")
                 table.add_row(f"{entries:,}", first, asked, *figures)
@@ -69,7 +69,7 @@ def _measured(path: Path, program: str, seconds: float) -> Iterator[tuple[str, s
     recorder = Path(sys.executable).with_name("recorder")
     port, other = free_port(), free_port()
     settings = {"RECORDER_DATABASE_URL": f"sqlite:///{path}", "RECORDER_API_PORT": str(port)}
-    names = ids_of(path)
+    names = ids_of(f"sqlite:///{path}")
     with (
         _running([recorder, "serve"], f"http://127.0.0.1:{port}", settings) as ours,
         _running([program, "serve", path, "--port", str(other)], f"http://127.0.0.1:{other}") as theirs,

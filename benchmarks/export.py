@@ -45,9 +45,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "recorder.db"
             out.print(f"making {entries:,} entries ...")
-            fill(path, BASE_GROUPS * BASE_ENTRIES, BASE_GROUPS)
-            name = ids_of(path)[0]
-            lengthen(path, name, entries // BASE_ENTRIES - 1)
+            url = f"sqlite:///{path}"
+            fill(url, BASE_GROUPS * BASE_ENTRIES, BASE_GROUPS)
+            name = ids_of(url)[0]
+            lengthen(url, name, entries // BASE_ENTRIES - 1)
             _, plain, _ = _apart(_plainly, path, name)
             for form in FORMATS:
                 lines, seconds, peak = _apart(_exported, path, f"/api/v1/groups/{name}/history?format={form}")

@@ -1,12 +1,13 @@
 """How fast the API reads.
 
-    python benchmarks/read.py [--entries 100000 1000000] [--seconds 3] [--profile]
+    python benchmarks/read.py [--entries 100000 1000000] [--seconds 3] [--sqlite-only] [--profile]
 
 Asks the app for first pages of 100 entries of histories, oldest and newest first, and for latest statuses,
-over SQLite files of so many entries: ledgers of 1,000 entries as recording makes them, and copies of these
-under other ids. Beside it asks the floor (`benchmarks/floor.py`), the same answer written by hand, which is
-compared. The two take turns; the ratio is the median of those of the turns. More entries should not make
-reading slower: the last column is the API's time by that at the first size.
+over databases of so many entries, a SQLite file and a PostgreSQL server of its own: ledgers of 1,000 entries
+as recording makes them, and copies of these under other ids. Beside it asks `benchmarks/floor.py`, the floor:
+the same answer written by hand, which is compared. The two take turns; the ratio is the median of those of
+the turns. More entries should not make reading slower: the last column is the API's time by that at the first
+size.
 
 With --profile, where the time of a page goes instead.
 """
@@ -31,7 +32,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from api.app import create_app
-from benchmarks.databases import files_of, ids_of
+from benchmarks.databases import databases, ids_of, sizes_of
 from benchmarks.floor import PAGE, floor_app
 from benchmarks.timing import medians, turns_of
 from recorder.store.engine import check_url, open_engine
@@ -44,19 +45,21 @@ COMPARED = 100
 def main() -> None:
     arguments = _arguments()
     out = Console()
-    table = Table(title=f"reading, median times on SQLite; a page is {PAGE} entries")
-    for heading in ("entries", "question", "floor ms", "API ms", "ratio", "growth"):
-        table.add_column(heading, justify="left" if heading == "question" else "right")
+    table = Table(title=f"reading, median times; a page is {PAGE} entries")
+    for heading in ("database", "entries", "question", "floor ms", "API ms", "ratio", "growth"):
+        table.add_column(heading, justify="left" if heading in {"database", "question"} else "right")
     with tempfile.TemporaryDirectory() as folder:
-        path, first = Path(folder) / "recorder.db", dict[str, float]()
-        for entries in files_of(path, arguments.entries, out):
-            if arguments.profile:
-                _profile(path)
-                return
-            for question, floor, ours, ratio in _measured(path, arguments.seconds):
-                growth = ours / first.setdefault(question, ours)
-                figures = (f"{1000 * floor:.2f}", f"{1000 * ours:.2f}", f"{ratio:.2f}", f"{growth:.2f}")
-                table.add_row(f"{entries:,}", question, *figures)
+        for name, url in databases(folder, sqlite_only=arguments.sqlite_only):
+            first: dict[str, float] = {}
+            out.print(f"{name}:")
+            for entries in sizes_of(url, arguments.entries, out):
+                if arguments.profile:
+                    _profile(url)
+                    return
+                for question, floor, ours, ratio in _measured(url, arguments.seconds):
+                    growth = ours / first.setdefault(question, ours)
+                    figures = (f"{1000 * floor:.2f}", f"{1000 * ours:.2f}", f"{ratio:.2f}", f"{growth:.2f}")
+                    table.add_row(name, f"{entries:,}", question, *figures)
     out.print(table)
 
 
@@ -64,13 +67,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How fast the API reads.")
     parser.add_argument("--entries", type=int, nargs="+", default=[100_000, 1_000_000], help="ascending")
     parser.add_argument("--seconds", type=float, default=3, help="for each question")
+    parser.add_argument("--sqlite-only", action="store_true")
     parser.add_argument("--profile", action="store_true")
     return parser.parse_args()
 
 
-def _questions(path: Path) -> dict[str, list[str]]:
+def _questions(url: str) -> dict[str, list[str]]:
     """The addresses to ask, by what they ask for."""
-    names = ids_of(path)
+    names = ids_of(url)
     return {
         "history, oldest": [f"{GROUPS}/{name}/history" for name in names],
         "history, newest": [f"{GROUPS}/{name}/history?order=desc" for name in names],
@@ -78,11 +82,11 @@ def _questions(path: Path) -> dict[str, list[str]]:
     }
 
 
-def _measured(path: Path, seconds: float) -> Iterator[tuple[str, float, float, float]]:
+def _measured(url: str, seconds: float) -> Iterator[tuple[str, float, float, float]]:
     """Yield for each question the median times of the floor and of the API, in seconds, and their ratio."""
-    engine = open_engine(check_url(f"sqlite:///{path}"), read_only=True)
-    floor, ours = floor_app(path).test_client(), create_app(engine).test_client()
-    for question, addresses in _questions(path).items():
+    engine = open_engine(check_url(url), read_only=True)
+    floor, ours = floor_app(url).test_client(), create_app(engine).test_client()
+    for question, addresses in _questions(url).items():
         _require_same_answers(floor, ours, addresses[:COMPARED])
         turns = turns_of(
             lambda at: _timed(floor, at), lambda at: _timed(ours, at), addresses, addresses, seconds
@@ -113,10 +117,10 @@ def _require_same_answers(floor: FlaskClient, ours: FlaskClient, addresses: list
             raise SystemExit(f"the floor answers something else at {address}:\n{plain}\n{said}")
 
 
-def _profile(path: Path) -> None:
-    engine = open_engine(check_url(f"sqlite:///{path}"), read_only=True)
+def _profile(url: str) -> None:
+    engine = open_engine(check_url(url), read_only=True)
     client = create_app(engine).test_client()
-    addresses = cycle(_questions(path)["history, oldest"])
+    addresses = cycle(_questions(url)["history, oldest"])
     for _ in range(20):
         _timed(client, next(addresses))
     profile = cProfile.Profile()

@@ -16,7 +16,6 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -28,6 +27,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.databases import databases
 from benchmarks.timing import peak_mib
 from recorder.audit.verification import tasks_of, verify, verify_at_once
 from recorder.ledger.chain import GENESIS, record_of
@@ -36,7 +36,6 @@ from recorder.store.readers import read_entries
 from recorder.store.schema import upgrade
 from recorder.store.transactions import reading
 from tests.audit.ledgers import random_ledgers, write
-from tests.postgres import running_postgres
 
 ODDITY, TROUBLE = 0.002, 0.02
 """How often a body is unusual, and something else than an answer comes."""
@@ -58,7 +57,7 @@ def main() -> None:
     ):
         table.add_column(heading, justify="left" if heading == "database" else "right")
     with tempfile.TemporaryDirectory() as folder:
-        for name, url in _databases(folder, sqlite_only=arguments.sqlite_only):
+        for name, url in databases(folder, sqlite_only=arguments.sqlite_only):
             out.print(f"filling {name} ...")
             _fill(url, arguments.entries, arguments.groups)
             baseline = _baseline(url)
@@ -85,13 +84,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--sqlite-only", action="store_true")
     return parser.parse_args()
-
-
-def _databases(folder: str, *, sqlite_only: bool) -> Iterator[tuple[str, str]]:
-    yield "SQLite", f"sqlite:///{folder}/recorder.db"
-    if not sqlite_only:
-        with running_postgres() as postgres:
-            yield "PostgreSQL", postgres
 
 
 def _fill(url: str, entries: int, groups: int) -> None:
