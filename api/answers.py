@@ -115,6 +115,16 @@ def group_answer(
     return group_body(group, eta_of(connection, group, cohort_key), now)
 
 
+def history_paging(taskgroup_id: str, query: HistoryQuery) -> Paging:
+    """Return the paging of a group's history."""
+    return Paging(f"{group_path(taskgroup_id)}/history", query)
+
+
+def gaps_paging(taskgroup_id: str, query: GapsQuery) -> Paging:
+    """Return the paging of a group's gaps."""
+    return Paging(f"{group_path(taskgroup_id)}/gaps", query)
+
+
 def history_answer(
     connection: Connection, group: GroupItem, query: HistoryQuery, now: datetime
 ) -> dict[str, Any]:
@@ -123,7 +133,7 @@ def history_answer(
     Raises:
         ForeignCursorError: the cursor is of another query.
     """
-    paging = Paging(f"{group_path(group.watch.taskgroup_id)}/history", query)
+    paging = history_paging(group.watch.taskgroup_id, query)
     question = history_question(query, query.kind, _seq(paging.position()))
     rows = history_rows(connection, group, question, query.limit, now)
     bodies = [history_body(held) for _, held in rows[: query.limit]]
@@ -142,7 +152,7 @@ def gaps_answer(connection: Connection, group: GroupItem, query: GapsQuery, now:
         ForeignCursorError: the cursor is of another query.
     """
     taskgroup_id = group.watch.taskgroup_id
-    paging = Paging(f"{group_path(taskgroup_id)}/gaps", query)
+    paging = gaps_paging(taskgroup_id, query)
     question = history_question(query, (Kind.GAP,), _seq(paging.position()))
     rows = history_rows(connection, group, question, query.limit, now)
     page = paging.page([gap_item_body(held) for _, held in rows[: query.limit]], _ended_at(rows, query.limit))
@@ -206,6 +216,8 @@ def history_rows(
 ) -> list[tuple[int, Item | Gap]]:
     """Return each entry, and the gap that is open at `now`, with its position; more than `limit` only if
     others follow."""
+    if question.since is not None and question.since == question.until:
+        return []
     gap, head_seq = open_gap(group.watch, now), group.watch.head.seq
     # Two more than a page holds: one tells that a page follows, one may give way to the open gap.
     items = readers.history(connection, group.watch.taskgroup_id, question, limit + 2)

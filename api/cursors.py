@@ -8,7 +8,8 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass
 from hashlib import sha256
 
-_VERSION = 1
+_VERSION = 2
+_SEAL_LENGTH = 8
 _GARBAGE = "is not a cursor of this API; take it from `next` as it stands"
 
 Position = tuple[int | str, ...]
@@ -29,8 +30,13 @@ class Cursor:
     position: Position
 
     def text(self) -> str:
-        members = json.dumps([_VERSION, self.query, *self.position], separators=(",", ":"))
+        members = json.dumps([_VERSION, self._seal(), self.query, *self.position], separators=(",", ":"))
         return urlsafe_b64encode(members.encode()).decode().rstrip("=")
+
+    def _seal(self) -> str:
+        """Tells a cursor from one that was altered: a mistake, since there is nothing to gain."""
+        members = json.dumps([self.query, *self.position])
+        return sha256(members.encode()).hexdigest()[:_SEAL_LENGTH]
 
     def position_in(self, query: str) -> Position:
         """Return the position, if it is one of `query`.
@@ -58,9 +64,9 @@ def read_cursor(text: str) -> Cursor:
         members = json.loads(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
     except (Base64Error, ValueError, RecursionError):
         raise ValueError(_GARBAGE) from None
-    if not isinstance(members, list) or members[:1] != [_VERSION] or not 3 <= len(members) <= 4:
+    if not isinstance(members, list) or members[:1] != [_VERSION] or not 4 <= len(members) <= 5:
         raise ValueError(_GARBAGE)
-    query, *position = members[1:]
+    _, query, *position = members[1:]
     cursor = Cursor(query, tuple(position))
     if not all(type(member) in {int, str} for member in members) or cursor.text() != text:
         raise ValueError(_GARBAGE)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
-from itertools import chain, islice
+from contextlib import ExitStack, closing
+from itertools import islice
 from typing import Any
 
 import structlog
 from flask import Response, request
 
 from api.answers import find_group
-from api.context import context
+from api.context import MOST_EXPORTS, Context, context
 from api.csv_lines import cell, csv_line
 from api.exports import Export
 from api.formats import NDJSON, Format
-from api.problems import PROBLEMS
+from api.problems import PROBLEMS, problem
 from api.wire import dumps
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError, reading
 
@@ -34,18 +35,37 @@ def export_response(export: Export[Any]) -> Response:
     Raises:
         UnknownGroupError: the group that it is of was never watched.
     """
-    engine = context().engine
+    here = context()
     if export.taskgroup_id is not None:
-        with reading(engine) as connection:
+        with reading(here.engine) as connection:
             find_group(connection, export.taskgroup_id)
-    parts = export.parts(engine)
-    begun = list(islice(parts, 0 if request.method == "HEAD" else 1))
-    response = Response(
-        chain(begun, _rest(parts, export, request.path)), content_type=_CONTENT_TYPES[export.format]
-    )
-    response.call_on_close(parts.close)
+    if request.method == "HEAD":
+        response = Response(iter(()), content_type=_CONTENT_TYPES[export.format])
+    elif here.exports.acquire(blocking=False):
+        response = _stream(export, here)
+    else:
+        return problem("too-many-exports", f"{MOST_EXPORTS} exports are being read; ask again later")
     response.headers["Content-Disposition"] = f'attachment; filename="{_file_name(export)}"'
     return response
+
+
+def _stream(export: Export[Any], here: Context) -> Response:
+    """Return an export that has a place, which it gives back once it was read or nobody reads it any more."""
+    with ExitStack() as held:
+        held.callback(here.exports.release)
+        parts = held.enter_context(closing(export.parts(here.engine)))
+        begun = list(islice(parts, 1))
+        place = held.pop_all()
+    rest = _rest(parts, export, request.path)
+    response = Response(_sent(begun, rest, place), content_type=_CONTENT_TYPES[export.format])
+    response.call_on_close(place.close)
+    return response
+
+
+def _sent(begun: list[bytes], rest: Iterator[bytes], place: ExitStack) -> Iterator[bytes]:
+    with place:
+        yield from begun
+        yield from rest
 
 
 def _rest(parts: Generator[bytes, None, None], export: Export[Any], path: str) -> Iterator[bytes]:

@@ -42,7 +42,12 @@ from recorder.store.view_rows import (
 )
 
 BATCH = 1000
-"""How many items are read at once."""
+"""How many items are read at once at most."""
+FIRST_BATCH = 10
+PART_BYTES = 2 * 2**20
+"""How long a part should be: an item may be as long as a response of the provider, and takes several times
+that while it is read."""
+_GROWTH = 10
 
 Place = TypeVar("Place")
 
@@ -58,13 +63,13 @@ class Batch(Generic[Place]):
 @dataclass(frozen=True, slots=True)
 class Export(Generic[Place]):
     """An export of groups, or of something of one group: `read` returns the batch after a place, None for
-    the first."""
+    the first, of at most so many items."""
 
     name: str
     taskgroup_id: str | None
     format: Format
     view: TableClause
-    read: Callable[[Connection, Place | None], Batch[Place]]
+    read: Callable[[Connection, Place | None, int], Batch[Place]]
 
     def parts(self, engine: Engine) -> Generator[bytes, None, None]:
         """Yield the export piece by piece; no connection is held between them.
@@ -74,15 +79,23 @@ class Export(Generic[Place]):
         """
         head = _header(self.view) if self.format is Format.CSV else b""
         after: Place | None = None
+        size = min(FIRST_BATCH, BATCH)
         while True:
             with reading(engine) as connection:
-                batch = self.read(connection, after)
+                batch = self.read(connection, after, size)
                 part = head + b"".join(batch.lines)
             if part:
                 yield part
-            head, after = b"", batch.ended_at
+            head, after, size = b"", batch.ended_at, next_size(size, len(part))
             if after is None:
                 return
+
+
+def next_size(size: int, length: int) -> int:
+    """Return how many items to read at once after `size` of them made a part of `length` bytes: as many as
+    make one of `PART_BYTES` if they are alike, but not many times more, since they may not be."""
+    alike = size * PART_BYTES // max(1, length)
+    return max(1, min(alike, size * _GROWTH, BATCH))
 
 
 def groups_export(
@@ -91,11 +104,13 @@ def groups_export(
     """Return the export of groups, the newest enrolment first; `cohort_key` tells which are alike."""
     question = groups_question(query, now)
 
-    def read(connection: Connection, after: tuple[datetime, str] | None) -> Batch[tuple[datetime, str]]:
-        found = readers.list_groups(connection, question, limit=BATCH + 1, after=after)
-        groups = found[:BATCH]
+    def read(
+        connection: Connection, after: tuple[datetime, str] | None, size: int
+    ) -> Batch[tuple[datetime, str]]:
+        found = readers.list_groups(connection, question, limit=size + 1, after=after)
+        groups = found[:size]
         ids = [group.watch.taskgroup_id for group in groups]
-        ended_at = (groups[-1].watch.enrolled_at, ids[-1]) if len(found) > BATCH else None
+        ended_at = (groups[-1].watch.enrolled_at, ids[-1]) if len(found) > size else None
         if form is Format.CSV:
             return Batch(_csv(LATEST_STATUS, latest_status_rows(connection, ids)), ended_at)
         etas = etas_of(connection, groups, cohort_key)
@@ -148,15 +163,15 @@ def completion_export(taskgroup_id: str, form: Format) -> Export[int]:
         UnknownGroupError: the group was never watched.
     """
 
-    def rows(connection: Connection, after: int | None) -> Batch[int]:
-        found = completion_rows(connection, taskgroup_id, after=after or 0, limit=BATCH + 1)
-        ended_at = found[BATCH - 1].episode if len(found) > BATCH else None
-        return Batch(_csv(GROUP_COMPLETION, found[:BATCH]), ended_at)
+    def rows(connection: Connection, after: int | None, size: int) -> Batch[int]:
+        found = completion_rows(connection, taskgroup_id, after=after or 0, limit=size + 1)
+        ended_at = found[size - 1].episode if len(found) > size else None
+        return Batch(_csv(GROUP_COMPLETION, found[:size]), ended_at)
 
-    def items(connection: Connection, after: int | None) -> Batch[int]:
+    def items(connection: Connection, after: int | None, size: int) -> Batch[int]:
         group = find_group(connection, taskgroup_id)
-        found = completed_episodes(connection, taskgroup_id, after=after or 0, limit=BATCH)
-        if len(found) == BATCH:
+        found = completed_episodes(connection, taskgroup_id, after=after or 0, limit=size)
+        if len(found) == size:
             return Batch(_ndjson(map(episode_members, found)), found[-1].number)
         current = open_episode(summary_of(connection, taskgroup_id).work, group.watch.open)
         return Batch(_ndjson(map(episode_members, [*found, *([current] if current else [])])), None)
@@ -176,11 +191,11 @@ def _export_of_entries(
     body: Callable[[Item | Gap], dict[str, Any]],
     now: datetime,
 ) -> Export[int]:
-    def read(connection: Connection, after: int | None) -> Batch[int]:
+    def read(connection: Connection, after: int | None, size: int) -> Batch[int]:
         group = find_group(connection, taskgroup_id)
-        found = history_rows(connection, group, history_question(query, kinds, after), BATCH, now)
-        ended_at = found[BATCH - 1][0] if len(found) > BATCH else None
-        held = [item for _, item in found[:BATCH]]
+        found = history_rows(connection, group, history_question(query, kinds, after), size, now)
+        ended_at = found[size - 1][0] if len(found) > size else None
+        held = [item for _, item in found[:size]]
         if form is Format.NDJSON:
             return Batch(_ndjson(map(body, held)), ended_at)
         # The view has no row of a gap that is still open.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH, find_group, gaps_answer
+from api.answers import GROUPS_PATH, find_group, gaps_answer, gaps_paging
 from api.conditional import fresh_or, mark_of_group
 from api.context import context
 from api.export_responses import export_response
@@ -29,6 +29,8 @@ def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
         return export_response(gaps_export(taskgroup_id, query, query.format, here.now()))
     with reading(here.engine) as connection:
         found = find_group(connection, taskgroup_id)
+        # A cursor of another query is refused whatever the client has already.
+        gaps_paging(taskgroup_id, query).position()
         return fresh_or(
             mark_of_group(found),
             lambda: page_response(gaps_answer(connection, found, query, here.now())),

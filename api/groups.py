@@ -14,7 +14,7 @@ from api.exports import groups_export
 from api.formats import EXPORTS
 from api.group_queries import GroupsQuery
 from api.operations import operation
-from api.past_answers import status_at_answer
+from api.past_answers import require_past, status_at_answer
 from api.past_queries import StatusQuery
 from api.past_schemas import StatusAnswer
 from api.queries import NoQuery
@@ -59,6 +59,8 @@ def status(query: StatusQuery, taskgroup_id: str) -> Response:
     here = context()
     with reading(here.engine) as connection:
         found = find_group(connection, taskgroup_id)
+        if query.at is not None:
+            require_past(query.at, here.now())
 
         def make() -> Response:
             if query.at is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import GROUPS_PATH, find_group, history_answer
+from api.answers import GROUPS_PATH, find_group, history_answer, history_paging
 from api.conditional import fresh_or, mark_of_group
 from api.context import context
 from api.export_responses import export_response
@@ -38,6 +38,8 @@ def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
     with reading(here.engine) as connection:
         found, now = find_group(connection, taskgroup_id), here.now()
         if query.step is None:
+            # A cursor of another query is refused whatever the client has already.
+            history_paging(taskgroup_id, query).position()
             return fresh_or(
                 mark_of_group(found), lambda: page_response(history_answer(connection, found, query, now))
             )

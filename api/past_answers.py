@@ -5,7 +5,7 @@ Each function reads from one snapshot (`connection`) and returns a body that is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from api.bodies import item_body
-from api.past_queries import MAX_SAMPLES
+from api.past_queries import MAX_SAMPLED_ENTRIES, MAX_SAMPLES
 from recorder.ledger.certainty import Certainty, Known, Mark, sampled_of
 from recorder.ledger.chain import gap_members
 from recorder.ledger.decision import open_gap
@@ -21,12 +21,14 @@ from recorder.ledger.entries import Gap, Kind
 from recorder.ledger.times import format_time
 from recorder.store import readers
 from recorder.store.items import Item
-from recorder.store.past import extent_of, marks_between, timeline_of
+from recorder.store.past import extent_of, seqs_at, seqs_between, stretch_of
 from recorder.store.readers import GroupItem
 
 _STATUS = ("phase", "status", "seq", "observed_at", "last_seen_at", "polls", "anomalies", "digest")
 _INSTANT = timedelta(microseconds=1)
 _TOLD = (Certainty.OBSERVED, Certainty.BETWEEN, Certainty.OPEN)
+READ_AT_ONCE = 100
+"""An entry comes with its metadata, which samples do not show and which may be large."""
 
 
 class BadMomentError(ValueError):
@@ -37,16 +39,26 @@ class BadMomentError(ValueError):
         self.location = location
 
 
+def require_past(at: datetime, now: datetime) -> None:
+    """Refuse a moment of which nobody can tell yet.
+
+    Raises:
+        BadMomentError: it is in the future.
+    """
+    if at > now:
+        raise BadMomentError("at", f"lies in the future: it is {format_time(now)} now")
+
+
 def status_at_answer(connection: Connection, group: GroupItem, at: datetime, now: datetime) -> dict[str, Any]:
     """Return a group's status at a moment, and how certain it is.
 
     Raises:
         BadMomentError: the moment is in the future.
     """
-    if at > now:
-        raise BadMomentError("at", f"lies in the future: it is {format_time(now)} now")
+    require_past(at, now)
     taskgroup_id = group.watch.taskgroup_id
-    known = timeline_of(connection, group.watch, at, at, now).at(at)
+    _, timeline = stretch_of(connection, group.watch, seqs_at(connection, group.watch, at), now)
+    known = timeline.at(at)
     seqs = [seq for seq in (known.seq, known.next_seq, known.gap_seq) if seq is not None]
     found = readers.find_entries(connection, taskgroup_id, seqs)
     status, following = _item(found, known.seq), _item(found, known.next_seq)
@@ -71,7 +83,7 @@ def samples_answer(
     """Return a group at every step from `since` on, before `until` and not in the future.
 
     Raises:
-        BadMomentError: it would be too many samples.
+        BadMomentError: it would be too many samples, or samples of too many entries.
     """
     taskgroup_id = group.watch.taskgroup_id
     first, last = extent_of(connection, taskgroup_id)
@@ -81,19 +93,18 @@ def samples_answer(
     moments = _moments(start, end, step)
     if not moments:
         return {"items": [], "next": None}
-    timeline = timeline_of(connection, group.watch, moments[0], moments[-1], now)
+    seqs = _seqs_of(connection, group, moments, step)
+    marks, timeline = stretch_of(connection, group.watch, seqs, now)
     known = [timeline.at(moment) for moment in moments]
-    marks = marks_between(connection, group.watch, moments[0], moments[-1] + step)
     happened = sampled_of([*marks, *_open_mark(group, now)], moments[0], step, len(moments))
     told = {one.seq for one in known if one.seq is not None and one.certainty in _TOLD}
-    found = readers.find_entries(connection, taskgroup_id, told)
-    bodies = {seq: item_body(item) for seq, item in found.items()}
+    statuses = _statuses(connection, taskgroup_id, told)
     return {
         "items": [
             {
                 "at": format_time(moment),
                 "certainty": one.certainty.value,
-                **_said(bodies, one),
+                **_said(statuses, one),
                 "changes": changes,
                 "gap_seconds": gap_seconds,
             }
@@ -103,9 +114,33 @@ def samples_answer(
     }
 
 
-def _said(bodies: dict[int, dict[str, Any]], known: Known) -> dict[str, Any]:
-    body = bodies.get(known.seq or 0) if known.certainty in _TOLD else None
-    return {"phase": body and body["phase"], "status": body and body["status"]}
+def _statuses(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return the phase and the status of status entries, by their numbers."""
+    statuses, ordered = {}, sorted(seqs)
+    for place in range(0, len(ordered), READ_AT_ONCE):
+        found = readers.find_entries(connection, taskgroup_id, ordered[place : place + READ_AT_ONCE])
+        for seq, item in found.items():
+            body = item_body(item)
+            statuses[seq] = {"phase": body["phase"], "status": body["status"]}
+    return statuses
+
+
+def _said(statuses: dict[int, dict[str, Any]], known: Known) -> dict[str, Any]:
+    said = statuses.get(known.seq or 0) if known.certainty in _TOLD else None
+    return said or {"phase": None, "status": None}
+
+
+def _seqs_of(connection: Connection, group: GroupItem, moments: Sequence[datetime], step: timedelta) -> range:
+    """Return the numbers of the entries that samples at `moments` need."""
+    end = moments[-1] + step
+    seqs = seqs_between(connection, group.watch, moments[0], end)
+    if len(seqs) > MAX_SAMPLED_ENTRIES:
+        raise BadMomentError(
+            "from" if len(moments) > 1 else "step",
+            f"gives a stretch of {len(seqs):,} entries, {format_time(moments[0])} to {format_time(end)}, "
+            f"and at most {MAX_SAMPLED_ENTRIES:,} are sampled at once: take a shorter one",
+        )
+    return seqs
 
 
 def _moments(start: datetime, end: datetime, step: timedelta) -> Sequence[datetime]:

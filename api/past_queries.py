@@ -14,6 +14,8 @@ from api.queries import ExportQuery, HistoryQuery, Moment, Query, complaint, err
 from recorder.ledger.entries import Kind
 
 MAX_SAMPLES = 10_000
+MAX_SAMPLED_ENTRIES = 100_000
+"""Samples are told by all the entries of their stretch, which are held in memory meanwhile."""
 LEAST_STEP = 0.001
 _OTHER_KINDS = {kind.value for kind in Kind if kind is not Kind.STATUS}
 _STATUS_ONLY = "does not go with csv, which has status entries only; ndjson has all kinds"
@@ -52,8 +54,8 @@ class HistoryOrSamplesQuery(ExportQuery, HistoryQuery):
 
     step: Step = Field(
         None,
-        description="instead of entries, a sample every so many seconds, at most 10,000; from the first "
-        "entry to the newest unless `from` and `to` say else",
+        description="instead of entries, a sample every so many seconds, at most 10,000 and of a stretch of "
+        "at most 100,000 entries; from the first entry to the newest unless `from` and `to` say else",
     )
 
     @classmethod

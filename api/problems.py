@@ -10,6 +10,7 @@ The `type` of a problem is the address of its entry in the page /docs/problems. 
 - /docs/problems#database-unavailable: 503, the database cannot be read, or its schema is another
 - /docs/problems#never-seen: 503, in the provider's own shape, a watched group has not been seen yet
 - /docs/problems#query-timeout: 503, the database worked on the answer for longer than it may
+- /docs/problems#too-many-exports: 503, as many exports as may be are being read
 - /docs/problems#broken-ledger: 503, a ledger does not end as its watch row says; `recorder verify` says more
 - /docs/problems#internal-error: 500, `instance` is the name under which the log has it
 - /docs/problems#not-found, #method-not-allowed, …: what HTTP's own status codes say, by their names
@@ -85,6 +86,11 @@ PROBLEMS = {
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",
         "A defect of the server; its log has the error under the name that instance gives.",
+    ),
+    "too-many-exports": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many exports",
+        "As many exports as may be are read by others just now. Ask again later.",
     ),
     "query-timeout": (
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -202,6 +208,7 @@ def _http(error: HTTPException) -> Response:
     if status is HTTPStatus.NOT_FOUND:
         return problem("not-found", f"nothing is at {request.path}; /docs shows what there is")
     if allow is not None:
+        allow = f"{allow}, OPTIONS"
         response = problem("method-not-allowed", f"{request.path} takes {allow}")
         response.headers["Allow"] = allow
         return response

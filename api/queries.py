@@ -245,8 +245,18 @@ class ExportQuery(Query):
         gathered, errors = super()._gathered(given)
         if gathered.get("format") in EXPORTS:
             of_pages = {name: gathered.pop(name) for name in _OF_PAGES if name in gathered}
-            errors += [error_of((name,), value, _NOT_EXPORTED) for name, value in of_pages.items()]
+            errors += [
+                error_of((name,), value, _NOT_EXPORTED)
+                for name, value in of_pages.items()
+                if value != cls._usual(name)
+            ]
         return gathered, errors
+
+    @classmethod
+    def _usual(cls, name: str) -> str:
+        """The default of a parameter as text: forms, such as that of /docs, send it without being asked."""
+        default = cls.model_fields[name].default if name in cls.model_fields else None
+        return str(default).lower()
 
 
 class StretchQuery(Query):

@@ -9,7 +9,8 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-THREADS = 4
+THREADS = 16
+"""How many requests are answered at once; an export takes one for as long as its reader does."""
 _STOP_SECONDS = 3
 
 
@@ -19,11 +20,10 @@ def serve(host: str, port: int) -> None:
     Raises:
         OSError: the port is taken, or the address is not this machine's.
     """
-    require_free(host, port)
     Granian(
         "api.wsgi:app",
         factory=True,
-        address=host,
+        address=require_free(host, port),
         port=port,
         interface=Interfaces.WSGI,
         workers=1,
@@ -33,8 +33,9 @@ def serve(host: str, port: int) -> None:
     ).serve()
 
 
-def require_free(host: str, port: int) -> None:
-    """Refuse an address that another server has; ours would share it, and the two split the requests.
+def require_free(host: str, port: int) -> str:
+    """Return the address that `host` is, unless another server has it: ours would share it, and the two
+    split the requests.
 
     Raises:
         OSError: the port is taken, or the address is not this machine's.
@@ -45,3 +46,4 @@ def require_free(host: str, port: int) -> None:
             # Without it a port counts as taken for a while after its last server ended.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
+    return str(address[0])

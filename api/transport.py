@@ -14,7 +14,7 @@ _LEVEL = 5
 _GZIP = 16 + zlib.MAX_WBITS
 _ALLOWED_HEADERS = "Authorization, x-api-key, Accept, If-None-Match"
 _SHOWN_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified, Content-Disposition"
-_TEXTS = ("application/json", "application/problem+json", "application/x-ndjson", "text/csv")
+_TEXTS = ("application/json", "application/problem+json", "application/x-ndjson", "text/csv", "text/plain")
 
 
 def register_transport(app: Flask, origins: Collection[str]) -> None:
@@ -48,7 +48,9 @@ def answer_options() -> Response | None:
     if request.method != "OPTIONS" or not isinstance(refusal, MethodNotAllowed):
         return None
     allowed = sorted({*(refusal.valid_methods or ()), "OPTIONS"})
-    return Response(status=204, headers={"Allow": ", ".join(allowed)})
+    response = Response(status=204, headers={"Allow": ", ".join(allowed)})
+    del response.headers["Content-Type"]
+    return response
 
 
 def _compressed(response: Response) -> Response:

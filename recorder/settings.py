@@ -129,7 +129,14 @@ class Settings(BaseSettings):
         alias="RECORDER_API_CORS_ORIGINS",
         description="origins such as https://reports.example.org, separated by commas",
     )
-    api_timeout: Seconds = Field(10, alias="RECORDER_API_TIMEOUT", description=_SECONDS)
+    api_timeout: float = Field(
+        10,
+        gt=0,
+        le=86400,
+        allow_inf_nan=False,
+        alias="RECORDER_API_TIMEOUT",
+        description="seconds, more than 0 and at most 86400",
+    )
     cohort_key: str | None = Field(
         None,
         alias="RECORDER_COHORT_KEY",

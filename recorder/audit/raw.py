@@ -47,7 +47,8 @@ _NEXT_IDS = """WITH RECURSIVE ids (id) AS (
     ) SELECT id FROM ids WHERE id IS NOT NULL LIMIT :limit"""
 
 _COLUMNS = """CASE WHEN "{0}" >= '0001-01-01 00:00:00+00'
-    THEN to_char("{0}", 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"') ELSE "{0}"\\:\\:text END AS "{0}\""""
+    THEN to_char("{0}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')
+    ELSE "{0}"\\:\\:text END AS "{0}\""""
 """A time of PostgreSQL as text: in our form where it has one, else in the server's."""
 
 

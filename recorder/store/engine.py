@@ -12,6 +12,8 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
+from recorder.store.patience import limit_waiting
+
 BUSY_TIMEOUT_SECONDS = 5
 _DEADLINE = "recorder_deadline"
 _FILE = "recorder_file"
@@ -53,27 +55,39 @@ def check_url(text: str) -> URL:
 def open_engine(url: URL, *, read_only: bool = False, timeout_seconds: float | None = None) -> Engine:
     """Open a database; `read_only` makes the database itself refuse every write.
 
-    A statement that works for longer than `timeout_seconds` is given up by the database.
+    A statement that works for longer than `timeout_seconds` is given up by the database; a PostgreSQL server
+    that does not even do that is given up a little later.
     """
     if url.get_backend_name() == "sqlite":
         engine = _open_sqlite(url, read_only=read_only)
         if timeout_seconds is not None:
             _limit_sqlite(engine, timeout_seconds)
         return engine
-    options = f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_SECONDS}s"
+    options = f"-c lock_timeout={BUSY_TIMEOUT_SECONDS}s"
     options += " -c default_transaction_read_only=on" if read_only else ""
     if timeout_seconds is not None:
         options += f" -c statement_timeout={max(1, round(timeout_seconds * 1000))}"
     patience = {"connect_timeout": BUSY_TIMEOUT_SECONDS, "tcp_user_timeout": BUSY_TIMEOUT_SECONDS * 1000}
-    return create_engine(
+    engine = create_engine(
         url,
         pool_pre_ping=True,
         # A connection that nobody answers on stays taken; it must not use up the room of the others.
         max_overflow=-1,
         hide_parameters=True,
-        connect_args={"options": options, **patience},
+        connect_args={"options": options, "client_encoding": "UTF8", **patience},
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
     )
+    event.listen(engine, "connect", _speak_plainly)
+    if timeout_seconds is not None:
+        limit_waiting(engine, statement_seconds=timeout_seconds, ping_seconds=BUSY_TIMEOUT_SECONDS)
+    return engine
+
+
+def _speak_plainly(connection: Any, _record: object) -> None:
+    """Times in UTC and ISO 8601, whatever the environment (PGTZ, PGDATESTYLE) has asked the driver for."""
+    was, connection.autocommit = connection.autocommit, True
+    connection.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'")
+    connection.autocommit = was
 
 
 def _open_sqlite(url: URL, *, read_only: bool) -> Engine:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import chain, pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from recorder.ledger.certainty import Mark, Timeline
 from recorder.ledger.decision import open_gap
@@ -14,27 +15,8 @@ from recorder.ledger.entries import Action, Kind
 from recorder.ledger.watch import Watch
 from recorder.store.tables import entries
 
-_next = entries.alias("next_entry")
 _start = func.coalesce(entries.c.gap_from, entries.c.at, type_=entries.c.at.type)
-
-
-def timeline_of(
-    connection: Connection, watch: Watch, first: datetime, last: datetime, now: datetime
-) -> Timeline:
-    """Return a group's timeline for the moments from `first` to `last`, no later than `now`."""
-    mine = entries.c.taskgroup_id == watch.taskgroup_id
-    since = (_seq_at(connection, mine, first) or 1) - 1
-    until = _seq_at(connection, mine, last) or 1
-    is_status = entries.c.kind == Kind.STATUS.value
-    following = select(func.min(entries.c.seq)).where(mine, is_status, entries.c.seq > until)
-    until = connection.scalar(following) or watch.head.seq
-    seen_before = select(func.max(entries.c.seq)).where(mine, is_status, entries.c.seq < since)
-    gap_is_open = until == watch.head.seq and open_gap(watch, now) is not None
-    return Timeline(
-        _marks(connection, watch, entries.c.seq.between(since, until)),
-        seen_before=connection.scalar(seen_before),
-        gap_is_open=gap_is_open,
-    )
+_is_status = entries.c.kind == Kind.STATUS.value
 
 
 def extent_of(connection: Connection, taskgroup_id: str) -> tuple[datetime, datetime]:
@@ -45,32 +27,61 @@ def extent_of(connection: Connection, taskgroup_id: str) -> tuple[datetime, date
     return first, last
 
 
-def marks_between(connection: Connection, watch: Watch, first: datetime, last: datetime) -> Sequence[Mark]:
-    """Return the entries of a group that start in [`first`, `last`), and gaps that reach into it."""
-    started = and_(_start >= first, _start < last)
-    reaching = and_(entries.c.kind == Kind.GAP.value, _start < first, entries.c.at > first)
-    return _marks(connection, watch, started | reaching)
+def seqs_at(connection: Connection, watch: Watch, moment: datetime) -> range:
+    """Return the numbers of the entries that tell of a moment: the one that counts then, the one before it,
+    and all up to the next status."""
+    counting = _seq_at(connection, watch, moment)
+    return range(counting - 1, _next_status(connection, watch, counting) + 1)
 
 
-def _seq_at(connection: Connection, mine: ColumnElement[bool], moment: datetime) -> int | None:
-    """The entry that counts at a moment, None before the first."""
-    found = select(entries.c.seq).where(mine, _start <= moment)
-    return connection.scalar(found.order_by(entries.c.seq.desc()).limit(1))
+def seqs_between(connection: Connection, watch: Watch, first: datetime, last: datetime) -> range:
+    """Return the numbers of the entries that tell of every moment from `first` to `last`."""
+    sought = select(func.min(entries.c.seq)).where(_of(watch), entries.c.at >= first)
+    reaching = connection.scalar(sought) or watch.head.seq + 1
+    # Nothing before it reaches so far, so that at `first` the one before it counts, or a later one.
+    counting = _seq_at(connection, watch, last)
+    return range(max(1, reaching - 2), _next_status(connection, watch, counting) + 1)
 
 
-def _marks(connection: Connection, watch: Watch, which: ColumnElement[bool]) -> list[Mark]:
-    after = and_(_next.c.taskgroup_id == entries.c.taskgroup_id, _next.c.seq == entries.c.seq + 1)
-    columns = (entries.c.seq, entries.c.kind, _start.label("start"), entries.c.at, entries.c.watch_action)
-    found = select(*columns, _next.c.previous_last_seen_at).select_from(entries.outerjoin(_next, after))
-    mine = entries.c.taskgroup_id == watch.taskgroup_id
-    rows = connection.execute(found.where(mine, which).order_by(entries.c.seq)).all()
-    return [_mark(row, watch) for row in rows]
+def stretch_of(
+    connection: Connection, watch: Watch, seqs: range, now: datetime
+) -> tuple[list[Mark], Timeline]:
+    """Return the entries `seqs` of a group, and the timeline of the moments up to `now` that they tell of."""
+    marks = _marks(connection, watch, seqs)
+    seen_before = select(func.max(entries.c.seq)).where(_of(watch), _is_status, entries.c.seq < seqs.start)
+    gap_is_open = watch.head.seq in seqs and open_gap(watch, now) is not None
+    return marks, Timeline(marks, seen_before=connection.scalar(seen_before), gap_is_open=gap_is_open)
 
 
-def _mark(row: Any, watch: Watch) -> Mark:
+def _of(watch: Watch) -> ColumnElement[bool]:
+    return entries.c.taskgroup_id == watch.taskgroup_id
+
+
+def _seq_at(connection: Connection, watch: Watch, moment: datetime) -> int:
+    """The entry that counts at a moment, the first if none does yet."""
+    found = select(entries.c.seq).where(_of(watch), _start <= moment)
+    return connection.scalar(found.order_by(entries.c.seq.desc()).limit(1)) or 1
+
+
+def _next_status(connection: Connection, watch: Watch, seq: int) -> int:
+    """The first status entry after an entry, else the newest entry."""
+    following = select(func.min(entries.c.seq)).where(_of(watch), _is_status, entries.c.seq > seq)
+    return connection.scalar(following) or watch.head.seq
+
+
+def _marks(connection: Connection, watch: Watch, seqs: range) -> list[Mark]:
+    columns = (entries.c.seq, entries.c.kind, entries.c.at, _start.label("start"), entries.c.watch_action)
+    found = select(*columns, entries.c.previous_last_seen_at).where(_of(watch))
+    # One more, since it says until when the last of them was seen. They may be many: no row is kept.
+    found = found.where(entries.c.seq.between(seqs.start, seqs.stop)).order_by(entries.c.seq)
+    rows: Iterable[Any] = chain(connection.execute(found), [None])
+    return [_mark(row, following, watch) for row, following in pairwise(rows) if row.seq in seqs]
+
+
+def _mark(row: Any, following: Any, watch: Watch) -> Mark:
     until = row.at
     if row.kind == Kind.STATUS:
-        until = row.previous_last_seen_at
+        until = following and following.previous_last_seen_at
         if until is None and watch.open is not None:
             until = watch.open.last_seen_at
     action = None if row.watch_action is None else Action(row.watch_action)

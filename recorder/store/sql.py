@@ -47,4 +47,4 @@ def _sqlite_text(element: Any, compiler: Any, **kw: Any) -> str:
 @compiles(time_text, "postgresql")
 def _postgresql_text(element: Any, compiler: Any, **kw: Any) -> str:
     time = compiler.process(element.clauses, **kw)
-    return f"""to_char({time}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f"""to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""

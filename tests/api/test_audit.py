@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
@@ -148,3 +149,19 @@ def _broken(client: Client, path: str) -> dict[str, Any]:
     assert problem["type"] == "/docs/problems#broken-ledger"
     assert "recorder verify" in problem["detail"]
     return problem
+
+
+def test_an_etag_changes_with_what_was_done_past_the_watch_row(
+    app: Flask, recording: Recording, engine: Engine
+) -> None:
+    _odd(recording)
+    before = {path: app.test_client().get(path) for path in (f"{GROUPS}/tgrp_1/audit", CHECKPOINT)}
+    unprotect(engine)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM entries WHERE seq = 3"))
+        connection.execute(text("UPDATE entries SET digest = '0' WHERE seq = 6"))
+        connection.execute(text("UPDATE watches SET head_digest = '0'"))
+    for path, answer in before.items():
+        assert answer.status_code == 200
+        again = app.test_client().get(path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert again.status_code == 200, path

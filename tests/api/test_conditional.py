@@ -112,3 +112,23 @@ def test_head_is_get_without_its_body(app: Flask, recording: Recording, path: st
     assert (head.status_code, head.get_data()) == (got.status_code, b"")
     assert headers_of(head) == headers_of(got)
     got.close()
+
+
+def test_what_is_wrong_is_refused_whatever_the_client_has(app: Flask, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    for number in range(3):
+        recording.see("tgrp_1", 80 + number, active(running=1 + number))
+    recording.watch("tgrp_2")
+    client = app.test_client()
+    history = client.get("/api/v1/groups/tgrp_1/history?limit=1").get_json()["next"]
+    groups = client.get("/api/v1/groups?limit=1").get_json()["next"]
+    for cursor, path in [
+        (history, "/api/v1/groups/tgrp_2/history"),
+        (history, "/api/v1/groups/tgrp_1/gaps"),
+        (groups, "/api/v1/groups/tgrp_1/history"),
+        (history, "/api/v1/groups"),
+    ]:
+        foreign = f"{path}?cursor={cursor.partition('cursor=')[2]}"
+        assert client.get(foreign, headers={"If-None-Match": "*"}).status_code == 422, foreign
+    future = "/api/v1/groups/tgrp_1/status?at=2999-01-01T00:00:00Z"
+    assert client.get(future, headers={"If-None-Match": "*"}).status_code == 422

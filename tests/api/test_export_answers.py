@@ -109,3 +109,11 @@ def test_an_unknown_format_and_nothing_acceptable(asking: FlaskClient) -> None:
         assert "application/json, text/csv or application/x-ndjson" in refused.get_json()["detail"]
     assert asking.get("/api/v1/completion?format=csv").status_code == 422
     assert asking.get("/api/v1/completion", headers={"Accept": "text/csv"}).status_code == 406
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_what_a_form_sends_without_being_asked_goes_with_an_export(asking: FlaskClient, form: str) -> None:
+    plain = asking.get(f"{GROUPS}?format={form}").get_data()
+    filled = asking.get(f"{GROUPS}?late=false&count=false&limit=100&format={form}")
+    assert (filled.status_code, filled.get_data()) == (200, plain)

@@ -12,6 +12,8 @@ import pandas
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
 from api import exports
@@ -109,7 +111,33 @@ def test_the_limit_of_time_is_for_each_batch(
     engine.dispose()
 
 
-def _see_many(engine: Engine, taskgroup_id: str, count: int) -> None:
+@given(size=st.integers(1, exports.BATCH), length=st.integers(0, 2**31))
+def test_the_next_batch_is_as_large_as_the_last_one_lets_expect(size: int, length: int) -> None:
+    size_then = exports.next_size(size, length)
+    assert 1 <= size_then <= min(10 * size, exports.BATCH)
+    if size_then > 1:
+        assert size_then * length <= exports.PART_BYTES * size
+    if size_then < min(10 * size, exports.BATCH):
+        assert (size_then + 1) * length > exports.PART_BYTES * size
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("path", VIEWS)
+def test_an_export_begins_with_few_items(
+    asking: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    for form, header in (("csv", 1), ("ndjson", 0)):
+        address = f"{path}?format={form}"
+        whole = asking.get(address).get_data()
+        monkeypatch.setattr(exports, "FIRST_BATCH", 1)
+        _, parts = parts_of(asking, address)
+        first, *others = parts
+        monkeypatch.undo()
+        assert len(first.splitlines()) == header + 1
+        assert others and first + b"".join(others) == whole
+
+
+def _see_many(engine: Engine, taskgroup_id: str, count: int, metadata: Any = None) -> None:
     """As many changes, a second apart, in one transaction."""
     with writing(engine) as connection:
         claims = claim_due(
@@ -118,7 +146,7 @@ def _see_many(engine: Engine, taskgroup_id: str, count: int) -> None:
         (claim,) = (claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
         watch, entries = claim.watch, list[Entry]()
         for number in range(count):
-            said = {"taskgroup_id": taskgroup_id, "status": active(running=number + 1)}
+            said = {"taskgroup_id": taskgroup_id, "metadata": metadata, "status": active(running=number + 1)}
             seen = Observation(after(number - 0.25), after(number), parse_body(json.dumps(said).encode()))
             step = observe(watch, seen, RULES)
             watch = step.watch
@@ -161,3 +189,14 @@ def test_a_long_export_takes_no_more_memory_than_a_short_one(
     places = [header.index(name) for name in ("seq", "digest", "running")]
     assert [[row[place] for place in places] for row in rows] == in_view
     assert len(rows) == 3000
+
+
+def test_large_items_are_read_few_at_once(asking: FlaskClient, engine: Engine, recording: Recording) -> None:
+    recording.watch("large")
+    length = exports.PART_BYTES // 5
+    _see_many(engine, "large", 60, {"text": "x" * length})
+    for form, expected in (("csv", 61), ("ndjson", 60)):
+        peak, lines = _peak(asking, f"{GROUPS}/large/history?kind=status&format={form}")
+        assert lines == expected
+        # The first ten, whose length nobody knows yet, as they are read, worded and put together.
+        assert peak < 45 * length

@@ -105,6 +105,7 @@ def test_the_members_suffice_to_prove_the_chain(client: Client) -> None:
         ("from=2026-11-24T14:00:30%2B02:00&to=2026-11-24T12:01:00Z&kind=gap", [3]),
         ("from=2027-01-01T00:00:00Z", [5]),
         ("from=2026-11-24T12:00:10Z&to=2026-11-24T12:00:10Z", []),
+        ("from=2026-11-24T12:00:15Z&to=2026-11-24T12:00:15Z", []),
     ],
 )
 def test_a_part_of_the_history(client: Client, question: str, seqs: list[int]) -> None:

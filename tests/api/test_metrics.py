@@ -118,3 +118,15 @@ def test_two_apps_count_apart(engine: Engine) -> None:
     one.test_client().get("/healthz")
     name = "recorder_api_request_duration_seconds_count"
     assert not [key for key in _samples(other) if key[0] == name]
+
+
+def test_methods_that_somebody_makes_up_are_one(app: Flask) -> None:
+    for number in range(20):
+        app.test_client().open("/nowhere", method=f"M{number}")
+    app.test_client().get("/nowhere")
+    counts = {
+        key[1:]: value
+        for key, value in _samples(app).items()
+        if key[0] == "recorder_api_request_duration_seconds_count" and "none" in key
+    }
+    assert counts == {("other", "none", "404"): 20, ("GET", "none", "404"): 1}

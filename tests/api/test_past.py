@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
+from api import past_answers
+from recorder.store.past import stretch_of
+from recorder.store.readers import find_group
+from recorder.store.transactions import reading
 from tests.api.client import Client
 from tests.api.conftest import Clock
-from tests.api.recording import Recording, active, settled
+from tests.api.recording import Recording, active, after, settled
 
 STATUS = "/api/v1/groups/tgrp_1/status"
 HISTORY = "/api/v1/groups/tgrp_1/history"
@@ -120,12 +125,69 @@ def test_samples_of_a_stretch(client: Client) -> None:
     assert _samples(client, f"from={_time(126)}&step=5") == []
 
 
-def test_samples_agree_with_the_status_at_their_moments(client: Client) -> None:
+def test_samples_agree_with_the_status_at_their_moments(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_answers, "READ_AT_ONCE", 2)
     for item in client.get(f"{HISTORY}?step=2.5")["items"]:
         known = client.get(f"{STATUS}?at={item['at']}")
         assert item["certainty"] == known["certainty"]
         if item["status"] is not None:
             assert (item["status"], item["phase"]) == (known["status"], known["phase"])
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_samples_where_the_clock_was_set_back(client: Client, recording: Recording, resumed: bool) -> None:
+    recording.watch("back")
+    recording.see("back", 10, active(running=3))
+    for at in (50, 57):
+        recording.see("back", at, active(running=2))
+    recording.pause("back", 20)
+    if resumed:
+        recording.watch("back", 25)
+        recording.see("back", 30, active(running=1))
+    group = "/api/v1/groups/back"
+    for start in range(0, 60, 5):
+        items = client.get(f"{group}/history?from={_time(start)}&to={_time(60)}&step=5")["items"]
+        for item in items:
+            known = client.get(f"{group}/status?at={item['at']}")
+            assert item["certainty"] == known["certainty"]
+            if item["status"] is not None:
+                assert (item["status"], item["phase"]) == (known["status"], known["phase"])
+        began = {item["at"] for item in items if item["changes"]}
+        assert began == {_time(at) for at in ((10, 30, 50) if resumed else (10, 50)) if at >= start}
+
+
+def test_the_last_status_of_a_stretch_holds_until_it_was_seen_last(engine: Engine) -> None:
+    with reading(engine) as connection:
+        group = find_group(connection, "tgrp_1")
+        assert group is not None
+        marks, _ = stretch_of(connection, group.watch, range(1, 4), after(125))
+    assert [(mark.seq, mark.until) for mark in marks] == [(1, after(0)), (2, after(20)), (3, after(30))]
+
+
+@pytest.mark.parametrize(
+    ("query", "most", "refused_at"),
+    [
+        ("step=20", 7, None),
+        ("step=20", 6, "from"),
+        (f"from={_time(0)}&to={_time(11)}&step=5", 3, None),
+        (f"from={_time(0)}&to={_time(11)}&step=5", 2, "from"),
+        (f"from={_time(0)}&to={_time(11)}&step=500", 6, "step"),
+    ],
+)
+def test_samples_of_too_many_entries_are_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch, query: str, most: int, refused_at: str | None
+) -> None:
+    expected = client.get(f"{HISTORY}?{query}")
+    monkeypatch.setattr(past_answers, "MAX_SAMPLED_ENTRIES", most)
+    if refused_at is None:
+        assert client.get(f"{HISTORY}?{query}") == expected
+        return
+    (error,) = client.get(f"{HISTORY}?{query}", 422)["errors"]
+    assert error["location"] == refused_at
+    assert f"a stretch of {most + 1} entries" in error["message"]
+    assert f"at most {most} are sampled" in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_methods_that_are_not_allowed(client: Client, method: str, path: str) ->
     response = client.request(method, path)
     assert response.status_code == 405
     assert response.mimetype == "application/problem+json"
-    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
 @pytest.mark.parametrize("path", [GROUPS, "/healthz", "/readyz", "/openapi.json", "/docs", f"{GROUPS}/nope"])

@@ -39,6 +39,7 @@ def test_options_says_what_may_be_done(app: Flask, path: str) -> None:
     answer = app.test_client().options(path)
     assert (answer.status_code, answer.get_data()) == (204, b"")
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert "Content-Type" not in answer.headers
     assert app.test_client().options("/nowhere").status_code == 404
     assert app.test_client().post(path).status_code == 405
 

@@ -84,3 +84,13 @@ def test_with_a_token_it_is_served_to_who_has_it(program: Program) -> None:
             urllib.request.urlopen(f"{base}/api/v1/groups")
         assert server.stop() == 0
         assert secret not in server.printed
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_localhost_is_an_address_too(program: Program) -> None:
+    program.ok("watch", "one")
+    port = free_port()
+    on = program.using(RECORDER_API_PORT=str(port), RECORDER_API_HOST="localhost")
+    with on.start("serve") as server:
+        server.wait_until_it_serves(f"http://localhost:{port}/healthz")
+        assert server.stop() == 0
