@@ -29,7 +29,16 @@ _SECURITY_SCHEMES = {
     "basic": {"type": "http", "scheme": "basic", "description": "any user, and a token as the password"},
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "a token"},
 }
+_ETAG = {
+    "description": "sent back as If-None-Match, it spares an answer that is the same: that is 304 then",
+    "schema": {"type": "string"},
+}
+_LINK = {
+    "description": 'the address of the next page, rel="next"; none on the last',
+    "schema": {"type": "string"},
+}
 _HEADERS = {
+    200: {"ETag": _ETAG},
     401: {
         "WWW-Authenticate": {
             "description": "the challenges " + " and ".join(CHALLENGES),
@@ -139,6 +148,8 @@ def _answer(found: Operation) -> dict[str, Any]:
     response["content"][JSON]["example"] = _examples()[found.name]
     if issubclass(found.query, ExportQuery):
         response["content"] |= _EXPORTS
+    if "cursor" in found.query.model_fields:
+        response["headers"] = {**response["headers"], "Link": _LINK}
     return response
 
 

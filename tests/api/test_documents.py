@@ -86,3 +86,10 @@ def test_the_pages_need_no_other_server(client: Client) -> None:
 def test_every_kind_of_problem_is_described(client: Client) -> None:
     page = client.request("GET", "/docs/problems").get_data(as_text=True)
     assert re.findall(r'id="([^"]+)"', page) == list(PROBLEMS)
+
+
+def test_headers_of_answers(client: Client) -> None:
+    for path, item in client.document["paths"].items():
+        headers = item["get"]["responses"]["200"]["headers"]
+        is_paged = any(parameter["name"] == "cursor" for parameter in item["get"]["parameters"])
+        assert set(headers) == ({"ETag", "Link"} if is_paged else {"ETag"}), path
