@@ -156,7 +156,7 @@ def _answer(found: Operation) -> dict[str, Any]:
 def _parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
     for name, schema in query.model_json_schema().get("properties", {}).items():
         kept = {key: value for key, value in schema.items() if key not in {"title", "description"}}
-        if kept.get("default", "") is None:
+        if kept.get("default", "") in (None, {}):
             del kept["default"]
         # A parameter such as metadata[KEY]=VALUE.
         style = {"style": "deepObject", "explode": True} if schema.get("type") == "object" else {}
