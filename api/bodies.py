@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -75,14 +75,14 @@ def status_body(group: GroupItem) -> dict[str, Any]:
 
 
 def item_body(item: Item) -> dict[str, Any]:
-    """One entry of a group's history."""
+    """One entry of a group's history, its metadata as RawJson."""
     columns = item.columns
     kind = columns["kind"]
     return {
         "seq": columns["seq"],
         "kind": kind,
         "at": columns["at"],
-        **(_said(item) if kind == Kind.STATUS else _NOTHING_SAID),
+        **(_said(item, RawJson) if kind == Kind.STATUS else _NOTHING_SAID),
         "gap": _members(columns, _GAP) if kind == Kind.GAP else None,
         "watch": _members(columns, _WATCH) if kind == Kind.WATCH else None,
         "digest": columns["digest"],
@@ -137,11 +137,12 @@ def _latest(group: GroupItem) -> dict[str, Any]:
     item = group.latest
     if item is None:
         return {**_NOTHING_SAID, "seq": None, "digest": None}
-    return {**_said(item), "seq": item.seq, "digest": item.digest}
+    return {**_said(item, json.loads), "seq": item.seq, "digest": item.digest}
 
 
-def _said(item: Item) -> dict[str, Any]:
-    """What a status entry says, straight from its columns where these say it all."""
+def _said(item: Item, read: Callable[[str], Any]) -> dict[str, Any]:
+    """What a status entry says, straight from its columns where these say it all; `read` takes the text of
+    its metadata."""
     columns = item.columns
     extra, metadata, anomalies = columns["extra"], columns["metadata"], columns["anomalies"]
     said: dict[str, Any] = {
@@ -156,7 +157,7 @@ def _said(item: Item) -> dict[str, Any]:
     }
     if extra is None:
         said["status"] = usual_status(columns)
-        said["metadata"] = None if metadata is None else RawJson(metadata)
+        said["metadata"] = None if metadata is None else read(metadata)
     else:
         value = item.value()
         said["status"], said["metadata"] = value["status"], value.get("metadata")

@@ -232,3 +232,20 @@ def test_a_cursor_of_another_query_is_wrong_usage(program: Program, recording: R
     program.ok("groups", "--cursor", cursor)
     for arguments in (["groups", "--state", "paused"], ["history", "one"]):
         assert "--cursor" in program.run(*arguments, "--cursor", cursor).wrong_usage()
+
+
+def test_a_status_that_its_columns_say_alone(program: Program, engine: Engine) -> None:
+    recording = Recording(engine)
+    recording.watch("usual")
+    whole = {**active(running=1), "status_message": None, "modified_at": None}
+    recording.see("usual", 5, whole, metadata={"customer": "acme", "n": 1.5})
+    with engine.connect() as connection:
+        extra = connection.execute(text("SELECT extra FROM entries WHERE kind = 'status'")).scalar_one()
+    assert extra is None
+    assert '{"customer": "acme", "n": 1.5}' in program.ok("status", "usual")
+    assert "1 running" in program.ok("history", "usual")
+    assert "usual" in program.ok("groups")
+    (item,) = json.loads(program.ok("history", "usual", "--kind", "status", "--json"))["items"]
+    (group,) = json.loads(program.ok("groups", "--json"))["items"]
+    assert item["metadata"] == group["metadata"] == {"customer": "acme", "n": 1.5}
+    assert item["status"] == group["status"] == whole

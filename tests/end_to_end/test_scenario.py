@@ -5,6 +5,7 @@ Every entry, gap, cause and anomaly is compared with an oracle that reads the si
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import Engine
 
 from api.answers import find_group, history_answer
 from api.queries import HistoryQuery
+from api.wire import dumps
 from recorder.clock import utc_now
 from recorder.simulator import SimulatorSettings
 from recorder.simulator.catalogue import KINDS
@@ -73,7 +75,7 @@ def _history(engine: Engine, taskgroup_id: str) -> list[dict[str, Any]]:
         page = history_answer(
             connection, find_group(connection, taskgroup_id), HistoryQuery(limit=1000), utc_now()
         )
-    items: list[dict[str, Any]] = page["items"]
+    items: list[dict[str, Any]] = json.loads(dumps(page))["items"]
     return [item for item in items if item["seq"] is not None]
 
 
