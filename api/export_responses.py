@@ -88,8 +88,8 @@ def _broken_off(export: Export[Any], kind: str) -> bytes:
     words = "the export broke off here and is incomplete"
     if export.format is Format.CSV:
         return csv_line([cell(f"{words}: {kind}"), *("" for _ in export.view.c)]).encode()
-    problem = {"type": f"/docs/problems#{kind}", "title": title, "status": status.value, "detail": words}
-    return dumps(problem) + b"\n"
+    line = {"type": f"/docs/problems#{kind}", "title": title, "status": status.value, "detail": words}
+    return dumps(line) + b"\n"
 
 
 def _file_name(export: Export[Any]) -> str:

@@ -82,8 +82,10 @@ class Item:
             return gap_of(row)
         if self.kind is Kind.WATCH:
             return watch_change_of(row)
+        reading = reading_of(row)
+        value = decode_value(row.taskgroup_id, reading, row.extra)
         interval = Interval(row.until_asked_at, row.until_seen_at, row.until_polls)
-        return StatusItem(self.value(), reading_of(row), anomalies_in(row), interval)
+        return StatusItem(value, reading, anomalies_in(row), interval)
 
     def value(self) -> JsonObject:
         """The body of a status, as it was said."""

@@ -43,10 +43,12 @@ def killed_often(stage: Stage, chance: random.Random) -> list[datetime]:
             if number == LONG_OUTAGE_AFTER:
                 stage.wait_until_written(recorder)
             else:
+                # Nothing is waited for: it is killed at any moment.
                 time.sleep(chance.uniform(0, 0.6))
             recorder.kill()
             kills.append(datetime.now(UTC))
         if number == LONG_OUTAGE_AFTER:
+            # The outage itself.
             time.sleep(CLEARLY_LONG.total_seconds())
     with stage.program.start("run") as recorder:
         stage.wait_for_answers(recorder, 1)

@@ -57,6 +57,7 @@ def count(recorder: Running) -> tuple[int, int]:
 def stay_away(recorder: Running) -> None:
     """Wait until the recorder has noticed, and then for long enough to leave gaps."""
     recorder.wait_until(lambda: len(set(count(recorder))) == 2 or None, "the recorder to notice")
+    # The outage itself.
     time.sleep(LONG)
 
 

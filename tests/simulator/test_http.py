@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from recorder.ledger.times import parse_time
 from recorder.simulator import Fault, Outage, SimulatorSettings
+from tests.program import wait_until
 from tests.simulator.conftest import Connect, HandClock, Start, simulating
 
 RUN = {"input": "who?", "processor": "lite"}
@@ -42,10 +42,7 @@ def logged(path: Path) -> list[dict[str, Any]]:
 
 
 def wait_for_line(log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not logged(log):
-        assert time.monotonic() < deadline, "the request did not arrive"
-        time.sleep(0.005)
+    wait_until(lambda: logged(log) or None, "the request to arrive")
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/v1beta"])

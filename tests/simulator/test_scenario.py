@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from recorder.cli.main import recorder
 from recorder.simulator import KINDS, Fault, Outage, ScenarioError, SimulatorSettings, parse_scenario
+from tests.program import wait_until
 from tests.simulator.conftest import Connect, HandClock, Start, simulating
 from tests.simulator.stage import EXAMPLE, SCENES, group_of
 
@@ -149,10 +150,7 @@ def test_who_does_not_wait_for_a_slow_answer_is_in_the_log(
     group = group_of(client)
     with pytest.raises(httpx.ReadTimeout):
         client.get(f"/v1/tasks/groups/{group}", timeout=0.1)
-    deadline = time.monotonic() + 30
-    while not (lines := lines_of(log)):
-        assert time.monotonic() < deadline, "no line"
-        time.sleep(0.005)
+    lines = wait_until(lambda: lines_of(log) or None, "a line")
     assert [(line["status"], line["fault"], line["answered_at"]) for line in lines] == [(None, None, None)]
     assert lines[0]["scenes"] == [{"scene": 1, "what": "slow"}]
 
