@@ -7,14 +7,15 @@ from collections.abc import Collection, Sequence
 from flask import Flask, Response
 from sqlalchemy import Engine
 
-from api import audit, completion, gaps, groups, health, history, mirror
-from api.access import register_access
-from api.conditional import add_etag
 from api.context import Context, set_context
-from api.docs import register_docs
-from api.metrics import register_metrics
-from api.problems import register_problems
-from api.transport import answer_options, register_transport
+from api.errors import register_problems
+from api.middleware.auth import register_access
+from api.middleware.cors_gzip import answer_options, register_transport
+from api.middleware.etag import add_etag
+from api.routes import audit, completion, gaps, groups, health, history
+from api.routes import provider as mirror
+from api.routes.docs import register_docs
+from api.routes.metrics import register_metrics
 from recorder.clock import Clock, utc_now
 from recorder.tokens import Token
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask
 
 from api.app import create_app
-from recorder.lifeline import end_with_parent
-from recorder.logs import configure_logs
+from recorder.log import configure_logs
+from recorder.processes import end_with_parent
 from recorder.settings import load_settings
 from recorder.store.engine import open_engine
 

@@ -28,7 +28,7 @@ from sqlalchemy import Engine, insert, text
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from api.app import create_app
-from recorder.completion.labels import json_text
+from recorder.completion.labels import label_text
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
 from recorder.store.tables import episodes, group_labels, watches
@@ -184,7 +184,7 @@ def _group(
     }
     metadata = {"processor": processor, "customer": f"c{chance.randrange(500)}", "batch": f"b{number}"}
     labels = [
-        {"taskgroup_id": taskgroup_id, "key": json_text(key), "value": json_text(value)}
+        {"taskgroup_id": taskgroup_id, "key": label_text(key), "value": label_text(value)}
         for key, value in metadata.items()
     ]
     return watch, episode, labels

@@ -15,9 +15,9 @@ from functools import cache
 from random import Random
 from statistics import fmean, stdev
 
-from recorder.ledger.entries import Status
-from recorder.ledger.status import Phase
-from recorder.simulator.lives import Life, Outcome, OutcomeMix, Steering, draw_life
+from recorder.ledger.entries import StatusContent
+from recorder.ledger.status_fields import Phase
+from recorder.simulator.lives import Life, OutcomeMix, RunOutcome, Steering, draw_life
 from tests.completion.ledgers import time
 from tests.completion.simulated import Batch, Polling, Recording, record
 
@@ -99,14 +99,14 @@ def _recorded(setting: Setting, random: Random) -> Recording:
 def _lives(runs: int, random: Random) -> Iterator[Life]:
     for number in range(runs):
         seconds = WORK_SECONDS if number == 0 else random.uniform(0, WORK_SECONDS)
-        yield draw_life(random, "lite", OutcomeMix(), Steering(Outcome.COMPLETED, seconds))
+        yield draw_life(random, "lite", OutcomeMix(), Steering(RunOutcome.COMPLETED, seconds))
 
 
 def _naive_seconds(recording: Recording) -> float:
     seen = [
         (entry.at, entry.content.reading.phase)
         for entry in recording.ledger.entries
-        if isinstance(entry.content, Status)
+        if isinstance(entry.content, StatusContent)
     ]
     end = next(at for at, phase in seen if phase is Phase.SETTLED)
     start = next((at for at, phase in seen if phase in _WORKING), end)

@@ -30,13 +30,22 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from recorder.completion.episodes import Episode, episodes_of
-from recorder.completion.eta import Cohort, Estimate, NoEstimate, Standing, estimate, from_cohort, from_pace
-from recorder.completion.pace import Pace
-from recorder.ledger.entries import Entry, Interval, Status
-from recorder.ledger.status import FINISHED_STATUSES, Phase, Reading
+from recorder.completion.eta import (
+    CohortCurve,
+    Estimate,
+    NoEstimate,
+    WorkSoFar,
+    estimate,
+    from_cohort,
+    from_pace,
+)
+from recorder.completion.progress import ProgressMarks
+from recorder.ledger.entries import Entry, Interval, StatusContent
+from recorder.ledger.status_fields import FINISHED_STATUSES, Phase, Reading
 from recorder.simulator.lives import PROCESSOR_SECONDS, OutcomeMix, Steering, draw_life
 from recorder.store.engine import check_url, open_engine
-from recorder.store.readers import list_groups, read_entries
+from recorder.store.groups import list_groups
+from recorder.store.history import read_entries
 from recorder.store.transactions import reading
 
 PROGRESS = (0.25, 0.50, 0.75)
@@ -55,8 +64,8 @@ class Case:
 
     kind: str
     progress: float
-    standing: Standing
-    cohort: Cohort
+    standing: WorkSoFar
+    cohort: CohortCurve
     left_seconds: float
 
 
@@ -71,23 +80,23 @@ def draw_ends(random: Random, kind: str) -> list[float]:
     return sorted(slowness * life[-1].seconds for life in lives)
 
 
-def draw_cohort(random: Random, kinds: Sequence[str], size: int = COHORT_SIZE) -> Cohort:
+def draw_cohort(random: Random, kinds: Sequence[str], size: int = COHORT_SIZE) -> CohortCurve:
     """Draw the cohort that earlier groups of these kinds make, each kind as often as the others."""
     ends = [draw_ends(random, kinds[number % len(kinds)])[-1] for number in range(size)]
-    return Cohort.of(np.array(ends), np.ones(size, dtype=np.bool_))
+    return CohortCurve.of(np.array(ends), np.ones(size, dtype=np.bool_))
 
 
-def replay(random: Random, kind: str, cohort: Cohort) -> Iterator[Case]:
+def replay(random: Random, kind: str, cohort: CohortCurve) -> Iterator[Case]:
     """Draw a group, poll it, and yield a case at the first poll that shows each progress."""
     ends = draw_ends(random, kind)
-    pace = Pace().seen(_START, 0, len(ends))
+    pace = ProgressMarks().seen(_START, 0, len(ends))
     awaited = list(PROGRESS)
     seconds = random.uniform(0.0, POLL_SECONDS)
     while awaited and (finished := bisect_right(ends, seconds)) < len(ends):
         seen_at = _START + timedelta(seconds=seconds)
         pace = pace.seen(seen_at, finished, len(ends))
         while awaited and finished / len(ends) >= awaited[0]:
-            standing = Standing(_START, seen_at, pace)
+            standing = WorkSoFar(_START, seen_at, pace)
             yield Case(kind, awaited.pop(0), standing, cohort, ends[-1] - seconds)
         seconds += POLL_SECONDS
 
@@ -138,7 +147,7 @@ def _episodes(entries: Sequence[Entry], interval: Interval | None) -> Iterator[_
 
 def _clear(entries: Iterable[Entry]) -> Iterator[tuple[datetime, Reading]]:
     for entry in entries:
-        if isinstance(entry.content, Status) and entry.content.reading.phase is not Phase.UNCLEAR:
+        if isinstance(entry.content, StatusContent) and entry.content.reading.phase is not Phase.UNCLEAR:
             yield entry.at, entry.content.reading
 
 
@@ -158,7 +167,7 @@ def _cases(item: _Recorded, known: Sequence[_Recorded]) -> Iterator[Case]:
     if completed is None:
         return
     before = item.finished_before
-    pace = Pace() if started.earliest is None else Pace().seen(started.at, before, None)
+    pace = ProgressMarks() if started.earliest is None else ProgressMarks().seen(started.at, before, None)
     awaited = list(PROGRESS)
     for at, said in item.readings:
         finished, total = _finished(said), said.num_task_runs
@@ -166,12 +175,12 @@ def _cases(item: _Recorded, known: Sequence[_Recorded]) -> Iterator[Case]:
         if finished is None or total is None or total <= before:
             continue
         while awaited and (finished - before) / (total - before) >= awaited[0]:
-            standing = Standing(started.at, at, pace, blocked=said.phase is Phase.BLOCKED)
+            standing = WorkSoFar(started.at, at, pace, blocked=said.phase is Phase.BLOCKED)
             left = (completed.at - at).total_seconds()
             yield Case(item.kind, awaited.pop(0), standing, _cohort_at(at, known), left)
 
 
-def _cohort_at(moment: datetime, known: Iterable[_Recorded]) -> Cohort:
+def _cohort_at(moment: datetime, known: Iterable[_Recorded]) -> CohortCurve:
     """Return the cohort as it stood at `moment`, with the episodes that were then going on censored."""
     begun = [item.episode for item in known if item.episode.started.at < moment]
     over = [episode.completed is not None and episode.completed.at <= moment for episode in begun]
@@ -179,7 +188,7 @@ def _cohort_at(moment: datetime, known: Iterable[_Recorded]) -> Cohort:
         episode.duration_seconds if ended else (moment - episode.started.at).total_seconds()
         for episode, ended in zip(begun, over, strict=True)
     ]
-    return Cohort.of(np.array(seconds, dtype=np.float64), np.array(over, dtype=np.bool_))
+    return CohortCurve.of(np.array(seconds, dtype=np.float64), np.array(over, dtype=np.bool_))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.databases import databases
 from benchmarks.timing import peak_mib
-from recorder.audit.verification import tasks_of, verify, verify_at_once
+from recorder.audit.verify.runner import tasks_of, verify, verify_at_once
 from recorder.ledger.chain import GENESIS, record_of
 from recorder.store.engine import check_url, open_engine
-from recorder.store.readers import read_entries
+from recorder.store.history import read_entries
 from recorder.store.schema import upgrade
 from recorder.store.transactions import reading
 from tests.audit.ledgers import random_ledgers, write

@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
-from recorder.ledger.decision import Rules
-from recorder.setting_values import (
+from recorder.ledger.transitions import Rules
+from recorder.settings_validators import (
     checked_api_key,
     checked_base_url,
     checked_database_url,
@@ -25,14 +25,14 @@ from recorder.setting_values import (
 from recorder.store.engine import check_url
 from recorder.tokens import Token, read_tokens
 
-FLUSH_SECONDS = 2
+LEASE_MARGIN_SECONDS = 2
 """What a lease must allow for beyond the request itself, until its outcome is written."""
 
-MAX_SECONDS = 10 * 365 * 86400
+MAX_DURATION_SECONDS = 10 * 365 * 86400
 
-_SECONDS = f"seconds, more than 0 and at most {MAX_SECONDS}"
+_SECONDS = f"seconds, more than 0 and at most {MAX_DURATION_SECONDS}"
 
-Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
@@ -81,10 +81,10 @@ class Settings(BaseSettings):
     retire_after: float = Field(
         604800,
         ge=0,
-        le=MAX_SECONDS,
+        le=MAX_DURATION_SECONDS,
         allow_inf_nan=False,
         alias="RECORDER_RETIRE_AFTER",
-        description=f"seconds, at most {MAX_SECONDS}, or 0 for never",
+        description=f"seconds, at most {MAX_DURATION_SECONDS}, or 0 for never",
     )
     gone_after: Seconds = Field(900, alias="RECORDER_GONE_AFTER", description=_SECONDS)
     gap_grace: Seconds = Field(30, alias="RECORDER_GAP_GRACE", description=_SECONDS)
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         30,
         validate_default=True,
         alias="RECORDER_LEASE",
-        description=f"seconds, more than RECORDER_REQUEST_TIMEOUT + {FLUSH_SECONDS}",
+        description=f"seconds, more than RECORDER_REQUEST_TIMEOUT + {LEASE_MARGIN_SECONDS}",
     )
     max_body: int = Field(
         1_048_576, ge=1024, le=2**30, alias="RECORDER_MAX_BODY", description="bytes, 1024 to 1073741824"
@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     @field_validator("lease")
     @classmethod
     def _lease_outlasts_a_poll(cls, lease: float, info: ValidationInfo) -> float:
-        if lease <= info.data.get("request_timeout", 0) + FLUSH_SECONDS:
+        if lease <= info.data.get("request_timeout", 0) + LEASE_MARGIN_SECONDS:
             raise ValueError("too short")
         return lease
 

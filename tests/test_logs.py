@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 import structlog
 
-from recorder.logs import configure_logs
+from recorder.log import configure_logs
 
 KEY = "key-recognisable-5be1"
 

@@ -6,22 +6,30 @@ the SHA-256 of that text.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, Engine, and_, select
 from sqlalchemy.exc import DataError
 
-from recorder.ledger.times import format_time, parse_time
+from recorder.ledger.timestamps import format_time, parse_time
 from recorder.store.tables import entries, watches
+from recorder.store.transactions import reading
 
 _DIGEST = re.compile("[0-9a-f]{64}", re.ASCII)
+
+
 _MEMBERS = ("taskgroup_id", "seq", "digest", "last_seen_at", "polls")
+
+
 _LONGEST_COMPLAINT = 300
 
 
@@ -41,7 +49,7 @@ class CheckpointError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerHead:
+class CheckpointHead:
     """The newest entry of a ledger; if that is a status, when it was last said, and by how many responses."""
 
     taskgroup_id: str
@@ -56,7 +64,7 @@ class LedgerHead:
         return dict(zip(_MEMBERS, (self.taskgroup_id, self.seq, self.digest, seen, self.polls), strict=True))
 
 
-def read_heads(connection: Connection) -> Generator[LedgerHead]:
+def read_heads(connection: Connection) -> Generator[CheckpointHead]:
     """Yield the heads of all ledgers, in the order of a checkpoint; to be closed before its transaction.
 
     Raises:
@@ -76,12 +84,12 @@ def read_heads(connection: Connection) -> Generator[LedgerHead]:
             for row in rows:
                 if row.digest != row.head_digest or row.is_behind:
                     raise BrokenHeadError(f"{row.taskgroup_id}: its watch row does not name its newest entry")
-                yield LedgerHead(*row[:5])
+                yield CheckpointHead(*row[:5])
     except (ValueError, TypeError, DataError) as error:
         raise BrokenHeadError("a watch row cannot be read", error) from None
 
 
-def checkpoint_lines(heads: Iterable[LedgerHead]) -> Iterator[bytes]:
+def checkpoint_lines(heads: Iterable[CheckpointHead]) -> Iterator[bytes]:
     """Yield the lines of a checkpoint, each with its end."""
     for head in heads:
         yield orjson.dumps(head.members()) + b"\n"
@@ -95,13 +103,13 @@ def checkpoint_digest(lines: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def read_checkpoint(lines: Iterable[bytes]) -> dict[str, LedgerHead]:
+def read_checkpoint(lines: Iterable[bytes]) -> dict[str, CheckpointHead]:
     """Read a checkpoint; return its heads by the ids of their groups.
 
     Raises:
         CheckpointError: a line is none of a checkpoint, or names a group for the second time.
     """
-    heads: dict[str, LedgerHead] = {}
+    heads: dict[str, CheckpointHead] = {}
     for number, line in enumerate(lines, 1):
         try:
             head = _head_of(orjson.loads(line))
@@ -114,7 +122,7 @@ def read_checkpoint(lines: Iterable[bytes]) -> dict[str, LedgerHead]:
     return heads
 
 
-def _head_of(members: Any) -> LedgerHead:
+def _head_of(members: Any) -> CheckpointHead:
     if not isinstance(members, dict) or members.keys() != set(_MEMBERS):
         raise ValueError(f"it must be an object of {', '.join(_MEMBERS)}")
     taskgroup_id, seq, digest, seen, polls = (members[name] for name in _MEMBERS)
@@ -124,8 +132,57 @@ def _head_of(members: Any) -> LedgerHead:
         raise ValueError("digest must be 64 hexadecimal digits in lower case")
     if (seen is None) != (polls is None) or not (polls is None or _is_number(polls)):
         raise ValueError("last_seen_at and polls go together: a time and a number, or null")
-    return LedgerHead(taskgroup_id, seq, digest, None if seen is None else parse_time(seen), polls)
+    return CheckpointHead(taskgroup_id, seq, digest, None if seen is None else parse_time(seen), polls)
 
 
 def _is_number(value: Any) -> bool:
     return type(value) is int and value > 0
+
+
+_NAME = "heads-%Y%m%dT%H%M%SZ.ndjson"
+
+
+def is_due(folder: Path, interval: timedelta, now: datetime) -> bool:
+    """Whether the newest checkpoint in `folder` is older than `interval`, or there is none.
+
+    One that lies in the future, as after a clock was set back, does not count.
+    """
+    made = [made for made in map(_time_of, folder.iterdir()) if made is not None and made <= now]
+    return not made or now - max(made) >= interval
+
+
+def keep_checkpoint(engine: Engine, folder: Path, now: datetime) -> Path | None:
+    """Write a checkpoint into `folder`, and its digest beside it once it is whole; return its path.
+
+    None if somebody else has written one of the same second. Nothing is renamed or written again, so that
+    the folder may be one that can only be added to.
+
+    Raises:
+        OSError: it cannot be written.
+        BrokenHeadError: a ledger does not end as its watch row says; nothing can be attested.
+        DatabaseUnavailableError: the database cannot be read just now.
+    """
+    path = folder / now.astimezone(UTC).strftime(_NAME)
+    with reading(engine) as connection, closing(read_heads(connection)) as heads:
+        lines = b"".join(checkpoint_lines(heads))
+    try:
+        _write_new(path, lines)
+    except FileExistsError:
+        return None
+    words = f"{sha256(lines).hexdigest()}  {path.name}\n"
+    _write_new(path.with_name(f"{path.name}.sha256"), words.encode())
+    return path
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _time_of(path: Path) -> datetime | None:
+    try:
+        return datetime.strptime(path.name, _NAME).replace(tzinfo=UTC)
+    except ValueError:
+        return None

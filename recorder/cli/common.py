@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -13,7 +12,8 @@ from typing import ParamSpec, TypeVar
 import click
 from sqlalchemy import URL, Connection, Engine
 
-from recorder.ledger.identity import check_taskgroup_id
+from recorder.ledger.group_id import check_taskgroup_id
+from recorder.processes import STOP_SIGNALS
 from recorder.settings import Settings, SettingsError, load_settings
 from recorder.store.engine import open_engine
 from recorder.store.schema import SchemaError, require_head, state_of, upgrade
@@ -24,9 +24,6 @@ _R = TypeVar("_R")
 
 WRONG_USAGE = 2
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, what service managers send, and a terminal that goes away."""
-
 
 class WrongSettingsError(click.ClickException):
     """A setting is missing or not allowed: exit status 2."""
@@ -34,7 +31,7 @@ class WrongSettingsError(click.ClickException):
     exit_code = WRONG_USAGE
 
 
-def with_words(command: Callable[_P, _R]) -> Callable[_P, _R]:
+def report_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
     """Turn what a user can mend into one line and the right exit status."""
 
     @wraps(command)
@@ -79,7 +76,7 @@ def writable_database(settings: Settings, *, create: bool = False) -> Iterator[E
         state = state_of(engine)
         if create and state.blank:
             upgrade(engine)
-            click.echo(f"made the tables in {shown(settings.write_url)}", err=True)
+            click.echo(f"made the tables in {display_url(settings.write_url)}", err=True)
         else:
             require_head(state)
         yield engine
@@ -95,7 +92,7 @@ def readable_database(settings: Settings) -> Iterator[Connection]:
             yield connection
 
 
-def shown(url: URL) -> str:
+def display_url(url: URL) -> str:
     """Return a database's address without what may be secret: its password, its parameters."""
     return url.set(query={}).render_as_string(hide_password=True)
 
@@ -142,4 +139,4 @@ def require_file(url: URL) -> None:
     if path.is_dir():
         raise SchemaError(f"{path} is a folder; name a file in it with RECORDER_DATABASE_URL")
     if not path.is_file():
-        raise SchemaError(f"there is no database at {shown(url)}; make one with: recorder db upgrade")
+        raise SchemaError(f"there is no database at {display_url(url)}; make one with: recorder db upgrade")

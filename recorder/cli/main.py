@@ -32,8 +32,8 @@ _COMMANDS = {
     "verify": "Prove that everything recorded still stands.",
     "watch": "Watch groups from now on.",
 }
-_MODULES = {"import": "import_"}
-"""Where a command cannot have the name of its module."""
+_MODULES = {"import": "import_", **dict.fromkeys(("pause", "resume", "unwatch", "watch"), "watching")}
+"""Where a command's module has another name than the command."""
 
 
 class _Commands(click.Group):
@@ -46,7 +46,8 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = _MODULES.get(cmd_name, cmd_name)
-        return cast(click.Command, import_module(f"recorder.cli.{module}").command)
+        commands = import_module(f"recorder.cli.commands.{module}")
+        return cast(click.Command, getattr(commands, cmd_name if module == "watching" else "command"))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recorder.ledger.entries import Action, Entry, Gap, Interval, Status
-from recorder.ledger.status import RUN_STATUSES, Phase
+from recorder.ledger.entries import Action, Entry, Gap, Interval, StatusContent
+from recorder.ledger.status_fields import RUN_STATUSES, Phase
 
 _MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 10**6
@@ -85,14 +85,14 @@ def dwell_of(entries: Iterable[Entry], open_interval: Interval | None) -> Dwell:
     """Return where the time of a group went; `entries` and `open_interval` are as in `episodes_of`."""
     dwell = Dwell()
     for entry in entries:
-        dwell = advance(dwell, entry)
-    return until_last_seen(dwell, open_interval)
+        dwell = advance_dwell(dwell, entry)
+    return count_until_last_seen(dwell, open_interval)
 
 
-def advance(dwell: Dwell, entry: Entry) -> Dwell:
+def advance_dwell(dwell: Dwell, entry: Entry) -> Dwell:
     """Return where the time went up to `entry`, which follows the last one that `dwell` knows."""
     content = entry.content
-    if isinstance(content, Status):
+    if isinstance(content, StatusContent):
         reading = content.reading
         counts = tuple(max(0, getattr(reading, name) or 0) for name in RUN_STATUSES)
         return replace(_counted(dwell, entry.at), held=Held(entry.at, reading.phase, counts))
@@ -104,7 +104,7 @@ def advance(dwell: Dwell, entry: Entry) -> Dwell:
     return replace(_counted(dwell, entry.at), held=held)
 
 
-def until_last_seen(dwell: Dwell, open_interval: Interval | None) -> Dwell:
+def count_until_last_seen(dwell: Dwell, open_interval: Interval | None) -> Dwell:
     """Count the last entry until it was last seen, if it is a status; else `open_interval` is None."""
     return dwell if open_interval is None else _counted(dwell, open_interval.last_seen_at)
 

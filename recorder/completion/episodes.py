@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from recorder.completion.moments import Moment, end_in, start_in, window_of
-from recorder.ledger.entries import Entry, Gap, Interval, Status
-from recorder.ledger.status import Phase, Reading
+from recorder.completion.time_bounds import Moment, end_in, start_in, window_of
+from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
+from recorder.ledger.status_fields import Phase, Reading
 
 _MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 10**6
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class RunCounts:
     """A group's counts at one observation; None where it did not say."""
 
     total: int | None
@@ -48,7 +48,7 @@ class Runs:
     cancelled: int | None
 
 
-_NO_RUNS = Runs(0, 0, 0, 0)
+_NO_RUNS = RunCounts(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Episode:
     duration_latest_seconds: float | None
     censored: bool
     first_sight: bool
-    runs: Runs
+    runs: RunCounts
     gap_seconds: float
     polls: int
 
@@ -86,7 +86,7 @@ class Sight:
 
     seq: int
     phase: Phase
-    runs: Runs
+    runs: RunCounts
     last_asked_at: datetime
     last_seen_at: datetime
 
@@ -114,7 +114,7 @@ class State:
     """
 
     episodes: int = 0
-    before: Runs = _NO_RUNS
+    before: RunCounts = _NO_RUNS
     opened: Opened | None = None
     sight: Sight | None = None
     unclear: bool = False
@@ -130,18 +130,18 @@ def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> lis
     """
     state, episodes = State(), []
     for entry in entries:
-        state, ended = advance(state, entry)
+        state, ended = advance_episodes(state, entry)
         if ended is not None:
             episodes.append(ended)
     last = open_episode(state, open_interval)
     return episodes if last is None else [*episodes, last]
 
 
-def advance(state: State, entry: Entry) -> tuple[State, Episode | None]:
+def advance_episodes(state: State, entry: Entry) -> tuple[State, Episode | None]:
     """Return the state after `entry`, which follows the last one that `state` knows, and the episode that
     it ended, if it ended one."""
-    state = replace(until_last_seen(state, entry.previous), unclear=False)
-    if isinstance(entry.content, Status):
+    state = replace(extend_to_last_seen(state, entry.previous), unclear=False)
+    if isinstance(entry.content, StatusContent):
         return _see(state, entry.seq, entry.content.reading, entry.at)
     if isinstance(entry.content, Gap):
         state = replace(state, gaps=(*state.gaps, (entry.content.from_, entry.at)))
@@ -150,7 +150,7 @@ def advance(state: State, entry: Entry) -> tuple[State, Episode | None]:
 
 def open_episode(state: State, open_interval: Interval | None) -> Episode | None:
     """Return the episode that is open, None if there is none; `open_interval` as in `episodes_of`."""
-    state = until_last_seen(state, open_interval)
+    state = extend_to_last_seen(state, open_interval)
     opened, sight = state.opened, state.sight
     if opened is None or sight is None:
         return None
@@ -178,7 +178,7 @@ def open_gap_seconds(state: State) -> float:
     return _with_gaps(state.opened, state.near).gap_micros / _PER_SECOND
 
 
-def until_last_seen(state: State, interval: Interval | None) -> State:
+def extend_to_last_seen(state: State, interval: Interval | None) -> State:
     """Take in how long the last entry was in sight, if that is a status; else `interval` is None."""
     if interval is None:
         return state
@@ -197,7 +197,7 @@ def _see(state: State, seq: int, reading: Reading, observed_at: datetime) -> tup
     if reading.phase is Phase.UNCLEAR:
         return replace(state, unclear=True), None
     before, opened = state.sight, state.opened
-    runs = Runs(reading.num_task_runs, reading.completed, reading.failed, reading.cancelled)
+    runs = RunCounts(reading.num_task_runs, reading.completed, reading.failed, reading.cancelled)
     sight = Sight(seq, reading.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
     window = window_of(
         None if before is None else before.last_asked_at,
@@ -229,7 +229,7 @@ def _shows_work(before: Sight | None, now: Sight) -> bool:
     return any(_rises(before.runs, now.runs))
 
 
-def _ended(state: State, opened: Opened, runs: Runs, completed: Moment) -> Episode:
+def _ended(state: State, opened: Opened, runs: RunCounts, completed: Moment) -> Episode:
     started = opened.started
     duration = _seconds(started.at, completed.at)
     shortest = longest = None
@@ -254,14 +254,14 @@ def _ended(state: State, opened: Opened, runs: Runs, completed: Moment) -> Episo
     )
 
 
-def _outcome(before: Runs, after: Runs) -> Outcome:
+def _outcome(before: RunCounts, after: RunCounts) -> Outcome:
     outcomes = (Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED)
     rises = _rises(before, after)
     finished = [outcome for outcome, rise in zip(outcomes, rises, strict=True) if rise > 0]
     return finished[0] if len(finished) == 1 else Outcome.MIXED
 
 
-def _rises(before: Runs, after: Runs) -> tuple[int, int, int]:
+def _rises(before: RunCounts, after: RunCounts) -> tuple[int, int, int]:
     """By how much the counts of completed, failed and cancelled runs rose; an absent one counts as 0."""
     return (
         (after.completed or 0) - (before.completed or 0),

@@ -20,9 +20,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.completion.pace import Pace
-from recorder.completion.survival import Curve, kaplan_meier
-from recorder.ledger.times import format_time
+from recorder.completion.kaplan_meier import SurvivalCurve, kaplan_meier
+from recorder.completion.progress import ProgressMarks
+from recorder.ledger.timestamps import format_time
 
 FEWEST_FINISHED = 10
 FEWEST_FINISHED_SHARE = 0.2
@@ -37,7 +37,7 @@ _SPREAD = 0.5
 
 _ROUNDING = 1e-12
 
-Basis = Literal["pace", "cohort"]
+EstimateBasis = Literal["pace", "cohort"]
 _Seconds = tuple[float, float, float]
 
 
@@ -48,7 +48,7 @@ class Estimate:
     p10: datetime
     p50: datetime
     p90: datetime
-    basis: Basis
+    basis: EstimateBasis
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class NoEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WorkSoFar:
     """Where an open episode stands: begun at `started_at`, last seen clearly at `seen_at` (both aware).
 
     `blocked`: all runs that are left wait for action.
@@ -67,19 +67,19 @@ class Standing:
 
     started_at: datetime
     seen_at: datetime
-    pace: Pace
+    pace: ProgressMarks
     blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cohort:
+class CohortCurve:
     """Durations of like episodes, made ready once for any number of estimates; see `of`."""
 
-    curve: Curve
+    curve: SurvivalCurve
     completed: NDArray[np.float64]
 
     @classmethod
-    def of(cls, seconds: NDArray[np.float64], completed: NDArray[np.bool_]) -> Cohort:
+    def of(cls, seconds: NDArray[np.float64], completed: NDArray[np.bool_]) -> CohortCurve:
         """Return the cohort of these durations; one that is not `completed` lasts longer than `seconds`."""
         return cls(kaplan_meier(seconds, completed), np.sort(seconds[completed]))
 
@@ -99,7 +99,7 @@ class Cohort:
         return float(self.curve.seconds[later]) if later < len(self.curve.seconds) else None
 
 
-def estimate(standing: Standing, cohort: Cohort | None = None) -> Estimate | NoEstimate:
+def estimate(standing: WorkSoFar, cohort: CohortCurve | None = None) -> Estimate | NoEstimate:
     """Return when the episode will end, from the narrower of both bases.
 
     Where the two do not overlap, the episode is not like its cohort or its runs are not like any that the
@@ -117,13 +117,13 @@ def estimate(standing: Standing, cohort: Cohort | None = None) -> Estimate | NoE
     return min(by_cohort, by_pace, key=lambda basis: basis.p90 - basis.p10)
 
 
-def from_pace(standing: Standing) -> Estimate | NoEstimate:
+def from_pace(standing: WorkSoFar) -> Estimate | NoEstimate:
     """Return when the episode will end if its runs go on finishing as they lately did."""
     reason = _doubt(standing) or _too_little(standing.pace)
     return NoEstimate(reason) if reason else _at(standing, _pace_seconds(standing), "pace")
 
 
-def from_cohort(standing: Standing, cohort: Cohort) -> Estimate | NoEstimate:
+def from_cohort(standing: WorkSoFar, cohort: CohortCurve) -> Estimate | NoEstimate:
     """Return when the episode will end if it is one of `cohort`."""
     reason = _doubt(standing)
     elapsed = (standing.seen_at - standing.started_at).total_seconds()
@@ -150,7 +150,7 @@ def eta_members(result: Estimate | NoEstimate) -> dict[str, Any]:
     }
 
 
-def _doubt(standing: Standing) -> str | None:
+def _doubt(standing: WorkSoFar) -> str | None:
     """Return what makes any estimate void, None if nothing does."""
     pace = standing.pace
     if standing.blocked:
@@ -164,7 +164,7 @@ def _doubt(standing: Standing) -> str | None:
     return None
 
 
-def _too_little(pace: Pace) -> str | None:
+def _too_little(pace: ProgressMarks) -> str | None:
     """Return why the pace does not suffice for an estimate, None if it does."""
     if pace.finished is None or pace.total is None or not pace.marks:
         return "how many runs have finished, or how many there are, is not known"
@@ -176,7 +176,7 @@ def _too_little(pace: Pace) -> str | None:
     return None
 
 
-def _pace_seconds(standing: Standing) -> _Seconds:
+def _pace_seconds(standing: WorkSoFar) -> _Seconds:
     """Return the quantiles of the time left, for a pace with enough in it."""
     newest = standing.pace.marks[-1]
     remaining = (standing.pace.total or 0) - newest.finished
@@ -193,7 +193,7 @@ def _pace_seconds(standing: Standing) -> _Seconds:
     return p10, p50, p90
 
 
-def _recent(standing: Standing, remaining: int) -> list[tuple[float, float]]:
+def _recent(standing: WorkSoFar, remaining: int) -> list[tuple[float, float]]:
     """Return (seconds, mean number of runs left) of the stretches since half of the finished ones had.
 
     Between two marks the count is taken to rise evenly; since the last mark it stood still.
@@ -216,7 +216,7 @@ def _power_sum(count: int, exponent: float) -> float:
     return (pow(count + 0.5, power) - pow(0.5, power)) / power
 
 
-def _at(standing: Standing, left: _Seconds, basis: Basis) -> Estimate | NoEstimate:
+def _at(standing: WorkSoFar, left: _Seconds, basis: EstimateBasis) -> Estimate | NoEstimate:
     try:
         p10, p50, p90 = (standing.seen_at + timedelta(seconds=seconds) for seconds in left)
     except OverflowError:

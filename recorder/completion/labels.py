@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 
-from recorder.ledger.body import Body
 from recorder.ledger.canonical import NotCanonicalError, canonical
+from recorder.ledger.response_body import ResponseBody
 
 Scalar = str | int | float | bool
 
@@ -19,15 +19,17 @@ _MAX_BYTES = 200
 _DIGEST = "sha256:"
 
 
-def labels_of(body: Body) -> dict[str, str]:
+def labels_of(body: ResponseBody) -> dict[str, str]:
     """Return the labels of a group, of which `body` is the latest response: JSON text by JSON text."""
     metadata = body.value.get("metadata")
     if not isinstance(metadata, Mapping):
         return {}
-    return {json_text(key): json_text(value) for key, value in metadata.items() if isinstance(value, Scalar)}
+    return {
+        label_text(key): label_text(value) for key, value in metadata.items() if isinstance(value, Scalar)
+    }
 
 
-def json_text(scalar: Scalar) -> str:
+def label_text(scalar: Scalar) -> str:
     """Return a scalar as JSON text; a number that RFC 8785 cannot carry in Python's digits."""
     try:
         return canonical(scalar).decode()
@@ -46,9 +48,9 @@ def texts_meant(text: str) -> list[str]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return [json_text(text)]
-    other = isinstance(value, int | float) and json_text(value) == text
-    return [json_text(text), text] if other else [json_text(text)]
+        return [label_text(text)]
+    other = isinstance(value, int | float) and label_text(value) == text
+    return [label_text(text), text] if other else [label_text(text)]
 
 
 def mark_of(text: str) -> str:

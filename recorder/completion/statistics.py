@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.completion.survival import Curve, kaplan_meier, quantile, quantile_ci95
+from recorder.completion.kaplan_meier import SurvivalCurve, kaplan_meier, quantile, quantile_ci95
 
 _QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 
@@ -116,7 +116,7 @@ def _item(
     return {"seconds": seconds, "surviving": surviving, "low": low, "high": high, "at_risk": at_risk}
 
 
-def _bounding_curves(durations: Durations) -> tuple[Curve, Curve]:
+def _bounding_curves(durations: Durations) -> tuple[SurvivalCurve, SurvivalCurve]:
     """Return the curves of the earliest and of the latest durations, which bound that of the true ones.
 
     Less survives if censorings come earlier, and more if they never come and events come later: the later

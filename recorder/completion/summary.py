@@ -13,14 +13,14 @@ from datetime import datetime
 from recorder.completion import dwell, episodes
 from recorder.completion.dwell import Dwell
 from recorder.completion.episodes import Episode
-from recorder.completion.eta import Standing
+from recorder.completion.eta import WorkSoFar
 from recorder.completion.labels import labels_of
-from recorder.completion.moments import Basis
-from recorder.completion.pace import Pace
-from recorder.ledger.entries import Entry, Interval, Status
-from recorder.ledger.status import FINISHED_STATUSES, RUN_STATUSES, Phase, Reading
+from recorder.completion.progress import ProgressMarks
+from recorder.completion.time_bounds import Basis
+from recorder.ledger.entries import Entry, Interval, StatusContent
+from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase, Reading
 
-RULES = 1
+SUMMARY_RULES = 1
 """The version of how all this is derived: a summary of another version is derived anew."""
 
 
@@ -37,22 +37,22 @@ class Summary:
     dwell: Dwell
     created_at: datetime | None
     labels: tuple[tuple[str, str], ...]
-    pace: Pace
+    pace: ProgressMarks
 
 
-NOTHING = Summary(0, episodes.State(), Dwell(), None, (), Pace())
+NOTHING = Summary(0, episodes.State(), Dwell(), None, (), ProgressMarks())
 """What a ledger without entries sums up to."""
 
 
-def advance(summary: Summary, entry: Entry) -> tuple[Summary, Episode | None]:
+def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | None]:
     """Return the summary up to `entry`, the next one, and the episode that it ended, if it ended one."""
     content, created_at, labels, pace = entry.content, summary.created_at, summary.labels, summary.pace
-    work, ended = episodes.advance(summary.work, entry)
-    if isinstance(content, Status):
+    work, ended = episodes.advance_episodes(summary.work, entry)
+    if isinstance(content, StatusContent):
         created_at = content.reading.created_at or created_at
         labels = tuple(sorted(labels_of(content.body).items()))
         pace = _pace(pace, summary.work, work, content.reading, entry.at)
-    held = dwell.advance(summary.dwell, entry)
+    held = dwell.advance_dwell(summary.dwell, entry)
     return Summary(entry.seq, work, held, created_at, labels, pace), ended
 
 
@@ -61,36 +61,36 @@ def summarised(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, lis
     they ended."""
     over = []
     for entry in entries:
-        summary, ended = advance(summary, entry)
+        summary, ended = advance_summary(summary, entry)
         if ended is not None:
             over.append(ended)
     return summary, over
 
 
-def standing_of(summary: Summary, open_interval: Interval | None) -> Standing | None:
+def work_so_far(summary: Summary, open_interval: Interval | None) -> WorkSoFar | None:
     """Return where the open episode stands, None if there is none; `open_interval` as in `episodes_of`."""
-    work = episodes.until_last_seen(summary.work, open_interval)
+    work = episodes.extend_to_last_seen(summary.work, open_interval)
     if work.opened is None or work.sight is None:
         return None
     blocked = work.sight.phase is Phase.BLOCKED
-    return Standing(work.opened.started.at, work.sight.last_seen_at, summary.pace, blocked)
+    return WorkSoFar(work.opened.started.at, work.sight.last_seen_at, summary.pace, blocked)
 
 
 def _pace(
-    pace: Pace, before: episodes.State, work: episodes.State, reading: Reading, observed_at: datetime
-) -> Pace:
+    pace: ProgressMarks, before: episodes.State, work: episodes.State, reading: Reading, observed_at: datetime
+) -> ProgressMarks:
     """The pace counts from the start of the episode, unless nothing is known of that."""
     if work.opened is None:
-        return Pace()
+        return ProgressMarks()
     if before.opened is None:
         started, known = work.opened.started, work.opened.started.basis is not Basis.FIRST_SIGHT
         finished = 0 if before.sight is None else _finished(before.sight.runs)
-        pace = Pace().seen(started.at, finished, None) if known else Pace()
+        pace = ProgressMarks().seen(started.at, finished, None) if known else ProgressMarks()
     if reading.phase is Phase.UNCLEAR:
         return pace
     told = any(getattr(reading, name) is not None for name in RUN_STATUSES)
     return pace.seen(observed_at, _finished(reading) if told else None, reading.num_task_runs)
 
 
-def _finished(counts: episodes.Runs | Reading) -> int:
+def _finished(counts: episodes.RunCounts | Reading) -> int:
     return sum(getattr(counts, name) or 0 for name in FINISHED_STATUSES)

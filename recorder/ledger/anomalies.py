@@ -7,10 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from recorder.ledger.body import Body
 from recorder.ledger.canonical import JsonObject
-from recorder.ledger.status import ACTIVE_STATUSES, RUN_STATUSES, Reading, finished_runs, is_count
-from recorder.ledger.times import parse_upstream_time
+from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.status_fields import ACTIVE_STATUSES, RUN_STATUSES, Reading, finished_runs, is_count
+from recorder.ledger.timestamps import parse_upstream_time
 
 
 class Anomaly(StrEnum):
@@ -32,7 +32,7 @@ _STATUS_MEMBERS = {"num_task_runs", "task_run_status_counts", "is_active", "stat
 
 
 def anomalies_of(
-    body: Body,
+    body: ResponseBody,
     reading: Reading,
     *,
     taskgroup_id: str,
@@ -57,7 +57,7 @@ def anomalies_of(
     return tuple(anomaly for anomaly in Anomaly if anomaly in found)
 
 
-def _of_the_body(body: Body) -> Iterator[Anomaly]:
+def _of_the_body(body: ResponseBody) -> Iterator[Anomaly]:
     value, status = body.value, body.value["status"]
     if not body.exact:
         yield Anomaly.INEXACT_NUMBER

@@ -11,8 +11,8 @@ from hashlib import sha256
 from typing import Any
 
 from recorder.ledger.canonical import canonical
-from recorder.ledger.entries import Gap, Interval, Kind, Status, WatchChange
-from recorder.ledger.times import format_time
+from recorder.ledger.entries import Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.timestamps import format_time
 
 VERSION = 1
 GENESIS = "0" * 64
@@ -25,7 +25,7 @@ def record_of(
     seq: int,
     at: datetime,
     previous: Interval | None,
-    content: Status | Gap | WatchChange,
+    content: StatusContent | Gap | WatchChange,
 ) -> dict[str, Any]:
     """Return the record of an entry: everything that its digest proves, as JSON values."""
     kind, members = _content_members(content)
@@ -69,7 +69,7 @@ def watch_members(change: WatchChange) -> dict[str, Any]:
     return {"action": change.action.value, "actor": change.actor, "note": change.note}
 
 
-def _content_members(content: Status | Gap | WatchChange) -> tuple[Kind, dict[str, Any]]:
+def _content_members(content: StatusContent | Gap | WatchChange) -> tuple[Kind, dict[str, Any]]:
     if isinstance(content, Gap):
         return Kind.GAP, {"gap": gap_members(content)}
     if isinstance(content, WatchChange):

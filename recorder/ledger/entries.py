@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.body import Body
-from recorder.ledger.outcome import Cause
-from recorder.ledger.status import Reading
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.status_fields import Reading
 
 
 class Kind(StrEnum):
@@ -66,13 +66,13 @@ class WatchChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusContent:
     """A response body, what it was read into, and what is odd about it.
 
     `rules` names the version of the rules that derived phase and anomalies from the body.
     """
 
-    body: Body
+    body: ResponseBody
     reading: Reading
     anomalies: tuple[Anomaly, ...]
     rules: int
@@ -89,11 +89,11 @@ class Entry:
     seq: int
     at: datetime
     previous: Interval | None
-    content: Status | Gap | WatchChange
+    content: StatusContent | Gap | WatchChange
     digest: str
 
     @property
     def kind(self) -> Kind:
-        if isinstance(self.content, Status):
+        if isinstance(self.content, StatusContent):
             return Kind.STATUS
         return Kind.GAP if isinstance(self.content, Gap) else Kind.WATCH

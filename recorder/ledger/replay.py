@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from recorder.ledger.anomalies import anomalies_of
-from recorder.ledger.body import Body
-from recorder.ledger.decision import RECORDER_ACTOR, STATE_AFTER, in_force_after
-from recorder.ledger.entries import Action, Entry, Interval, Status, WatchChange
-from recorder.ledger.status import RULES, read_body
+from recorder.ledger.entries import Action, Entry, Interval, StatusContent, WatchChange
+from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.status_fields import RULES, read_body
+from recorder.ledger.transitions import RECORDER_ACTOR, STATE_AFTER, in_force_after
 from recorder.ledger.watch import Head, InForce, WatchState
 
 
@@ -30,12 +30,12 @@ class Replay:
     sight_at: datetime | None = None
 
 
-def advance(replay: Replay, entry: Entry) -> Replay:
+def replay_entry(replay: Replay, entry: Entry) -> Replay:
     """Return what the ledger says up to `entry`, the next one."""
     replay = replace(replay, head=Head(entry.seq, entry.kind, entry.at, entry.digest))
     replay = _held(replay, entry.previous)
     content = entry.content
-    if isinstance(content, Status):
+    if isinstance(content, StatusContent):
         force = in_force_after(entry.seq, content, replay.in_force, entry.at)
         return replace(replay, in_force=force, sight_at=entry.at)
     if isinstance(content, WatchChange):
@@ -44,8 +44,8 @@ def advance(replay: Replay, entry: Entry) -> Replay:
 
 
 def status_said(
-    replay: Replay, taskgroup_id: str, body: Body, at: datetime, previous: Interval | None
-) -> Status:
+    replay: Replay, taskgroup_id: str, body: ResponseBody, at: datetime, previous: Interval | None
+) -> StatusContent:
     """Return what the present rules derive from `body`, first said `at` in the next entry of a ledger.
 
     `previous` is the interval that the entry closes, if it closes one.
@@ -60,7 +60,7 @@ def status_said(
         modified_before=before.modified_at if before else None,
         clock_regressed=sight_at is not None and at < sight_at,
     )
-    return Status(body, reading, anomalies, RULES)
+    return StatusContent(body, reading, anomalies, RULES)
 
 
 def _held(replay: Replay, previous: Interval | None) -> Replay:

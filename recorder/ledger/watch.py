@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from recorder.ledger.entries import Interval, Kind
-from recorder.ledger.failures import NO_FAILURES, FailureRun
-from recorder.ledger.status import Phase
+from recorder.ledger.failure_run import NO_FAILURES, FailureRun
+from recorder.ledger.status_fields import Phase
 
 
 class WatchState(StrEnum):

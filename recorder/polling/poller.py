@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.clock import SteadyClock
-from recorder.ledger.decision import Rules, fail, observe
-from recorder.ledger.outcome import Cause, Failure, Outcome
+from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
+from recorder.ledger.transitions import Rules, fail, observe
 from recorder.ledger.watch import Watch
-from recorder.polling.schedule import Pace, plan
-from recorder.polling.steps import Sight
-from recorder.store.claims import Claim, Finished
+from recorder.polling.clock_steps import ClockSight
+from recorder.polling.schedule import Intervals, plan
+from recorder.store.leases import Claim, PollResult
 from recorder.upstream.client import UpstreamClient
 
 
@@ -21,18 +21,23 @@ class Poller:
     never set."""
 
     def __init__(
-        self, client: UpstreamClient, rules: Rules, pace: Pace, steady: SteadyClock, chance: random.Random
+        self,
+        client: UpstreamClient,
+        rules: Rules,
+        pace: Intervals,
+        steady: SteadyClock,
+        chance: random.Random,
     ) -> None:
         self._client = client
         self._rules = rules
         self._pace = pace
         self._steady = steady
-        self._sight = Sight()
+        self._sight = ClockSight()
         self._chance = chance
 
     async def poll(
         self, claim: Claim, *, stretch: float, held_until: datetime | None
-    ) -> tuple[Outcome, Finished]:
+    ) -> tuple[PollOutcome, PollResult]:
         """Ask the upstream once; return the outcome and what it leads to.
 
         `held_until` is until when the recorder held polls back because the key was rejected.
@@ -47,8 +52,8 @@ class Poller:
         return outcome, finished
 
     def _finished(
-        self, claim: Claim, watch: Watch, outcome: Outcome, now: datetime, stretch: float
-    ) -> Finished:
+        self, claim: Claim, watch: Watch, outcome: PollOutcome, now: datetime, stretch: float
+    ) -> PollResult:
         retry_after_seconds = None
         if isinstance(outcome, Failure):
             step = fail(watch, outcome, self._rules)
@@ -63,7 +68,7 @@ class Poller:
             stretch=stretch,
             retry_after_seconds=retry_after_seconds,
         )
-        return Finished(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
+        return PollResult(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
 
 
 def _due_when_let(watch: Watch, held_until: datetime | None) -> Watch:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recorder.ledger.status import Phase
+from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import Watch, WatchState
 
 BACK_OFF = 1.5
@@ -23,7 +23,7 @@ _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Intervals:
     """`poll_interval`: between two polls while something changes. `settled_interval`: what a quiet
     settled or empty group backs off to. `gap_window`: how late a response may come without a gap."""
 
@@ -45,7 +45,7 @@ class Plan:
 def plan(
     watch: Watch,
     now: datetime,
-    pace: Pace,
+    pace: Intervals,
     *,
     chance: float,
     stretch: float = 1.0,
@@ -72,13 +72,13 @@ def plan(
     return Plan(due, due_at, interval.total_seconds())
 
 
-def interval_of(watch: Watch, pace: Pace) -> timedelta:
+def interval_of(watch: Watch, pace: Intervals) -> timedelta:
     """Return the pace of a group: half as long again with each response that brought nothing new."""
     phase = None if watch.in_force is None else watch.in_force.phase
     return _interval(phase, 0 if watch.open is None else watch.open.polls, pace)
 
 
-def requests_per_second(groups: Iterable[tuple[Phase | None, int, int]], pace: Pace) -> float:
+def requests_per_second(groups: Iterable[tuple[Phase | None, int, int]], pace: Intervals) -> float:
     """Return what groups need at their own paces.
 
     Each item is a phase (None: never seen), how many responses in a row said the same, and how many
@@ -92,13 +92,13 @@ def stretch_of(needed: float, rate: float) -> float:
     return max(1.0, needed / (rate * USABLE_SHARE))
 
 
-def longest_wait(pace: Pace, stretch: float) -> timedelta:
+def longest_wait(pace: Intervals, stretch: float) -> timedelta:
     """Return the longest wait that is planned without a wish of the upstream's."""
     longest = max(pace.settled_interval, pace.poll_interval * ACTIVE_STRETCH, LONGEST_RETRY)
     return longest * stretch * (1 + JITTER)
 
 
-def probe_delay(probes: int, held: timedelta, pace: Pace) -> timedelta:
+def probe_delay(probes: int, held: timedelta, pace: Intervals) -> timedelta:
     """Return how long to wait before the next probe of an upstream that rejects the key.
 
     `probes` were made in vain, the polls of all groups being held back since `held`.
@@ -108,13 +108,13 @@ def probe_delay(probes: int, held: timedelta, pace: Pace) -> timedelta:
     return min(max(delay, (held - pace.gap_window) / 2), LONGEST_RETRY)
 
 
-def _interval(phase: Phase | None, polls: int, pace: Pace) -> timedelta:
+def _interval(phase: Phase | None, polls: int, pace: Intervals) -> timedelta:
     quiet = phase in _QUIET_PHASES
     longest = max(pace.settled_interval, pace.poll_interval) if quiet else pace.poll_interval * ACTIVE_STRETCH
     return _grown(pace.poll_interval, BACK_OFF, max(0, polls - 1), longest)
 
 
-def _retry_delay(watch: Watch, now: datetime, pace: Pace) -> timedelta:
+def _retry_delay(watch: Watch, now: datetime, pace: Intervals) -> timedelta:
     """Several retries fit into the gap window; once a gap is open, they come after half of its length."""
     early = min(pace.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
     delay = _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, watch.failures.attempts - 1, early)

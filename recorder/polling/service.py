@@ -17,20 +17,20 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import Engine
 
 from recorder.clock import Clock, SteadyClock, steady_seconds
-from recorder.polling.budget import Budget
-from recorder.polling.counters import Counters
-from recorder.polling.gate import Gate
-from recorder.polling.notary import LOOK_SECONDS, Notary
+from recorder.polling.checkpoint_job import CHECK_SECONDS, CheckpointJob
+from recorder.polling.circuit_breaker import CircuitBreaker
+from recorder.polling.clock_steps import ClockWatch
+from recorder.polling.db_writer import DatabaseWriter
+from recorder.polling.heartbeat import HeartbeatWriter
 from recorder.polling.poller import Poller
-from recorder.polling.pulse import Pulse
-from recorder.polling.schedule import Pace, longest_wait
-from recorder.polling.steps import StepWatch
+from recorder.polling.rate_limiter import RateLimiter
+from recorder.polling.schedule import Intervals, longest_wait
+from recorder.polling.upstream_health import Counters
 from recorder.polling.worker import Worker
-from recorder.polling.writer import Writer
 from recorder.settings import Settings
+from recorder.store.groups import make_due
 from recorder.store.heartbeats import HEARTBEAT_SECONDS, sign_off
 from recorder.store.transactions import DatabaseUnavailableError
-from recorder.store.workload import make_due
 from recorder.upstream.client import UpstreamClient
 
 CLAIM_SECONDS = 0.2
@@ -56,7 +56,7 @@ class Recorder:
         now: Clock,
         steady: SteadyClock = steady_seconds,
     ) -> None:
-        pace = Pace(
+        pace = Intervals(
             poll_interval=timedelta(seconds=settings.poll_interval),
             settled_interval=timedelta(seconds=settings.settled_interval),
             gap_window=settings.rules.gap_window,
@@ -66,15 +66,15 @@ class Recorder:
         self._now = now
         self._pace = pace
         self._lease = timedelta(seconds=settings.lease)
-        self._step_watch = StepWatch(now, steady)
-        self._budget = Budget(settings.rate, time.monotonic())
-        self._gate = Gate(pace)
-        self._pulse = Pulse(self._id, rate=settings.rate, pace=pace, now=now, steady=steady)
-        self._writer = Writer(engine)
+        self._step_watch = ClockWatch(now, steady)
+        self._budget = RateLimiter(settings.rate, time.monotonic())
+        self._gate = CircuitBreaker(pace)
+        self._pulse = HeartbeatWriter(self._id, rate=settings.rate, pace=pace, now=now, steady=steady)
+        self._writer = DatabaseWriter(engine)
         self._notary = None
         if settings.checkpoint_dir is not None:
             interval = timedelta(seconds=settings.checkpoint_interval)
-            self._notary = Notary(engine, settings.checkpoint_dir, interval, now)
+            self._notary = CheckpointJob(engine, settings.checkpoint_dir, interval, now)
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
@@ -144,7 +144,7 @@ class Recorder:
             (self._beat, HEARTBEAT_SECONDS),
         ]
         if self._notary is not None:
-            jobs.append((self._notary.attest, LOOK_SECONDS))
+            jobs.append((self._notary.attest, CHECK_SECONDS))
         for job, seconds in jobs:
             scheduler.add_job(_unless_database_away, "interval", args=[job], seconds=seconds)
         scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,16 +14,14 @@ from sqlalchemy import Connection
 
 from recorder.clock import Clock
 from recorder.ledger.entries import Gap, WatchChange
-from recorder.ledger.outcome import Cause, Failure, Outcome
+from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
 from recorder.ledger.watch import WatchState
-from recorder.polling.budget import Budget
-from recorder.polling.counters import Counters
-from recorder.polling.gate import Gate
-from recorder.polling.outbox import Outbox
+from recorder.polling.circuit_breaker import CircuitBreaker
+from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.poller import Poller
-from recorder.polling.trouble import Trouble
-from recorder.polling.writer import Writer
-from recorder.store.claims import Claim, Finished, claim_due, finish, release
+from recorder.polling.rate_limiter import RateLimiter
+from recorder.polling.upstream_health import Counters, UpstreamHealth
+from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.transactions import DatabaseUnavailableError
 
 _log = structlog.get_logger("recorder")
@@ -36,16 +34,16 @@ class Worker:
         self,
         *,
         owner: str,
-        writer: Writer,
+        writer: DatabaseWriter,
         poller: Poller,
-        budget: Budget,
-        gate: Gate,
+        budget: RateLimiter,
+        gate: CircuitBreaker,
         concurrency: int,
         lease: timedelta,
         now: Clock,
     ) -> None:
         self.counters = Counters()
-        self.trouble = Trouble()
+        self.trouble = UpstreamHealth()
         self.stretch = 1.0
         self._owner = owner
         self._writer = writer
@@ -107,9 +105,9 @@ class Worker:
                     self._outbox.put_back(batch)
                     raise
 
-    async def _write(self, batch: list[Finished]) -> None:
+    async def _write(self, batch: list[PollResult]) -> None:
         try:
-            held = await self._writer.write(partial(finish, batch=batch))
+            held = await self._writer.write(partial(write_results, batch=batch))
         except DatabaseUnavailableError:
             raise
         except Exception:
@@ -163,7 +161,7 @@ class Worker:
             self.trouble.polled(outcome)
         self._pass_gate(outcome)
 
-    def _pass_gate(self, outcome: Outcome) -> None:
+    def _pass_gate(self, outcome: PollOutcome) -> None:
         was_closed = self._gate.closed
         self._gate.polled(outcome, time.monotonic())
         if self._gate.closed and not was_closed:
@@ -184,7 +182,7 @@ class Worker:
         lease_until = self._now() + self._lease
         return claim_due(connection, owner=self._owner, now=due_until, lease_until=lease_until, limit=limit)
 
-    def _count(self, held: list[Finished], dropped: int) -> None:
+    def _count(self, held: list[PollResult], dropped: int) -> None:
         gaps: Counter[str] = Counter()
         self.counters.dropped(dropped)
         for entry in (entry for finished in held for entry in finished.entries):
@@ -198,7 +196,32 @@ class Worker:
             _log.warning("gaps recorded", **gaps)
 
 
-def _is_expected(claim: Claim, outcome: Outcome) -> bool:
+def _is_expected(claim: Claim, outcome: PollOutcome) -> bool:
     """Whether a failure is no news: a group that is gone is still asked for now and then."""
     gone = claim.watch.state is WatchState.GONE
     return gone and isinstance(outcome, Failure) and outcome.cause is Cause.NOT_FOUND
+
+
+WRITE_BATCH = 500
+"""How many results one transaction writes at most."""
+
+
+class Outbox:
+    """Results in the order in which they came. No more are polled for while it cannot be emptied, so that
+    it never holds more than the recorder's concurrency."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[PollResult] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, finished: PollResult) -> None:
+        self._waiting.append(finished)
+
+    def take(self) -> list[PollResult]:
+        """Take out a batch; what could not be written goes back with `put_back`."""
+        return [self._waiting.popleft() for _ in range(min(WRITE_BATCH, len(self._waiting)))]
+
+    def put_back(self, batch: list[PollResult]) -> None:
+        self._waiting.extendleft(reversed(batch))

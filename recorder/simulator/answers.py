@@ -9,14 +9,14 @@ from uuid import uuid4
 
 from aiohttp import web
 
-JSON = "application/json"
+JSON_TYPE = "application/json"
 
 
 def json_answer(
     value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return web.Response(body=text.encode(), status=status, headers=headers, content_type=JSON)
+    return web.Response(body=text.encode(), status=status, headers=headers, content_type=JSON_TYPE)
 
 
 def error_answer(

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from recorder.simulator.answers import (
-    JSON,
+    JSON_TYPE,
     framework_answer,
     json_answer,
     text_of,
@@ -19,12 +19,18 @@ from recorder.simulator.answers import (
     unknown_group,
 )
 from recorder.simulator.catalogue import FAULTS
-from recorder.simulator.clock import Clock
+from recorder.simulator.clock import SimulatedClock
 from recorder.simulator.faults import Asked, Broken
 from recorder.simulator.groups import Groups
-from recorder.simulator.intake import AddRuns, CreateGroup, InvalidRequestError, read_body, read_steering
-from recorder.simulator.log import Exchange, RequestLog, SceneMet
-from recorder.simulator.script import HONEST, Meeting, Script, Trouble, altered_text
+from recorder.simulator.intake import (
+    AddRuns,
+    CreateGroup,
+    InvalidRequestError,
+    read_request_body,
+    read_steering,
+)
+from recorder.simulator.log import LoggedRequest, RequestLog, SceneMet
+from recorder.simulator.script import HONEST, Meeting, Script, ScriptedTrouble, altered_text
 from recorder.simulator.settings import SimulatorSettings
 from recorder.simulator.wire import break_off
 
@@ -35,7 +41,7 @@ _MAX_REQUEST_BYTES = 64 * 1024 * 1024
 class SimulatorApp:
     """The handlers and what they share. `log` stays the caller's to close."""
 
-    def __init__(self, settings: SimulatorSettings, clock: Clock, log: RequestLog) -> None:
+    def __init__(self, settings: SimulatorSettings, clock: SimulatedClock, log: RequestLog) -> None:
         self._settings = settings
         self._clock = clock
         self._log = log
@@ -53,7 +59,7 @@ class SimulatorApp:
         return app
 
     async def _create(self, request: web.Request) -> web.Response:
-        wanted = read_body(CreateGroup, await request.read())
+        wanted = read_request_body(CreateGroup, await request.read())
         now = self._clock()
         return json_answer(self._groups.create(wanted.metadata, now).body(now))
 
@@ -69,7 +75,7 @@ class SimulatorApp:
         if group is None:
             return unknown_group(taskgroup_id)
         steering = read_steering(request.headers)
-        processors = [run.processor for run in read_body(AddRuns, raw).inputs]
+        processors = [run.processor for run in read_request_body(AddRuns, raw).inputs]
         cursor = str(group.run_count) if group.run_count else None
         now = self._clock()
         run_ids = self._groups.add_runs(group, processors, steering, now)
@@ -119,9 +125,9 @@ class SimulatorApp:
         if response.status != 200 or not meeting.alterations:
             return response
         truth = json.loads(str(response.text))
-        return web.Response(body=altered_text(truth, meeting.alterations).encode(), content_type=JSON)
+        return web.Response(body=altered_text(truth, meeting.alterations).encode(), content_type=JSON_TYPE)
 
-    def _lie(self, request: web.Request, trouble: Trouble) -> web.Response | Broken:
+    def _lie(self, request: web.Request, trouble: ScriptedTrouble) -> web.Response | Broken:
         taskgroup_id = request.match_info["taskgroup_id"]
         group = self._groups.find(taskgroup_id)
         now = self._clock()
@@ -154,7 +160,7 @@ class SimulatorApp:
         meeting: Meeting = HONEST,
     ) -> None:
         self._log.append(
-            Exchange(
+            LoggedRequest(
                 at=at,
                 answered_at=None if response is None else self._clock(),
                 method=request.method,

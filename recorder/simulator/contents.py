@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from recorder.simulator.json_text import Literal
-from recorder.simulator.kinds import Kinds, number, text, whole
+from recorder.simulator.kinds import GroupKinds, number, text, whole
 from recorder.simulator.patches import ABSENT, Alteration, Body, Patch
 from recorder.simulator.scenes import Hit
 
-CONTENT_ALTERATIONS: Kinds[Alteration] = Kinds()
+CONTENT_ALTERATIONS: GroupKinds[Alteration] = GroupKinds()
 
 _ASTRAL = "\N{FAMILY} \N{MATHEMATICAL BOLD CAPITAL A} \N{GOTHIC LETTER AHSA}"
 _NUL = "before\0after"

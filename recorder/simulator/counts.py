@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from recorder.simulator.json_text import Literal
-from recorder.simulator.kinds import Kinds, text, whole
-from recorder.simulator.lives import FINISHED, Status
+from recorder.simulator.kinds import GroupKinds, text, whole
+from recorder.simulator.lives import FINISHED, RunStatus
 from recorder.simulator.patches import ABSENT, Alteration, Body, Patch
 from recorder.simulator.scenes import Hit
 
-COUNT_ALTERATIONS: Kinds[Alteration] = Kinds()
+COUNT_ALTERATIONS: GroupKinds[Alteration] = GroupKinds()
 
 _ACTIVE = ("status", "is_active")
 _TOTAL = ("status", "num_task_runs")
@@ -61,7 +61,7 @@ def count_fraction(body: Body, _: Hit) -> Patch:
 @_add("says 0 for each status that no run has")
 def counts_zero(body: Body, _: Hit) -> Patch:
     told = body["status"]["task_run_status_counts"]
-    return {(*_COUNTS, str(status)): 0 for status in Status if str(status) not in told}
+    return {(*_COUNTS, str(status)): 0 for status in RunStatus if str(status) not in told}
 
 
 @_add("says of all runs that have ended that they run again")

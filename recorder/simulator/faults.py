@@ -11,10 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from recorder.simulator.answers import JSON, json_answer
+from recorder.simulator.answers import JSON_TYPE, json_answer
 from recorder.simulator.bodies import BODIES
 from recorder.simulator.json_text import json_text
-from recorder.simulator.kinds import Kind, Kinds, Values, whole
+from recorder.simulator.kinds import GroupKind, GroupKinds, Values, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Broken:
 
 Lie = Callable[[Asked], web.Response | Broken]
 
-TRANSPORT_FAULTS: Kinds[Lie] = Kinds()
+TRANSPORT_FAULTS: GroupKinds[Lie] = GroupKinds()
 
 _MEGABYTE = 1024 * 1024
 _SIZE = whole(2 * _MEGABYTE, 1, 256 * _MEGABYTE)
@@ -106,7 +106,7 @@ def oversize_chunked(asked: Asked) -> web.Response:
 @_add("gets a true 200 compressed by gzip")
 def gzipped(asked: Asked) -> web.Response:
     headers = {"Content-Encoding": "gzip"}
-    return web.Response(body=compress(_body(asked), mtime=0), headers=headers, content_type=JSON)
+    return web.Response(body=compress(_body(asked), mtime=0), headers=headers, content_type=JSON_TYPE)
 
 
 @_add("gets a 307 to the same address")
@@ -116,11 +116,11 @@ def redirect(asked: Asked) -> web.Response:
 
 def _odd_body(make: Callable[[dict[str, Any]], str]) -> Lie:
     return lambda asked: web.Response(
-        body=make(asked.truth).encode("utf-8", "surrogateescape"), content_type=JSON
+        body=make(asked.truth).encode("utf-8", "surrogateescape"), content_type=JSON_TYPE
     )
 
 
-ODD_BODIES = {name: Kind(f"gets {what}", _odd_body(make)) for name, (what, make) in BODIES.items()}
+ODD_BODIES = {name: GroupKind(f"gets {what}", _odd_body(make)) for name, (what, make) in BODIES.items()}
 
 
 def _body(asked: Asked) -> bytes:
@@ -128,10 +128,10 @@ def _body(asked: Asked) -> bytes:
 
 
 def _padded(asked: Asked) -> web.Response:
-    return web.Response(body=_body(asked).ljust(asked.values["bytes"]), content_type=JSON)
+    return web.Response(body=_body(asked).ljust(asked.values["bytes"]), content_type=JSON_TYPE)
 
 
 def _half(asked: Asked) -> bytes:
     body = _body(asked)
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body[: len(body) // 2]

@@ -9,20 +9,25 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from recorder.ledger.times import format_time
-from recorder.simulator.lives import ACTIVE, FINISHED, Life, OutcomeMix, Status, Steering, draw_life
+from recorder.ledger.timestamps import format_time
+from recorder.simulator.lives import ACTIVE, FINISHED, Life, OutcomeMix, RunStatus, Steering, draw_life
 
 MetadataValue = str | int | float | bool
-Metadata = Mapping[str, MetadataValue]
+GroupMetadata = Mapping[str, MetadataValue]
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Group:
+class SimulatedGroup:
     """One group. `speed` is how many simulated seconds its runs live in a real one."""
 
     def __init__(
-        self, taskgroup_id: str, number: int, metadata: Metadata | None, created_at: datetime, speed: float
+        self,
+        taskgroup_id: str,
+        number: int,
+        metadata: GroupMetadata | None,
+        created_at: datetime,
+        speed: float,
     ) -> None:
         self.taskgroup_id = taskgroup_id
         self.number = number
@@ -59,7 +64,7 @@ class Group:
             "modified_at": None if changed is None else format_time(self.created_at + changed * _MICROSECOND),
         }
 
-    def _message(self, counts: Mapping[Status, int]) -> str | None:
+    def _message(self, counts: Mapping[RunStatus, int]) -> str | None:
         if not self.run_count:
             return None
         finished = sum(count for status, count in counts.items() if status in FINISHED)
@@ -76,27 +81,27 @@ class _Changes:
     """
 
     def __init__(self) -> None:
-        self._entered = {status: array("q") for status in Status}
-        self._left = {status: array("q") for status in Status}
+        self._entered = {status: array("q") for status in RunStatus}
+        self._left = {status: array("q") for status in RunStatus}
 
     def add(self, lives: Iterable[Life], start: int, scale: float) -> None:
-        entered: dict[Status, list[int]] = {status: [] for status in Status}
-        left: dict[Status, list[int]] = {status: [] for status in Status}
+        entered: dict[RunStatus, list[int]] = {status: [] for status in RunStatus}
+        left: dict[RunStatus, list[int]] = {status: [] for status in RunStatus}
         for life in lives:
             moments = [start + round(step.seconds * scale) for step in life]
             for step, moment in zip(life, moments, strict=True):
                 entered[step.status].append(moment)
             for step, moment in zip(life, moments[1:], strict=False):
                 left[step.status].append(moment)
-        for status in Status:
+        for status in RunStatus:
             self._entered[status] = _merged(self._entered[status], entered[status])
             self._left[status] = _merged(self._left[status], left[status])
 
-    def counts(self, at: int) -> dict[Status, int]:
+    def counts(self, at: int) -> dict[RunStatus, int]:
         """Return how many runs are in each status at a moment, without those that none is in."""
         counts = {
             status: bisect_right(self._entered[status], at) - bisect_right(self._left[status], at)
-            for status in Status
+            for status in RunStatus
         }
         return {status: count for status, count in counts.items() if count}
 
@@ -121,21 +126,21 @@ class Groups:
         self._seed = seed
         self._speed = speed
         self._mix = mix
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, SimulatedGroup] = {}
 
-    def create(self, metadata: Metadata | None, now: datetime) -> Group:
+    def create(self, metadata: GroupMetadata | None, now: datetime) -> SimulatedGroup:
         """Create a group without runs."""
         number = len(self._groups) + 1
         taskgroup_id = f"tgrp_{self._random(number).getrandbits(128):032x}"
-        group = Group(taskgroup_id, number, metadata, now, self._speed)
+        group = SimulatedGroup(taskgroup_id, number, metadata, now, self._speed)
         self._groups[taskgroup_id] = group
         return group
 
-    def find(self, taskgroup_id: str) -> Group | None:
+    def find(self, taskgroup_id: str) -> SimulatedGroup | None:
         return self._groups.get(taskgroup_id)
 
     def add_runs(
-        self, group: Group, processors: Sequence[str], steering: Steering, now: datetime
+        self, group: SimulatedGroup, processors: Sequence[str], steering: Steering, now: datetime
     ) -> list[str]:
         """Add a run for each of the processors and return the runs' ids.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, Strict, ValidationError
 
-from recorder.simulator.lives import PROCESSOR_SECONDS, Outcome, Steering
+from recorder.simulator.lives import PROCESSOR_SECONDS, RunOutcome, Steering
 
 OUTCOME_HEADER = "x-simulator-outcome"
 SECONDS_HEADER = "x-simulator-seconds"
@@ -65,7 +65,7 @@ class AddRuns(BaseModel):
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def read_body(model: type[_Model], raw: bytes) -> _Model:
+def read_request_body(model: type[_Model], raw: bytes) -> _Model:
     """Read a request body.
 
     Raises:
@@ -91,13 +91,13 @@ def read_steering(headers: Mapping[str, str]) -> Steering:
     return Steering(_outcome(headers.get(OUTCOME_HEADER, _MIXED)), _seconds(headers.get(SECONDS_HEADER)))
 
 
-def _outcome(text: str) -> Outcome | None:
+def _outcome(text: str) -> RunOutcome | None:
     if text == _MIXED:
         return None
     try:
-        return Outcome(text)
+        return RunOutcome(text)
     except ValueError:
-        allowed = ", ".join([*Outcome, _MIXED])
+        allowed = ", ".join([*RunOutcome, _MIXED])
         raise _header_error(OUTCOME_HEADER, f"must be one of {allowed}") from None
 
 

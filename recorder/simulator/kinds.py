@@ -23,7 +23,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[_Act]):
+class GroupKind(Generic[_Act]):
     """`does` ends the sentence "a request that meets it ..."."""
 
     does: str
@@ -35,14 +35,14 @@ class Kind(Generic[_Act]):
         return {name: given.get(name, parameter.default) for name, parameter in self.parameters.items()}
 
 
-class Kinds(dict[str, Kind[_Act]]):
+class GroupKinds(dict[str, GroupKind[_Act]]):
     """Kinds by their names, each filled in by its function's own name."""
 
     def add(self, does: str, **parameters: Parameter) -> Callable[[_Act], _Act]:
         """Return a decorator that adds a function as the kind of its name."""
 
         def added(act: _Act) -> _Act:
-            self[act.__name__] = Kind(does, act, parameters)  # type: ignore[attr-defined]
+            self[act.__name__] = GroupKind(does, act, parameters)  # type: ignore[attr-defined]
             return act
 
         return added

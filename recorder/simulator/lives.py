@@ -8,7 +8,7 @@ from enum import StrEnum
 from random import Random
 
 
-class Status(StrEnum):
+class RunStatus(StrEnum):
     """The statuses that the upstream documents for a run."""
 
     QUEUED = "queued"
@@ -20,14 +20,14 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-ACTIVE = frozenset({Status.QUEUED, Status.RUNNING, Status.CANCELLING})
+ACTIVE = frozenset({RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING})
 """One run in one of these makes its group active; `action_required` does not."""
 
-FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 """Statuses that no run leaves."""
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """How a run's life ends; a blocked one waits in `action_required` for ever."""
 
     COMPLETED = "completed"
@@ -60,32 +60,32 @@ class OutcomeMix:
         if self.failed + self.cancelled + self.blocked > 1:
             raise ValueError("the shares failed, cancelled and blocked must not exceed 1 together")
 
-    def draw(self, random: Random) -> Outcome:
+    def draw(self, random: Random) -> RunOutcome:
         """Draw one run's outcome."""
         point = random.random()
         for outcome, share in self._shares():
             if point < share:
                 return outcome
             point -= share
-        return Outcome.COMPLETED
+        return RunOutcome.COMPLETED
 
-    def _shares(self) -> tuple[tuple[Outcome, float], ...]:
+    def _shares(self) -> tuple[tuple[RunOutcome, float], ...]:
         return (
-            (Outcome.FAILED, self.failed),
-            (Outcome.CANCELLED, self.cancelled),
-            (Outcome.BLOCKED, self.blocked),
+            (RunOutcome.FAILED, self.failed),
+            (RunOutcome.CANCELLED, self.cancelled),
+            (RunOutcome.BLOCKED, self.blocked),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RunStep:
     """The run enters `status`, `seconds` of simulated time after it was added."""
 
     seconds: float
-    status: Status
+    status: RunStatus
 
 
-Life = tuple[Step, ...]
+Life = tuple[RunStep, ...]
 """Steps in the order of time; the first is `queued` at 0, and the last is never left."""
 
 PROCESSOR_SECONDS: Mapping[str, tuple[float, float]] = {
@@ -103,10 +103,10 @@ QUEUE_SECONDS = (0.5, 8.0)
 
 _CANCELLING_SECONDS = 5.0
 _LAST_STATUS = {
-    Outcome.COMPLETED: Status.COMPLETED,
-    Outcome.FAILED: Status.FAILED,
-    Outcome.CANCELLED: Status.CANCELLED,
-    Outcome.BLOCKED: Status.ACTION_REQUIRED,
+    RunOutcome.COMPLETED: RunStatus.COMPLETED,
+    RunOutcome.FAILED: RunStatus.FAILED,
+    RunOutcome.CANCELLED: RunStatus.CANCELLED,
+    RunOutcome.BLOCKED: RunStatus.ACTION_REQUIRED,
 }
 
 
@@ -118,7 +118,7 @@ class Steering:
     exactly that long (simulated seconds, from being added to the last step).
     """
 
-    outcome: Outcome | None = None
+    outcome: RunOutcome | None = None
     seconds: float | None = None
 
 
@@ -132,13 +132,13 @@ def draw_life(random: Random, processor: str, mix: OutcomeMix, steering: Steerin
     outcome = steering.outcome or mix.draw(random)
     detour = steering.outcome is None and random.random() < mix.detour
     end = queued + running
-    steps = [Step(0.0, Status.QUEUED), Step(queued, Status.RUNNING)]
+    steps = [RunStep(0.0, RunStatus.QUEUED), RunStep(queued, RunStatus.RUNNING)]
     if detour:
-        steps.append(Step(queued + 0.4 * running, Status.ACTION_REQUIRED))
-        steps.append(Step(queued + 0.6 * running, Status.RUNNING))
-    if outcome is Outcome.CANCELLED:
-        steps.append(Step(end - min(_CANCELLING_SECONDS, 0.2 * running), Status.CANCELLING))
-    steps.append(Step(end, _LAST_STATUS[outcome]))
+        steps.append(RunStep(queued + 0.4 * running, RunStatus.ACTION_REQUIRED))
+        steps.append(RunStep(queued + 0.6 * running, RunStatus.RUNNING))
+    if outcome is RunOutcome.CANCELLED:
+        steps.append(RunStep(end - min(_CANCELLING_SECONDS, 0.2 * running), RunStatus.CANCELLING))
+    steps.append(RunStep(end, _LAST_STATUS[outcome]))
     return tuple(steps)
 
 

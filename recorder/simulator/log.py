@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from recorder.ledger.times import format_time
+from recorder.ledger.timestamps import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class SceneMet:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class LoggedRequest:
     """One request and its answer.
 
     `at` is when the request was received and `answered_at` when its answer was ready to be sent.
@@ -53,7 +53,7 @@ class RequestLog:
     def __init__(self, path: Path | None) -> None:
         self._file: TextIO | None = None if path is None else path.open("a", encoding="utf-8")
 
-    def append(self, exchange: Exchange) -> None:
+    def append(self, exchange: LoggedRequest) -> None:
         if self._file is None:
             return
         line = asdict(exchange)

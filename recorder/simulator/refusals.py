@@ -10,7 +10,7 @@ from aiohttp import web
 
 from recorder.simulator.answers import error_answer, json_answer, unauthorized, unknown_group
 from recorder.simulator.faults import Asked, Lie
-from recorder.simulator.kinds import Kind, Parameter, header, number
+from recorder.simulator.kinds import GroupKind, Parameter, header, number
 
 _PAGE = "<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 _CENTURY_SECONDS = 3_153_600_000
@@ -21,19 +21,19 @@ _RETRY: Mapping[str, Parameter] = {
 }
 
 
-def _page(status: int) -> Kind[Lie]:
-    return Kind(
+def _page(status: int) -> GroupKind[Lie]:
+    return GroupKind(
         f"gets a {status} with a page of HTML",
         lambda _: web.Response(text=_PAGE, status=status, content_type="text/html"),
     )
 
 
-def _plain(status: int, message: str) -> Kind[Lie]:
-    return Kind(f"gets a {status} with an error body", lambda _: error_answer(status, message))
+def _plain(status: int, message: str) -> GroupKind[Lie]:
+    return GroupKind(f"gets a {status} with an error body", lambda _: error_answer(status, message))
 
 
-def _retryable(status: int, message: str) -> Kind[Lie]:
-    return Kind(
+def _retryable(status: int, message: str) -> GroupKind[Lie]:
+    return GroupKind(
         f"gets a {status} with an error body, and the `Retry-After` that the parameters say",
         lambda asked: error_answer(status, message, headers=_wishes(asked)),
         _RETRY,
@@ -53,16 +53,16 @@ def _unprocessable(_: Asked) -> web.Response:
     return json_answer({"detail": [problem]}, 422)
 
 
-REFUSALS: Mapping[str, Kind[Lie]] = {
-    "unauthorized": Kind("gets a 401 with an error body", lambda _: unauthorized()),
+REFUSALS: Mapping[str, GroupKind[Lie]] = {
+    "unauthorized": GroupKind("gets a 401 with an error body", lambda _: unauthorized()),
     "payment_required": _plain(402, "No credit is left"),
-    "forbidden": Kind(
+    "forbidden": GroupKind(
         "gets a 403 with another shape of error body", lambda _: json_answer({"detail": "Forbidden"}, 403)
     ),
-    "not_found": Kind("gets a 404 with an error body", lambda asked: unknown_group(asked.taskgroup_id)),
+    "not_found": GroupKind("gets a 404 with an error body", lambda asked: unknown_group(asked.taskgroup_id)),
     "request_timeout": _plain(408, "The request took too long"),
     "gone": _plain(410, "The task group is gone"),
-    "unprocessable": Kind("gets a 422 with a list of problems", _unprocessable),
+    "unprocessable": GroupKind("gets a 422 with a list of problems", _unprocessable),
     "rate_limit": _retryable(429, "Too many requests"),
     "server_error": _plain(500, "Something went wrong"),
     "bad_gateway": _page(502),

@@ -10,7 +10,7 @@ from typing import Any
 
 from recorder.simulator.catalogue import KINDS
 from recorder.simulator.kinds import is_number
-from recorder.simulator.scenes import Scene, Since
+from recorder.simulator.scenes import Scene, SceneStart
 
 ALL = "all"
 
@@ -71,14 +71,14 @@ def _scene(number: int, members: dict[str, Any]) -> Scene:
     start = left.take("from", 0.0, "seconds, from 0", _is_moment)
     after = f"seconds, more than `from` ({start:g})"
     end = left.take("to", math.inf, after, lambda end: _is_moment(end) and end > start)
-    since = left.take("since", Since.START, " or ".join(f'"{name}"' for name in Since), _is_since)
+    since = left.take("since", SceneStart.START, " or ".join(f'"{name}"' for name in SceneStart), _is_since)
     share = left.take(
         "share", 1.0, "a number from 0 to 1", lambda share: is_number(share) and 0 <= share <= 1
     )
     parameters = KINDS[what].parameters.items()
     values = {name: left.take(name, each.default, each.allowed, each.accepts) for name, each in parameters}
     left.finish()
-    return Scene(number, what, values, _numbers(groups), label, start, end, Since(since), share)
+    return Scene(number, what, values, _numbers(groups), label, start, end, SceneStart(since), share)
 
 
 def _what(number: int, members: dict[str, Any]) -> str:
@@ -124,4 +124,4 @@ def _is_moment(value: Any) -> bool:
 
 
 def _is_since(value: object) -> bool:
-    return isinstance(value, str) and value in set(Since)
+    return isinstance(value, str) and value in set(SceneStart)

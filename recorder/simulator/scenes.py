@@ -9,10 +9,10 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from recorder.simulator.groups import Group, MetadataValue
+from recorder.simulator.groups import MetadataValue, SimulatedGroup
 
 
-class Since(StrEnum):
+class SceneStart(StrEnum):
     """What a scene's times are counted from."""
 
     START = "start"
@@ -36,7 +36,7 @@ class Scene:
     label: Mapping[str, MetadataValue] = field(default_factory=dict)
     start: float = 0.0
     end: float = math.inf
-    since: Since = Since.START
+    since: SceneStart = SceneStart.START
     share: float = 1.0
 
 
@@ -48,7 +48,7 @@ class Visit:
     `turn` counts the GETs of that group.
     """
 
-    group: Group
+    group: SimulatedGroup
     turn: int
     elapsed: float
     age: float
@@ -67,13 +67,13 @@ class Hit:
 
 def hit_by(scene: Scene, visit: Visit, seed: int) -> Hit | None:
     """Return how the scene hits a request, None if it does not."""
-    seconds = visit.elapsed if scene.since is Since.START else visit.age
+    seconds = visit.elapsed if scene.since is SceneStart.START else visit.age
     if not (scene.start <= seconds < scene.end and _concerns(scene, visit.group)):
         return None
     return Hit(scene, seconds - scene.start) if _drawn(scene, visit, seed) else None
 
 
-def _concerns(scene: Scene, group: Group) -> bool:
+def _concerns(scene: Scene, group: SimulatedGroup) -> bool:
     if scene.groups is not None and group.number not in scene.groups:
         return False
     metadata = group.metadata or {}

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from recorder.simulator.catalogue import ALTERATIONS, DELAYS, FAULTS
-from recorder.simulator.groups import Group
+from recorder.simulator.groups import SimulatedGroup
 from recorder.simulator.json_text import json_text
 from recorder.simulator.outages import Fault, Outage, outage_at
 from recorder.simulator.patches import patched
@@ -18,7 +18,7 @@ from recorder.simulator.scenes import Hit, Scene, Visit, hit_by
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ScriptedTrouble:
     """A fault and the values of its parameters."""
 
     fault: str
@@ -33,7 +33,7 @@ class Meeting:
     """
 
     delay_seconds: float = 0.0
-    trouble: Trouble | None = None
+    trouble: ScriptedTrouble | None = None
     alterations: tuple[Hit, ...] = ()
     scenes: tuple[Scene, ...] = ()
 
@@ -53,7 +53,7 @@ class Script:
         self._started_at = started_at
         self._turns: Counter[int] = Counter()
 
-    def meeting(self, group: Group | None, now: datetime) -> Meeting:
+    def meeting(self, group: SimulatedGroup | None, now: datetime) -> Meeting:
         """Return what a GET meets that is received now; scenes leave unknown groups alone."""
         elapsed = (now - self._started_at).total_seconds()
         outage = outage_at(self._outages, elapsed)
@@ -68,9 +68,9 @@ class Script:
         return _meeting([hit for hit in found if hit is not None])
 
 
-def _trouble_of(outage: Outage, elapsed: float) -> Trouble:
+def _trouble_of(outage: Outage, elapsed: float) -> ScriptedTrouble:
     rest = {"retry_after": math.ceil(outage.end - elapsed)} if outage.fault is Fault.RATE_LIMIT else {}
-    return Trouble(str(outage.fault), FAULTS[outage.fault].values(rest))
+    return ScriptedTrouble(str(outage.fault), FAULTS[outage.fault].values(rest))
 
 
 def _meeting(hits: Sequence[Hit]) -> Meeting:
@@ -79,7 +79,7 @@ def _meeting(hits: Sequence[Hit]) -> Meeting:
     used = hits if fault is None else [hit for hit in hits if hit is fault or hit.scene.what in DELAYS]
     return Meeting(
         sum(hit["seconds"] for hit in delays),
-        None if fault is None else Trouble(fault.scene.what, fault.scene.values),
+        None if fault is None else ScriptedTrouble(fault.scene.what, fault.scene.values),
         tuple(hit for hit in used if hit.scene.what in ALTERATIONS),
         tuple(hit.scene for hit in used),
     )

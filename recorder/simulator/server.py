@@ -30,7 +30,7 @@ from types import FrameType
 from aiohttp import web
 
 from recorder.simulator.app import SimulatorApp
-from recorder.simulator.clock import Clock, steady_clock
+from recorder.simulator.clock import SimulatedClock, steady_clock
 from recorder.simulator.log import RequestLog
 from recorder.simulator.settings import SimulatorSettings
 
@@ -45,7 +45,9 @@ class Simulator:
 
 
 @asynccontextmanager
-async def running(settings: SimulatorSettings, clock: Clock | None = None) -> AsyncIterator[Simulator]:
+async def running(
+    settings: SimulatorSettings, clock: SimulatedClock | None = None
+) -> AsyncIterator[Simulator]:
     """Run a simulator while the block runs. `clock` is real time unless one is given.
 
     Raises:
@@ -65,7 +67,7 @@ async def running(settings: SimulatorSettings, clock: Clock | None = None) -> As
         log.close()
 
 
-async def serve(settings: SimulatorSettings, announce: Callable[[str], None]) -> None:
+async def serve_simulator(settings: SimulatorSettings, announce: Callable[[str], None]) -> None:
     """Run a simulator until SIGINT or SIGTERM; `announce` gets its URL once it listens.
 
     To be called in the main thread.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from recorder.ledger.times import format_time, parse_time
-from recorder.simulator.kinds import Kinds, number, text
+from recorder.ledger.timestamps import format_time, parse_time
+from recorder.simulator.kinds import GroupKinds, number, text
 from recorder.simulator.patches import ABSENT, Alteration, Body, Patch
 from recorder.simulator.scenes import Hit
 
-TIME_ALTERATIONS: Kinds[Alteration] = Kinds()
+TIME_ALTERATIONS: GroupKinds[Alteration] = GroupKinds()
 
 _CREATED = ("created_at",)
 _MODIFIED = ("status", "modified_at")

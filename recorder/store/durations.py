@@ -21,8 +21,8 @@ from sqlalchemy import (
 
 from recorder.completion.labels import is_digest
 from recorder.completion.statistics import Durations
-from recorder.store.labels import groups_with, key_mark, marks_meant
-from recorder.store.sql import seconds_between
+from recorder.store.derived import groups_with, key_mark, marks_meant
+from recorder.store.dialects import seconds_between
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
 
 MOST_COHORTS = 1000

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
-from recorder.store.patience import limit_waiting
+from recorder.store.timeouts import limit_waiting
 
 BUSY_TIMEOUT_SECONDS = 5
 _DEADLINE = "recorder_deadline"

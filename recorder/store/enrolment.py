@@ -14,15 +14,15 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from recorder.clock import Clock
-from recorder.ledger.decision import Rules, Step, cease, resume, start
 from recorder.ledger.entries import Action, Entry, WatchChange
+from recorder.ledger.transitions import Rules, Transition, cease, resume, start
 from recorder.ledger.watch import Watch, WatchState
-from recorder.store.rows import entry_row, watch_of, watch_row
-from recorder.store.summaries import take_on
+from recorder.store.derived import apply_entries
+from recorder.store.mapping import entry_row, watch_of, watch_row
 from recorder.store.tables import entries, watches
 from recorder.store.transactions import writing
 
-PATIENCE_SECONDS = 2.0
+WAIT_SECONDS = 2.0
 """How long to wait for polls under way, so that what they received is written before their watches end."""
 _LOOK_SECONDS = 0.05
 
@@ -68,10 +68,10 @@ def resume_watching(
         return _resume(connection, watch, WatchChange(Action.RESUMED, actor, note), now(), rules)
 
 
-class Patience:
+class Deadline:
     """How long a command may wait for polls under way, over all the groups that it changes."""
 
-    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, seconds: float = WAIT_SECONDS) -> None:
         self._until = time.monotonic() + seconds
 
     @property
@@ -87,7 +87,7 @@ def cease_watching(
     actor: str,
     note: str | None,
     now: Clock,
-    patience: Patience,
+    patience: Deadline,
 ) -> Action | None:
     """Pause or stop the watch of a group; return what was entered, None if it stood so already.
 
@@ -156,7 +156,7 @@ def _locked(connection: Connection, taskgroup_id: str) -> Watch | None:
     return None if row is None else watch_of(row)
 
 
-def _write(connection: Connection, step: Step, *, next_poll_at: datetime | None) -> None:
+def _write(connection: Connection, step: Transition, *, next_poll_at: datetime | None) -> None:
     """The owner is cleared, so that a poll in flight loses its claim."""
     free = {"owner": None, "lease_until": None, "next_poll_at": next_poll_at, "interval_seconds": None}
     connection.execute(
@@ -175,4 +175,4 @@ def _append(connection: Connection, written: Sequence[Entry]) -> None:
         newest = written[0].seq - 1
         words = f"goes on after entry {newest}, which its watch row names" if newest else "has no watch row"
         raise BrokenLedgerError(f"its ledger {words}") from None
-    take_on(connection, written)
+    apply_entries(connection, written)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from recorder.store.schema import require_head, state_in
 
 DERIVED = ("episodes", "group_labels", "labelled_durations", "summaries")
-TABLES = ("entries", "watches", *DERIVED, "recorders", "alembic_version")
+GRANTED_TABLES = ("entries", "watches", *DERIVED, "recorders", "alembic_version")
 VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
 
 
@@ -34,7 +34,7 @@ class Roles:
             raise GrantsError("the recorder, the API and the reports must have a role each")
 
 
-def grants(roles: Roles) -> list[str]:
+def grant_statements(roles: Roles) -> list[str]:
     """Return the statements, to be carried out by the owner of the tables in one transaction.
 
     Afterwards each role has what it needs and nothing else. Nobody may change or delete an entry: that
@@ -44,7 +44,7 @@ def grants(roles: Roles) -> list[str]:
     everybody = f"{recorder}, {api}, {reporting}"
     return [
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-        f"REVOKE ALL ON {', '.join(TABLES + VIEWS)} FROM PUBLIC, {everybody}",
+        f"REVOKE ALL ON {', '.join(GRANTED_TABLES + VIEWS)} FROM PUBLIC, {everybody}",
         f"GRANT USAGE ON SCHEMA public TO {everybody}",
         f"GRANT SELECT ON alembic_version TO {recorder}, {api}",
         f"GRANT SELECT, INSERT ON entries TO {recorder}",
@@ -66,7 +66,7 @@ def apply(connection: Connection, roles: Roles) -> None:
     require_head(state_in(connection))
     for role in astuple(roles):
         _require_bound(connection, role)
-    for statement in grants(roles):
+    for statement in grant_statements(roles):
         # A percent sign in a name is no place for a parameter.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
-from recorder.store.summaries import sum_up_missing
+from recorder.store.derived import rebuild_stale
 from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
 
@@ -83,7 +83,7 @@ def upgrade(engine: Engine) -> SchemaState:
         before = state_in(connection)
         _refuse_unknown(before)
         bring_to_head(connection)
-        sum_up_missing(connection)
+        rebuild_stale(connection)
         return before
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from recorder.ledger.times import format_time, parse_time
+from recorder.ledger.timestamps import format_time, parse_time
 
 TABLE_NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import httpx
 
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.upstream.classify import NETWORK_ERRORS, PollFailedError, classify
-from recorder.upstream.judge import Answer, Exchange, judge
-from recorder.upstream.transport import http_client
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.upstream.error_causes import NETWORK_ERRORS, PollFailedError, classify
+from recorder.upstream.http import http_client
+from recorder.upstream.interpret import Answer, Exchange, interpret
 
 
 class UpstreamClient:
@@ -70,7 +70,7 @@ class UpstreamClient:
         url = self._groups_url + quote(taskgroup_id, safe="")
         async with self._turns:
             exchange = await self._exchange(url)
-        return judge(exchange, self._api_key)
+        return interpret(exchange, self._api_key)
 
     async def _exchange(self, url: str) -> Exchange:
         answer = Answer()

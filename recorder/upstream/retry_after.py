@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-MAX_SECONDS = 3600.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 """What a longer wish is cut to, so that one odd header cannot silence the recorder."""
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
@@ -27,7 +27,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
         seconds = _number(text)
         if seconds is None:
             seconds = _seconds_until(text, now)
-    return None if seconds is None else min(seconds, MAX_SECONDS)
+    return None if seconds is None else min(seconds, MAX_RETRY_AFTER_SECONDS)
 
 
 def _number(text: str) -> float | None:

@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
-from api import exports
 from api.app import create_app
+from api.exports import batches as exports
 from recorder.store.engine import check_url, open_engine
 from tests.api.client import Client
 from tests.api.exporting import fill
@@ -63,4 +63,4 @@ def filled(recording: Recording) -> None:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exports that read two items at once."""
-    monkeypatch.setattr(exports, "BATCH", 2)
+    monkeypatch.setattr(exports, "EXPORT_BATCH", 2)

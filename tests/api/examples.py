@@ -26,7 +26,7 @@ from recorder.tokens import read_tokens
 from tests.api.client import app_without_database
 from tests.api.recording import Recording, active, after, settled
 
-FILE = Path(__file__).resolve().parents[2] / "api" / "examples.json"
+FILE = Path(__file__).resolve().parents[2] / "api" / "openapi" / "examples.json"
 GROUP = "tgrp_4f2a"
 ADDRESSES = {
     "listGroups": "/api/v1/groups?limit=1",

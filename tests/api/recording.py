@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import Rules, Step, fail, observe
 from recorder.ledger.entries import Action
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.store.claims import Claim, Finished, claim_due, finish, release
-from recorder.store.enrolment import Patience, cease_watching, watch_group
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.transitions import Rules, Transition, fail, observe
+from recorder.store.enrolment import Deadline, cease_watching, watch_group
+from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.transactions import writing
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -60,7 +60,7 @@ class Recording:
             actor="ada",
             note="lunch",
             now=lambda: after(at),
-            patience=Patience(0),
+            patience=Deadline(0),
         )
 
     def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:
@@ -76,20 +76,22 @@ class Recording:
         failure = Failure(after(at - 0.25), after(at), Cause.SERVER_ERROR, 503, "busy")
         self._poll(taskgroup_id, at, lambda claim: fail(claim.watch, failure, RULES), due=False)
 
-    def _poll(self, taskgroup_id: str, at: float, step_of: Callable[[Claim], Step], *, due: bool) -> None:
+    def _poll(
+        self, taskgroup_id: str, at: float, step_of: Callable[[Claim], Transition], *, due: bool
+    ) -> None:
         now = after(at)
         with writing(self._engine) as connection:
             claims = claim_due(
                 connection, owner="test", now=now, lease_until=now + timedelta(seconds=30), limit=1000
             )
             (claim,) = (claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
-            assert finish(connection, [_finished(claim, step_of(claim), now, due=due)])
+            assert write_results(connection, [_finished(claim, step_of(claim), now, due=due)])
             release(connection, ["test"], now)
 
 
-def _finished(claim: Claim, step: Step, now: datetime, *, due: bool) -> Finished:
+def _finished(claim: Claim, step: Transition, now: datetime, *, due: bool) -> PollResult:
     next_due = now + INTERVAL
     watch = replace(step.watch, poll_due_at=next_due)
     if due:
         watch = replace(watch, due_at=next_due, gap_at=next_due + RULES.gap_window)
-    return Finished(claim, step.entries, watch, now, INTERVAL.total_seconds())
+    return PollResult(claim, step.entries, watch, now, INTERVAL.total_seconds())

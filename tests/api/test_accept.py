@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.accept import accepts, preferred
+from api.middleware.negotiation import accepts, preferred
 from tests.api.client import app_without_database
 
 JSON = "application/json"

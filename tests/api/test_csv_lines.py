@@ -8,7 +8,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.csv_lines import cell, csv_line, inert
+from api.exports.csv import cell, csv_line, inert
 
 
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=4), min_size=1))

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.problems import MIRROR_PREFIXES, PROBLEMS
+from api.errors import MIRROR_PREFIXES, PROBLEMS
 from tests.api.client import Client, app_without_database
 
 OF_A_GROUP = ("history", "gaps", "completion")

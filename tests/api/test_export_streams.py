@@ -16,16 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
-from api import exports
 from api.app import create_app
 from api.context import context
-from api.problems import PROBLEMS
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import observe
+from api.errors import PROBLEMS
+from api.exports import batches as exports
 from recorder.ledger.entries import Entry
-from recorder.ledger.outcome import Observation
-from recorder.store.claims import Finished, claim_due, finish
+from recorder.ledger.poll_outcome import Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.transitions import observe
 from recorder.store.engine import check_url, open_engine
+from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError, reading, writing
 from tests.api.exporting import GROUP, GROUPS, VIEWS, parts_of, table_of
 from tests.api.recording import INTERVAL, RULES, Recording, active, after
@@ -94,7 +94,7 @@ def test_the_limit_of_time_is_for_each_batch(
     database_url: str, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second batch never ends by itself; what came before it stands."""
-    monkeypatch.setattr(exports, "BATCH", 1)
+    monkeypatch.setattr(exports, "EXPORT_BATCH", 1)
     for name in ("a", "b", "c"):
         recording.watch(name)
     engine = open_engine(check_url(database_url), read_only=True, timeout_seconds=0.2)
@@ -111,13 +111,13 @@ def test_the_limit_of_time_is_for_each_batch(
     engine.dispose()
 
 
-@given(size=st.integers(1, exports.BATCH), length=st.integers(0, 2**31))
+@given(size=st.integers(1, exports.EXPORT_BATCH), length=st.integers(0, 2**31))
 def test_the_next_batch_is_as_large_as_the_last_one_lets_expect(size: int, length: int) -> None:
     size_then = exports.next_size(size, length)
-    assert 1 <= size_then <= min(10 * size, exports.BATCH)
+    assert 1 <= size_then <= min(10 * size, exports.EXPORT_BATCH)
     if size_then > 1:
         assert size_then * length <= exports.PART_BYTES * size
-    if size_then < min(10 * size, exports.BATCH):
+    if size_then < min(10 * size, exports.EXPORT_BATCH):
         assert (size_then + 1) * length > exports.PART_BYTES * size
 
 
@@ -151,8 +151,8 @@ def _see_many(engine: Engine, taskgroup_id: str, count: int, metadata: Any = Non
             step = observe(watch, seen, RULES)
             watch = step.watch
             entries += step.entries
-        assert finish(
-            connection, [Finished(claim, entries, watch, after(count + 10), INTERVAL.total_seconds())]
+        assert write_results(
+            connection, [PollResult(claim, entries, watch, after(count + 10), INTERVAL.total_seconds())]
         )
 
 
@@ -170,7 +170,7 @@ def _peak(asking: FlaskClient, address: str) -> tuple[int, int]:
 def test_a_long_export_takes_no_more_memory_than_a_short_one(
     asking: FlaskClient, engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "BATCH", 100)
+    monkeypatch.setattr(exports, "EXPORT_BATCH", 100)
     for name, count in (("short", 300), ("long", 3000)):
         recording.watch(name)
         _see_many(engine, name, count)

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
-from api import exports
+from api.exports import batches as exports
 from recorder.store.transactions import reading
 from tests.api.client import Client
 from tests.api.conftest import Clock
@@ -73,7 +73,7 @@ def _items(client: Client, address: str) -> list[dict[str, Any]]:
 def test_an_ndjson_has_the_items_of_all_pages(
     client: Client, asking: FlaskClient, clock: Clock, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(exports, "BATCH", batch)
+    monkeypatch.setattr(exports, "EXPORT_BATCH", batch)
     clock.seconds = 400
     since = "from=2026-11-24T12:00:10Z&to=2026-11-24T12:02:00Z"
     for address in (

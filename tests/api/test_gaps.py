@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from recorder.ledger.times import format_time
+from recorder.ledger.timestamps import format_time
 from recorder.store.transactions import reading
 from tests.api.client import Client
 from tests.api.conftest import Clock

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from api.cursors import Cursor
+from recorder.queries.paging import Cursor
 from tests.api.client import Client
 from tests.api.recording import Recording, active
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from api import past_answers
-from recorder.store.past import stretch_of
-from recorder.store.readers import find_group
+from recorder.queries import as_of as past_answers
+from recorder.store.groups import find_group
+from recorder.store.timeline import read_timeline
 from recorder.store.transactions import reading
 from tests.api.client import Client
 from tests.api.conftest import Clock
@@ -162,7 +162,7 @@ def test_the_last_status_of_a_stretch_holds_until_it_was_seen_last(engine: Engin
     with reading(engine) as connection:
         group = find_group(connection, "tgrp_1")
         assert group is not None
-        marks, _ = stretch_of(connection, group.watch, range(1, 4), after(125))
+        marks, _ = read_timeline(connection, group.watch, range(1, 4), after(125))
     assert [(mark.seq, mark.until) for mark in marks] == [(1, after(0)), (2, after(20)), (3, after(30))]
 
 

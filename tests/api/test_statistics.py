@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine, insert, select, text
 
 from api.app import create_app
-from recorder.ledger.times import parse_time
+from recorder.ledger.timestamps import parse_time
 from recorder.store.tables import episodes, group_labels, labelled_durations
 from recorder.store.transactions import reading, writing
 from tests.api.client import Client

@@ -19,21 +19,14 @@ from sqlalchemy import (
     update,
 )
 
-from recorder.audit.checkpoints import LedgerHead, read_heads
-from recorder.audit.findings import Finding
-from recorder.audit.verification import tasks_of, verify
+from recorder.audit.checkpoints import CheckpointHead, read_heads
+from recorder.audit.verify.findings import Finding
+from recorder.audit.verify.runner import tasks_of, verify
 from recorder.ledger.chain import GENESIS, digest_of, record_of
 from recorder.store.engine import open_engine
 from recorder.store.enrolment import resume_watching
-from recorder.store.rows import entry_of
-from recorder.store.tables import (
-    entries,
-    episodes,
-    group_labels,
-    labelled_durations,
-    summaries,
-    watches,
-)
+from recorder.store.mapping import entry_of
+from recorder.store.tables import entries, episodes, group_labels, labelled_durations, summaries, watches
 from recorder.store.transactions import reading, writing
 from tests.api.recording import RULES, Recording, active, after, settled
 
@@ -84,14 +77,14 @@ def unprotect(engine: Engine) -> None:
             connection.execute(text(f"DROP TRIGGER entries_refuse_{name}"))
 
 
-def heads_of(engine: Engine) -> dict[str, LedgerHead]:
+def heads_of(engine: Engine) -> dict[str, CheckpointHead]:
     """Return what a checkpoint would keep."""
     with reading(engine) as connection:
         return {head.taskgroup_id: head for head in read_heads(connection)}
 
 
 def findings(
-    engine: Engine, heads: Mapping[str, LedgerHead] | None = None, ids: list[str] | None = None
+    engine: Engine, heads: Mapping[str, CheckpointHead] | None = None, ids: list[str] | None = None
 ) -> list[Finding]:
     """Verify, with access that can only read."""
     reader = open_engine(engine.url, read_only=True)

@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy import Engine, insert
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import Rules, Step, cease, fail, observe, resume, start
 from recorder.ledger.entries import Action, Entry, WatchChange
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.ledger.times import format_time
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.timestamps import format_time
+from recorder.ledger.transitions import Rules, Transition, cease, fail, observe, resume, start
 from recorder.ledger.watch import Watch, WatchState
-from recorder.store.rows import entry_row, watch_row
-from recorder.store.summaries import take_on
+from recorder.store.derived import apply_entries
+from recorder.store.mapping import entry_row, watch_row
 from recorder.store.tables import entries, watches
 from recorder.store.transactions import writing
 
@@ -133,7 +133,7 @@ class RandomLedger:
             body |= chance.choice(ODD_MEMBERS)
         return {**body, "status": status}
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: Transition) -> None:
         self.watch = step.watch
         self.entries.extend(step.entries)
 
@@ -158,4 +158,4 @@ def write(engine: Engine, ledgers: Iterable[RandomLedger]) -> None:
             row = watch_row(ledger.watch) | {"taskgroup_id": ledger.watch.taskgroup_id}
             connection.execute(insert(watches).values(**row, enrolled_at=ledger.enrolled_at))
             connection.execute(insert(entries), [entry_row(entry) for entry in ledger.entries])
-            take_on(connection, ledger.entries)
+            apply_entries(connection, ledger.entries)

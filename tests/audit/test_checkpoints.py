@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from recorder.audit.checkpoints import (
     CheckpointError,
-    LedgerHead,
+    CheckpointHead,
     checkpoint_digest,
     checkpoint_lines,
     read_checkpoint,
@@ -36,12 +36,12 @@ GOOD: dict[str, Any] = {
 }
 
 
-def _heads(engine: Engine) -> list[LedgerHead]:
+def _heads(engine: Engine) -> list[CheckpointHead]:
     with reading(engine) as connection:
         return list(read_heads(connection))
 
 
-def _lines(heads: Sequence[LedgerHead]) -> list[bytes]:
+def _lines(heads: Sequence[CheckpointHead]) -> list[bytes]:
     return list(checkpoint_lines(heads))
 
 
@@ -104,7 +104,7 @@ _written: st.SearchStrategy[list[tuple[str, int, str, tuple[datetime | None, int
 def test_what_is_written_is_read_back(
     written: list[tuple[str, int, str, tuple[datetime | None, int | None]]],
 ) -> None:
-    heads = [LedgerHead(name, seq, digest, *seen) for name, seq, digest, seen in written]
+    heads = [CheckpointHead(name, seq, digest, *seen) for name, seq, digest, seen in written]
     lines = _lines(heads)
     assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in lines)
     assert read_checkpoint(lines) == {head.taskgroup_id: head for head in heads}

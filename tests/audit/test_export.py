@@ -14,11 +14,11 @@ import pytest
 import rfc8785
 from sqlalchemy import Engine, insert, update
 
-from recorder.audit.export import ExportError, entries_of_groups, export_lines
+from recorder.audit.exporter import ExportError, entries_of_groups, export_lines
 from recorder.ledger.entries import Action
 from recorder.store.engine import check_url, open_engine
-from recorder.store.enrolment import Patience, cease_watching
-from recorder.store.readers import read_entries
+from recorder.store.enrolment import Deadline, cease_watching
+from recorder.store.history import read_entries
 from recorder.store.tables import entries, watches
 from recorder.store.transactions import reading, writing
 from tests.api.recording import Recording, active, after, settled
@@ -89,7 +89,7 @@ def record(engine: Engine) -> None:
         actor="ada",
         note="\N{GRINNING FACE}",
         now=lambda: after(131),
-        patience=Patience(0),
+        patience=Deadline(0),
     )
 
 

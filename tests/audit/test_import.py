@@ -20,17 +20,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, Row, func, insert, select
 
-from recorder.audit.export import export_lines
-from recorder.audit.importing import Imported, load
-from recorder.audit.lines import ImportRefusedError, read_export
-from recorder.ledger.body import parse_body
+from recorder.audit.export_format import ImportRefusedError, read_export
+from recorder.audit.exporter import export_lines
+from recorder.audit.importer import Imported, load
 from recorder.ledger.entries import Action
-from recorder.ledger.failures import NO_FAILURES
-from recorder.ledger.outcome import Cause
+from recorder.ledger.failure_run import NO_FAILURES
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import parse_body
+from recorder.store.derived import apply_entries
 from recorder.store.engine import check_url, open_engine
-from recorder.store.readers import read_entries
-from recorder.store.rows import entry_row, watch_of, watch_row
-from recorder.store.summaries import take_on
+from recorder.store.history import read_entries
+from recorder.store.mapping import entry_row, watch_of, watch_row
 from recorder.store.tables import (
     entries,
     episodes,
@@ -90,7 +90,7 @@ def written_out(connection: Connection) -> list[bytes]:
 def store(connection: Connection, ledger: Ledger) -> None:
     """Write a ledger as a recorder does, all at once."""
     connection.execute(insert(entries), [entry_row(entry) for entry in ledger.entries])
-    take_on(connection, ledger.entries)
+    apply_entries(connection, ledger.entries)
     place = {"taskgroup_id": GROUP, "enrolled_at": ledger.watch.enrolled_at}
     connection.execute(insert(watches).values(**watch_row(ledger.watch), **place))
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from recorder.audit.checkpoints import checkpoint_lines, read_checkpoint, read_heads
-from recorder.audit.keeping import is_due, keep_checkpoint
+from recorder.audit.checkpoints import checkpoint_lines, is_due, keep_checkpoint, read_checkpoint, read_heads
 from recorder.store.transactions import reading
 from tests.postgres import free_port
 from tests.program import Program

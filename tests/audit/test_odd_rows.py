@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, Table, text
 
-from recorder.audit import verification
+from recorder.audit.verify import runner as verification
 from recorder.store.transactions import writing
 from tests.audit.harm import TABLES, findings, heads_of, record
 from tests.program import Program

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, Engine, update
 
-from recorder.audit.export import export_lines
-from recorder.audit.lines import ImportRefusedError, read_export
+from recorder.audit.export_format import ImportRefusedError, read_export
+from recorder.audit.exporter import export_lines
 from recorder.store.transactions import reading, writing
 from tests.api.recording import RULES, after
 from tests.audit.harm import (

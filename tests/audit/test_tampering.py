@@ -10,16 +10,9 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, delete, insert, select
 
-from recorder.audit.checkpoints import LedgerHead
+from recorder.audit.checkpoints import CheckpointHead
 from recorder.store.engine import check_url, open_engine
-from recorder.store.tables import (
-    entries,
-    episodes,
-    group_labels,
-    labelled_durations,
-    summaries,
-    watches,
-)
+from recorder.store.tables import entries, episodes, group_labels, labelled_durations, summaries, watches
 from recorder.store.transactions import writing
 from tests.api.recording import Recording, active, after
 from tests.audit.harm import (
@@ -368,7 +361,7 @@ def test_a_whole_group_deleted(engine: Engine) -> None:
 
 
 def test_a_checkpoint_of_another_database(engine: Engine) -> None:
-    others = {name: LedgerHead(name, 4, "a" * 64, after(5), 2) for name in ("", "nobody", "two", "zoe")}
+    others = {name: CheckpointHead(name, 4, "a" * 64, after(5), 2) for name in ("", "nobody", "two", "zoe")}
     found = findings(engine, others)
     assert told(found) == [
         ("", 1, TRUNCATED),

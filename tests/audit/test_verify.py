@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, func, select, text
 
-from recorder.audit import verification
-from recorder.audit.checkpoints import LedgerHead
-from recorder.audit.findings import Finding, Problem
-from recorder.audit.verification import tasks_of, verify
+from recorder.audit.checkpoints import CheckpointHead
+from recorder.audit.verify import runner as verification
+from recorder.audit.verify.findings import Finding, ProblemKind
+from recorder.audit.verify.runner import tasks_of, verify
 from recorder.store.engine import open_engine
 from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
@@ -152,7 +152,7 @@ def test_ids_sort_by_their_bytes(engine: Engine) -> None:
 def test_more_groups_than_are_read_at_once(engine: Engine) -> None:
     write(engine, random_ledgers(3, groups=205, entries_each=2, oddity=0, trouble=0))
     heads = heads_of(engine)
-    lost = {f"tgrp_{number:06}x": LedgerHead("", 1, "0" * 64, None, None) for number in range(0, 205, 7)}
+    lost = {f"tgrp_{number:06}x": CheckpointHead("", 1, "0" * 64, None, None) for number in range(0, 205, 7)}
     reader = open_engine(engine.url, read_only=True)
     pieces = list(verify(reader, tasks_of(reader, None, heads | lost)))
     reader.dispose()
@@ -161,7 +161,7 @@ def test_more_groups_than_are_read_at_once(engine: Engine) -> None:
 
 
 def test_what_of_a_finding_is_no_utf_8_is_escaped() -> None:
-    told = Finding("a\udcff", 1, Problem.UNREADABLE, "b\udcfe").members()
+    told = Finding("a\udcff", 1, ProblemKind.UNREADABLE, "b\udcfe").members()
     assert (told["taskgroup_id"], told["detail"]) == ("a\\udcff", "b\\udcfe")
 
 

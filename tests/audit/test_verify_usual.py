@@ -13,16 +13,16 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.audit.fold import Fold
-from recorder.audit.raw import as_stored
-from recorder.audit.usual import UsualReader, anomalies_of_usual
+from recorder.audit.verify.fold import Fold
+from recorder.audit.verify.raw_rows import as_stored
+from recorder.audit.verify.usual import UsualReader, anomalies_of_usual
 from recorder.completion.summary import NOTHING, summarised
-from recorder.ledger.body import parse_body
-from recorder.ledger.entries import Entry, Interval, Status
-from recorder.ledger.replay import Replay, advance, status_said
-from recorder.ledger.status import RUN_STATUSES
-from recorder.ledger.times import format_time
-from recorder.store.rows import entry_row
+from recorder.ledger.entries import Entry, Interval, StatusContent
+from recorder.ledger.replay import Replay, replay_entry, status_said
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.status_fields import RUN_STATUSES
+from recorder.ledger.timestamps import format_time
+from recorder.store.mapping import entry_row
 from recorder.store.tables import entries
 from tests.audit.ledgers import random_ledgers
 from tests.store.json_texts import bodies, text_of
@@ -87,7 +87,7 @@ def test_a_usual_entry_is_read_as_the_exact_way_reads_it(
     usual = UsualReader().read(tuple(row.values()))
     if usual is None:
         return
-    assert isinstance(entry.content, Status)
+    assert isinstance(entry.content, StatusContent)
     record = {
         "v": 1,
         "taskgroup_id": "tgrp_1",
@@ -118,7 +118,7 @@ def test_its_phase_and_anomalies_are_those_of_the_rules(
     entry = entry_of(json.dumps(body), at, previous)
     usual = UsualReader().read(tuple(stored(entry).values()))
     if usual is not None:
-        assert isinstance(entry.content, Status)
+        assert isinstance(entry.content, StatusContent)
         said = status_said(fold.replay, "tgrp_1", entry.content.body, entry.at, entry.previous)
         assert usual.phase is said.reading.phase
         assert tuple(anomalies_of_usual(usual, fold.before)) == said.anomalies
@@ -183,7 +183,7 @@ def test_a_fold_comes_to_what_replay_and_summary_come_to(seed: int) -> None:
         else:
             fold.take_usual(usual)
             steady += 1
-        replay = advance(replay, entry)
+        replay = replay_entry(replay, entry)
         if look.random() < 0.1 or number == len(ledger.entries):
             assert _without_quiet(fold.replay) == _without_quiet(replay)
             assert (fold.summary, fold.ended) == summarised(NOTHING, ledger.entries[:number])

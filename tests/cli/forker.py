@@ -29,17 +29,14 @@ LOADED = (
     "groups",
     "history",
     "import_",
-    "pause",
-    "resume",
     "run",
     "serve",
     "simulate",
     "status",
     "token",
-    "unwatch",
     "up",
     "verify",
-    "watch",
+    "watching",
 )
 RUN_SECONDS = 60
 
@@ -81,7 +78,7 @@ def running_forker() -> Iterator[Forker]:
 
 def _serve_requests() -> None:
     for name in LOADED:
-        import_module(f"recorder.cli.{name}")
+        import_module(f"recorder.cli.commands.{name}")
     while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:

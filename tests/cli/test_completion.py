@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from sqlalchemy import Engine
 
 from api.app import create_app
-from recorder.cli.episodes import eta_words
+from recorder.cli.output.episode_table import eta_words
 from recorder.store.engine import check_url, open_engine
 from tests.api.recording import Recording, active, settled
 from tests.cli.test_terminal import EVIL, GROUP, steering

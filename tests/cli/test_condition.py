@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from recorder.cli.condition import condition
+from recorder.cli.output.warnings import condition
 from recorder.store.heartbeats import Heartbeat
 
 NOW = datetime(2026, 11, 24, 12, 2, tzinfo=UTC)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.cli.curve import axis_end, bar, picture, samples, strip, time_axis
+from recorder.cli.output.survival_plot import axis_end, bar, picture, samples, strip, time_axis
 from recorder.completion.statistics import Durations, curve_items
 
 LENGTHS = st.lists(st.integers(0, 60), min_size=1, max_size=12)

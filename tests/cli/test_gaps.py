@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from api.app import create_app
-from recorder.cli.gaps import coverage_words
-from recorder.ledger.decision import fail
-from recorder.ledger.outcome import Cause, Failure
+from recorder.cli.commands.gaps import coverage_words
+from recorder.ledger.poll_outcome import Cause, Failure
+from recorder.ledger.transitions import fail
 from recorder.store.engine import check_url, open_engine
 from tests.api.recording import RULES, Recording, active, after
 from tests.program import Program

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import fail, observe
-from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.transitions import fail, observe
 from recorder.store.enrolment import watch_group
 from tests.api.recording import RULES, Recording, active, after, settled
 from tests.program import Program

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from recorder.cli.logbook import Said, status_words, watch_words
+from recorder.cli.output.history_text import Said, status_words, watch_words
 from recorder.ledger.entries import Action, Kind, WatchChange
-from recorder.ledger.status import phase_of
+from recorder.ledger.status_fields import phase_of
 
 ABSENT: Any = object()
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recorder.completion.episodes import Episode, episodes_of
-from recorder.completion.moments import Moment
-from recorder.ledger import decision
-from recorder.ledger.body import Body, parse_body
-from recorder.ledger.decision import Rules, Step
+from recorder.completion.time_bounds import Moment
+from recorder.ledger import transitions as decision
 from recorder.ledger.entries import Action, Entry, WatchChange
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.ledger.times import format_time
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import ResponseBody, parse_body
+from recorder.ledger.timestamps import format_time
+from recorder.ledger.transitions import Rules, Transition
 from recorder.ledger.watch import WatchState
 
 GROUP = "tgrp_1"
@@ -34,7 +34,7 @@ def seconds(moment: datetime) -> float:
     return (moment - T0).total_seconds()
 
 
-def body(created: float | None = None, modified: float | None = None, **status: Any) -> Body:
+def body(created: float | None = None, modified: float | None = None, **status: Any) -> ResponseBody:
     """A response body; `status` are counts, or `total`, `active`, `message` where they should not follow."""
     total = status.pop("total", None)
     active = status.pop("active", None)
@@ -61,7 +61,7 @@ class Ledger:
         self.watch = step.watch
         self.entries: list[Entry] = list(step.entries)
 
-    def see(self, at: float, seen: Body, *, asked: float | None = None) -> Ledger:
+    def see(self, at: float, seen: ResponseBody, *, asked: float | None = None) -> Ledger:
         """The upstream answered `seen`; the next poll is due POLL_INTERVAL later."""
         asked = at - 1 if asked is None else asked
         step = decision.observe(self.watch, Observation(time(asked), time(at), seen), RULES)
@@ -98,7 +98,7 @@ class Ledger:
         (episode,) = self.episodes()
         return episode
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: Transition) -> None:
         self.watch = step.watch
         self.entries.extend(step.entries)
 

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from random import Random
 
-from recorder.ledger.body import Body, parse_body
 from recorder.ledger.entries import Action
-from recorder.ledger.outcome import Cause
-from recorder.simulator.groups import Group
-from recorder.simulator.lives import FINISHED, Life, OutcomeMix, Status, Steering, draw_life
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import ResponseBody, parse_body
+from recorder.simulator.groups import SimulatedGroup
+from recorder.simulator.lives import FINISHED, Life, OutcomeMix, RunStatus, Steering, draw_life
 from tests.completion.ledgers import GAP_WINDOW, GROUP, Ledger, seconds, time
 
 POLLS = 150
@@ -40,7 +40,7 @@ class Batch:
         return max(self.added + timedelta(microseconds=round(life[-1].seconds * 1e6)) for life in self.lives)
 
     @property
-    def last_statuses(self) -> frozenset[Status]:
+    def last_statuses(self) -> frozenset[RunStatus]:
         return frozenset(life[-1].status for life in self.lives)
 
 
@@ -57,7 +57,7 @@ class Stretch:
     end: datetime | None
     runs_before: int
     runs: int
-    statuses: frozenset[Status]
+    statuses: frozenset[RunStatus]
 
 
 def stretches_of(batches: Iterable[Batch]) -> list[Stretch]:
@@ -122,15 +122,15 @@ class Recording:
 
 class _Upstream:
     def __init__(self, created_at: datetime, batches: tuple[Batch, ...]) -> None:
-        self._group = Group(GROUP, 1, None, created_at, speed=1)
+        self._group = SimulatedGroup(GROUP, 1, None, created_at, speed=1)
         self._batches = list(batches)
-        self._bodies: dict[str, Body] = {}
+        self._bodies: dict[str, ResponseBody] = {}
 
     @property
     def runs(self) -> int:
         return self._group.run_count
 
-    def answer(self, now: datetime, *, created: bool, modified: bool) -> Body:
+    def answer(self, now: datetime, *, created: bool, modified: bool) -> ResponseBody:
         """Return the answer at `now`, which never goes back, with or without its two times."""
         while self._batches and self._batches[0].added <= now:
             batch = self._batches.pop(0)

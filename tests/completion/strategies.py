@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from recorder.ledger.entries import Action
-from recorder.ledger.outcome import Cause
+from recorder.ledger.poll_outcome import Cause
 from tests.completion.ledgers import Ledger, body
 
 _COUNTS: Sequence[dict[str, Any]] = (

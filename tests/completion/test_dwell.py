@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.completion.dwell import Coverage, dwell_of
-from recorder.ledger.entries import Action, Entry, Gap, Interval, Status, WatchChange
-from recorder.ledger.status import RUN_STATUSES, Phase
+from recorder.ledger.entries import Action, Entry, Gap, Interval, StatusContent, WatchChange
+from recorder.ledger.status_fields import RUN_STATUSES, Phase
 from tests.completion.ledgers import GAP_WINDOW, POLL_INTERVAL, Ledger, body
 from tests.completion.strategies import ledgers
 
@@ -188,7 +188,7 @@ def test_time_cut_at_every_boundary_gives_the_same(ledger: Ledger) -> None:
         watched += end - start
         if isinstance(entry.content, Gap):
             gaps += end - start
-        elif isinstance(entry.content, Status):
+        elif isinstance(entry.content, StatusContent):
             dwell[entry.content.reading.phase] += end - start
             for name in RUN_STATUSES:
                 runs[name] += (getattr(entry.content.reading, name) or 0) * (end - start)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from recorder.completion.episodes import Outcome, Runs
-from recorder.ledger.body import Body
+from recorder.completion.episodes import Outcome, RunCounts
 from recorder.ledger.entries import Action
+from recorder.ledger.response_body import ResponseBody
 from tests.completion.ledgers import Ledger, body, told
 
 EMPTY = body()
@@ -16,7 +16,7 @@ RUNNING = body(running=3)
 DONE = body(completed=3)
 
 
-def _seeing(*bodies: Body) -> Ledger:
+def _seeing(*bodies: ResponseBody) -> Ledger:
     """A ledger of responses 10 s apart, from second 10."""
     ledger = Ledger()
     for number, seen in enumerate(bodies, 1):
@@ -32,7 +32,7 @@ def _seeing(*bodies: Body) -> Ledger:
         pytest.param((body(total=3, completed=2),), id="unclear"),
     ],
 )
-def test_without_work_there_is_no_episode(bodies: tuple[Body, ...]) -> None:
+def test_without_work_there_is_no_episode(bodies: tuple[ResponseBody, ...]) -> None:
     assert _seeing(*bodies).episodes() == []
 
 
@@ -44,7 +44,7 @@ def test_without_work_there_is_no_episode(bodies: tuple[Body, ...]) -> None:
         pytest.param(body(total=3, completed=2), id="unclear"),
     ],
 )
-def test_only_settled_ends_an_episode(on_the_way: Body) -> None:
+def test_only_settled_ends_an_episode(on_the_way: ResponseBody) -> None:
     assert _seeing(EMPTY, RUNNING, on_the_way).only().completed is None
     assert _seeing(EMPTY, RUNNING, on_the_way, RUNNING).only().completed is None
     ended = _seeing(EMPTY, RUNNING, on_the_way, DONE).only()
@@ -65,14 +65,14 @@ def test_an_open_episode_lasts_longer_than_what_was_seen_of_it() -> None:
     assert episode.duration_seconds == 40 - 14.5
     assert episode.duration_earliest_seconds == 40 - 20
     assert episode.duration_latest_seconds is None
-    assert episode.runs == Runs(3, 2, None, None)
+    assert episode.runs == RunCounts(3, 2, None, None)
     assert episode.polls == 3
 
 
 def test_an_unclear_response_does_not_prolong_an_open_episode() -> None:
     episode = _seeing(EMPTY, RUNNING, RUNNING, body(total=3, completed=2)).only()
     assert episode.duration_seconds == 30 - 14.5
-    assert episode.runs == Runs(3, None, None, None)
+    assert episode.runs == RunCounts(3, None, None, None)
     assert episode.polls == 3
 
 
@@ -88,7 +88,9 @@ def test_an_unclear_response_does_not_prolong_an_open_episode() -> None:
         pytest.param(body(completed=2), 2, id="fewer"),
     ],
 )
-def test_settled_after_settled_is_an_episode_where_the_counts_changed(later: Body, episodes: int) -> None:
+def test_settled_after_settled_is_an_episode_where_the_counts_changed(
+    later: ResponseBody, episodes: int
+) -> None:
     ledger = _seeing(EMPTY, RUNNING, DONE, later)
     assert [episode.number for episode in ledger.episodes()] == list(range(1, episodes + 1))
 
@@ -102,8 +104,8 @@ def test_an_unclear_response_between_two_settled_ones_is_skipped() -> None:
 def test_runs_added_to_a_settled_group_open_the_next_episode() -> None:
     ledger = _seeing(EMPTY, RUNNING, DONE, DONE, body(completed=3, running=2), body(completed=3, failed=2))
     first, second = ledger.episodes()
-    assert (first.number, first.outcome, first.runs) == (1, Outcome.COMPLETED, Runs(3, 3, None, None))
-    assert (second.number, second.outcome, second.runs) == (2, Outcome.FAILED, Runs(5, 3, 2, None))
+    assert (first.number, first.outcome, first.runs) == (1, Outcome.COMPLETED, RunCounts(3, 3, None, None))
+    assert (second.number, second.outcome, second.runs) == (2, Outcome.FAILED, RunCounts(5, 3, 2, None))
     assert told(second.started) == (44.5, 39, 50, "midpoint")
     assert not second.first_sight
 
@@ -116,7 +118,7 @@ def test_settled_after_empty_is_an_episode_that_nobody_saw() -> None:
 
 
 def test_settled_after_empty_with_counts_too_large_to_report() -> None:
-    assert _seeing(EMPTY, body(completed=2**70)).only().runs == Runs(None, None, None, None)
+    assert _seeing(EMPTY, body(completed=2**70)).only().runs == RunCounts(None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,9 @@ def test_the_outcome_is_that_of_all_runs(counts: dict[str, Any], outcome: Outcom
         pytest.param(body(completed=4), Outcome.COMPLETED, id="a failed run completed after all"),
     ],
 )
-def test_the_outcome_is_of_what_finished_since_the_episode_before(later: Body, outcome: Outcome) -> None:
+def test_the_outcome_is_of_what_finished_since_the_episode_before(
+    later: ResponseBody, outcome: Outcome
+) -> None:
     ledger = _seeing(RUNNING, body(completed=3, failed=1), body(completed=3, failed=1, running=1), later)
     assert [episode.outcome for episode in ledger.episodes()] == [Outcome.MIXED, outcome]
 

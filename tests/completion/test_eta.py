@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from benchmarks import eta_backtest
 from recorder.completion.eta import (
-    Cohort,
+    CohortCurve,
     Estimate,
     NoEstimate,
-    Standing,
+    WorkSoFar,
     estimate,
     eta_members,
     from_cohort,
     from_pace,
 )
-from recorder.completion.pace import Pace
+from recorder.completion.progress import ProgressMarks
 from recorder.ledger.entries import Entry, Interval
 from recorder.simulator.lives import PROCESSOR_SECONDS
 from tests.completion.ledgers import Ledger, body, seconds, time
@@ -38,19 +38,21 @@ RISES = st.lists(st.tuples(st.integers(1, 500), st.integers(1, 30)), min_size=2,
 """(seconds since the rise before, by how many finished runs)."""
 
 
-def _cohort(durations: Durations) -> Cohort:
-    return Cohort.of(np.array([item[0] for item in durations]), np.array([item[1] for item in durations]))
+def _cohort(durations: Durations) -> CohortCurve:
+    return CohortCurve.of(
+        np.array([item[0] for item in durations]), np.array([item[1] for item in durations])
+    )
 
 
 def _standing(
     *observations: tuple[float, int | None, int | None], at: float | None = None, blocked: bool = False
-) -> Standing:
+) -> WorkSoFar:
     """An episode that began at 0 with no run finished."""
     seen_at = at if at is not None else max((item[0] for item in observations), default=0.0)
-    return Standing(time(0), time(seen_at), pace_of([(0, 0, None), *observations]), blocked)
+    return WorkSoFar(time(0), time(seen_at), pace_of([(0, 0, None), *observations]), blocked)
 
 
-def _risen(rises: list[tuple[int, int]], remaining: int, idle: int = 0, scale: int = 1) -> Standing:
+def _risen(rises: list[tuple[int, int]], remaining: int, idle: int = 0, scale: int = 1) -> WorkSoFar:
     at = finished = 0
     total = sum(count for _, count in rises) + remaining
     observations = [
@@ -59,7 +61,7 @@ def _risen(rises: list[tuple[int, int]], remaining: int, idle: int = 0, scale: i
     return _standing(*observations, at=float(scale * (at + idle)))
 
 
-def _left(result: Estimate | NoEstimate, standing: Standing) -> tuple[float, float, float]:
+def _left(result: Estimate | NoEstimate, standing: WorkSoFar) -> tuple[float, float, float]:
     assert isinstance(result, Estimate), result
     p10, p50, p90 = (
         (moment - standing.seen_at).total_seconds() for moment in (result.p10, result.p50, result.p90)
@@ -86,7 +88,7 @@ def test_estimates_are_in_order_and_never_before_the_group_was_seen(
     blocked: bool,
     durations: Durations | None,
 ) -> None:
-    standing = Standing(time(started), time(seen), pace_of(observations), blocked)
+    standing = WorkSoFar(time(started), time(seen), pace_of(observations), blocked)
     cohort = None if durations is None else _cohort(durations or [(1.0, False)])
     result = estimate(standing, cohort)
     assert isinstance(result, NoEstimate) or standing.seen_at <= result.p10 <= result.p50 <= result.p90
@@ -175,14 +177,14 @@ def test_runs_that_thin_out_linearly_end_before_p90(finished: float) -> None:
 
 
 def test_runs_that_finished_before_the_episode_do_not_count() -> None:
-    reopened = Pace().seen(time(0), 1000, None)
-    afresh = Pace().seen(time(0), 0, None)
+    reopened = ProgressMarks().seen(time(0), 1000, None)
+    afresh = ProgressMarks().seen(time(0), 0, None)
     for number in range(1, 41):
         reopened = reopened.seen(time(5 * number), 1000 + number, 1100)
         afresh = afresh.seen(time(5 * number), number, 100)
-    expected = from_pace(Standing(time(0), time(200), afresh))
+    expected = from_pace(WorkSoFar(time(0), time(200), afresh))
     assert isinstance(expected, Estimate)
-    assert from_pace(Standing(time(0), time(200), reopened)) == expected
+    assert from_pace(WorkSoFar(time(0), time(200), reopened)) == expected
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_runs_that_finished_before_the_episode_do_not_count() -> None:
     ],
 )
 def test_a_pace_with_too_little_in_it_leaves_the_estimate_to_the_cohort(
-    standing: Standing, reason: str
+    standing: WorkSoFar, reason: str
 ) -> None:
     assert reason in _reason(estimate(standing))
     result = estimate(standing, _cohort([(float(100 + number), True) for number in range(20)]))
@@ -210,13 +212,13 @@ def test_a_pace_with_too_little_in_it_leaves_the_estimate_to_the_cohort(
     [
         pytest.param(_standing((50, 20, 40), blocked=True), "blocked", id="blocked"),
         pytest.param(_standing((50, 20, 40), at=40.0), "clock", id="seen before the newest mark"),
-        pytest.param(Standing(time(10), time(9), Pace()), "clock", id="seen before the start"),
+        pytest.param(WorkSoFar(time(10), time(9), ProgressMarks()), "clock", id="seen before the start"),
         pytest.param(_standing((50, 20, 40), (60, 15, 40)), "went back", id="counts fell"),
         pytest.param(_standing((50, 40, 40)), "no run is left", id="nothing left"),
         pytest.param(_standing((50, 50, 40)), "no run is left", id="more finished than there are"),
     ],
 )
-def test_contradictions_and_blocked_groups_leave_no_estimate_at_all(standing: Standing, reason: str) -> None:
+def test_contradictions_and_blocked_groups_leave_no_estimate_at_all(standing: WorkSoFar, reason: str) -> None:
     cohort = _cohort([(float(100 + number), True) for number in range(20)])
     assert reason in _reason(estimate(standing, cohort))
     assert reason in _reason(estimate(standing))
@@ -256,13 +258,13 @@ def test_conditional_quantiles_rise_with_p_and_exceed_the_time_elapsed(
 
 
 def test_the_cohort_counts_from_the_start_of_the_episode() -> None:
-    standing = Standing(time(1000), time(1030), Pace())
+    standing = WorkSoFar(time(1000), time(1030), ProgressMarks())
     cohort = _cohort([(float(10 * number), True) for number in range(1, 24)])
     assert from_cohort(standing, cohort) == Estimate(time(1050), time(1130), time(1210), "cohort")
 
 
 def test_too_few_longer_ones_or_too_many_open_ones_make_no_cohort() -> None:
-    standing = Standing(time(0), time(13), Pace())
+    standing = WorkSoFar(time(0), time(13), ProgressMarks())
     few = _cohort([(float(number), True) for number in range(23)] + [(50.0, False)])
     assert "fewer than 10" in _reason(from_cohort(standing, few))
     unfinished = _cohort([(float(20 + number), number < 10) for number in range(100)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.completion.members import episode_members
+from recorder.queries.completion import episode_members
 from tests.completion.ledgers import Ledger, body
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.completion.moments import Moment, Window, end_in, start_in, window_of
+from recorder.completion.time_bounds import Moment, Window, end_in, start_in, window_of
 from tests.completion.ledgers import Ledger, body, time, told
 
 EMPTY = body()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from recorder.completion.pace import MOST_MARKS, Mark, Pace
+from recorder.completion.progress import MOST_MARKS, ProgressMark, ProgressMarks
 from tests.completion.ledgers import time
 
 _COUNTS = st.none() | st.integers(-3, 300) | st.integers(-(2**63), 2**63 - 1)
@@ -14,14 +14,14 @@ OBSERVATIONS = st.lists(st.tuples(st.floats(0, 1e6), _COUNTS, _COUNTS), max_size
 """(seconds, finished, total), in any order and with any contradiction."""
 
 
-def pace_of(observations: list[tuple[float, int | None, int | None]]) -> Pace:
-    pace = Pace()
+def pace_of(observations: list[tuple[float, int | None, int | None]]) -> ProgressMarks:
+    pace = ProgressMarks()
     for seconds, finished, total in observations:
         pace = pace.seen(time(seconds), finished, total)
     return pace
 
 
-def _counts(pace: Pace) -> list[int]:
+def _counts(pace: ProgressMarks) -> list[int]:
     return [mark.finished for mark in pace.marks]
 
 
@@ -47,12 +47,12 @@ def test_the_newest_counts_are_told_as_they_were_said(
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=300))
 def test_the_first_mark_and_the_newest_stay_however_many_there_were(steps: list[int]) -> None:
-    pace, finished = Pace().seen(time(0), 3, None), 3
+    pace, finished = ProgressMarks().seen(time(0), 3, None), 3
     for number, step in enumerate(steps, 1):
         finished += step
         pace = pace.seen(time(number), finished, None)
-    assert pace.marks[0] == Mark(time(0), 3)
-    assert pace.marks[-1] == Mark(time(len(steps)), finished)
+    assert pace.marks[0] == ProgressMark(time(0), 3)
+    assert pace.marks[-1] == ProgressMark(time(len(steps)), finished)
     assert len(pace.marks) >= min(len(steps) + 1, MOST_MARKS // 2)
 
 
@@ -82,11 +82,11 @@ def test_a_time_before_the_newest_mark_makes_no_mark() -> None:
 
 def test_of_two_counts_at_one_time_the_higher_stands() -> None:
     pace = pace_of([(0, 0, 10), (0, 4, 10)])
-    assert pace.marks == (Mark(time(0), 4),)
-    assert pace_of([(0, 0, 10), (5, 6, 10), (5, 8, 10)]).marks[-1] == Mark(time(5), 8)
+    assert pace.marks == (ProgressMark(time(0), 4),)
+    assert pace_of([(0, 0, 10), (5, 6, 10), (5, 8, 10)]).marks[-1] == ProgressMark(time(5), 8)
 
 
 @given(OBSERVATIONS)
 def test_a_pace_survives_as_json(observations: list[tuple[float, int | None, int | None]]) -> None:
-    adapter, pace = TypeAdapter(Pace), pace_of(observations)
+    adapter, pace = TypeAdapter(ProgressMarks), pace_of(observations)
     assert adapter.validate_json(adapter.dump_json(pace)) == pace

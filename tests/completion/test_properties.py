@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from hypothesis import given
 
 from recorder.completion.dwell import dwell_of
-from recorder.completion.episodes import Episode, State, advance, episodes_of, open_episode
-from recorder.completion.moments import Moment
-from recorder.ledger.entries import Entry, Gap, Interval, Status
-from recorder.ledger.status import Phase
+from recorder.completion.episodes import Episode, State, advance_episodes, episodes_of, open_episode
+from recorder.completion.time_bounds import Moment
+from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
+from recorder.ledger.status_fields import Phase
 from tests.completion.ledgers import Ledger
 from tests.completion.strategies import ledgers
 
@@ -53,7 +53,7 @@ def test_every_prefix_has_the_same_episodes_that_ended_by_then(ledger: Ledger) -
     state, ended = State(), []
     for number, entry in enumerate(ledger.entries, 1):
         interval = ledger.watch.open if number == len(ledger.entries) else ledger.entries[number].previous
-        state, over = advance(state, entry)
+        state, over = advance_episodes(state, entry)
         ended += [] if over is None else [over]
         current = open_episode(state, interval)
         whole = episodes_of(ledger.entries[:number], interval)
@@ -92,7 +92,7 @@ def _seen(ledger: Ledger) -> Iterator[tuple[Entry, Interval]]:
 
 
 def _phase(entry: Entry) -> Phase:
-    assert isinstance(entry.content, Status)
+    assert isinstance(entry.content, StatusContent)
     return entry.content.reading.phase
 
 
@@ -122,7 +122,7 @@ def _is_news(before: list[tuple[Entry, Interval]], settled: Entry) -> bool:
 
 
 def _finished(entry: Entry) -> list[int] | None:
-    assert isinstance(entry.content, Status)
+    assert isinstance(entry.content, StatusContent)
     reading = entry.content.reading
     if reading.phase is not Phase.SETTLED:
         return None

@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.duration_error import SETTINGS, Setting, measure
 from recorder.completion.episodes import Episode, Outcome
-from recorder.completion.moments import Basis, Moment
-from recorder.ledger.entries import Gap, Status, WatchChange
+from recorder.completion.time_bounds import Basis, Moment
+from recorder.ledger.entries import Gap, StatusContent, WatchChange
 from recorder.simulator import lives
 from tests.completion.ledgers import time
 from tests.completion.simulated import Batch, Case, Stretch, draw_case, stretches_of
@@ -149,7 +149,7 @@ def _kinds(told: Told) -> Iterator[str]:
 def _marks(case: Case) -> Iterator[str]:
     for entry in case.recording.ledger.entries:
         match entry.content:
-            case Status(reading=reading):
+            case StatusContent(reading=reading):
                 yield reading.phase.value
             case Gap():
                 yield "gap"
@@ -157,14 +157,14 @@ def _marks(case: Case) -> Iterator[str]:
                 yield action.value
 
 
-def _batch(added: float, *lengths: float, last: lives.Status = lives.Status.COMPLETED) -> Batch:
-    start = lives.Step(0, lives.Status.QUEUED)
-    return Batch(time(added), tuple((start, lives.Step(length, last)) for length in lengths))
+def _batch(added: float, *lengths: float, last: lives.RunStatus = lives.RunStatus.COMPLETED) -> Batch:
+    start = lives.RunStep(0, lives.RunStatus.QUEUED)
+    return Batch(time(added), tuple((start, lives.RunStep(length, last)) for length in lengths))
 
 
 def test_the_truth_of_an_example() -> None:
-    failed, waits = lives.Status.FAILED, lives.Status.ACTION_REQUIRED
-    completed = lives.Status.COMPLETED
+    failed, waits = lives.RunStatus.FAILED, lives.RunStatus.ACTION_REQUIRED
+    completed = lives.RunStatus.COMPLETED
     batches = [_batch(0, 5, 10), _batch(4, 2), _batch(20, 5, last=failed), _batch(24, 1, 9), _batch(50, 1)]
     assert stretches_of(batches) == [
         Stretch(time(0), time(10), 0, 3, frozenset({completed})),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf
 
-from recorder.completion.survival import Curve, kaplan_meier, quantile, quantile_ci95
+from recorder.completion.kaplan_meier import SurvivalCurve, kaplan_meier, quantile, quantile_ci95
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -214,7 +214,7 @@ def test_without_an_event_no_quantile_is_reached(size: int) -> None:
 _DURATIONS = st.lists(st.tuples(st.floats(0, 1e9) | st.integers(0, 5), st.booleans()), max_size=40)
 
 
-def _columns(curve: Curve) -> list[list[float]]:
+def _columns(curve: SurvivalCurve) -> list[list[float]]:
     return [curve.seconds.tolist(), curve.surviving.tolist(), curve.at_risk.tolist()]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.completion.episodes import Episode, Runs
-from recorder.completion.moments import Basis, Moment
-from recorder.ledger.body import Body
+from recorder.completion.episodes import Episode, RunCounts
+from recorder.completion.time_bounds import Basis, Moment
+from recorder.ledger.response_body import ResponseBody
 from tests.completion.ledgers import Ledger, body, seconds
 
 ENROLLED = 0
@@ -32,7 +32,7 @@ class Life:
     created: float
     works: tuple[Work, ...]
 
-    def body_at(self, now: float, *, created: bool, modified: bool, clear: bool) -> Body:
+    def body_at(self, now: float, *, created: bool, modified: bool, clear: bool) -> ResponseBody:
         """What an honest upstream says at `now`, leaving out what it is told to."""
         times = [moment for work in self.works for moment in (work.start, work.first_end, work.end)]
         finished = sum((work.first_end <= now) + (work.end <= now) for work in self.works)
@@ -130,7 +130,7 @@ def test_the_truth_lies_within_the_bounds(life: Life, polls: list[Poll]) -> None
         assert longest is None or truth <= longest + 1e-5
         if episode.completed.basis is Basis.MODIFIED_AT:
             assert abs(seconds(episode.completed.at) - last.end) < 2e-6
-        assert episode.runs == Runs(2 * life.works.index(last) + 2, episode.runs.total, None, None)
+        assert episode.runs == RunCounts(2 * life.works.index(last) + 2, episode.runs.total, None, None)
 
 
 @given(_lives(), st.lists(_POLLS, max_size=30))

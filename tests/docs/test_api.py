@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.problems import PROBLEMS
+from api.errors import PROBLEMS
 from tests.api.client import Client, app_without_database
 from tests.docs.pages import first_codes, headings, page, table
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from recorder.ledger.decision import Step, fail, observe, start
 from recorder.ledger.entries import Action, Gap, WatchChange
-from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.transitions import Transition, fail, observe, start
 from recorder.polling import service
-from recorder.polling.outbox import BATCH
-from recorder.polling.schedule import Pace, plan
+from recorder.polling.schedule import Intervals, plan
+from recorder.polling.worker import WRITE_BATCH
 from recorder.settings import Settings
 from recorder.store.heartbeats import ALIVE_SECONDS
 from recorder.store.tables import watches
@@ -33,7 +33,7 @@ def test_figures() -> None:
     text = page(PAGE)
     assert service.CLAIM_SECONDS == service.FLUSH_SECONDS
     assert text.count(f"Every {service.CLAIM_SECONDS} s") == 2
-    assert f"up to {BATCH} results" in text
+    assert f"up to {WRITE_BATCH} results" in text
     assert f"has stood still for {ALIVE_SECONDS:g} s" in text
     assert f"polls under way get {service.LAST_POLLS_SECONDS:g} s" in text
     assert f"All of it has {service.END_SECONDS:g} s" in text
@@ -47,7 +47,7 @@ def test_the_example_of_a_gap_is_what_happens() -> None:
     """Play the page's table of polls with the settings as they come, and look at what is written."""
     settings = Settings.model_construct()
     rules = settings.rules
-    pace = Pace(
+    pace = Intervals(
         timedelta(seconds=settings.poll_interval),
         timedelta(seconds=settings.settled_interval),
         rules.gap_window,
@@ -69,7 +69,7 @@ def test_the_example_of_a_gap_is_what_happens() -> None:
     _is_the_gap_described(observe(planned.watch, Observation(at, at, RUNNING), rules), noon, at, len(failing))
 
 
-def _is_the_gap_described(step: Step, since: datetime, until: datetime, attempts: int) -> None:
+def _is_the_gap_described(step: Transition, since: datetime, until: datetime, attempts: int) -> None:
     gap, _ = (entry.content for entry in step.entries)
     assert isinstance(gap, Gap)
     assert (gap.from_, gap.to, gap.cause) == (since, until, Cause.SERVER_ERROR)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recorder.audit.findings import MEANINGS
-from recorder.store.grants import Roles, grants
+from recorder.audit.verify.findings import MEANINGS
+from recorder.store.grants import Roles, grant_statements
 from tests.docs.pages import ROOT, blocks, first_codes, page, table
 
 PAGE = "docs/audit.md"
@@ -19,7 +19,9 @@ def test_the_verifier_is_the_one_that_is_tested() -> None:
 
 
 def test_the_grants_are_those_that_are_carried_out() -> None:
-    assert _block("sql").splitlines() == [f"{line};" for line in ("BEGIN", *grants(Roles()), "COMMIT")]
+    assert _block("sql").splitlines() == [
+        f"{line};" for line in ("BEGIN", *grant_statements(Roles()), "COMMIT")
+    ]
 
 
 def test_every_problem_has_its_words() -> None:

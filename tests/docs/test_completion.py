@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks import duration_error
 from recorder.completion.episodes import Episode
-from recorder.completion.members import episode_members
-from recorder.completion.moments import Basis, Moment
+from recorder.completion.time_bounds import Basis, Moment
 from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.body import Body
-from recorder.ledger.entries import Action, Status
-from recorder.ledger.outcome import Cause
+from recorder.ledger.entries import Action, StatusContent
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.watch import WatchState
+from recorder.queries.completion import episode_members
 from tests.completion.ledgers import T0, Ledger, body, seconds
 from tests.docs.pages import blocks, first_codes, headings, page, rows, table
 
@@ -38,7 +38,7 @@ def _at(clock: str) -> float:
     return seconds(datetime.fromisoformat(f"{T0.date()}T{clock}+00:00"))
 
 
-def _body(told: str) -> Body:
+def _body(told: str) -> ResponseBody:
     """Read what an answer told: `3 running, 1 failed; created_at 12:00:00; modified_at 12:00:10`."""
     counts, *times = told.split("; ")
     status = [] if counts == "empty" else [each.split() for each in counts.split(", ")]
@@ -131,7 +131,7 @@ def test_every_hard_case_has_its_story() -> None:
 def test_the_group_is_gone_and_the_clock_regressed_where_the_page_says_so() -> None:
     assert _play("Gone").watch.state is WatchState.GONE
     last = _play("Clock stepped back").entries[-1].content
-    assert isinstance(last, Status)
+    assert isinstance(last, StatusContent)
     assert last.anomalies == (Anomaly.CLOCK_REGRESSED,)
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.body import MAX_DEPTH, parse_body
 from recorder.ledger.chain import GENESIS, digest_of, record_of
-from recorder.ledger.decision import MIN_MISSING_POLLS
 from recorder.ledger.entries import Action, Kind
-from recorder.ledger.outcome import Cause
-from recorder.ledger.status import Phase
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import MAX_DEPTH, parse_body
+from recorder.ledger.status_fields import Phase
+from recorder.ledger.transitions import MIN_MISSING_POLLS
 from recorder.ledger.watch import WatchState
-from recorder.upstream.detail import MAX_CHARACTERS
+from recorder.upstream.redaction import MAX_CHARACTERS
 from tests.docs.pages import blocks, first_codes, page, plain, rows, section, table
 from tests.ledger.stories import Story
 

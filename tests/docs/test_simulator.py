@@ -11,9 +11,9 @@ import pytest
 from recorder.simulator import PROCESSOR_SECONDS, Fault, OutcomeMix, ScenarioError, parse_scenario
 from recorder.simulator.catalogue import ALTERATIONS, DELAYS, FAULTS
 from recorder.simulator.intake import MAX_RUNS_A_REQUEST, OUTCOME_HEADER, SECONDS_HEADER
-from recorder.simulator.kinds import Kind
-from recorder.simulator.lives import QUEUE_SECONDS, Outcome
-from recorder.simulator.log import Exchange
+from recorder.simulator.kinds import GroupKind
+from recorder.simulator.lives import QUEUE_SECONDS, RunOutcome
+from recorder.simulator.log import LoggedRequest
 from recorder.simulator.outages import FAULT_STATUS
 from tests.docs.pages import blocks, first_codes, page, plain, section, table
 
@@ -40,7 +40,7 @@ def test_steering() -> None:
     _, _, headers = text.partition("| Header |")
     assert f"| `{OUTCOME_HEADER}` |" in headers
     assert f"| `{SECONDS_HEADER}` |" in headers
-    assert all(f"`{outcome}`" in headers for outcome in Outcome)
+    assert all(f"`{outcome}`" in headers for outcome in RunOutcome)
 
 
 def test_runs_a_request() -> None:
@@ -53,14 +53,14 @@ def test_faults() -> None:
 
 
 def test_members_of_the_request_log() -> None:
-    assert first_codes(table(PAGE, "The request log")) == [field.name for field in fields(Exchange)]
+    assert first_codes(table(PAGE, "The request log")) == [field.name for field in fields(LoggedRequest)]
 
 
 def _described(heading: str) -> dict[str, tuple[str, str]]:
     return {plain(name): (does, parameters) for name, does, parameters in table(PAGE, heading)}
 
 
-def _parameters(kind: Kind[Any]) -> str:
+def _parameters(kind: GroupKind[Any]) -> str:
     return ", ".join(
         f"`{name}`: {each.allowed}" + ("" if each.default is None else f"; {each.default} unless told")
         for name, each in kind.parameters.items()
@@ -70,7 +70,7 @@ def _parameters(kind: Kind[Any]) -> str:
 @pytest.mark.parametrize(
     ("heading", "kinds"), [("Delays", DELAYS), ("Faults", FAULTS), ("Alterations", ALTERATIONS)]
 )
-def test_kinds_of_scenes(heading: str, kinds: Mapping[str, Kind[Any]]) -> None:
+def test_kinds_of_scenes(heading: str, kinds: Mapping[str, GroupKind[Any]]) -> None:
     assert _described(heading) == {name: (kind.does, _parameters(kind)) for name, kind in kinds.items()}
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 
 from recorder.ledger.entries import Entry, Interval
 from recorder.ledger.watch import Watch
-from recorder.store.rows import entry_of, watch_of
+from recorder.store.mapping import entry_of, watch_of
 from recorder.store.tables import entries, watches
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import rfc8785
 
-from recorder.ledger.entries import Entry, Gap, Interval, Kind, Status
+from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent
 from tests.durability.ledgers import Ledger
 from tests.ledger.oracle import digest_of, record_of
 
@@ -127,7 +127,7 @@ def _answer_until(moment: datetime, answers: Sequence[Answer], pace: Pace) -> in
 
 def _check_interval(entry: Entry, interval: Interval, answers: Sequence[Answer], pace: Pace) -> None:
     """`answers` are those from the first to the last that the entry is said to stand for."""
-    assert isinstance(entry.content, Status)
+    assert isinstance(entry.content, StatusContent)
     assert entry.at <= interval.last_seen_at
     assert interval.last_asked_at <= answers[-1].received + CLOCKS
     assert 1 <= interval.polls <= len(answers), f"more responses than answers: {entry}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from recorder.clock import utc_now
-from recorder.ledger.decision import Rules
+from recorder.ledger.transitions import Rules
 from recorder.simulator import SimulatorSettings
 from recorder.store.engine import check_url, open_engine
 from recorder.store.enrolment import watch_group

@@ -13,12 +13,13 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from api.answers import find_group, gaps_answer, group_answer, history_answer
-from api.completion_answers import completion_answer
-from api.etas import eta_of
-from api.queries import GapsQuery, HistoryQuery
 from recorder.clock import utc_now
-from recorder.ledger.times import parse_time
+from recorder.ledger.timestamps import parse_time
+from recorder.queries.completion import completion_answer
+from recorder.queries.eta import eta_of
+from recorder.queries.gaps import GapsQuery, gaps_answer
+from recorder.queries.groups import group_answer, require_group
+from recorder.queries.history import HistoryQuery, history_answer
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings
 from recorder.store.enrolment import watch_group
@@ -69,7 +70,7 @@ def _histories(engine: Engine, ids: list[str]) -> dict[str, list[dict[str, Any]]
     with reading(engine) as connection:
         query = HistoryQuery(limit=1000)
         return {
-            taskgroup_id: history_answer(connection, find_group(connection, taskgroup_id), query, _now())[
+            taskgroup_id: history_answer(connection, require_group(connection, taskgroup_id), query, _now())[
                 "items"
             ]
             for taskgroup_id in ids
@@ -118,11 +119,11 @@ def _is_sound(engine: Engine, taskgroup_id: str, items: list[dict[str, Any]]) ->
     for item in items[1:]:
         assert item["last_seen_at"] >= item["observed_at"]
     with reading(engine) as connection:
-        group = find_group(connection, taskgroup_id)
+        group = require_group(connection, taskgroup_id)
         completion = completion_answer(connection, group, eta_of(connection, group, None))
         assert min([*completion["run_seconds"].values(), *completion["dwell_seconds"].values()]) >= 0
         assert all(episode["duration_seconds"] >= 0 for episode in completion["episodes"])
-        gaps = gaps_answer(connection, find_group(connection, taskgroup_id), GapsQuery(), _now())
+        gaps = gaps_answer(connection, require_group(connection, taskgroup_id), GapsQuery(), _now())
         assert gaps["items"] == [] and 0 <= gaps["coverage"]["fraction"] <= 1
-        group = find_group(connection, taskgroup_id)
+        group = require_group(connection, taskgroup_id)
         assert group_answer(connection, group, _now(), None)["state"] == "watching"

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from recorder.ledger.outcome import Cause
+from recorder.ledger.poll_outcome import Cause
 from tests.ledger.stories import GONE_AFTER, INTERVAL, RETIRE_AFTER, WINDOW
 from tests.ledger.telling import HTTP_STATUS, SETTLED_BODIES
 

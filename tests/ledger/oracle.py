@@ -10,7 +10,7 @@ from typing import Any
 
 import rfc8785
 
-from recorder.ledger.entries import Entry, Gap, Status, WatchChange
+from recorder.ledger.entries import Entry, Gap, StatusContent, WatchChange
 
 
 def text_of(moment: datetime) -> str:
@@ -71,7 +71,7 @@ def _gap(gap: Gap) -> dict[str, Any]:
     }
 
 
-def _upstream(status: Status, raw: bytes | None) -> dict[str, Any]:
+def _upstream(status: StatusContent, raw: bytes | None) -> dict[str, Any]:
     if status.body.text is not None:
         return {"upstream_text": status.body.text if raw is None else raw.decode()}
     return {"upstream": status.body.value if raw is None else json.loads(raw)}

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from recorder.ledger.body import Body, parse_body
+from recorder.ledger.response_body import ResponseBody, parse_body
 
 GROUP = "tgrp_1"
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -44,16 +44,16 @@ def body_value(status: Any = None, **changes: Any) -> dict[str, Any]:
     return _present(usual | changes)
 
 
-def parsed(value: Any) -> Body:
+def parsed(value: Any) -> ResponseBody:
     return parse_body(json.dumps(value).encode())
 
 
-def body_of(**status: Any) -> Body:
+def body_of(**status: Any) -> ResponseBody:
     """A usual body with changes in its `status`."""
     return parsed(body_value(status_value(**status)))
 
 
-def counted(total: int, active: bool, **counts: int) -> Body:
+def counted(total: int, active: bool, **counts: int) -> ResponseBody:
     return body_of(num_task_runs=total, task_run_status_counts=counts, is_active=active)
 
 

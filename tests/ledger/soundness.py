@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from recorder.ledger.entries import Action, Entry, Gap, Status, WatchChange
+from recorder.ledger.entries import Action, Entry, Gap, StatusContent, WatchChange
 from tests.ledger.oracle import assert_chained
 from tests.ledger.telling import name_of
 
@@ -16,8 +16,8 @@ def assert_sound(entries: Sequence[Entry]) -> None:
     _assert_no_gap_while_not_watched(entries)
     assert not isinstance(entries[-1].content, Gap)
     for before, entry in pairwise(entries):
-        assert (entry.previous is not None) is isinstance(before.content, Status)
-        if isinstance(before.content, Status) and isinstance(entry.content, Status):
+        assert (entry.previous is not None) is isinstance(before.content, StatusContent)
+        if isinstance(before.content, StatusContent) and isinstance(entry.content, StatusContent):
             assert name_of(before.content) != name_of(entry.content)
         if isinstance(before.content, Gap):
             _assert_ended(before, before.content, entry)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from recorder.ledger.body import Body
-from recorder.ledger.decision import Rules, Step, cease, fail, observe, resume, start
-from recorder.ledger.entries import Action, Entry, Gap, Kind, Status, WatchChange
-from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.entries import Action, Entry, Gap, Kind, StatusContent, WatchChange
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.transitions import Rules, Transition, cease, fail, observe, resume, start
 from recorder.ledger.watch import Watch
 from tests.ledger.samples import GROUP, RUNNING, moment
 
@@ -47,11 +47,11 @@ class Story:
         return [entry.content for entry in self.entries if isinstance(entry.content, Gap)]
 
     @property
-    def statuses(self) -> list[Status]:
-        return [entry.content for entry in self.entries if isinstance(entry.content, Status)]
+    def statuses(self) -> list[StatusContent]:
+        return [entry.content for entry in self.entries if isinstance(entry.content, StatusContent)]
 
     def answer(
-        self, received: float, body: Body = RUNNING, *, asked: float | None = None
+        self, received: float, body: ResponseBody = RUNNING, *, asked: float | None = None
     ) -> tuple[Entry, ...]:
         """A response: asked when it is received unless `asked` says else."""
         seen = Observation(moment(received if asked is None else asked), moment(received), body)
@@ -95,7 +95,7 @@ class Story:
         due_at, gap_at = moment(seconds), moment(seconds + WINDOW)
         self.watch = replace(self.watch, due_at=due_at, gap_at=gap_at, poll_due_at=due_at)
 
-    def _take(self, step: Step) -> tuple[Entry, ...]:
+    def _take(self, step: Transition) -> tuple[Entry, ...]:
         self.watch = step.watch
         self.entries.extend(step.entries)
         return step.entries

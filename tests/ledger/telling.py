@@ -9,8 +9,8 @@ from typing import Any
 import rfc8785
 
 from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.entries import Entry, Gap, Interval, Status, WatchChange
-from recorder.ledger.outcome import Cause
+from recorder.ledger.entries import Entry, Gap, Interval, StatusContent, WatchChange
+from recorder.ledger.poll_outcome import Cause
 from tests.ledger.samples import body_value, moment, status_value
 
 HTTP_STATUS = {
@@ -60,7 +60,7 @@ _NAMES = {
 }
 
 
-def name_of(status: Status) -> str:
+def name_of(status: StatusContent) -> str:
     """Return which of the bodies a status entry holds."""
     text = status.body.text
     return _NAMES[rfc8785.dumps(status.body.value) if text is None else text.encode()]
@@ -87,7 +87,7 @@ def short(entry: Entry) -> tuple[Any, ...]:
     return (str(entry.kind), seconds(entry.at), *told, short_interval(entry.previous))
 
 
-def short_content(content: Status | Gap | WatchChange) -> tuple[Any, ...]:
+def short_content(content: StatusContent | Gap | WatchChange) -> tuple[Any, ...]:
     if isinstance(content, WatchChange):
         return content.action, content.actor, content.note
     if isinstance(content, Gap):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from recorder.ledger.anomalies import Anomaly, anomalies_of
-from recorder.ledger.body import Body, parse_body
-from recorder.ledger.status import RUN_STATUSES, read_body
+from recorder.ledger.response_body import ResponseBody, parse_body
+from recorder.ledger.status_fields import RUN_STATUSES, read_body
 from tests.ledger.samples import (
     ABSENT,
     FURTHER,
@@ -26,7 +26,7 @@ from tests.ledger.stories import Story
 
 
 def _found(
-    body: Body, *, finished_before: int | None = None, modified_before: datetime | None = None
+    body: ResponseBody, *, finished_before: int | None = None, modified_before: datetime | None = None
 ) -> set[Anomaly]:
     found = anomalies_of(
         body,
@@ -211,7 +211,7 @@ def test_counts_that_are_not_said_neither_fall_nor_are_fallen_from() -> None:
     assert found == [set(), {Anomaly.BAD_TYPE}, {Anomaly.COUNTS_DECREASED}]
 
 
-def _modified(second: int) -> Body:
+def _modified(second: int) -> ResponseBody:
     return body_of(modified_at=f"2026-11-24T11:00:{second:02}Z")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import rfc8785
 
-from recorder.ledger.body import MAX_DEPTH, MalformedBodyError, parse_body
+from recorder.ledger.response_body import MAX_DEPTH, MalformedBodyError, parse_body
 
 
 def _with(literal: str) -> bytes:

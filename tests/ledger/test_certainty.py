@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.ledger.certainty import Certainty, Known, Mark, Timeline
-from recorder.ledger.decision import open_gap
 from recorder.ledger.entries import Action, Entry, Gap, Kind, WatchChange
+from recorder.ledger.timeline import Certainty, Known, Mark, Timeline
+from recorder.ledger.transitions import open_gap
 from tests.completion.ledgers import Ledger, body, time
 from tests.completion.strategies import ledgers
 

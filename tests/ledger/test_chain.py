@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from recorder.ledger.body import parse_body
 from recorder.ledger.chain import digest_of, record_of
 from recorder.ledger.entries import Action, Entry
-from recorder.ledger.outcome import Cause
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import parse_body
 from tests.ledger import oracle
 from tests.ledger.samples import FURTHER, GROUP, RUNNING, body_value
 from tests.ledger.stories import Story

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.ledger.body import Body
-from recorder.ledger.entries import Action, Gap, Interval, Kind, Status, WatchChange
-from recorder.ledger.outcome import Cause
+from recorder.ledger.entries import Action, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import ResponseBody
 from tests.ledger import oracle
-from tests.ledger.samples import (
-    FURTHER,
-    GROUP,
-    RUNNING,
-    body_of,
-    moment,
-)
+from tests.ledger.samples import FURTHER, GROUP, RUNNING, body_of, moment
 from tests.ledger.stories import RULES, Story
 
 W, S, G = Kind.WATCH, Kind.STATUS, Kind.GAP
@@ -35,7 +29,7 @@ def test_ledger_begins_with_started() -> None:
 def test_first_response_is_written() -> None:
     story = Story()
     (entry,) = story.answer(2, RUNNING, asked=1)
-    assert isinstance(entry.content, Status)
+    assert isinstance(entry.content, StatusContent)
     assert (entry.seq, entry.at, entry.content.body) == (2, moment(2), RUNNING)
     assert story.watch.open == Interval(moment(1), moment(2), 1)
 
@@ -77,7 +71,7 @@ def test_change_back_is_a_change() -> None:
         (body_of(), body_of(unknown=1)),
     ],
 )
-def test_least_difference_is_a_change(one: Body, two: Body) -> None:
+def test_least_difference_is_a_change(one: ResponseBody, two: ResponseBody) -> None:
     story = Story()
     story.answer(0, one)
     assert len(story.answer(10, two)) == 1

@@ -10,9 +10,9 @@ import rfc8785
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.ledger.body import Body, parse_body
-from recorder.ledger.encoding import decode, decode_value, encode
-from recorder.ledger.status import RUN_STATUSES, Reading, read_body
+from recorder.ledger.body_columns import decode, decode_value, encode
+from recorder.ledger.response_body import ResponseBody, parse_body
+from recorder.ledger.status_fields import RUN_STATUSES, Reading, read_body
 from tests.ledger.samples import ABSENT, GROUP, body_value, parsed, status_value
 
 SAFE = 2**53 - 1
@@ -81,7 +81,7 @@ def _bodies(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
     )
 
 
-def _rebuilt(body: Body) -> Body:
+def _rebuilt(body: ResponseBody) -> ResponseBody:
     """Through the columns and back; a database must be able to hold every text on the way."""
     reading, extra = encode(GROUP, body)
     _assert_storable(reading, extra)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from recorder.ledger.entries import Gap, Interval
-from recorder.ledger.outcome import Cause
+from recorder.ledger.poll_outcome import Cause
 from tests.ledger.samples import FURTHER, moment
 from tests.ledger.stories import DUE_AT, GAP_AT, SEEN, Story, seen_at_100
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recorder.ledger.entries import Action, Gap, Interval
-from recorder.ledger.outcome import Cause
+from recorder.ledger.poll_outcome import Cause
 from tests.ledger.samples import moment
 from tests.ledger.stories import GAP_AT, SEEN, seen_at_100
 

@@ -7,20 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.ledger.body import Body
 from recorder.ledger.entries import Action, Gap, Interval, Kind, WatchChange
-from recorder.ledger.outcome import Cause
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.response_body import ResponseBody
 from tests.ledger import oracle
-from tests.ledger.samples import (
-    BLOCKED,
-    EMPTY,
-    FURTHER,
-    RUNNING,
-    SETTLED,
-    UNCLEAR,
-    body_of,
-    moment,
-)
+from tests.ledger.samples import BLOCKED, EMPTY, FURTHER, RUNNING, SETTLED, UNCLEAR, body_of, moment
 from tests.ledger.stories import GONE_AFTER, NEVER_RETIRES, RETIRE_AFTER, RULES, Story
 
 W, S, G = Kind.WATCH, Kind.STATUS, Kind.GAP
@@ -152,7 +143,7 @@ def test_gone_group_stays_gone_while_it_is_missing() -> None:
 
 
 @pytest.mark.parametrize("body", [RUNNING, FURTHER])
-def test_gone_group_that_answers_is_resumed(body: Body) -> None:
+def test_gone_group_that_answers_is_resumed(body: ResponseBody) -> None:
     story = _gone()
     story.missing(1210)
     resumed, status = story.answer(5000, body)
@@ -189,7 +180,7 @@ def test_gone_group_can_be_resumed_by_a_user() -> None:
 # Retired
 
 
-def _quiet(story: Story, body: Body, since: float, until: float) -> None:
+def _quiet(story: Story, body: ResponseBody, since: float, until: float) -> None:
     second = since
     while second < until:
         story.answer(second, body)
@@ -217,7 +208,7 @@ def test_not_retired_before_its_time() -> None:
 @pytest.mark.parametrize(
     "body", [EMPTY, BLOCKED, RUNNING, UNCLEAR], ids=["empty", "blocked", "active", "unclear"]
 )
-def test_only_settled_groups_retire(body: Body) -> None:
+def test_only_settled_groups_retire(body: ResponseBody) -> None:
     story = Story()
     _quiet(story, body, 0, 2 * RETIRE_AFTER)
     assert story.kinds == [W, S]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.ledger.identity import check_taskgroup_id
+from recorder.ledger.group_id import check_taskgroup_id
 
 LETTERS = st.characters(categories=["L", "M", "N", "P", "S"], exclude_characters="/")
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from recorder.ledger.decision import open_gap
 from recorder.ledger.entries import Gap
-from recorder.ledger.outcome import Cause
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.transitions import open_gap
 from tests.ledger.samples import moment
 from tests.ledger.stories import GAP_AT, SEEN, Story, seen_at_100
 

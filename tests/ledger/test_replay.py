@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from recorder.ledger.entries import Status
-from recorder.ledger.outcome import Cause
-from recorder.ledger.replay import Replay, advance, status_said
+from recorder.ledger.entries import StatusContent
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.replay import Replay, replay_entry, status_said
 from recorder.ledger.watch import WatchState
 from tests.completion.ledgers import Ledger, body
 from tests.completion.strategies import ledgers
@@ -16,10 +16,10 @@ def _replayed(ledger: Ledger) -> Replay:
     replay = Replay()
     for entry in ledger.entries:
         content = entry.content
-        if isinstance(content, Status):
+        if isinstance(content, StatusContent):
             said = status_said(replay, entry.taskgroup_id, content.body, entry.at, entry.previous)
             assert said == content
-        replay = advance(replay, entry)
+        replay = replay_entry(replay, entry)
     return replay
 
 
@@ -38,12 +38,12 @@ def test_a_group_that_comes_back_after_the_clock_was_set_back() -> None:
     ledger.see(400, body(running=1))
     assert _replayed(ledger).in_force == ledger.watch.in_force
     newest = ledger.entries[-1].content
-    assert isinstance(newest, Status) and "clock_regressed" in newest.anomalies
+    assert isinstance(newest, StatusContent) and "clock_regressed" in newest.anomalies
 
 
 def test_times_are_compared_across_answers_that_do_not_say_them() -> None:
     ledger = Ledger().see(0, body(completed=3, running=1, modified=-5))
     ledger.see(10, body(completed=3, running=1)).see(20, body(completed=3, running=1, modified=-9))
     newest = ledger.entries[-1].content
-    assert isinstance(newest, Status) and newest.anomalies == ("modified_at_regressed",)
+    assert isinstance(newest, StatusContent) and newest.anomalies == ("modified_at_regressed",)
     assert _replayed(ledger).in_force == ledger.watch.in_force

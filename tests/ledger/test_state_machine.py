@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import fail, observe, open_gap
 from recorder.ledger.entries import Action
-from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.transitions import fail, observe, open_gap
 from tests.ledger.model import Model
 from tests.ledger.samples import moment
 from tests.ledger.soundness import assert_sound

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recorder.ledger.status import Phase, finished_runs, phase_of, read_body
+from recorder.ledger.status_fields import Phase, finished_runs, phase_of, read_body
 from tests.ledger.samples import ABSENT, body_of, body_value, parsed, status_value
 
 

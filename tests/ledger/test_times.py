@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.ledger.times import format_time, parse_time, parse_upstream_time
+from recorder.ledger.timestamps import format_time, parse_time, parse_upstream_time
 
 NOON = datetime(2026, 11, 24, 12, 16, tzinfo=UTC)
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))

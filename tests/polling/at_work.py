@@ -13,13 +13,13 @@ from sqlalchemy import Engine, select
 
 from recorder.clock import utc_now
 from recorder.ledger.entries import Kind
-from recorder.ledger.status import Phase
+from recorder.ledger.status_fields import Phase
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
 from recorder.store.enrolment import watch_group
+from recorder.store.groups import list_groups
 from recorder.store.heartbeats import heartbeats
-from recorder.store.items import StatusItem
-from recorder.store.readers import HistoryQuery, history, list_groups
+from recorder.store.history import HistoryFilter, StatusItem, read_history
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
 from recorder.upstream.client import UpstreamClient
@@ -120,7 +120,7 @@ def phases(engine: Engine) -> list[Phase | None]:
 
 def statuses(engine: Engine, taskgroup_id: str) -> list[StatusItem]:
     with reading(engine) as connection:
-        items = history(connection, taskgroup_id, HistoryQuery(kinds=[Kind.STATUS]), 1000)
+        items = read_history(connection, taskgroup_id, HistoryFilter(kinds=[Kind.STATUS]), 1000)
     return [item.content for item in items if isinstance(item.content, StatusItem)]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.polling.budget import BURST_SECONDS, Budget
+from recorder.polling.rate_limiter import BURST_SECONDS, RateLimiter
 
 RATES = st.floats(0.05, 500)
 
 
 @given(RATES, st.integers(1, 5), st.lists(st.floats(0, 5), max_size=50))
 def test_no_more_is_granted_than_the_rate_allows(rate: float, sharers: int, steps: list[float]) -> None:
-    budget, now, granted = Budget(rate, 0.0), 0.0, 0
+    budget, now, granted = RateLimiter(rate, 0.0), 0.0, 0
     budget.share_among(sharers)
     for step in steps:
         now += step
@@ -26,7 +26,7 @@ def test_no_more_is_granted_than_the_rate_allows(rate: float, sharers: int, step
 
 @given(RATES, st.integers(1, 5))
 def test_after_the_wait_it_names_a_request_is_granted(rate: float, sharers: int) -> None:
-    budget = Budget(rate, 0.0)
+    budget = RateLimiter(rate, 0.0)
     budget.share_among(sharers)
     budget.spend(budget.available(0.0))
     wait = budget.seconds_until_one()
@@ -35,7 +35,7 @@ def test_after_the_wait_it_names_a_request_is_granted(rate: float, sharers: int)
 
 @given(RATES)
 def test_a_steady_recorder_gets_its_whole_rate(rate: float) -> None:
-    budget, granted = Budget(rate, 0.0), 0
+    budget, granted = RateLimiter(rate, 0.0), 0
     for tick in range(1, 1001):
         available = budget.available(tick * 0.1)
         budget.spend(available)
@@ -45,7 +45,7 @@ def test_a_steady_recorder_gets_its_whole_rate(rate: float) -> None:
 
 
 def test_a_clock_that_stands_still_grants_nothing_new() -> None:
-    budget = Budget(10, 0.0)
+    budget = RateLimiter(10, 0.0)
     budget.spend(budget.available(5.0))
     assert budget.available(5.0) == 0
     assert budget.available(4.0) == 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.polling.counters import Counters
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.polling.upstream_health import Counters
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SEEN = Observation(NOW, NOW, parse_body(b'{"status": {}}'))

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.outcome import Cause, Failure, Observation, Outcome
-from recorder.polling.gate import REJECTIONS, Gate
-from recorder.polling.schedule import LONGEST_RETRY, Pace
+from recorder.ledger.poll_outcome import Cause, Failure, Observation, PollOutcome
+from recorder.ledger.response_body import parse_body
+from recorder.polling.circuit_breaker import REJECTIONS, CircuitBreaker
+from recorder.polling.schedule import LONGEST_RETRY, Intervals
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=32))
+PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=32))
 
 
 def _at(seconds: float) -> datetime:
@@ -27,14 +27,14 @@ def _seen(seconds: float = 0) -> Observation:
     return Observation(_at(seconds), _at(seconds), parse_body(b'{"status": {}}'))
 
 
-def _after(*outcomes: Outcome) -> Gate:
-    gate = Gate(PACE)
+def _after(*outcomes: PollOutcome) -> CircuitBreaker:
+    gate = CircuitBreaker(PACE)
     for outcome in outcomes:
         gate.polled(outcome, 0)
     return gate
 
 
-def _closed() -> Gate:
+def _closed() -> CircuitBreaker:
     return _after(*[_failed(Cause.UNAUTHORIZED)] * REJECTIONS)
 
 
@@ -70,7 +70,7 @@ def test_probes_come_one_at_a_time_and_ever_more_seldom() -> None:
 
 
 @pytest.mark.parametrize("outcome", [_seen(9), _failed(Cause.NOT_FOUND, 9)], ids=["seen", "not_found"])
-def test_an_answer_opens_it(outcome: Outcome) -> None:
+def test_an_answer_opens_it(outcome: PollOutcome) -> None:
     gate = _closed()
     gate.polled(outcome, 9)
     assert gate.limit(50, 7, 9) == 50

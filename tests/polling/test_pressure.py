@@ -10,11 +10,12 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
 from recorder.ledger.entries import Gap, Kind
-from recorder.ledger.outcome import Cause
-from recorder.ledger.times import parse_time
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.timestamps import parse_time
 from recorder.settings import Settings
+from recorder.store.groups import list_groups
 from recorder.store.heartbeats import heartbeats
-from recorder.store.readers import HistoryQuery, history, list_groups
+from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
 from tests.polling.at_work import Simulate, Upstream, record, settled
 from tests.request_log import read_log
@@ -63,7 +64,7 @@ def test_a_rejected_key_stops_all_polls_but_a_probe(
     assert sum("takes the API key again" in event for event in events) == 1
     for taskgroup_id in ids:
         with reading(engine) as connection:
-            items = history(connection, taskgroup_id, HistoryQuery(kinds=[Kind.GAP]), 10)
+            items = read_history(connection, taskgroup_id, HistoryFilter(kinds=[Kind.GAP]), 10)
         (gap,) = [item.content for item in items if isinstance(item.content, Gap)]
         assert gap.cause is Cause.UNAUTHORIZED
         assert gap.http_status == 401
@@ -101,7 +102,7 @@ def test_a_rate_that_does_not_suffice_stretches_the_schedule_and_says_so(
         kinds = {
             item.kind
             for group in groups
-            for item in history(connection, group.watch.taskgroup_id, HistoryQuery(), 100)
+            for item in read_history(connection, group.watch.taskgroup_id, HistoryFilter(), 100)
         }
     assert kinds == {Kind.WATCH, Kind.STATUS}
     stretched = [group.interval_seconds for group in groups if group.interval_seconds is not None]

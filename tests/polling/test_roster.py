@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.polling.roster import Roster
+from recorder.polling.heartbeat import LivenessTracker
 from recorder.store.heartbeats import ALIVE_SECONDS, Heartbeat
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -18,20 +18,20 @@ def _beat(seconds: float) -> Heartbeat:
 
 
 def test_a_recorder_whose_heartbeat_stands_still_is_dead() -> None:
-    roster = Roster()
+    roster = LivenessTracker()
     assert roster.dead([_beat(0)], NOON, 100) == []
     assert roster.dead([_beat(0)], NOON, 100 + ALIVE_SECONDS) == []
     assert roster.dead([_beat(0)], NOON, 101 + ALIVE_SECONDS) == ["a"]
 
 
 def test_a_heartbeat_that_is_old_at_first_sight_is_a_dead_one() -> None:
-    assert Roster().dead([_beat(-ALIVE_SECONDS - 1)], NOON, 100) == ["a"]
-    assert Roster().dead([_beat(-ALIVE_SECONDS + 1)], NOON, 100) == []
+    assert LivenessTracker().dead([_beat(-ALIVE_SECONDS - 1)], NOON, 100) == ["a"]
+    assert LivenessTracker().dead([_beat(-ALIVE_SECONDS + 1)], NOON, 100) == []
 
 
 @pytest.mark.parametrize("skew", [-7200, 7200])
 def test_a_clock_that_was_set_kills_nobody(skew: float) -> None:
-    roster = Roster()
+    roster = LivenessTracker()
     roster.dead([_beat(0)], NOON, 0)
     for seconds in range(2, 60, 2):
         now = NOON + timedelta(seconds=seconds + skew)
@@ -39,6 +39,6 @@ def test_a_clock_that_was_set_kills_nobody(skew: float) -> None:
 
 
 def test_a_recorder_whose_heartbeats_lie_ahead_dies_all_the_same() -> None:
-    roster = Roster()
+    roster = LivenessTracker()
     assert roster.dead([_beat(3600)], NOON, 0) == []
     assert roster.dead([_beat(3600)], NOON, ALIVE_SECONDS + 1) == ["a"]

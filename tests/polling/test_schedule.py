@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.ledger.body import Body
-from recorder.ledger.decision import Rules, fail, observe, start
 from recorder.ledger.entries import Action, WatchChange
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.ledger.status import Phase
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.status_fields import Phase
+from recorder.ledger.transitions import Rules, fail, observe, start
 from recorder.ledger.watch import Watch, WatchState
 from recorder.polling.schedule import (
     EARLY_RETRY_SHARE,
     JITTER,
     USABLE_SHARE,
-    Pace,
+    Intervals,
     Plan,
     interval_of,
     longest_wait,
@@ -30,7 +30,7 @@ from recorder.polling.schedule import (
 )
 from tests.ledger.samples import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
 
-PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
 PHASES = {"active": RUNNING, "blocked": BLOCKED, "unclear": UNCLEAR, "empty": EMPTY, "settled": SETTLED}
 QUIET = {"empty", "settled"}
 
@@ -38,7 +38,7 @@ CHANCES = st.floats(-1, 1)
 POLLS = st.integers(1, 10_000)
 BODIES = st.sampled_from(sorted(PHASES))
 PACES = st.builds(
-    lambda poll, settled, grace: Pace(
+    lambda poll, settled, grace: Intervals(
         timedelta(seconds=poll), timedelta(seconds=settled), timedelta(seconds=max(poll, grace))
     ),
     st.floats(0.1, 600),
@@ -47,26 +47,26 @@ PACES = st.builds(
 )
 
 
-def _rules(pace: Pace) -> Rules:
+def _rules(pace: Intervals) -> Rules:
     return Rules(pace.gap_window, timedelta(days=300), None)
 
 
-def _started(pace: Pace = PACE) -> Watch:
+def _started(pace: Intervals = PACE) -> Watch:
     return start(GROUP, WatchChange(Action.STARTED, "ann", None), NOON, _rules(pace)).watch
 
 
-def _seen(body: Body, polls: int = 1, pace: Pace = PACE) -> Watch:
+def _seen(body: ResponseBody, polls: int = 1, pace: Intervals = PACE) -> Watch:
     """A group that said `body` in the last `polls` responses, the last one at noon."""
     watch = observe(_started(pace), Observation(NOON, NOON, body), _rules(pace)).watch
     assert watch.open is not None
     return replace(watch, open=replace(watch.open, polls=polls))
 
 
-def _planned(body: Body, polls: int = 1, pace: Pace = PACE, chance: float = 0) -> Plan:
+def _planned(body: ResponseBody, polls: int = 1, pace: Intervals = PACE, chance: float = 0) -> Plan:
     return plan(_seen(body, polls, pace), NOON, pace, chance=chance)
 
 
-def _failed(watch: Watch, at: datetime, pace: Pace = PACE) -> Watch:
+def _failed(watch: Watch, at: datetime, pace: Intervals = PACE) -> Watch:
     failure = Failure(at, at, Cause.SERVER_ERROR, 500, "oops")
     return fail(watch, failure, _rules(pace)).watch
 
@@ -77,7 +77,7 @@ def _seconds(polled: Plan) -> float:
 
 
 @pytest.mark.parametrize("body", PHASES.values(), ids=PHASES.keys())
-def test_poll_interval_while_something_changes(body: Body) -> None:
+def test_poll_interval_while_something_changes(body: ResponseBody) -> None:
     polled = _planned(body)
     assert (_seconds(polled), polled.interval_seconds) == (10, 10)
 
@@ -101,7 +101,7 @@ def test_backs_off_to_the_settled_interval(phase: str, polls: int, seconds: floa
 
 @settings(max_examples=200, deadline=None)
 @given(BODIES, POLLS, PACES, CHANCES)
-def test_bounds(phase: str, polls: int, pace: Pace, chance: float) -> None:
+def test_bounds(phase: str, polls: int, pace: Intervals, chance: float) -> None:
     polled = _planned(PHASES[phase], polls, pace, chance)
     longest = 6 * pace.poll_interval
     if phase in QUIET:
@@ -114,7 +114,7 @@ def test_bounds(phase: str, polls: int, pace: Pace, chance: float) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(BODIES, st.integers(1, 200), PACES)
-def test_interval_never_shrinks_while_nothing_changes(phase: str, polls: int, pace: Pace) -> None:
+def test_interval_never_shrinks_while_nothing_changes(phase: str, polls: int, pace: Intervals) -> None:
     body = PHASES[phase]
     assert interval_of(_seen(body, polls, pace), pace) <= interval_of(_seen(body, polls + 1, pace), pace)
 
@@ -127,7 +127,7 @@ def test_jitter(chance: float, seconds: float) -> None:
 @settings(max_examples=200, deadline=None)
 @given(BODIES, POLLS, PACES, CHANCES)
 def test_due_when_it_is_polled_next_and_lost_a_window_later(
-    phase: str, polls: int, pace: Pace, chance: float
+    phase: str, polls: int, pace: Intervals, chance: float
 ) -> None:
     polled = _planned(PHASES[phase], polls, pace, chance)
     watch = polled.watch
@@ -139,7 +139,7 @@ def test_due_when_it_is_polled_next_and_lost_a_window_later(
 @settings(max_examples=200, deadline=None)
 @given(BODIES, PACES, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
 def test_failures_leave_due_at_and_gap_at(
-    phase: str, pace: Pace, chance: float, failures: int, wish: float | None
+    phase: str, pace: Intervals, chance: float, failures: int, wish: float | None
 ) -> None:
     before = _planned(PHASES[phase], 3, pace, chance)
     watch, at = before.watch, before.next_poll_at
@@ -151,7 +151,7 @@ def test_failures_leave_due_at_and_gap_at(
     assert watch.poll_due_at == at
 
 
-def _retries(polled: Plan, pace: Pace, chance: float, times: int) -> list[datetime]:
+def _retries(polled: Plan, pace: Intervals, chance: float, times: int) -> list[datetime]:
     """When a group is asked again whose every poll fails at once, from the first that was due."""
     watch, at = polled.watch, polled.next_poll_at
     retries = []
@@ -166,7 +166,7 @@ def _retries(polled: Plan, pace: Pace, chance: float, times: int) -> list[dateti
 
 @settings(max_examples=200, deadline=None)
 @given(BODIES, POLLS, PACES, CHANCES)
-def test_two_retries_fit_before_gap_at(phase: str, polls: int, pace: Pace, chance: float) -> None:
+def test_two_retries_fit_before_gap_at(phase: str, polls: int, pace: Intervals, chance: float) -> None:
     polled = _planned(PHASES[phase], polls, pace, chance)
     assert polled.watch.gap_at is not None
     assert _retries(polled, pace, chance, 2)[-1] < polled.watch.gap_at
@@ -175,7 +175,7 @@ def test_two_retries_fit_before_gap_at(phase: str, polls: int, pace: Pace, chanc
 @settings(max_examples=100, deadline=None)
 @given(BODIES, POLLS, PACES, CHANCES)
 def test_no_retry_waits_for_more_than_a_part_of_the_window_before_gap_at(
-    phase: str, polls: int, pace: Pace, chance: float
+    phase: str, polls: int, pace: Intervals, chance: float
 ) -> None:
     polled = _planned(PHASES[phase], polls, pace, chance)
     assert polled.watch.gap_at is not None
@@ -202,7 +202,7 @@ def test_two_retries_fit_before_gap_at_after_started() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(BODIES, POLLS, PACES, CHANCES)
-def test_failures_back_off_to_five_minutes(phase: str, polls: int, pace: Pace, chance: float) -> None:
+def test_failures_back_off_to_five_minutes(phase: str, polls: int, pace: Intervals, chance: float) -> None:
     retries = _retries(_planned(PHASES[phase], polls, pace, chance), pace, chance, 60)
     delays = [(later - earlier).total_seconds() for earlier, later in pairwise(retries)]
     assert min(delays) > 0
@@ -258,7 +258,7 @@ def test_group_that_is_not_watched_is_not_asked(state: WatchState) -> None:
 
 @given(BODIES, POLLS, CHANCES, PACES, st.floats(1, 100))
 def test_stretched_intervals_are_so_many_times_as_long(
-    phase: str, polls: int, chance: float, pace: Pace, stretch: float
+    phase: str, polls: int, chance: float, pace: Intervals, stretch: float
 ) -> None:
     watch = _seen(PHASES[phase], polls, pace)
     plain = plan(watch, NOON, pace, chance=chance)
@@ -277,7 +277,7 @@ WORKLOADS = st.lists(
 
 @given(WORKLOADS, PACES, st.floats(0.01, 1000))
 def test_what_is_stretched_fits_into_the_rate(
-    groups: list[tuple[Phase | None, int, int]], pace: Pace, rate: float
+    groups: list[tuple[Phase | None, int, int]], pace: Intervals, rate: float
 ) -> None:
     needed = requests_per_second(groups, pace)
     stretch = stretch_of(needed, rate)
@@ -288,7 +288,7 @@ def test_what_is_stretched_fits_into_the_rate(
 
 
 @given(BODIES, POLLS, PACES)
-def test_what_a_group_needs_is_one_request_an_interval(phase: str, polls: int, pace: Pace) -> None:
+def test_what_a_group_needs_is_one_request_an_interval(phase: str, polls: int, pace: Intervals) -> None:
     watch = _seen(PHASES[phase], polls, pace)
     assert watch.in_force is not None
     needed = requests_per_second([(watch.in_force.phase, polls, 1)], pace)
@@ -297,7 +297,7 @@ def test_what_a_group_needs_is_one_request_an_interval(phase: str, polls: int, p
 
 @given(BODIES, POLLS, CHANCES, PACES, st.floats(1, 50))
 def test_no_plan_reaches_further_than_the_longest_wait(
-    phase: str, polls: int, chance: float, pace: Pace, stretch: float
+    phase: str, polls: int, chance: float, pace: Intervals, stretch: float
 ) -> None:
     watch = _seen(PHASES[phase], polls, pace)
     for planned in (

@@ -10,13 +10,13 @@ from structlog.testing import capture_logs
 
 from recorder.clock import utc_now
 from recorder.ledger.entries import Action, Kind
-from recorder.ledger.outcome import Outcome
+from recorder.ledger.poll_outcome import PollOutcome
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
 from recorder.store.engine import IMMEDIATE, open_engine
-from recorder.store.enrolment import Patience, cease_watching, resume_watching
+from recorder.store.enrolment import Deadline, cease_watching, resume_watching
 from recorder.store.heartbeats import heartbeats
-from recorder.store.readers import HistoryQuery, history
+from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
 from recorder.upstream.client import UpstreamClient
 from tests.polling.at_work import (
@@ -57,7 +57,7 @@ def test_an_outage_that_is_over_in_time_is_no_gap_and_told_once(
 
         record(settings, engine, upstream, over)
     with reading(engine) as connection:
-        kinds = {item.kind for item in history(connection, taskgroup_id, HistoryQuery(), 100)}
+        kinds = {item.kind for item in read_history(connection, taskgroup_id, HistoryFilter(), 100)}
     assert kinds == {Kind.WATCH, Kind.STATUS}
     assert [line["event"] for line in logs].count("polls fail") == 1
 
@@ -79,7 +79,7 @@ def test_a_group_that_is_enrolled_later_is_recorded_too(
 def test_a_paused_group_is_not_asked_for(engine: Engine, simulate: Simulate, settings: Settings) -> None:
     upstream = simulate()
     paused, watched = (upstream.create(engine, settings) for _ in range(2))
-    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, patience=Patience(0))
+    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, patience=Deadline(0))
     record(settings, engine, upstream, lambda: upstream.answered()[watched] >= 3)
     assert upstream.answered()[paused] == 0
 
@@ -100,7 +100,7 @@ def test_what_was_received_before_a_pause_is_written(
                 actor="test",
                 note=None,
                 now=utc_now,
-                patience=Patience(),
+                patience=Deadline(),
             )
             resume_watching(engine, taskgroup_id, actor="test", note=None, now=utc_now, rules=settings.rules)
         return next(rounds, None) is None
@@ -127,7 +127,7 @@ class _Broken(UpstreamClient):
 
     unlucky = ""
 
-    async def poll(self, taskgroup_id: str) -> Outcome:
+    async def poll(self, taskgroup_id: str) -> PollOutcome:
         if taskgroup_id == self.unlucky:
             raise ZeroDivisionError("a bug")
         return await super().poll(taskgroup_id)

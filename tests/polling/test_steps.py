@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.ledger.decision import Rules, observe, start
 from recorder.ledger.entries import Action, Gap, WatchChange
-from recorder.ledger.outcome import Observation
+from recorder.ledger.poll_outcome import Observation
+from recorder.ledger.transitions import Rules, observe, start
 from recorder.ledger.watch import Watch
-from recorder.polling.schedule import Pace, plan
-from recorder.polling.steps import Sight, StepWatch
+from recorder.polling.clock_steps import ClockSight, ClockWatch
+from recorder.polling.schedule import Intervals, plan
 from tests.ledger.samples import GROUP, RUNNING
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(timedelta(seconds=30), timedelta(seconds=900), None)
-PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
 HOUR = timedelta(hours=1)
 
 
@@ -39,7 +39,7 @@ class Clocks:
         return self.now(), self.steady()
 
 
-def _polled(clocks: Clocks, sight: Sight, watch: Watch) -> tuple[Watch, list[Gap]]:
+def _polled(clocks: Clocks, sight: ClockSight, watch: Watch) -> tuple[Watch, list[Gap]]:
     seen = Observation(clocks.now(), clocks.now(), RUNNING)
     step = observe(sight.corrected(watch, clocks.both()), seen, RULES)
     planned = plan(step.watch, clocks.now(), PACE, chance=0).watch
@@ -50,7 +50,7 @@ def _polled(clocks: Clocks, sight: Sight, watch: Watch) -> tuple[Watch, list[Gap
 @pytest.mark.parametrize("offset", [HOUR, -HOUR, timedelta(seconds=45), timedelta(days=-400)])
 def test_a_step_of_the_clock_is_no_gap(offset: timedelta) -> None:
     clocks = Clocks()
-    sight = Sight()
+    sight = ClockSight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
     clocks.true += 10
@@ -64,7 +64,7 @@ def test_a_step_of_the_clock_is_no_gap(offset: timedelta) -> None:
 @pytest.mark.parametrize("offset", [HOUR, -HOUR])
 def test_what_was_not_seen_around_a_step_is_a_gap_still(offset: timedelta) -> None:
     clocks = Clocks()
-    sight = Sight()
+    sight = ClockSight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
     clocks.offset = offset
@@ -76,7 +76,7 @@ def test_what_was_not_seen_around_a_step_is_a_gap_still(offset: timedelta) -> No
 
 def test_a_machine_that_slept_did_not_see() -> None:
     clocks = Clocks()
-    sight = Sight()
+    sight = ClockSight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
     clocks.true += 3600
@@ -85,12 +85,12 @@ def test_a_machine_that_slept_did_not_see() -> None:
 
 def test_times_that_somebody_else_set_are_theirs() -> None:
     clocks = Clocks()
-    sight = Sight()
+    sight = ClockSight()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, sight, watch)
-    other, _ = _polled(clocks, Sight(), watch)
+    other, _ = _polled(clocks, ClockSight(), watch)
     clocks.true += 5
-    other, _ = _polled(clocks, Sight(), other)
+    other, _ = _polled(clocks, ClockSight(), other)
     clocks.offset = HOUR
     assert sight.corrected(other, clocks.both()) == other
 
@@ -98,7 +98,7 @@ def test_times_that_somebody_else_set_are_theirs() -> None:
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(-5000, 5000)), max_size=20))
 def test_steps_are_told_by_how_much(moves: list[tuple[float, float]]) -> None:
     clocks = Clocks()
-    watchdog = StepWatch(clocks.now, clocks.steady)
+    watchdog = ClockWatch(clocks.now, clocks.steady)
     for passed, set_by in moves:
         clocks.true += passed
         clocks.offset += timedelta(seconds=set_by)

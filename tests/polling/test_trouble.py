@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.polling.trouble import GOOD_BEATS, Trouble
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.polling.upstream_health import GOOD_BEATS, UpstreamHealth
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SEEN = Observation(NOW, NOW, parse_body(b'{"status": {}}'))
@@ -17,7 +17,7 @@ def _failed(cause: Cause, seconds: float = 0) -> Failure:
 
 
 def test_an_outage_is_told_once_and_its_end_once() -> None:
-    trouble = Trouble()
+    trouble = UpstreamHealth()
     trouble.polled(SEEN)
     assert trouble.news() is None
     for _ in range(3):
@@ -41,7 +41,7 @@ def test_an_outage_is_told_once_and_its_end_once() -> None:
 
 
 def test_failures_that_come_and_go_are_no_flood() -> None:
-    trouble = Trouble()
+    trouble = UpstreamHealth()
     told = []
     for _ in range(20):
         trouble.polled(_failed(Cause.NOT_FOUND))
@@ -52,7 +52,7 @@ def test_failures_that_come_and_go_are_no_flood() -> None:
 
 
 def test_who_asks_is_told_since_when_what_and_how_much() -> None:
-    trouble = Trouble()
+    trouble = UpstreamHealth()
     trouble.polled(SEEN)
     assert trouble.members() is None
     trouble.polled(_failed(Cause.TIMEOUT, 1))

@@ -15,24 +15,18 @@ from structlog.testing import capture_logs
 
 from recorder.clock import utc_now
 from recorder.polling import worker as worker_module
-from recorder.polling.budget import Budget
-from recorder.polling.gate import Gate
+from recorder.polling.circuit_breaker import CircuitBreaker
+from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.poller import Poller
-from recorder.polling.schedule import Pace
+from recorder.polling.rate_limiter import RateLimiter
+from recorder.polling.schedule import Intervals
 from recorder.polling.service import Recorder
 from recorder.polling.worker import Worker
-from recorder.polling.writer import Writer
 from recorder.settings import Settings
-from recorder.store.claims import Claim, claim_due
+from recorder.store.leases import Claim, claim_due
 from recorder.store.tables import entries
 from recorder.store.transactions import writing
-from tests.polling.at_work import (
-    Simulate,
-    client_of,
-    nothing_is_left_behind,
-    record,
-    statuses,
-)
+from tests.polling.at_work import Simulate, client_of, nothing_is_left_behind, record, statuses
 
 
 def test_a_result_that_cannot_be_written_takes_no_other_along(
@@ -100,13 +94,13 @@ def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_i
         nonlocal later
         async with client_of(settings, upstream) as client:
             second = timedelta(seconds=1)
-            pace = Pace(second, second, second)
+            pace = Intervals(second, second, second)
             worker = Worker(
                 owner="one",
-                writer=Writer(engine),
+                writer=DatabaseWriter(engine),
                 poller=Poller(client, settings.rules, pace, time.monotonic, random.Random(1)),
-                gate=Gate(pace),
-                budget=Budget(1000, time.monotonic()),
+                gate=CircuitBreaker(pace),
+                budget=RateLimiter(1000, time.monotonic()),
                 concurrency=10,
                 lease=timedelta(seconds=30),
                 now=now,

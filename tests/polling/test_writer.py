@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from structlog.testing import capture_logs
 
 from recorder.clock import utc_now
-from recorder.polling.writer import Writer
+from recorder.polling.db_writer import DatabaseWriter
 from recorder.store.tables import recorders
 from recorder.store.transactions import DatabaseUnavailableError
 
@@ -30,7 +30,7 @@ def test_a_write_that_fails_leaves_nothing(engine: Engine) -> None:
         raise ZeroDivisionError
 
     async def scenario() -> int:
-        writer = Writer(engine)
+        writer = DatabaseWriter(engine)
         with pytest.raises(ZeroDivisionError):
             await writer.write(work)
         return await writer.write(_count)
@@ -45,14 +45,14 @@ def test_a_connection_that_nobody_answers_on_is_left_and_the_next_write_goes_on(
         answer.wait(30)
 
     async def scenario() -> None:
-        writer = Writer(engine, patience_seconds=0.2)
+        writer = DatabaseWriter(engine, patience_seconds=0.2)
         try:
             with pytest.raises(DatabaseUnavailableError, match=r"no answer for 0\.2 s"):
                 await writer.write(silent)
             assert writer.stuck
         finally:
             answer.set()
-        patient = Writer(engine)
+        patient = DatabaseWriter(engine)
         assert await patient.write(_count) == 0
         assert await writer.write(_count) == 0
         async with asyncio.timeout(10):

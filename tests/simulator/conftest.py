@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from recorder.simulator import Clock, SimulatorSettings, running
+from recorder.simulator import SimulatedClock, SimulatorSettings, running
 
 KEY = "a-key"
 
@@ -34,7 +34,7 @@ class HandClock:
 
 
 @contextmanager
-def simulating(settings: SimulatorSettings, clock: Clock | None = None) -> Iterator[str]:
+def simulating(settings: SimulatorSettings, clock: SimulatedClock | None = None) -> Iterator[str]:
     """Run a simulator in a thread while the block runs, and give its URL."""
     listening: Future[tuple[str, Callable[[], object]]] = Future()
 
@@ -65,7 +65,7 @@ def start() -> Iterator[Start]:
     """Start simulators that end with the test: `start(clock=None, **settings)` gives the URL."""
     with ExitStack() as stack:
 
-        def start_one(clock: Clock | None = None, **settings: object) -> str:
+        def start_one(clock: SimulatedClock | None = None, **settings: object) -> str:
             return stack.enter_context(simulating(SimulatorSettings(**settings), clock))  # type: ignore[arg-type]
 
         yield start_one

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recorder.ledger.times import parse_time
+from recorder.ledger.timestamps import parse_time
 from recorder.simulator import parse_scenario
 from recorder.simulator.catalogue import ALTERATIONS
 from tests.simulator.conftest import HandClock

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.ledger.times import parse_time
-from recorder.simulator.groups import Group, Groups
-from recorder.simulator.lives import PROCESSOR_SECONDS, Outcome, OutcomeMix, Status, Steering
+from recorder.ledger.timestamps import parse_time
+from recorder.simulator.groups import Groups, SimulatedGroup
+from recorder.simulator.lives import PROCESSOR_SECONDS, OutcomeMix, RunOutcome, RunStatus, Steering
 
 CREATED = datetime(2026, 11, 24, 12, 16, 0, 250, tzinfo=UTC)
 MIX = OutcomeMix(failed=0.2, cancelled=0.2, blocked=0.1, detour=0.3)
@@ -27,7 +27,9 @@ def after(seconds: float) -> datetime:
     return CREATED + timedelta(seconds=seconds)
 
 
-def filled(seed: int, speed: float, additions: list[tuple[float, list[str]]]) -> tuple[Group, float, int]:
+def filled(
+    seed: int, speed: float, additions: list[tuple[float, list[str]]]
+) -> tuple[SimulatedGroup, float, int]:
     """A group whose runs were added at moments, the last of these moments, and the number of runs."""
     groups = Groups(seed, speed, MIX)
     group = groups.create({"team": "a"}, CREATED)
@@ -134,7 +136,7 @@ def test_a_new_group_is_empty_and_inactive() -> None:
 def test_the_body_has_the_upstream_s_members_and_times() -> None:
     groups = Groups(0, 10, MIX)
     group = groups.create({"n": 1, "ok": True}, CREATED)
-    steering = Steering(Outcome.COMPLETED, seconds=15)
+    steering = Steering(RunOutcome.COMPLETED, seconds=15)
     groups.add_runs(group, ["lite", "lite"], steering, after(1))
     assert group.body(after(2.499999))["status"]["task_run_status_counts"] == {"running": 2}
     assert group.body(after(60)) == {
@@ -154,8 +156,8 @@ def test_the_body_has_the_upstream_s_members_and_times() -> None:
 def test_blocked_runs_leave_the_group_inactive_and_unfinished() -> None:
     groups = Groups(0, 1, MIX)
     group = groups.create(None, CREATED)
-    groups.add_runs(group, ["lite"], Steering(Outcome.BLOCKED, seconds=1), CREATED)
-    groups.add_runs(group, ["lite"], Steering(Outcome.FAILED, seconds=1), CREATED)
+    groups.add_runs(group, ["lite"], Steering(RunOutcome.BLOCKED, seconds=1), CREATED)
+    groups.add_runs(group, ["lite"], Steering(RunOutcome.FAILED, seconds=1), CREATED)
     status = group.status(after(86_400))
     assert status["task_run_status_counts"] == {"action_required": 1, "failed": 1}
     assert status["is_active"] is False
@@ -164,16 +166,16 @@ def test_blocked_runs_leave_the_group_inactive_and_unfinished() -> None:
 def test_a_settled_group_becomes_active_again_when_runs_are_added() -> None:
     groups = Groups(0, 1, MIX)
     group = groups.create(None, CREATED)
-    groups.add_runs(group, ["lite"], Steering(Outcome.COMPLETED, seconds=1), CREATED)
+    groups.add_runs(group, ["lite"], Steering(RunOutcome.COMPLETED, seconds=1), CREATED)
     assert group.status(after(2))["is_active"] is False
-    groups.add_runs(group, ["lite"], Steering(Outcome.COMPLETED, seconds=5), after(3))
+    groups.add_runs(group, ["lite"], Steering(RunOutcome.COMPLETED, seconds=5), after(3))
     assert group.status(after(3))["is_active"] is True
     assert group.status(after(3))["task_run_status_counts"] == {"completed": 1, "running": 1}
     assert group.status(after(8))["task_run_status_counts"] == {"completed": 2}
 
 
 def test_the_statuses_are_those_of_the_upstream() -> None:
-    assert set(Status) == {
+    assert set(RunStatus) == {
         "queued",
         "action_required",
         "running",

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from recorder.ledger.times import parse_time
+from recorder.ledger.timestamps import parse_time
 from recorder.simulator import Fault, Outage, SimulatorSettings
 from tests.program import wait_until
 from tests.simulator.conftest import Connect, HandClock, Start, simulating

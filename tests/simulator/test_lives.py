@@ -13,9 +13,9 @@ from recorder.simulator.lives import (
     PROCESSOR_SECONDS,
     QUEUE_SECONDS,
     Life,
-    Outcome,
     OutcomeMix,
-    Status,
+    RunOutcome,
+    RunStatus,
     Steering,
     draw_life,
 )
@@ -27,20 +27,20 @@ processors = st.sampled_from(sorted(PROCESSOR_SECONDS))
 shares = st.floats(0, 1 / 3)
 mixes = st.builds(OutcomeMix, failed=shares, cancelled=shares, blocked=shares, detour=st.floats(0, 1))
 steerings = st.builds(
-    Steering, st.none() | st.sampled_from(Outcome), st.none() | st.floats(0, 10_000, allow_nan=False)
+    Steering, st.none() | st.sampled_from(RunOutcome), st.none() | st.floats(0, 10_000, allow_nan=False)
 )
 lives = st.builds(draw_life, randoms, processors, mixes, steerings)
 
 
-def statuses(life: Life) -> list[Status]:
+def statuses(life: Life) -> list[RunStatus]:
     return [step.status for step in life]
 
 
 @given(lives)
 def test_a_life_begins_queued_and_runs_before_it_ends_finished_or_blocked(life: Life) -> None:
-    assert (life[0].seconds, life[0].status) == (0, Status.QUEUED)
-    assert life[1].status is Status.RUNNING
-    assert life[-1].status in FINISHED | {Status.ACTION_REQUIRED}
+    assert (life[0].seconds, life[0].status) == (0, RunStatus.QUEUED)
+    assert life[1].status is RunStatus.RUNNING
+    assert life[-1].status in FINISHED | {RunStatus.ACTION_REQUIRED}
     assert not FINISHED & set(statuses(life[:-1]))
 
 
@@ -53,9 +53,9 @@ def test_time_never_runs_backwards(life: Life) -> None:
 @given(lives)
 def test_a_run_is_cancelled_through_cancelling_only(life: Life) -> None:
     path = statuses(life)
-    assert (path[-1] is Status.CANCELLED) == (Status.CANCELLING in path)
-    if Status.CANCELLING in path:
-        assert path.index(Status.CANCELLING) == len(path) - 2
+    assert (path[-1] is RunStatus.CANCELLED) == (RunStatus.CANCELLING in path)
+    if RunStatus.CANCELLING in path:
+        assert path.index(RunStatus.CANCELLING) == len(path) - 2
 
 
 @given(randoms, processors, mixes)
@@ -76,13 +76,13 @@ def test_a_steered_run_ends_exactly_when_asked(
 @pytest.mark.parametrize(
     ("outcome", "path"),
     [
-        (Outcome.COMPLETED, ["queued", "running", "completed"]),
-        (Outcome.FAILED, ["queued", "running", "failed"]),
-        (Outcome.CANCELLED, ["queued", "running", "cancelling", "cancelled"]),
-        (Outcome.BLOCKED, ["queued", "running", "action_required"]),
+        (RunOutcome.COMPLETED, ["queued", "running", "completed"]),
+        (RunOutcome.FAILED, ["queued", "running", "failed"]),
+        (RunOutcome.CANCELLED, ["queued", "running", "cancelling", "cancelled"]),
+        (RunOutcome.BLOCKED, ["queued", "running", "action_required"]),
     ],
 )
-def test_a_steered_outcome_is_reached_without_a_detour(outcome: Outcome, path: list[str]) -> None:
+def test_a_steered_outcome_is_reached_without_a_detour(outcome: RunOutcome, path: list[str]) -> None:
     life = draw_life(Random(1), "base", OutcomeMix(detour=1), Steering(outcome=outcome))
     assert statuses(life) == path
 
@@ -105,7 +105,7 @@ def test_a_mix_is_kept_over_many_runs() -> None:
     mix = OutcomeMix(failed=0.2, cancelled=0.1, blocked=0.3)
     outcomes = [mix.draw(random) for _ in range(10_000)]
     for outcome, share in [("failed", 0.2), ("cancelled", 0.1), ("blocked", 0.3), ("completed", 0.4)]:
-        assert outcomes.count(Outcome(outcome)) / len(outcomes) == pytest.approx(share, abs=0.02)
+        assert outcomes.count(RunOutcome(outcome)) / len(outcomes) == pytest.approx(share, abs=0.02)
 
 
 @pytest.mark.parametrize("shares", [{"failed": 1.1}, {"detour": -0.1}, {"failed": 0.6, "cancelled": 0.5}])

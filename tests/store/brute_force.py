@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from recorder.completion.episodes import episodes_of
-from recorder.completion.moments import Moment
-from recorder.ledger.entries import Entry, Gap, Interval, Status
+from recorder.completion.time_bounds import Moment
+from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
 from recorder.ledger.watch import Watch
-from recorder.store.readers import HistoryQuery
+from recorder.store.history import HistoryFilter
 from tests.ledger.oracle import text_of
 
 READING = (
@@ -60,11 +60,11 @@ def status_history(entries: Sequence[Entry], opened: Interval | None) -> list[di
     return [
         _status(entry, entry.content, end)
         for entry, end in zip(entries, ends, strict=True)
-        if isinstance(entry.content, Status)
+        if isinstance(entry.content, StatusContent)
     ]
 
 
-def _status(entry: Entry, status: Status, end: Interval | None) -> dict[str, Any]:
+def _status(entry: Entry, status: StatusContent, end: Interval | None) -> dict[str, Any]:
     assert end is not None
     reading = status.reading
     return {
@@ -130,7 +130,7 @@ def _bounds(name: str, moment: Moment | None) -> dict[str, Any]:
     }
 
 
-def history(entries: Sequence[Entry], query: HistoryQuery) -> list[int]:
+def history(entries: Sequence[Entry], query: HistoryFilter) -> list[int]:
     """Return the numbers of the entries that a query asks for, in its order."""
     starts = [entry.content.from_ if isinstance(entry.content, Gap) else entry.at for entry in entries]
     ends = [*starts[1:], None]
@@ -146,7 +146,7 @@ def history(entries: Sequence[Entry], query: HistoryQuery) -> list[int]:
     return [seq for seq in found if (seq < query.after_seq) == query.descending and seq != query.after_seq]
 
 
-def _meets(query: HistoryQuery, start: datetime, end: datetime | None) -> bool:
+def _meets(query: HistoryFilter, start: datetime, end: datetime | None) -> bool:
     """An entry lasts until the next one starts; one of no length is a moment."""
     if query.until is not None and start >= query.until:
         return False
@@ -159,7 +159,7 @@ def statuses_before(entries: Sequence[Entry]) -> dict[int, int]:
     for entry in entries:
         if newest:
             found[entry.seq] = newest
-        newest = entry.seq if isinstance(entry.content, Status) else newest
+        newest = entry.seq if isinstance(entry.content, StatusContent) else newest
     return found
 
 

@@ -9,16 +9,16 @@ from itertools import count
 
 from sqlalchemy import Engine, delete
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import fail, observe
 from recorder.ledger.entries import Action
-from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.transitions import fail, observe
 from recorder.ledger.watch import Watch, WatchState
-from recorder.store.claims import Claim, Finished, claim_due, finish, release
-from recorder.store.enrolment import Patience, cease_watching, resume_watching, watch_group
+from recorder.store.enrolment import Deadline, cease_watching, resume_watching, watch_group
+from recorder.store.groups import make_due
+from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.tables import watches
 from recorder.store.transactions import writing
-from recorder.store.workload import make_due
 from tests.ledger.model import Model
 from tests.ledger.samples import moment
 from tests.ledger.stories import RULES, WINDOW
@@ -116,7 +116,7 @@ class Fleet:
             actor="ann",
             note=note,
             now=lambda: moment(self.now),
-            patience=Patience(0),
+            patience=Deadline(0),
         )
         model = group.model
         if model.state == "stopped" or model.state == action == "paused":
@@ -159,7 +159,7 @@ class Fleet:
     def _is_due(self, group: Group) -> bool:
         return group.next_poll is not None and group.next_poll <= self.now
 
-    def bring(self, brought: Sequence[tuple[Flight, Said]]) -> list[Finished]:
+    def bring(self, brought: Sequence[tuple[Flight, Said]]) -> list[PollResult]:
         """Write what polls brought, in one transaction, and check which of them held."""
         results = [self._finished(flight, said) for flight, said in brought]
         held = [(flight, said) for flight, said in brought if flight.holds]
@@ -170,12 +170,12 @@ class Fleet:
         self.now += max((said.took for _, said in brought), default=0)
         return results
 
-    def write(self, results: Sequence[Finished]) -> list[str]:
+    def write(self, results: Sequence[PollResult]) -> list[str]:
         """Write results in one transaction; return the ids of those that held."""
         with writing(self.engine) as connection:
-            return sorted(item.watch.taskgroup_id for item in finish(connection, results))
+            return sorted(item.watch.taskgroup_id for item in write_results(connection, results))
 
-    def _finished(self, flight: Flight, said: Said) -> Finished:
+    def _finished(self, flight: Flight, said: Said) -> PollResult:
         ended = self.now + said.took
         asked = min(flight.asked, ended)
         watch = flight.claim.watch.moved(timedelta(seconds=flight.group.unsaid))
@@ -191,7 +191,7 @@ class Fleet:
             planned = _planned(step.watch, ended + said.wait, retry=False)
         asks = planned.state in {WatchState.WATCHING, WatchState.GONE}
         next_poll = moment(ended + said.wait) if asks else None
-        return Finished(flight.claim, step.entries, planned, next_poll, said.wait if asks else None)
+        return PollResult(flight.claim, step.entries, planned, next_poll, said.wait if asks else None)
 
     def _expect(self, flight: Flight, said: Said) -> None:
         ended = self.now + said.took

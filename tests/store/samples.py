@@ -8,17 +8,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import Rules, Step, fail, observe
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.polling.schedule import Pace, plan
-from recorder.store.claims import Claim, Finished, claim_due, finish
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.transitions import Rules, Transition, fail, observe
+from recorder.polling.schedule import Intervals, plan
 from recorder.store.enrolment import watch_group
+from recorder.store.leases import Claim, PollResult, claim_due, write_results
 from recorder.store.transactions import writing
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(timedelta(seconds=30), timedelta(seconds=900), timedelta(days=7))
-PACE = Pace(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
 LEASE = timedelta(seconds=30)
 OWNER = "recorder-one"
 
@@ -70,15 +70,15 @@ def claim_one(engine: Engine, taskgroup_id: str, seconds: float, owner: str = OW
     return next(claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
 
 
-def finished(claim: Claim, outcome: Observation | Failure) -> Finished:
+def finished(claim: Claim, outcome: Observation | Failure) -> PollResult:
     """Decide and plan what came of a claim, without jitter."""
-    step: Step
+    step: Transition
     if isinstance(outcome, Failure):
         step, now = fail(claim.watch, outcome, RULES), outcome.ended_at
     else:
         step, now = observe(claim.watch, outcome, RULES), outcome.observed_at
     planned = plan(step.watch, now, PACE, chance=0)
-    return Finished(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
+    return PollResult(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
 
 
 def poll(engine: Engine, taskgroup_id: str, outcome: Observation | Failure) -> None:
@@ -89,6 +89,6 @@ def poll(engine: Engine, taskgroup_id: str, outcome: Observation | Failure) -> N
         assert written(connection, finished(claim, outcome)) == {taskgroup_id}
 
 
-def written(connection: Connection, *results: Finished) -> set[str]:
+def written(connection: Connection, *results: PollResult) -> set[str]:
     """Write what claims brought; return the ids of the groups whose claims still held."""
-    return {item.watch.taskgroup_id for item in finish(connection, results)}
+    return {item.watch.taskgroup_id for item in write_results(connection, results)}

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine, select
 
 from recorder.ledger.entries import Action
-from recorder.store.claims import claim_due, finish, release
-from recorder.store.enrolment import Patience, cease_watching
-from recorder.store.readers import find_group, read_entries
+from recorder.store.enrolment import Deadline, cease_watching
+from recorder.store.groups import find_group
+from recorder.store.history import read_entries
+from recorder.store.leases import claim_due, release, write_results
 from recorder.store.tables import watches
 from recorder.store.transactions import reading, writing
 from tests.store.samples import (
@@ -125,7 +126,7 @@ def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(
     old = finished(claim_one(engine, "tgrp_1", 11), seen(body("tgrp_1", 2), 12))
     new = finished(claim_one(engine, "tgrp_1", 42), seen(body("tgrp_1", 1), 43))
     with writing(engine) as connection:
-        assert finish(connection, [new, old] if newer_first else [old, new]) == [new]
+        assert write_results(connection, [new, old] if newer_first else [old, new]) == [new]
     poll(engine, "tgrp_1", seen(body("tgrp_1", 3), 60))
     assert _kinds(engine, "tgrp_1") == ["watch", "status", "gap", "status", "status"]
 
@@ -134,7 +135,7 @@ def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engi
     enrol(engine, "tgrp_1")
     claim = claim_one(engine, "tgrp_1", 1)
     cease_watching(
-        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2), patience=Patience(0)
+        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2), patience=Deadline(0)
     )
     with writing(engine) as connection:
         assert written(connection, finished(claim, seen(body("tgrp_1", 1), 3))) == set()
@@ -148,7 +149,7 @@ def test_the_others_of_a_batch_are_written_when_one_has_lost_its_claim(engine: E
         enrol(engine, name)
         claims[name] = claim_one(engine, name, 1)
     cease_watching(
-        engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2), patience=Patience(0)
+        engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2), patience=Deadline(0)
     )
     with writing(engine) as connection:
         batch = [finished(claim, seen(body(name, 1), 3)) for name, claim in claims.items()]

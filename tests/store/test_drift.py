@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from recorder.store.drift import differences
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import SchemaError, downgrade, upgrade
+from recorder.store.schema_diff import differences
 from recorder.store.transactions import writing
 
 OTHER = "is not as this program makes it"

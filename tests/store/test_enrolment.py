@@ -10,8 +10,9 @@ from sqlalchemy import Engine, select
 
 from recorder.ledger.entries import Action, Gap, WatchChange
 from recorder.ledger.watch import WatchState
-from recorder.store.enrolment import Patience, UnknownGroupError, cease_watching, watch_group
-from recorder.store.readers import find_group, read_entries
+from recorder.store.enrolment import Deadline, UnknownGroupError, cease_watching, watch_group
+from recorder.store.groups import find_group
+from recorder.store.history import read_entries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading, writing
 from tests.store.samples import RULES, at, body, enrol, failed, poll, seen
@@ -41,7 +42,7 @@ def _watch(engine: Engine, seconds: float, note: str | None = None) -> Action | 
 
 def _cease(engine: Engine, action: Action, seconds: float) -> Action | None:
     return cease_watching(
-        engine, "tgrp_1", action, actor="bob", note="why", now=lambda: at(seconds), patience=Patience(0)
+        engine, "tgrp_1", action, actor="bob", note="why", now=lambda: at(seconds), patience=Deadline(0)
     )
 
 
@@ -113,7 +114,7 @@ def test_the_time_of_an_entry_is_taken_when_the_row_is_ours(engine: Engine) -> N
         return at(5)
 
     def pause() -> None:
-        cease_watching(engine, "tgrp_1", Action.PAUSED, actor="bob", note=None, now=now, patience=Patience(0))
+        cease_watching(engine, "tgrp_1", Action.PAUSED, actor="bob", note=None, now=now, patience=Deadline(0))
 
     with writing(engine) as connection:
         connection.execute(select(watches).with_for_update())

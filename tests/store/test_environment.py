@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.audit.verification import tasks_of, verify
+from recorder.audit.verify.runner import tasks_of, verify
 from recorder.store.engine import check_url, open_engine
-from recorder.store.items import Item
-from recorder.store.readers import HistoryQuery, history
+from recorder.store.history import HistoryFilter, Item, read_history
 from recorder.store.transactions import reading
 from tests.api.recording import Recording, active, after
 
@@ -18,7 +17,7 @@ ENVIRONMENTS = {"PGTZ": "America/New_York", "PGDATESTYLE": "German", "PGCLIENTEN
 def _items(url: str) -> list[Item]:
     engine = open_engine(check_url(url), read_only=True)
     with reading(engine) as connection:
-        items = history(connection, NAME, HistoryQuery(), 10)
+        items = read_history(connection, NAME, HistoryFilter(), 10)
     assert [piece.findings for piece in verify(engine, tasks_of(engine))] == [()]
     engine.dispose()
     return items

@@ -17,15 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.decision import observe
-from recorder.ledger.entries import Entry, Status
-from recorder.ledger.outcome import Observation
-from recorder.store.claims import Finished, claim_due, finish
+from recorder.ledger.entries import Entry, StatusContent
+from recorder.ledger.poll_outcome import Observation
+from recorder.ledger.response_body import parse_body
+from recorder.ledger.transitions import observe
 from recorder.store.engine import check_url, open_engine
 from recorder.store.enrolment import watch_group
-from recorder.store.items import Item, StatusItem
-from recorder.store.readers import HistoryQuery, history, read_entries
+from recorder.store.history import HistoryFilter, Item, StatusItem, read_entries, read_history
+from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import reading, writing
 from tests.store.brute_force import view
 from tests.store.json_texts import bodies, is_exact, shown, text_of
@@ -78,7 +77,7 @@ def test_any_body_is_rebuilt_alike_on_both(engines: list[Engine], name: str, dat
         _record(engine, taskgroup_id, [text for _, text in polls])
         with reading(engine) as connection:
             entries = list(read_entries(connection, taskgroup_id))
-            items = history(connection, taskgroup_id, HistoryQuery(), 100)
+            items = read_history(connection, taskgroup_id, HistoryFilter(), 100)
             rows = view(connection, "status_history", taskgroup_id)
         _check_bodies(entries, items, told)
         _check_columns(rows, told)
@@ -98,8 +97,8 @@ def _record(engine: Engine, taskgroup_id: str, texts: Sequence[str]) -> None:
             seen = Observation(at(10 * number - 0.5), now, parse_body(text.encode()))
             step = observe(claim.watch, seen, RULES)
             next_poll_at = now if number < len(texts) else None
-            result = Finished(claim, step.entries, step.watch, next_poll_at, None)
-            assert finish(connection, [result]) == [result]
+            result = PollResult(claim, step.entries, step.watch, next_poll_at, None)
+            assert write_results(connection, [result]) == [result]
 
 
 def _told(polls: Sequence[tuple[Any, str]]) -> list[Told]:
@@ -117,7 +116,7 @@ def _told(polls: Sequence[tuple[Any, str]]) -> list[Told]:
 
 def _check_bodies(entries: Sequence[Entry], items: Sequence[Item], told: Sequence[Told]) -> None:
     for entry, item, (body, text, first, last) in zip(entries[1:], items[1:], told, strict=True):
-        assert isinstance(entry.content, Status)
+        assert isinstance(entry.content, StatusContent)
         assert isinstance(item.content, StatusItem)
         rebuilt = entry.content.body
         if is_exact(body):

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from recorder.ledger.body import parse_body
 from recorder.ledger.chain import GENESIS, digest_of, record_of
-from recorder.ledger.entries import Entry, Status
-from recorder.ledger.outcome import Observation
-from recorder.store.items import StatusItem
-from recorder.store.readers import HistoryQuery, history, read_entries
+from recorder.ledger.entries import Entry, StatusContent
+from recorder.ledger.poll_outcome import Observation
+from recorder.ledger.response_body import parse_body
+from recorder.store.history import HistoryFilter, StatusItem, read_entries, read_history
 from recorder.store.transactions import reading
 from tests.store.samples import at, body, enrol, failed, poll, seen
 
@@ -59,11 +58,11 @@ def test_bodies_come_back_as_they_were_said(engine: Engine, members: dict[str, A
     poll(engine, "tgrp_1", seen(said, 80))
     with reading(engine) as connection:
         entries = list(read_entries(connection, "tgrp_1"))
-        items = history(connection, "tgrp_1", HistoryQuery(), 10)
+        items = read_history(connection, "tgrp_1", HistoryFilter(), 10)
     assert [entry.kind.value for entry in entries] == ["watch", "status", "gap", "status"]
     assert _chain_is_intact(entries)
     for entry, item in zip(entries, items, strict=True):
-        if isinstance(entry.content, Status):
+        if isinstance(entry.content, StatusContent):
             assert entry.content.body == observation.body
             assert isinstance(item.content, StatusItem)
             assert item.content.value == observation.body.value
@@ -76,7 +75,7 @@ def test_history_of_a_window(engine: Engine) -> None:
 
     def found(**query: Any) -> list[int]:
         with reading(engine) as connection:
-            return [item.seq for item in history(connection, "tgrp_1", HistoryQuery(**query), 100)]
+            return [item.seq for item in read_history(connection, "tgrp_1", HistoryFilter(**query), 100)]
 
     assert found() == [1, 2, 3, 4, 5]
     assert found(descending=True) == [5, 4, 3, 2, 1]
@@ -95,7 +94,7 @@ def test_a_gap_starts_where_it_begins(engine: Engine) -> None:
     poll(engine, "tgrp_1", failed(12))
     poll(engine, "tgrp_1", seen(body("tgrp_1", 0), 80))
     with reading(engine) as connection:
-        during = history(connection, "tgrp_1", HistoryQuery(since=at(30), until=at(31)), 100)
+        during = read_history(connection, "tgrp_1", HistoryFilter(since=at(30), until=at(31)), 100)
     assert [item.seq for item in during] == [3]
 
 

@@ -9,15 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, insert, inspect, text
 
-from recorder.store.readers import read_entries
-from recorder.store.schema import (
-    LedgerNotEmptyError,
-    SchemaError,
-    downgrade,
-    require_head,
-    state_of,
-    upgrade,
-)
+from recorder.store.history import read_entries
+from recorder.store.schema import LedgerNotEmptyError, SchemaError, downgrade, require_head, state_of, upgrade
 from recorder.store.tables import entries, metadata
 from recorder.store.transactions import reading, writing
 from tests.store.samples import NOON, enrol

@@ -25,13 +25,19 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, Engine, select
 
 from recorder.completion.summary import NOTHING, summarised
-from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, Status
-from recorder.ledger.outcome import Cause
-from recorder.store import readers
-from recorder.store.claims import Finished
-from recorder.store.items import StatusItem
-from recorder.store.readers import HistoryQuery, read_entries
-from recorder.store.summaries import find_summaries
+from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent
+from recorder.ledger.poll_outcome import Cause
+from recorder.store.derived import find_summaries
+from recorder.store.groups import GroupFilter, count_entries, find_group, list_groups
+from recorder.store.history import (
+    HistoryFilter,
+    StatusItem,
+    count_gaps_of,
+    read_entries,
+    read_history,
+    statuses_before,
+)
+from recorder.store.leases import PollResult
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
 from tests.ledger.samples import moment
@@ -60,7 +66,7 @@ ALL_SAID = st.tuples(SAID, SAID, SAID)
 MOMENTS = st.none() | st.tuples(st.integers(-3, 3), st.sampled_from([-0.25, 0, 0.25]))
 """Nothing, or so many seconds after one of the entries."""
 QUERIES = st.builds(
-    HistoryQuery,
+    HistoryFilter,
     kinds=st.none() | st.sets(st.sampled_from(Kind), min_size=1),
     descending=st.booleans(),
     after_seq=st.none() | st.integers(0, 9),
@@ -75,7 +81,7 @@ class StoredFleet(RuleBasedStateMachine):
     @initialize(names=st.sampled_from(["a", "ab", "abc"]))
     def begin(self, names: str) -> None:
         self.fleet = Fleet(self.engine)
-        self.written: list[Finished] = []
+        self.written: list[PollResult] = []
         self.checked: dict[str, dict[str, Any]] = {}
         for name in names:
             self.fleet.watch(name, None)
@@ -201,13 +207,13 @@ class StoredFleet(RuleBasedStateMachine):
 
     @rule(name=NAMES, query=QUERIES, since=MOMENTS, until=MOMENTS, limit=st.integers(1, 5))
     def somebody_reads_a_window(
-        self, name: str, query: HistoryQuery, since: Near, until: Near, limit: int
+        self, name: str, query: HistoryFilter, since: Near, until: Near, limit: int
     ) -> None:
         taskgroup_id = self.group(name).taskgroup_id
         with reading(self.engine) as connection:
             entries = list(read_entries(connection, taskgroup_id))
             query = replace(query, since=_near(entries, since), until=_near(entries, until))
-            items = readers.history(connection, taskgroup_id, query, limit)
+            items = read_history(connection, taskgroup_id, query, limit)
         assert [item.seq for item in items] == brute_force.history(entries, query)[:limit]
 
     @invariant()
@@ -239,7 +245,7 @@ class StoredFleet(RuleBasedStateMachine):
         entries = list(read_entries(connection, group.taskgroup_id))
         assert [short(entry) for entry in entries] == model.expected
         assert_sound(entries)
-        item = readers.find_group(connection, group.taskgroup_id)
+        item = find_group(connection, group.taskgroup_id)
         assert item is not None
         watch = item.watch
         assert (watch.state, short_interval(watch.open)) == (model.state, model.open)
@@ -255,13 +261,13 @@ class StoredFleet(RuleBasedStateMachine):
 
     def _check_items(self, connection: Connection, entries: Sequence[Entry], opened: Interval | None) -> None:
         taskgroup_id = entries[0].taskgroup_id
-        items = readers.history(connection, taskgroup_id, HistoryQuery(), 10_000)
+        items = read_history(connection, taskgroup_id, HistoryFilter(), 10_000)
         statuses = {row["seq"]: row for row in brute_force.status_history(entries, opened)}
         for item, entry in zip(items, entries, strict=True):
             told = item.seq, item.kind, item.at, item.digest
             assert told == (entry.seq, entry.kind, entry.at, entry.digest)
             if isinstance(item.content, StatusItem):
-                assert isinstance(entry.content, Status)
+                assert isinstance(entry.content, StatusContent)
                 row, interval = statuses[item.seq], item.content.interval
                 shown = brute_force.plain(interval.last_seen_at), interval.polls
                 assert shown == (row["last_seen_at"], row["polls"])
@@ -269,22 +275,22 @@ class StoredFleet(RuleBasedStateMachine):
             else:
                 assert short_content(item.content) == short_content(entry.content)
         seqs = [entry.seq for entry in entries]
-        before = readers.statuses_before(connection, taskgroup_id, seqs)
+        before = statuses_before(connection, taskgroup_id, seqs)
         assert before == brute_force.statuses_before(entries)
-        assert readers.count_gaps_of(connection, taskgroup_id) == sum(
+        assert count_gaps_of(connection, taskgroup_id) == sum(
             isinstance(entry.content, Gap) for entry in entries
         )
 
     def _check_lists(self, connection: Connection) -> None:
         groups = self.fleet.groups.values()
-        listed = readers.list_groups(connection, limit=100)
+        listed = list_groups(connection, limit=100)
         newest_first = sorted(groups, key=lambda group: group.taskgroup_id.encode())
         newest_first.sort(key=lambda group: group.model.started, reverse=True)
         assert [item.watch.taskgroup_id for item in listed] == [g.taskgroup_id for g in newest_first]
-        late = readers.list_groups(connection, readers.GroupsQuery(late_at=moment(self.fleet.now)), limit=100)
+        late = list_groups(connection, GroupFilter(late_at=moment(self.fleet.now)), limit=100)
         lost = {group.taskgroup_id for group in groups if group.model.lost(self.fleet.now)}
         assert {item.watch.taskgroup_id for item in late} == lost
-        assert readers.count_entries(connection) == sum(len(group.model.expected) for group in groups)
+        assert count_entries(connection) == sum(len(group.model.expected) for group in groups)
 
 
 def _near(entries: Sequence[Entry], near: Near) -> datetime | None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, delete, select, text, update
 
-from recorder.completion.summary import RULES
+from recorder.completion.summary import SUMMARY_RULES
 from recorder.ledger.entries import Action
-from recorder.store.enrolment import Patience, cease_watching
+from recorder.store.derived import rebuild_all
+from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.schema import upgrade
-from recorder.store.summaries import rebuild
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries
 from recorder.store.transactions import reading, writing
 from tests.store.samples import at, body, enrol, failed, poll, seen
@@ -53,7 +53,7 @@ def recorded(engine: Engine) -> Engine:
         actor="ann",
         note=None,
         now=lambda: at(100),
-        patience=Patience(0),
+        patience=Deadline(0),
     )
     enrol(engine, "Gruppe ä", seconds=200)
     poll(engine, "Gruppe ä", seen(body("Gruppe ä", 2), 201))
@@ -66,7 +66,7 @@ def recorded(engine: Engine) -> Engine:
     [
         *(delete(table) for table in DERIVED),
         update(episodes).values(duration_seconds=1),
-        update(summaries).values(rules=RULES + 1),
+        update(summaries).values(rules=SUMMARY_RULES + 1),
         update(group_labels).values(value='"somebody else"'),
     ],
     ids=str,
@@ -77,11 +77,13 @@ def test_a_rebuild_makes_what_was_written_with_the_ledger(recorded: Engine, harm
     with writing(recorded) as connection:
         connection.execute(harm)
     assert _rows(recorded) != written
-    assert list(rebuild(recorded)) == [1, 2, 3]
+    assert list(rebuild_all(recorded)) == [1, 2, 3]
     assert _rows(recorded) == written
 
 
-@pytest.mark.parametrize("harm", [delete(summaries), update(summaries).values(rules=RULES + 1)], ids=str)
+@pytest.mark.parametrize(
+    "harm", [delete(summaries), update(summaries).values(rules=SUMMARY_RULES + 1)], ids=str
+)
 def test_an_upgrade_sums_up_what_is_not_summed_up_by_the_present_rules(recorded: Engine, harm: Any) -> None:
     written = _rows(recorded)
     with writing(recorded) as connection:
@@ -97,7 +99,7 @@ def test_a_group_without_a_summary_is_summed_up_with_its_next_entry(recorded: En
     poll(recorded, "Gruppe ä", seen(body("Gruppe ä", 5), 220))
     written = _rows(recorded)
     assert [len(rows) for rows in written] == [3, 3, 2, 2]
-    assert list(rebuild(recorded)) == [1, 2, 3]
+    assert list(rebuild_all(recorded)) == [1, 2, 3]
     assert _rows(recorded) == written
 
 

@@ -10,13 +10,14 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from recorder.ledger.entries import Action, Gap, Status, WatchChange
-from recorder.ledger.outcome import Cause
-from recorder.ledger.status import Phase
+from recorder.ledger.entries import Action, Gap, StatusContent, WatchChange
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
-from recorder.store.drift import differences
-from recorder.store.readers import find_group, read_entries
+from recorder.store.groups import find_group
+from recorder.store.history import read_entries
 from recorder.store.schema import downgrade, state_of, upgrade
+from recorder.store.schema_diff import differences
 from recorder.store.transactions import reading
 from tests.ledger.oracle import assert_chained
 from tests.store.brute_force import assert_completion_agrees
@@ -107,14 +108,14 @@ def test_readers_say_what_was_recorded(old_engine: Engine) -> None:
         group = find_group(connection, "tgrp_1")
     started, first, second, gap, again, paused, resumed, last = (entry.content for entry in ledger)
     assert started == WatchChange(Action.STARTED, "ada@host", "March batch")
-    assert isinstance(first, Status) and first.body.value == body("tgrp_1", 1)
+    assert isinstance(first, StatusContent) and first.body.value == body("tgrp_1", 1)
     said = body("tgrp_1", 2, metadata={"note": "a\0b 😀"}, extra=None)
-    assert isinstance(second, Status) and second.body.value == said
+    assert isinstance(second, StatusContent) and second.body.value == said
     assert gap == Gap(at(27), at(120), Cause.SERVER_ERROR, 6, 34.25, 503, "Service Unavailable")
-    assert isinstance(again, Status) and again.body == second.body
+    assert isinstance(again, StatusContent) and again.body == second.body
     assert paused == WatchChange(Action.PAUSED, "bob@host", "lunch")
     assert resumed == WatchChange(Action.RESUMED, "bob@host", None)
-    assert isinstance(last, Status) and last.reading.phase is Phase.SETTLED
+    assert isinstance(last, StatusContent) and last.reading.phase is Phase.SETTLED
     assert last.body.text is not None and '"share":0.1000000000000000055' in last.body.text
     assert group is not None and group.watch.state is WatchState.WATCHING
     assert group.latest is not None and group.latest.seq == len(ledger)

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from recorder.ledger.entries import Action
-from recorder.ledger.times import format_time
-from recorder.store.enrolment import Patience, cease_watching
+from recorder.ledger.timestamps import format_time
+from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.transactions import reading
 from tests.store.samples import at, body, enrol, failed, poll, seen
 
@@ -103,7 +103,7 @@ def test_latest_status_stays_while_a_group_is_not_watched(engine: Engine) -> Non
     poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 1))
     poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 11.5))
     cease_watching(
-        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(15), patience=Patience(0)
+        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(15), patience=Deadline(0)
     )
     (row,) = _select(engine, "latest_status")
     assert (row["state"], row["due_at"]) == ("paused", None)

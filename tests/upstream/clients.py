@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from recorder.ledger.outcome import Failure, Observation
+from recorder.ledger.poll_outcome import Failure, Observation
 from recorder.upstream import UpstreamClient
 from tests.upstream.server import RawServer, Reply, serving
 

@@ -10,8 +10,8 @@ import aiohttp
 import httpx
 import pytest
 
-from recorder.ledger.outcome import Cause
-from recorder.upstream.classify import NETWORK_ERRORS, classify
+from recorder.ledger.poll_outcome import Cause
+from recorder.upstream.error_causes import NETWORK_ERRORS, classify
 
 
 def raised(error: Exception, *causes: Exception) -> Exception:

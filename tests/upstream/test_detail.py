@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.upstream.detail import MAX_CHARACTERS, plain_detail
+from recorder.upstream.redaction import MAX_CHARACTERS, plain_detail
 
 SECRET = "sk-secret-0123"
 

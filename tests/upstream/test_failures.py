@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from recorder.ledger.outcome import Cause, Failure
-from recorder.upstream.detail import MAX_CHARACTERS
-from recorder.upstream.retry_after import MAX_SECONDS
+from recorder.ledger.poll_outcome import Cause, Failure
+from recorder.upstream.redaction import MAX_CHARACTERS
+from recorder.upstream.retry_after import MAX_RETRY_AFTER_SECONDS
 from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, MAX_BODY_BYTES, NOON, client
 from tests.upstream.places import (
     Place,
@@ -186,14 +186,14 @@ WISHES = [
     wish("a date", "Retry-After: Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
     wish("a date that has passed", "Retry-After: Tue, 24 Nov 2026 11:59:30 GMT", None),
     wish("a date that is none", "Retry-After: Tue, 99 Nov 2026 12:00:30 GMT", None),
-    wish("a date a century off", "Retry-After: Fri, 24 Nov 2126 12:00:00 GMT", MAX_SECONDS),
+    wish("a date a century off", "Retry-After: Fri, 24 Nov 2126 12:00:00 GMT", MAX_RETRY_AFTER_SECONDS),
     wish("milliseconds", "retry-after-ms: 250", 0.25),
     wish("milliseconds before seconds", "retry-after: 9\nretry-after-ms: 1500", 1.5),
     wish("milliseconds that are none", "retry-after: 9\nretry-after-ms: soon", 9.0),
     wish("a negative number", "Retry-After: -5", None),
     wish("negative milliseconds", "retry-after-ms: -5", None),
-    wish("a large number", "Retry-After: 1000000", MAX_SECONDS),
-    wish("a huge number", f"Retry-After: {'9' * 4000}", MAX_SECONDS),
+    wish("a large number", "Retry-After: 1000000", MAX_RETRY_AFTER_SECONDS),
+    wish("a huge number", f"Retry-After: {'9' * 4000}", MAX_RETRY_AFTER_SECONDS),
     wish("NaN", "Retry-After: NaN", None),
     wish("infinity", "Retry-After: inf", None),
     wish("an exponent", "Retry-After: 1e3", None),

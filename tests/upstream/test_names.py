@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from recorder.ledger.outcome import Cause, Failure, Observation
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, NOON, client, poll_once
 from tests.upstream.server import OK, serving
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from recorder.ledger.body import parse_body
-from recorder.ledger.outcome import Failure, Observation
+from recorder.ledger.poll_outcome import Failure, Observation
+from recorder.ledger.response_body import parse_body
 from tests.upstream.clients import MAX_BODY_BYTES, NOON, client, outcome_of
 from tests.upstream.server import GROUP, OK, Reply, Then, answer, certified, serving
 

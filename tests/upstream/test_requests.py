@@ -11,8 +11,9 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from recorder.ledger.outcome import Cause, Failure, Observation
-from recorder.upstream import UpstreamClient, transport
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.upstream import UpstreamClient
+from recorder.upstream import http as transport
 from tests.upstream.clients import HANG_SECONDS, KEY, NOON, Clock, client, with_server
 from tests.upstream.server import OK, RawServer, Reply, Then, answer, serving
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.upstream.retry_after import MAX_SECONDS, retry_after_seconds
+from recorder.upstream.retry_after import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 from tests.upstream.clients import NOON, failure_of
 from tests.upstream.server import answer
 
@@ -26,10 +26,10 @@ from tests.upstream.server import answer
         ({"retry-after-ms": "1500"}, 1.5),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
         ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
-        ({"retry-after": "3601"}, MAX_SECONDS),
-        ({"retry-after": "9" * 5000}, MAX_SECONDS),
-        ({"retry-after-ms": "9" * 5000}, MAX_SECONDS),
-        ({"retry-after": "Fri, 24 Nov 2127 12:00:00 GMT"}, MAX_SECONDS),
+        ({"retry-after": "3601"}, MAX_RETRY_AFTER_SECONDS),
+        ({"retry-after": "9" * 5000}, MAX_RETRY_AFTER_SECONDS),
+        ({"retry-after-ms": "9" * 5000}, MAX_RETRY_AFTER_SECONDS),
+        ({"retry-after": "Fri, 24 Nov 2127 12:00:00 GMT"}, MAX_RETRY_AFTER_SECONDS),
     ],
 )
 def test_a_wish_is_seconds_and_at_most_an_hour(headers: dict[str, str], seconds: float | None) -> None:
@@ -55,7 +55,7 @@ def test_what_makes_no_sense_is_no_wish(text: str) -> None:
 @given(st.text(), st.text())
 def test_no_header_is_an_error_or_more_than_an_hour(milliseconds: str, text: str) -> None:
     seconds = retry_after_seconds({"retry-after-ms": milliseconds, "retry-after": text}, NOON)
-    assert seconds is None or 0 <= seconds <= MAX_SECONDS
+    assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "503 Service Unavailable", "302 Found", "201 Created"])

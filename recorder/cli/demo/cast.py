@@ -11,7 +11,7 @@ import httpx
 ADD_LATER_SECONDS = 12.0
 """When more runs are added to the group that has settled by then."""
 
-Metadata = dict[str, str | int | bool]
+CastMetadata = dict[str, str | int | bool]
 
 _CUSTOMERS = ("acme", "globex", "initech", "umbrella")
 _PROCESSORS = ("lite", "base", "core", "pro")
@@ -22,7 +22,7 @@ _INPUT = "Who makes it, since when, and where?"
 class Role:
     """One group: its metadata, how many runs of which processor, and how the simulator ends them."""
 
-    metadata: Metadata
+    metadata: CastMetadata
     runs: int
     processor: str
     steering: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ def roles() -> Iterator[Role]:
     customers, processors = itertools.cycle(_CUSTOMERS), itertools.cycle(_PROCESSORS)
     for number in range(32):
         processor = next(processors)
-        metadata: Metadata = {"customer": next(customers), "processor": processor, "batch": number}
+        metadata: CastMetadata = {"customer": next(customers), "processor": processor, "batch": number}
         yield Role(metadata, 5 + number * 7 % 60, processor)
     yield _special("added to later", 8, "lite", {"x-simulator-seconds": "20"})
     yield _special("waits for action", 12, "lite", {"x-simulator-outcome": "blocked"})

@@ -16,11 +16,11 @@ import click
 import httpx
 from sqlalchemy import URL
 
-from recorder.cli.children import Child, Children
 from recorder.cli.common import opened_database
 from recorder.cli.demo.cast import Client, Role, roles
 from recorder.clock import utc_now
-from recorder.ledger.decision import Rules
+from recorder.ledger.transitions import Rules
+from recorder.processes import Child, Children
 from recorder.store.engine import check_url
 from recorder.store.enrolment import watch_group
 from recorder.store.schema import upgrade

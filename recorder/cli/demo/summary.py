@@ -12,11 +12,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from api.completion_queries import CompletionQuery
-from recorder.cli.cohorts import find_cohorts, print_cohorts
 from recorder.cli.common import opened_database
 from recorder.cli.demo.stage import Stage
-from recorder.cli.tables import duration_text
+from recorder.cli.output.cohort_table import find_cohorts, print_cohorts
+from recorder.cli.output.format import duration_text
+from recorder.queries.completion import CompletionQuery
 from recorder.store.transactions import reading
 
 

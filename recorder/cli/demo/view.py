@@ -19,13 +19,13 @@ from sqlalchemy import Engine
 
 from recorder.cli.common import opened_database
 from recorder.cli.demo.stage import Stage
-from recorder.cli.tables import phase_text
+from recorder.cli.output.format import phase_text
 from recorder.clock import utc_now
-from recorder.ledger.decision import open_gap
-from recorder.ledger.status import Phase
+from recorder.ledger.status_fields import Phase
+from recorder.ledger.transitions import open_gap
+from recorder.store.groups import GroupItem, count_entries, list_groups
 from recorder.store.heartbeats import heartbeats
-from recorder.store.items import StatusItem
-from recorder.store.readers import GroupItem, count_entries, count_gaps, list_groups
+from recorder.store.history import StatusItem, count_gaps
 from recorder.store.transactions import reading
 
 _REFRESH_SECONDS = 0.5

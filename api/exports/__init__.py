@@ -1,0 +1,1 @@
+"""Whole selections as streams of CSV or NDJSON."""

@@ -1,0 +1,1 @@
+"""What applies to every request: access, content negotiation, ETags, CORS and compression."""

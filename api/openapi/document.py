@@ -1,0 +1,195 @@
+"""The OpenAPI document, made of the types that check the requests and describe the answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core.core_schema import WithDefaultSchema
+
+from api.endpoint import Operation, operation_of
+from api.errors import PROBLEM_JSON
+from api.middleware.auth import CHALLENGES, OPEN_PATH
+from api.schemas.common import Problem
+from recorder.queries.formats import CSV, JSON, NDJSON
+from recorder.queries.params import ExportQuery, Query
+
+_REF = "#/components/schemas/{model}"
+_EVERYWHERE: dict[int, type[BaseModel]] = {406: Problem, 422: Problem, 500: Problem}
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "a token"},
+    "basic": {"type": "http", "scheme": "basic", "description": "any user, and a token as the password"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "a token"},
+}
+_ETAG = {
+    "description": "sent back as If-None-Match, it spares an answer that is the same: that is 304 then",
+    "schema": {"type": "string"},
+}
+_LINK = {
+    "description": 'the address of the next page, rel="next"; none on the last',
+    "schema": {"type": "string"},
+}
+_HEADERS = {
+    200: {"ETag": _ETAG},
+    401: {
+        "WWW-Authenticate": {
+            "description": "the challenges " + " and ".join(CHALLENGES),
+            "schema": {"type": "string"},
+        }
+    },
+    503: {"Retry-After": {"description": "when to ask again, in seconds", "schema": {"type": "integer"}}},
+}
+_EXPORTS = {
+    CSV: {"schema": {"type": "string", "description": "rows of the SQL view, after a header; RFC 4180"}},
+    NDJSON: {"schema": {"type": "string", "description": "the items, each as JSON on a line of its own"}},
+}
+_PATH_PARAMETER = {
+    "name": "taskgroup_id",
+    "in": "path",
+    "required": True,
+    "description": "the group's id, percent-encoded UTF-8",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_DESCRIPTIONS = {
+    200: "the answer",
+    401: "no valid token was sent",
+    403: "the request's Host is not a loopback name of the server's machine",
+    404: "no such group",
+    406: "the request's Accept rules out what there is",
+    422: "a bad parameter; every one is named",
+    500: "a defect of the server",
+    503: "the database cannot be read just now, or has another schema",
+}
+
+
+class _AnswerSchemas(GenerateJsonSchema):
+    """The schemas of answers: a member that an answer leaves out is not there, whatever its default."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+
+def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the documented views of `app`, which wants tokens or does not."""
+    operations = dict(_operations(app))
+    refusal = 401 if with_tokens else 403
+    document = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Task Group Recorder",
+            "version": version("task-group-recorder"),
+            "description": "What was recorded of task groups: how they stand, their history, how long they "
+            "took, and what was not seen. Read only. Times are UTC, durations are in seconds, and what is "
+            "not known is null. [Errors](/docs/problems) say what is wrong and what is allowed instead. "
+            "Beside what is here there are [/metrics](/metrics) for Prometheus, and the provider's own "
+            "`/v1beta/tasks/groups/{id}` for its SDK.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": {path: {"get": _operation(path, found, refusal)} for path, found in operations.items()},
+        "components": {"schemas": _schemas(operations.values())},
+    }
+    return _secured(document) if with_tokens else document
+
+
+def _secured(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of an API that wants tokens; all but one path do."""
+    public = document["paths"][OPEN_PATH]["get"]
+    public["security"] = []
+    del public["responses"]["401"]
+    return {
+        **document,
+        "components": {**document["components"], "securitySchemes": _SECURITY_SCHEMES},
+        "security": [{name: []} for name in _SECURITY_SCHEMES],
+    }
+
+
+def _operations(app: Flask) -> Iterator[tuple[str, Operation]]:
+    for rule in app.url_map.iter_rules():
+        found = operation_of(app.view_functions[rule.endpoint])
+        if found is not None:
+            yield re.sub(r"<(\w+)>", r"{\1}", rule.rule), found
+
+
+def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
+    in_path = [_PATH_PARAMETER] if "{taskgroup_id}" in path else []
+    problems = {refusal: Problem} | _EVERYWHERE | found.problems
+    return {
+        "operationId": found.name,
+        "tags": [found.tag],
+        "summary": found.summary,
+        "parameters": [*in_path, *_parameters(found.query)],
+        "responses": {
+            "200": _answer(found),
+            **{
+                str(status): _response(status, PROBLEM_JSON, body)
+                for status, body in sorted(problems.items())
+            },
+        },
+    }
+
+
+@cache
+def _examples() -> dict[str, Any]:
+    """Return a real answer of each operation, by its name, and a real problem of each HTTP status code."""
+    found: dict[str, Any] = json.loads(
+        files("api.openapi").joinpath("examples.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+def _answer(found: Operation) -> dict[str, Any]:
+    response = _response(200, JSON, found.answer)
+    response["content"][JSON]["example"] = _examples()[found.name]
+    if issubclass(found.query, ExportQuery):
+        response["content"] |= _EXPORTS
+    if "cursor" in found.query.model_fields:
+        response["headers"] = {**response["headers"], "Link": _LINK}
+    return response
+
+
+def _parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
+    for name, schema in query.model_json_schema().get("properties", {}).items():
+        kept = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+        if kept.get("default", "") in (None, {}):
+            del kept["default"]
+        # A parameter such as metadata[KEY]=VALUE.
+        style = {"style": "deepObject", "explode": True} if schema.get("type") == "object" else {}
+        yield {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema["description"],
+            "schema": kept,
+            **style,
+        }
+
+
+def _response(status: int, mimetype: str, body: type[BaseModel]) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(model=body.__name__)}
+    response: dict[str, Any] = {
+        "description": _DESCRIPTIONS[status],
+        "content": {mimetype: {"schema": schema}},
+    }
+    if body is Problem:
+        response["content"][mimetype]["example"] = _examples()[str(status)]
+    if status in _HEADERS:
+        response["headers"] = _HEADERS[status]
+    return response
+
+
+def _schemas(operations: Any) -> dict[str, Any]:
+    bodies = {body for found in operations for body in (found.answer, *found.problems.values())}
+    ordered = sorted(bodies | set(_EVERYWHERE.values()), key=lambda body: body.__name__)
+    _, definitions = models_json_schema(
+        [(body, "validation") for body in ordered], ref_template=_REF, schema_generator=_AnswerSchemas
+    )
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas

@@ -1,0 +1,70 @@
+"""Completion: of one group, and of many."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api.context import context
+from api.endpoint import operation
+from api.exports.batches import completion_export
+from api.exports.streaming import export_response
+from api.middleware.etag import mark_of_all, mark_of_group, not_modified_or
+from api.responses import json_response
+from api.schemas.common import Problem
+from api.schemas.completion import CompletionStatistics, Curve, GroupCompletion
+from recorder.queries.completion import (
+    CompletionQuery,
+    CurveQuery,
+    completion_answer,
+    curve_answer,
+    statistics_answer,
+)
+from recorder.queries.eta import eta_of
+from recorder.queries.formats import EXPORTS
+from recorder.queries.groups import require_group
+from recorder.queries.paging import GROUPS_PATH
+from recorder.queries.params import ExportQuery
+from recorder.store.transactions import reading
+
+TAG = "completion"
+blueprint = Blueprint(TAG, __name__)
+
+
+@blueprint.get(f"{GROUPS_PATH}/<taskgroup_id>/completion")
+@operation(
+    "getCompletion", tag=TAG, query=ExportQuery, answer=GroupCompletion, problems={404: Problem, 503: Problem}
+)
+def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
+    """A group's episodes, where its time went, and when it will be done."""
+    if query.format in EXPORTS:
+        return export_response(completion_export(taskgroup_id, query.format))
+    here = context()
+    with reading(here.engine) as connection:
+        found = require_group(connection, taskgroup_id)
+        eta = eta_of(connection, found, here.cohort_key)
+        return not_modified_or(
+            mark_of_group(found, eta),
+            lambda: json_response(completion_answer(connection, found, eta)),
+        )
+
+
+@blueprint.get("/api/v1/completion")
+@operation(
+    "getStatistics", tag=TAG, query=CompletionQuery, answer=CompletionStatistics, problems={503: Problem}
+)
+def statistics(query: CompletionQuery) -> Response:
+    """How long episodes lasted, those still open counted as open; a cohort an item."""
+    with reading(context().engine) as connection:
+        return not_modified_or(
+            mark_of_all(connection), lambda: json_response(statistics_answer(connection, query))
+        )
+
+
+@blueprint.get("/api/v1/completion/curve")
+@operation("getCurve", tag=TAG, query=CurveQuery, answer=Curve, problems={503: Problem})
+def curve(query: CurveQuery) -> Response:
+    """The Kaplan-Meier curve: which share of the episodes lasts longer than a time."""
+    with reading(context().engine) as connection:
+        return not_modified_or(
+            mark_of_all(connection), lambda: json_response(curve_answer(connection, query))
+        )

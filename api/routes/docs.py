@@ -1,0 +1,75 @@
+"""The OpenAPI document, and the pages about the API, which need nothing from any other server."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, render_template, send_from_directory
+
+from api.endpoint import parsed
+from api.errors import PROBLEMS
+from api.middleware.negotiation import require_json
+from api.openapi.document import openapi_document
+from recorder.queries.json_output import dumps
+from recorder.queries.params import NoQuery
+
+# Swagger UI's own style needs inline styles; scripts come from our files alone.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+blueprint = Blueprint(
+    "docs",
+    "api",
+    url_prefix="/docs",
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/static",
+)
+
+
+def register_docs(app: Flask, *, with_tokens: bool) -> None:
+    """Serve the document of the views that `app` has by now, and the pages."""
+    document = dumps(openapi_document(app, with_tokens=with_tokens))
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        require_json()
+        parsed(NoQuery)
+        return Response(document, mimetype="application/json")
+
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("")
+def docs() -> str:
+    return render_template("docs.html")
+
+
+@blueprint.get("/problems")
+def problems() -> str:
+    return render_template("problems.html", problems=PROBLEMS)
+
+
+@blueprint.get("/<any('swagger-ui.css'):name>", defaults={"folder": "css"})
+@blueprint.get("/<any('swagger-ui-bundle.js'):name>", defaults={"folder": "js"})
+def swagger(folder: str, name: str) -> Response:
+    return send_from_directory(_swagger_folder() / folder, name)
+
+
+@blueprint.after_request
+def restrict(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response
+
+
+def _swagger_folder() -> Path:
+    """Where the package with Swagger UI's files has them; it is found, not run."""
+    spec = find_spec("flask_openapi3_swagger")
+    if spec is None or spec.origin is None:
+        raise RuntimeError(
+            "the package flask-openapi3-swagger, which has Swagger UI's files, is not installed"
+        )
+    return Path(spec.origin).parent / "templates" / "swagger"

@@ -1,0 +1,38 @@
+"""When a group was not seen."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api.context import context
+from api.endpoint import operation
+from api.exports.batches import gaps_export
+from api.exports.streaming import export_response
+from api.middleware.etag import mark_of_group, not_modified_or
+from api.responses import page_response
+from api.schemas.common import GapsPage, Problem
+from recorder.queries.formats import EXPORTS
+from recorder.queries.gaps import GapsQuery, gaps_answer, gaps_paging
+from recorder.queries.groups import require_group
+from recorder.queries.paging import GROUPS_PATH
+from recorder.store.transactions import reading
+
+TAG = "gaps"
+blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
+
+
+@blueprint.get("/<taskgroup_id>/gaps")
+@operation("getGaps", tag=TAG, query=GapsQuery, answer=GapsPage, problems={404: Problem, 503: Problem})
+def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
+    """Stretches in which a group should have been seen and was not, why, and how much was seen in all."""
+    here = context()
+    if query.format in EXPORTS:
+        return export_response(gaps_export(taskgroup_id, query, query.format, here.now()))
+    with reading(here.engine) as connection:
+        found = require_group(connection, taskgroup_id)
+        # A cursor of another query is refused whatever the client has already.
+        gaps_paging(taskgroup_id, query).position()
+        return not_modified_or(
+            mark_of_group(found),
+            lambda: page_response(gaps_answer(connection, found, query, here.now())),
+        )

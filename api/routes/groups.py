@@ -1,0 +1,70 @@
+"""Groups, and how they stand."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api.context import context
+from api.endpoint import operation
+from api.exports.batches import groups_export
+from api.exports.streaming import export_response
+from api.middleware.etag import mark_of_group, mark_of_groups, not_modified_or
+from api.responses import json_response, page_response
+from api.schemas.as_of import StatusAnswer
+from api.schemas.common import Group, GroupsPage, Problem
+from recorder.queries.as_of import StatusQuery, require_past, status_at_answer
+from recorder.queries.eta import eta_of
+from recorder.queries.formats import EXPORTS
+from recorder.queries.groups import GroupsQuery, group_body, list_page, require_group, status_body
+from recorder.queries.paging import GROUPS_PATH
+from recorder.queries.params import NoQuery
+from recorder.store.transactions import reading
+
+TAG = "groups"
+blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
+
+
+@blueprint.get("")
+@operation("listGroups", tag=TAG, query=GroupsQuery, answer=GroupsPage, problems={503: Problem})
+def groups(query: GroupsQuery) -> Response:
+    """Groups, the newest enrolment first."""
+    here = context()
+    if query.format in EXPORTS:
+        return export_response(groups_export(query, query.format, here.now(), here.cohort_key))
+    with reading(here.engine) as connection:
+        listing = list_page(connection, query, here.now(), here.cohort_key)
+        mark = mark_of_groups(listing.shown, listing.more, listing.count, listing.etas)
+        return not_modified_or(mark, lambda: page_response(listing.body(here.now())))
+
+
+@blueprint.get("/<taskgroup_id>")
+@operation("getGroup", tag=TAG, query=NoQuery, answer=Group, problems={404: Problem, 503: Problem})
+def group(_: NoQuery, taskgroup_id: str) -> Response:
+    """How a group stands."""
+    here = context()
+    with reading(here.engine) as connection:
+        found = require_group(connection, taskgroup_id)
+        eta = eta_of(connection, found, here.cohort_key)
+        return not_modified_or(
+            mark_of_group(found, eta), lambda: json_response(group_body(found, eta, here.now()))
+        )
+
+
+@blueprint.get("/<taskgroup_id>/status")
+@operation(
+    "getStatus", tag=TAG, query=StatusQuery, answer=StatusAnswer, problems={404: Problem, 503: Problem}
+)
+def status(query: StatusQuery, taskgroup_id: str) -> Response:
+    """A group's latest status, or the one at a moment of the past with how certain it is."""
+    here = context()
+    with reading(here.engine) as connection:
+        found = require_group(connection, taskgroup_id)
+        if query.at is not None:
+            require_past(query.at, here.now())
+
+        def make() -> Response:
+            if query.at is None:
+                return json_response(status_body(found))
+            return json_response(status_at_answer(connection, found, query.at, here.now()))
+
+        return not_modified_or(mark_of_group(found), make)

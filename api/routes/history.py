@@ -1,0 +1,47 @@
+"""A group's history."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api.context import context
+from api.endpoint import operation
+from api.exports.batches import history_export
+from api.exports.streaming import export_response
+from api.middleware.etag import mark_of_group, not_modified_or
+from api.responses import json_response, page_response
+from api.schemas.as_of import HistoryAnswer
+from api.schemas.common import Problem
+from recorder.queries.as_of import HistoryOrSamplesQuery, samples_answer
+from recorder.queries.formats import EXPORTS
+from recorder.queries.groups import require_group
+from recorder.queries.history import history_answer, history_paging
+from recorder.queries.paging import GROUPS_PATH
+from recorder.store.transactions import reading
+
+TAG = "history"
+blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
+
+
+@blueprint.get("/<taskgroup_id>/history")
+@operation(
+    "getHistory",
+    tag=TAG,
+    query=HistoryOrSamplesQuery,
+    answer=HistoryAnswer,
+    problems={404: Problem, 503: Problem},
+)
+def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
+    """A group's ledger: what was said when, what was not seen, and changes of the watch; or samples of it."""
+    here = context()
+    if query.format in EXPORTS:
+        return export_response(history_export(taskgroup_id, query, query.format, here.now()))
+    with reading(here.engine) as connection:
+        found, now = require_group(connection, taskgroup_id), here.now()
+        if query.step is None:
+            # A cursor of another query is refused whatever the client has already.
+            history_paging(taskgroup_id, query).position()
+            return not_modified_or(
+                mark_of_group(found), lambda: page_response(history_answer(connection, found, query, now))
+            )
+        return json_response(samples_answer(connection, found, query.from_, query.to, query.step, now=now))

@@ -1,0 +1,130 @@
+"""Prometheus metrics: of the API itself, and of the recorders by what they leave in the database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from flask import Flask, Response, g, request
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection
+
+from api.context import context
+from api.endpoint import parsed
+from recorder.ledger.status_fields import Phase
+from recorder.ledger.watch import WatchState
+from recorder.queries.params import NoQuery
+from recorder.store.groups import GroupCounts, read_group_counts
+from recorder.store.heartbeats import Heartbeat, heartbeats
+from recorder.store.transactions import DatabaseUnavailableError, reading
+
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_ANSWERED = "answered"
+_NO_ROUTE = "none"
+_METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
+_OTHER = "other"
+"""Whoever asks can make up methods, and each would be series of its own for ever."""
+
+
+def register_metrics(app: Flask) -> None:
+    """Serve the metrics, and measure every request to `app` by its route."""
+    registry = CollectorRegistry()
+    registry.register(_Recording())
+    durations = Histogram(
+        "recorder_api_request_duration_seconds",
+        "How long requests took, until their answers began to be sent.",
+        ["route", "method", "status"],
+        registry=registry,
+        buckets=_BUCKETS,
+    )
+
+    @app.before_request
+    def begin() -> None:
+        g.begun = time.perf_counter()
+
+    @app.after_request
+    def measure(response: Response) -> Response:
+        route = _NO_ROUTE if request.url_rule is None else request.url_rule.rule
+        taken = time.perf_counter() - g.begun
+        method = request.method if request.method in _METHODS else _OTHER
+        durations.labels(route, method, response.status_code).observe(taken)
+        return response
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        parsed(NoQuery)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Recording(Collector):
+    """What the database says at the moment of asking; of a recorder that has ended it says nothing."""
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        here = context()
+        up = GaugeMetricFamily("recorder_database_up", "Whether the database can be read.")
+        try:
+            with reading(here.engine) as connection:
+                found = list(_of_the_database(connection))
+            up.add_metric([], 1)
+        except DatabaseUnavailableError:
+            found = []
+            up.add_metric([], 0)
+        yield up
+        yield from found
+
+
+def _of_the_database(connection: Connection) -> Iterator[Metric]:
+    yield from _of_the_groups(read_group_counts(connection, context().now()))
+    yield from _of_the_recorders(heartbeats(connection))
+
+
+def _of_the_groups(standing: GroupCounts) -> Iterator[Metric]:
+    phases = GaugeMetricFamily(
+        "recorder_groups", "Groups by the phase they were last seen in.", labels=["phase"]
+    )
+    for phase in (*Phase, None):
+        phases.add_metric([phase or "never_seen"], standing.phases.get(phase, 0))
+    yield phases
+    states = GaugeMetricFamily("recorder_watches", "Groups by the state of their watch.", labels=["state"])
+    for state in WatchState:
+        states.add_metric([state], standing.states.get(state, 0))
+    yield states
+    gauges = {
+        "recorder_open_gaps": ("Groups that should have been seen by now and were not.", standing.open_gaps),
+        "recorder_due_polls": ("Polls that are due and not made yet.", standing.due),
+        "recorder_lateness_seconds": ("How late the poll is that is due longest.", standing.late_seconds),
+        "recorder_ledger_entries": ("Entries in all ledgers.", standing.entries),
+    }
+    for name, (words, value) in gauges.items():
+        yield GaugeMetricFamily(name, words, value=value)
+
+
+def _of_the_recorders(recorders: list[Heartbeat]) -> Iterator[Metric]:
+    beat = GaugeMetricFamily(
+        "recorder_heartbeat_timestamp_seconds", "The last sign of life of a recorder.", labels=["recorder"]
+    )
+    polls = CounterMetricFamily("recorder_polls", "Polls by outcome.", labels=["recorder", "outcome"])
+    written = CounterMetricFamily(
+        "recorder_entries_written", "Ledger entries written, by kind.", labels=["recorder", "kind"]
+    )
+    dropped = CounterMetricFamily(
+        "recorder_results_dropped", "Results of polls whose claim was lost.", labels=["recorder"]
+    )
+    errors = CounterMetricFamily("recorder_errors", "Defects of a recorder.", labels=["recorder"])
+    for recorder in recorders:
+        name, counters = recorder.recorder_id, recorder.counters
+        beat.add_metric([name], recorder.heartbeat_at.timestamp())
+        polls.add_metric([name, _ANSWERED], counters.get("polls", 0) - counters.get("failures", 0))
+        for counter, count in counters.items():
+            family, _, label = counter.partition(".")
+            if label and family in {"failures", "entries"}:
+                (polls if family == "failures" else written).add_metric([name, label], count)
+        dropped.add_metric([name], counters.get("dropped", 0))
+        errors.add_metric([name], counters.get("errors", 0))
+    yield from (beat, polls, written, dropped, errors)

@@ -1,0 +1,1 @@
+"""The types of the answers, of which the OpenAPI document is made."""

@@ -1,0 +1,92 @@
+"""What no recorder writes, though its digest follows: one judgement of what an export and a database say.
+
+Pure. Each function raises ValueError, with words for people; values may be of any type.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from recorder.ledger.entries import Action, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.group_id import check_taskgroup_id
+from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.watch import WatchState
+
+_MOST = 2**63 - 1
+
+
+def check_id(taskgroup_id: str) -> None:
+    """Refuse an id that can name no group."""
+    try:
+        check_taskgroup_id(taskgroup_id)
+    except ValueError as error:
+        raise ValueError(f"taskgroup_id {taskgroup_id[:80]!a} {error}") from None
+
+
+def check_content(seq: int, content: StatusContent | ResponseBody | Gap | WatchChange) -> None:
+    """Refuse what the entry `seq` of a ledger cannot hold."""
+    if (seq == 1) != (isinstance(content, WatchChange) and content.action is Action.STARTED):
+        raise ValueError("a ledger begins with started, which comes no second time")
+    if isinstance(content, WatchChange):
+        check_text(content.actor, "actor")
+        check_text_or_none(content.note, "note")
+    elif isinstance(content, Gap):
+        _check_gap(content)
+
+
+def check_interval(interval: Interval | None, kind: Kind | None, at: datetime | None, what: str) -> None:
+    """Refuse an interval that cannot be that of the entry before, one of `kind`, `at` that time.
+
+    Both are None where there is no entry before.
+    """
+    check_is_of_status(interval is not None, kind, what)
+    if interval is None or at is None:
+        return
+    check_count(interval.polls, "polls", 1)
+    if interval.last_seen_at < at:
+        raise ValueError(f"{what} ends before its status was first said")
+
+
+def check_is_of_status(there: bool, kind: Kind | None, what: str) -> None:
+    """Refuse an interval that is there without a status to be of, or is not there for one."""
+    if there != (kind is Kind.STATUS):
+        raise ValueError(f"{what} is there exactly if the entry before is a status")
+
+
+def check_due(due_at: datetime | None, state: WatchState) -> None:
+    """Refuse a group that is watched and never due, or due and not watched."""
+    if (due_at is not None) != (state is WatchState.WATCHING):
+        raise ValueError("due_at is that of a group that is watched, and null for any other")
+
+
+def check_count(value: Any, what: str, least: int) -> int:
+    """Return `value` if it is a whole number that every database can hold, and not below `least`."""
+    if type(value) is not int or not least <= value <= _MOST:
+        raise ValueError(f"{what} must be a whole number, {least} or more, of 63 bits at most")
+    return value
+
+
+def check_text(value: Any, what: str) -> str:
+    """Return `value` if it is a text that every database can hold."""
+    if not isinstance(value, str):
+        raise ValueError(f"{what} must be a text")
+    if "\0" in value:
+        raise ValueError(f"{what} must be a text without U+0000, which databases cannot hold")
+    return value
+
+
+def check_text_or_none(value: Any, what: str) -> None:
+    if value is not None:
+        check_text(value, what)
+
+
+def _check_gap(gap: Gap) -> None:
+    if gap.to is not None and gap.from_ > gap.to:
+        raise ValueError("a gap does not end before it began")
+    if type(gap.unpolled_seconds) not in {int, float} or gap.unpolled_seconds < 0:
+        raise ValueError("unpolled_seconds must be a number, 0 or more")
+    if gap.http_status is not None and check_count(gap.http_status, "http_status", 100) > 999:
+        raise ValueError("http_status must be a number of three digits")
+    check_count(gap.attempts, "attempts", 0)
+    check_text_or_none(gap.detail, "detail")

@@ -1,0 +1,207 @@
+"""Rows as they lie in the database, whatever somebody put there.
+
+Nothing is refused and nothing rebuilt: times are texts in our own form on both databases, other values are
+the driver's. On SQLite a text that is no UTF-8 has lone surrogates for the bytes that are none, in what is
+asked for too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, LargeBinary, Row, Table, Text, cast, literal, text
+from sqlalchemy.exc import OperationalError
+
+from recorder.ledger.timestamps import format_time
+from recorder.store.tables import (
+    Time,
+    entries,
+    episodes,
+    group_labels,
+    labelled_durations,
+    summaries,
+    watches,
+)
+
+GROUP_TABLES = (watches, entries, summaries, episodes, group_labels, labelled_durations)
+"""Every table that can name a group."""
+
+RawRow = Mapping[Any, Any]
+"""The values of a row by the names of its columns."""
+
+_BYTES = ("utf-8", "surrogateescape")
+"""How a text that is no UTF-8 is read, and written again."""
+_NOT_UTF8 = "Could not decode to UTF-8"
+_ROWS_AT_ONCE = 500
+
+_ENTRIES = "{after} AND taskgroup_id <= :last ORDER BY taskgroup_id, seq LIMIT :limit"
+_NEXT_IDS = """WITH RECURSIVE ids (id) AS (
+    SELECT min(taskgroup_id) FROM {table} WHERE {after}
+    UNION ALL
+    SELECT (SELECT min(taskgroup_id) FROM {table} WHERE taskgroup_id > ids.id) FROM ids WHERE id IS NOT NULL
+    ) SELECT id FROM ids WHERE id IS NOT NULL LIMIT :limit"""
+
+_COLUMNS = """CASE WHEN "{0}" >= '0001-01-01 00:00:00+00'
+    THEN to_char("{0}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')
+    ELSE "{0}"\\:\\:text END AS "{0}\""""
+"""A time of PostgreSQL as text: in our form where it has one, else in the server's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Groups by their ids, from `first` to `last`; both are in it, and on SQLite may be anything."""
+
+    first: Any
+    last: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RowPosition:
+    """An entry of a group, or an episode of one, by its number: what comes after it, or up to it.
+
+    Without a number it is before the first of the group, or after its last, whatever their numbers are.
+    """
+
+    taskgroup_id: Any
+    number: int | None = None
+
+
+class RawTables:
+    """The tables of the database as one snapshot shows them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sqlite = connection.dialect.name == "sqlite"
+
+    def entries(self, after: RowPosition, last: Any, limit: int) -> Iterator[Row[Any]]:
+        """Yield entries in order: those after a position, of groups up to `last`."""
+        question, given = self._entries_after(after, last, limit)
+        number, row = 0, None
+        try:
+            for number, row in enumerate(self._ask(question, given), 1):  # noqa: B007 (used where it fails)
+                yield row
+        except OperationalError as error:
+            if _NOT_UTF8 not in str(error.orig):
+                raise
+            # From where it failed on, in the same snapshot.
+            if row is not None:
+                after, limit = RowPosition(row.taskgroup_id, row.seq), limit - number
+            with self.any_text():
+                yield from self._ask(*self._entries_after(after, last, limit))
+
+    def _entries_after(self, after: RowPosition, last: Any, limit: int) -> tuple[str, dict[str, Any]]:
+        given = {"taskgroup_id": after.taskgroup_id, "last": last, "limit": limit}
+        begins = "taskgroup_id >= :taskgroup_id"
+        if after.number is not None:
+            begins = "(taskgroup_id, seq) > (:taskgroup_id, :seq)"
+            given["seq"] = after.number
+        condition = _ENTRIES.format(after=begins)
+        return f"SELECT {self._columns(entries)} FROM entries WHERE {condition}", given  # noqa: S608
+
+    def rows_of(self, table: Table, span: Span) -> dict[Any, list[RawRow]]:
+        """Return the rows of a table by their groups, in the order of its key."""
+        return self._by_group(
+            table,
+            "taskgroup_id >= :first AND taskgroup_id <= :last",
+            {"first": span.first, "last": span.last},
+        )
+
+    def episodes(self, after: RowPosition, until: RowPosition) -> dict[Any, list[RawRow]]:
+        """Return the rows of `episodes` by their groups: those after a position, up to another."""
+        first = (
+            "taskgroup_id >= :first" if after.number is None else "(taskgroup_id, number) > (:first, :after)"
+        )
+        last = (
+            "taskgroup_id <= :last" if until.number is None else "(taskgroup_id, number) <= (:last, :until)"
+        )
+        given = {"first": after.taskgroup_id, "after": after.number}
+        given |= {"last": until.taskgroup_id, "until": until.number}
+        named = {name: value for name, value in given.items() if value is not None}
+        return self._by_group(episodes, f"{first} AND {last}", named)
+
+    def ids_after(self, taskgroup_id: Any, limit: int) -> list[Any]:
+        """Return the ids after one (None: from the first), of groups that any table names, in order."""
+        after = "TRUE" if taskgroup_id is None else "taskgroup_id > :after"
+        found: set[Any] = set()
+        with self.any_text():
+            for table in GROUP_TABLES:
+                given = {"limit": limit} | ({} if taskgroup_id is None else {"after": taskgroup_id})
+                question = _NEXT_IDS.format(table=table.name, after=after)
+                found.update(row.id for row in self._ask(question, given))
+        return sorted(found, key=id_order)[:limit]
+
+    def _by_group(self, table: Table, condition: str, given: dict[str, Any]) -> dict[Any, list[RawRow]]:
+        order = ", ".join(column.name for column in table.primary_key)
+        question = f"SELECT {self._columns(table)} FROM {table.name} WHERE {condition} ORDER BY {order}"  # noqa: S608
+        found: dict[Any, list[RawRow]] = {}
+        with self.any_text():
+            for row in self._ask(question, given):
+                found.setdefault(row.taskgroup_id, []).append(row._mapping)
+        return found
+
+    def _ask(self, question: str, given: dict[str, Any]) -> Iterator[Row[Any]]:
+        # What the driver cannot pass as a text goes as its bytes.
+        raw = {name: value.encode(*_BYTES) for name, value in given.items() if not _is_utf8(value)}
+        for name in raw:
+            question = re.sub(rf":{name}\b", f"CAST(:{name} AS TEXT)", question)
+        asked = text(question).execution_options(yield_per=_ROWS_AT_ONCE)
+        return iter(self._connection.execute(asked, {**given, **raw}))
+
+    def _columns(self, table: Table) -> str:
+        return ", ".join(
+            _COLUMNS.format(column.name)
+            if isinstance(column.type, Time) and not self._sqlite
+            else f'"{column.name}"'
+            for column in table.c
+        )
+
+    @contextmanager
+    def any_text(self) -> Iterator[None]:
+        """On SQLite, read texts that are no UTF-8 too, which takes longer."""
+        driver: Any = self._connection.connection.driver_connection
+        if not self._sqlite:
+            yield
+            return
+        driver.text_factory = _lenient
+        try:
+            yield
+        finally:
+            driver.text_factory = str
+
+
+def id_order(taskgroup_id: Any) -> tuple[bool, Any]:
+    """Return what ids sort by, as both databases do: texts by their bytes, and then what is none."""
+    if isinstance(taskgroup_id, bytes):
+        return True, taskgroup_id
+    return False, taskgroup_id.encode(*_BYTES)
+
+
+def bound(taskgroup_id: Any) -> Any:
+    """Return what stands for an id in a statement."""
+    if _is_utf8(taskgroup_id):
+        return taskgroup_id
+    return cast(literal(taskgroup_id.encode(*_BYTES), LargeBinary), Text)
+
+
+def _is_utf8(value: Any) -> bool:
+    """Whether a value can be passed to a driver as it is; only a text cannot that is no UTF-8."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
+def as_stored(row: RawRow) -> dict[str, Any]:
+    """Return a row that is to be written as it lies in the database then."""
+    return {name: format_time(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode(*_BYTES)

@@ -1,0 +1,104 @@
+"""`recorder completion`: how long a group's work took, or that of many, and when it will be done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+from sqlalchemy import Connection
+
+from recorder.cli.common import report_errors
+from recorder.cli.output.cohort_table import Cohorts, find_cohorts, print_cohorts
+from recorder.cli.output.console import answer, console, json_option, print_json, query_of
+from recorder.cli.output.episode_table import print_completion
+from recorder.queries.completion import CompletionQuery, completion_answer, statistics_answer
+from recorder.queries.eta import eta_of
+from recorder.queries.groups import group_body, require_group
+from recorder.settings import load_settings
+from recorder.store.durations import MOST_COHORTS, TooManyCohortsError
+
+
+@click.command("completion")
+@click.argument("taskgroup_id", metavar="[ID]", required=False)
+@click.option("--group-by", metavar="metadata.KEY", help="A line for each value of KEY in the metadata.")
+@click.option("--since", help="created: count from the groups' creation, first episodes only.")
+@click.option("--enrolled", help="prospective: only episodes whose start was observed.")
+@click.option("--from", "from_", metavar="TIME", help="Only episodes that started at or after this time.")
+@click.option("--to", metavar="TIME", help="Only episodes that started before this time.")
+@click.option(
+    "--metadata",
+    "labels",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Only groups with this in their metadata; may be repeated.",
+)
+@json_option
+@report_errors
+def command(
+    taskgroup_id: str | None, as_json: bool, from_: str | None, labels: tuple[str, ...], **options: str | None
+) -> None:
+    """Print how long the work of a group took, and when it will be done; without ID, of all groups.
+
+    The options select among all groups, and do not go with ID.
+    """
+    given = {name: text for name, text in {**options, "from": from_}.items() if text is not None}
+    if taskgroup_id is None:
+        _print_many(_query(given, labels), as_json=as_json)
+        return
+    refused = [*given, *(["metadata"] if labels else [])]
+    if refused:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in refused)
+        raise click.UsageError(f"{names} selects among all groups, and does not go with ID")
+    _print_one(taskgroup_id, as_json=as_json)
+
+
+def _print_one(taskgroup_id: str, *, as_json: bool) -> None:
+    cohort_key = load_settings().cohort_key
+
+    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+        group = require_group(connection, taskgroup_id)
+        eta = eta_of(connection, group, cohort_key)
+        completion = completion_answer(connection, group, eta)
+        return completion if as_json else {"group": group_body(group, eta, now), "completion": completion}
+
+    found = answer(question)
+    if as_json:
+        print_json(found)
+    else:
+        print_completion(console(), found["group"], found["completion"])
+
+
+def _print_many(query: CompletionQuery, *, as_json: bool) -> None:
+    found: list[Cohorts] = []
+
+    def question(connection: Connection, _: datetime) -> dict[str, Any]:
+        if as_json:
+            return statistics_answer(connection, query)
+        found.append(find_cohorts(connection, query))
+        return {}
+
+    try:
+        body = answer(question)
+    except TooManyCohortsError:
+        raise click.UsageError(
+            f"--group-by has more than {MOST_COHORTS:,} values; "
+            "group by another key, or select with --metadata KEY=VALUE"
+        ) from None
+    if as_json:
+        print_json(body)
+    for cohorts in found:
+        print_cohorts(console(), cohorts)
+
+
+def _query(given: dict[str, str], labels: tuple[str, ...]) -> CompletionQuery:
+    selected: dict[str, str] = {}
+    for label in labels:
+        key, separator, value = label.partition("=")
+        if not key or not separator:
+            raise click.UsageError(f"--metadata {label[:80]!a} is not of the form KEY=VALUE")
+        if key in selected:
+            raise click.UsageError(f"--metadata {key[:80]!a} is given twice; give it once")
+        selected[key] = value
+    parameters: dict[str, Any] = {**given, "metadata": selected} if selected else {**given}
+    return query_of(CompletionQuery, parameters)

@@ -1,0 +1,86 @@
+"""The course of the demo: set the stage, watch it play, sum it up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import isnan
+
+import click
+from rich.console import Console
+
+from recorder.cli.common import report_errors
+from recorder.cli.demo.cast import ADD_LATER_SECONDS, Client
+from recorder.cli.demo.stage import Stage, enrol_all, staged
+from recorder.cli.demo.summary import print_summary
+from recorder.cli.demo.view import view_of
+from recorder.cli.output.console import console as plain_console
+from recorder.processes import Children, stop_requests, wait_while
+
+
+@click.command("demo")
+@click.option("--for", "seconds", type=click.FloatRange(min=1), help="End after so many seconds.")
+@report_errors
+def command(seconds: float | None) -> None:
+    """Show everything at work: a simulated upstream, the recorder and the API.
+
+    It plays on a database of its own in a temporary folder and touches no other.
+    """
+    if seconds is not None and isnan(seconds):
+        raise click.UsageError("--for: nan is no number of seconds")
+    console = plain_console()
+    children = Children()
+    with stop_requests() as asked:
+        try:
+            with staged(children) as stage:
+                ended = _play(console, stage, children, until=_end(seconds, asked))
+                if ended is not None:
+                    raise click.ClickException(f"{ended} ended by itself; see {stage.log}")
+                print_summary(console, stage)
+        finally:
+            children.stop()
+
+
+def _end(seconds: float | None, asked: Callable[[], bool]) -> Callable[[], bool]:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    return lambda: asked() or (deadline is not None and time.monotonic() >= deadline)
+
+
+def _play(console: Console, stage: Stage, children: Children, until: Callable[[], bool]) -> str | None:
+    """Enrol the groups and show them until the end; return the name of a process that ended early."""
+    _print_addresses(console, stage)
+    client = Client(stage.simulator_url)
+    try:
+        enrolled = enrol_all(stage, client)
+        _print_things_to_try(console, stage, next(iter(enrolled)))
+        started = time.monotonic()
+        later = [
+            (group, role) for group, role in enrolled.items() if role.metadata.get("kind") == "added to later"
+        ]
+
+        with view_of(console, stage) as refresh:
+
+            def going_on() -> bool:
+                if later and time.monotonic() - started >= ADD_LATER_SECONDS:
+                    client.add_runs(*later.pop())
+                refresh()
+                return not until()
+
+            ended = wait_while(children, going_on)
+    finally:
+        client.close()
+    return ended.name if ended else None
+
+
+def _print_addresses(console: Console, stage: Stage) -> None:
+    console.print(f"simulated upstream  {stage.simulator_url}")
+    console.print(f"API                 {stage.api_url}")
+    console.print(f"database            {stage.database}", soft_wrap=True)
+
+
+def _print_things_to_try(console: Console, stage: Stage, taskgroup_id: str) -> None:
+    groups = f"{stage.api_url}/api/v1/groups"
+    console.print("try in another terminal:")
+    console.print(f"  curl '{groups}?limit=3'", soft_wrap=True)
+    console.print(f"  curl {groups}/{taskgroup_id}/history", soft_wrap=True)
+    console.print(f"  curl {groups}/{taskgroup_id}/completion", soft_wrap=True)

@@ -1,0 +1,79 @@
+"""`recorder export`: whole ledgers as lines of JSON; and what the commands around files share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection
+
+from recorder.audit.export_format import OPEN_LINE
+from recorder.audit.exporter import ExportError, entries_of_groups, export_lines
+from recorder.cli.commands.watching import end_with
+from recorder.cli.common import checked_ids, readable_database, report_errors
+from recorder.cli.output.files import (
+    chunks,
+    goes_to_output,
+    out_option,
+    progress,
+    sizes_text,
+    stoppable,
+    written_whole,
+)
+from recorder.settings import load_settings
+from recorder.store.groups import count_entries
+
+
+@click.command("export")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@out_option
+@report_errors
+def command(ids: tuple[str, ...], out: Path | None) -> None:
+    """Write whole ledgers as lines of JSON that anybody can verify: all, or those of the groups named."""
+    with stoppable("stopped: the export is not whole"), readable_database(load_settings()) as connection:
+        selected, total = _selected(connection, ids)
+        sizes = _Sizes()
+        piped = goes_to_output(out)
+        progressing = progress("exporting", total, beside_output=piped)
+        with (
+            closing(export_lines(connection, selected)) as lines,
+            written_whole(out) as write,
+            progressing as advance,
+        ):
+            try:
+                for chunk in chunks(sizes.counted(lines)):
+                    write(chunk)
+                    advance(sizes.entries)
+            except ExportError as error:
+                raise click.ClickException(f"{error} (see: recorder verify)") from None
+    if not piped:
+        click.echo(f"{sizes_text(sizes.entries, sizes.groups)} exported to {out}")
+
+
+class _Sizes:
+    """How much of an export has gone by."""
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.groups = 0
+
+    def counted(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        for line in lines:
+            if line.startswith(OPEN_LINE):
+                self.groups += 1
+            else:
+                self.entries += 1
+            yield line
+
+
+def _selected(connection: Connection, ids: Iterable[str]) -> tuple[list[str] | None, int]:
+    """Return which groups to export, None for all, and how many entries they have."""
+    if not ids:
+        return None, count_entries(connection)
+    good, complaints = checked_ids(list(ids))
+    found = entries_of_groups(connection, good)
+    complaints += [f"{taskgroup_id}: was never watched" for taskgroup_id in good if taskgroup_id not in found]
+    end_with(complaints)
+    return good, sum(found.values())

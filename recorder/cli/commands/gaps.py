@@ -1,0 +1,105 @@
+"""`recorder gaps`: when a group was not seen, and how much was seen in all."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from recorder.cli.common import report_errors
+from recorder.cli.output.console import answer, console, json_option, plain, print_json, print_more, query_of
+from recorder.cli.output.format import cause_text, duration_text, lasted_text, show_time, until_text
+from recorder.clock import utc_now
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.transitions import open_gap
+from recorder.queries.gaps import GapsQuery, gaps_answer
+from recorder.queries.groups import require_group
+from recorder.store.history import count_gaps_of
+
+
+@click.command("gaps")
+@click.argument("taskgroup_id", metavar="ID")
+@click.option("--from", "from_", metavar="TIME", help="Only what was so at or after this time.")
+@click.option("--to", metavar="TIME", help="Only what was so before this time.")
+@click.option("--order", help="asc (oldest first, as without it) or desc.")
+@click.option("--limit", help="How many at most, 100 unless told.")
+@click.option("--cursor", help="Where to go on, as the page before says.")
+@json_option
+@report_errors
+def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str | None) -> None:
+    """Print when a group was not seen, and why."""
+    query = query_of(GapsQuery, {"from": from_, **options})
+    if as_json:
+        print_json(
+            answer(
+                lambda connection, now: gaps_answer(
+                    connection, require_group(connection, taskgroup_id), query, now
+                )
+            )
+        )
+        return
+    found = answer(
+        lambda connection, now: {
+            "page": gaps_answer(connection, require_group(connection, taskgroup_id), query, now),
+            "closed": count_gaps_of(connection, taskgroup_id),
+            "lasting": open_gap(require_group(connection, taskgroup_id).watch, now) is not None,
+        }
+    )
+    page = found["page"]
+    if page["items"]:
+        console().print(_table(page["items"], utc_now()))
+    elif found["closed"] or found["lasting"]:
+        click.echo("no gaps in this stretch of time")
+    click.echo(coverage_words(page["coverage"], found["closed"], lasting=found["lasting"]))
+    print_more(page)
+
+
+def coverage_words(coverage: dict[str, Any], closed: int, *, lasting: bool) -> str:
+    """Say how much of the time in which a group was watched it was seen.
+
+    `closed` is how many gaps it has that have ended, `lasting` whether one has not: that one is in no figure.
+    """
+    gaps = f"{closed or 'no'} gap{'' if closed == 1 else 's'}"
+    if lasting:
+        gaps += ", and one that lasts and is not counted yet"
+    if coverage["fraction"] is None:
+        return f"no time watched yet; {gaps}"
+    seen, watched = (duration_text(coverage[f"{name}_seconds"]) for name in ("observed", "watched"))
+    return f"seen for {seen} of {watched} watched ({_percent(coverage['fraction'])}); {gaps}"
+
+
+def _percent(fraction: float) -> str:
+    """Cut, not rounded, so that only the whole is 100 % and only nothing is 0 %."""
+    cut = math.floor(fraction * 1000) / 10
+    return "less than 0.1 %" if fraction > cut == 0 else f"{cut:g} %"
+
+
+def _table(items: list[dict[str, Any]], now: datetime) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("seq", justify="right", no_wrap=True)
+    for heading in ("from (UTC)", "to"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("cause", min_width=max(map(len, Cause)))
+    for heading in ("lasted", "failed polls", "not polled for"):
+        table.add_column(heading, justify="right", min_width=len("polled"))
+    table.add_column("last failure", overflow="fold")
+    for item in items:
+        table.add_row("" if item["seq"] is None else str(item["seq"]), *_row(item, now))
+    return table
+
+
+def _row(item: dict[str, Any], now: datetime) -> list[str | Text]:
+    return [
+        show_time(item["from"]),
+        Text("lasting", style="bold red") if item["to"] is None else until_text(item["to"], item["from"]),
+        cause_text(item),
+        lasted_text(item, now),
+        str(item["attempts"]),
+        duration_text(item["unpolled_seconds"]),
+        plain(item["detail"] or ""),
+    ]

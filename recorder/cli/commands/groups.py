@@ -1,0 +1,88 @@
+"""`recorder groups`: the groups and how they stand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection
+
+from recorder.cli.common import report_errors
+from recorder.cli.output.console import answer, console, json_option, plain, print_json, print_more, query_of
+from recorder.cli.output.format import ago_text, cause_text, phase_text, runs_text, state_text
+from recorder.cli.output.warnings import condition
+from recorder.clock import utc_now
+from recorder.ledger.watch import WatchState
+from recorder.queries.groups import GroupsQuery, groups_answer
+from recorder.settings import load_settings
+from recorder.store.heartbeats import Heartbeat, heartbeats
+
+_USUAL_ID_WIDTH = 37
+
+
+@click.command("groups")
+@click.option("--phase", help="Only groups in these phases, separated by commas.")
+@click.option("--state", help="Only groups with a watch in these states, separated by commas.")
+@click.option("--late", is_flag=True, help="Only groups with an open gap: overdue, and not seen.")
+@click.option("--limit", help="How many at most, 100 unless told.")
+@click.option("--cursor", help="Where to go on, as the page before says.")
+@json_option
+@report_errors
+def command(as_json: bool, late: bool, **options: str | None) -> None:
+    """List the groups, the newest enrolment first."""
+    query = query_of(GroupsQuery, {**options, "late": "true" if late else None})
+    recorders: list[Heartbeat] = []
+
+    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+        recorders.extend(heartbeats(connection))
+        return groups_answer(connection, query, now, load_settings().cohort_key)
+
+    body = answer(question)
+    if as_json:
+        print_json(body)
+        return
+    out, now = console(), utc_now()
+    if body["items"]:
+        out.print(_table(body["items"], now))
+        print_more(body)
+    else:
+        filtered = late or any(options.values())
+        click.echo("no such groups" if filtered else "no groups; watch one with: recorder watch ID")
+    for line in condition(recorders, now):
+        out.print(line)
+
+
+def _table(groups: list[dict[str, Any]], now: datetime) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("group", overflow="fold", min_width=_USUAL_ID_WIDTH)
+    for heading in ("watch", "phase"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("runs", justify="right", no_wrap=True)
+    table.add_column("last seen")
+    for group in groups:
+        table.add_row(
+            plain(group["taskgroup_id"]),
+            state_text(group["state"]),
+            _phase(group),
+            runs_text(group["progress"]),
+            _seen(group, now),
+        )
+    return table
+
+
+def _phase(group: dict[str, Any]) -> Text:
+    """The phase, dim where nobody watches any more: it is what was last seen."""
+    phase = phase_text(group["phase"])
+    return phase if group["state"] == WatchState.WATCHING else Text(phase.plain, style="dim")
+
+
+def _seen(group: dict[str, Any], now: datetime) -> Text:
+    ago, gap = Text(ago_text(group["last_seen_at"], now)), group["open_gap"]
+    if gap is None:
+        return ago
+    ago.stylize("red")
+    return Text(" ").join([*([ago] if ago else []), Text.assemble("(", cause_text(gap), ")")])

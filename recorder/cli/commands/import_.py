@@ -1,0 +1,109 @@
+"""`recorder import`: an export into an empty database."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from sqlalchemy import URL, Connection, Engine
+
+from recorder.audit.export_format import ImportRefusedError
+from recorder.audit.importer import load
+from recorder.cli.common import display_url, opened_database, report_errors
+from recorder.cli.output.files import Advance, progress, sizes_text, stoppable
+from recorder.clock import utc_now
+from recorder.processes import stop_requests
+from recorder.settings import load_settings
+from recorder.store.schema import bring_to_head, require_head, state_in
+from recorder.store.transactions import writing
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE", type=click.File("rb"))
+@report_errors
+def command(file: BinaryIO) -> None:
+    """Load an export (- for input) into an empty database, if every line of it verifies; else nothing.
+
+    A database without tables is given them too.
+    """
+    settings = load_settings()
+    # Once everything has come, a signal must not tell that nothing was written.
+    with stop_requests() as asked, _database(settings.write_url) as engine:
+        try:
+            with writing(engine) as connection, stoppable("stopped: nothing was written"):
+                if asked():
+                    raise KeyboardInterrupt
+                made = _make_ready(connection)
+                with progress("importing", _size(file)) as advance:
+                    lines = _told(file, advance)
+                    done = load(connection, lines, gap_window=settings.rules.gap_window, now=utc_now)
+        except ImportRefusedError as error:
+            raise click.ClickException(str(error)) from None
+    where = display_url(settings.write_url)
+    if made:
+        click.echo(f"made the tables in {where}", err=True)
+    click.echo(f"{sizes_text(done.entries, done.groups)} imported into {where}")
+
+
+@contextmanager
+def _database(url: URL) -> Iterator[Engine]:
+    """Open the database; a SQLite file that is not there has its name only once the block ends well."""
+    if url.get_backend_name() != "sqlite" or _is_there(Path(str(url.database))):
+        with opened_database(url) as engine:
+            yield engine
+        return
+    target = Path(str(url.database)).resolve()
+    beside = target.with_name(f".recorder-{secrets.token_hex(6)}.part")
+    try:
+        with opened_database(url.set(database=str(beside))) as engine:
+            yield engine
+        if target.exists():
+            raise click.ClickException(
+                f"somebody else made {display_url(url)} meanwhile; nothing was written"
+            )
+        beside.replace(target)
+    finally:
+        for end in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                beside.with_name(f"{beside.name}{end}").unlink()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # Opening it says what is wrong.
+        return True
+
+
+def _make_ready(connection: Connection) -> bool:
+    """Make the tables, if the database holds nothing yet; return whether it did.
+
+    Raises:
+        SchemaError: the schema is not this program's.
+    """
+    state = state_in(connection)
+    if state.blank:
+        bring_to_head(connection)
+    else:
+        require_head(state)
+    return state.blank
+
+
+def _told(file: BinaryIO, advance: Advance) -> Iterator[bytes]:
+    done = 0
+    for line in file:
+        done += len(line)
+        advance(done)
+        yield line
+
+
+def _size(file: BinaryIO) -> int | None:
+    found = os.fstat(file.fileno())
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -1,0 +1,91 @@
+"""`recorder run`: record until told to stop, or once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from datetime import timedelta
+
+import click
+from sqlalchemy import Engine
+
+from recorder.cli.common import (
+    readable_database,
+    report_errors,
+    settings_with_key,
+    stop_on_signals,
+    writable_database,
+)
+from recorder.clock import utc_now
+from recorder.log import configure_logs
+from recorder.polling.service import Recorder
+from recorder.polling.upstream_health import Counters
+from recorder.settings import Settings, load_settings
+from recorder.store.heartbeats import ALIVE_SECONDS, heartbeats
+from recorder.upstream.client import UpstreamClient
+
+
+@click.command("run")
+@click.option("--once", is_flag=True, help="Poll every group that is due once, then end; for cron.")
+@click.option("--check", is_flag=True, help="Say whether a recorder is at work on this machine, then end.")
+@report_errors
+def command(once: bool, check: bool) -> None:
+    """Record: poll every watched group on its schedule until Ctrl-C or SIGTERM.
+
+    Several recorders may share one database: they divide the groups and the rate between them.
+    """
+    if check:
+        _check(load_settings())
+        return
+    settings, api_key = settings_with_key()
+    configure_logs(settings.log_format)
+    with writable_database(settings) as engine:
+        recorder = asyncio.run(_record(settings, api_key, engine, once=once))
+        if recorder.stuck:
+            # A thread of it waits for the database, and Python would wait for the thread.
+            sys.stderr.flush()
+            os._exit(1 if recorder.unwritten else 0)
+    if recorder.unwritten:
+        raise click.exceptions.Exit(1)
+    if once:
+        _sum_up(recorder.counters)
+
+
+def _check(settings: Settings) -> None:
+    """Say whether a recorder of this machine gave a sign of life lately; exit status 1 if none did."""
+    with readable_database(settings) as connection:
+        beats = [beat.heartbeat_at for beat in heartbeats(connection) if beat.host == socket.gethostname()]
+    if not beats or utc_now() - max(beats) > timedelta(seconds=ALIVE_SECONDS):
+        raise click.ClickException(f"no recorder on {socket.gethostname()} gave a sign of life lately")
+    click.echo(f"a recorder is at work on {socket.gethostname()}")
+
+
+def _sum_up(counters: Counters) -> None:
+    """Say what was polled; with failures that nobody expected the command ends with exit status 1."""
+    gone = counters["still_gone"]
+    failures = counters["failures"] - gone
+    also = f", {gone} still gone" if gone else ""
+    click.echo(f"{counters['polls']} polled, {failures} failed{also}, {counters['entries']} written")
+    if failures:
+        raise click.exceptions.Exit(1)
+
+
+async def _record(settings: Settings, api_key: str, engine: Engine, *, once: bool) -> Recorder:
+    async with UpstreamClient(
+        base_url=settings.base_url,
+        prefix=settings.upstream_prefix,
+        api_key=api_key,
+        timeout_seconds=settings.request_timeout,
+        max_body_bytes=settings.max_body,
+        concurrency=settings.concurrency,
+        now=utc_now,
+    ) as client:
+        recorder = Recorder(settings, engine, client, utc_now)
+        stop = stop_on_signals(asyncio.get_running_loop())
+        if once:
+            await recorder.run_once(stop)
+        else:
+            await recorder.run(stop)
+        return recorder

@@ -1,0 +1,147 @@
+"""`recorder status`: the latest status of a group."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection
+
+from recorder.cli.common import report_errors
+from recorder.cli.output.console import answer, console, json_option, plain, print_json, query_of
+from recorder.cli.output.follow import follow_entries
+from recorder.cli.output.format import (
+    cause_text,
+    counts_text,
+    failed_text,
+    lasted_text,
+    phase_text,
+    runs_text,
+    show_time,
+    state_text,
+)
+from recorder.cli.output.history_text import watch_words
+from recorder.cli.output.status_at import print_status_at
+from recorder.clock import utc_now
+from recorder.ledger.entries import Action, WatchChange
+from recorder.ledger.timestamps import format_time
+from recorder.ledger.watch import WatchState
+from recorder.queries.as_of import StatusQuery
+from recorder.queries.groups import group_answer, require_group, status_body
+from recorder.queries.history import HistoryQuery, history_answer
+from recorder.settings import load_settings
+
+_ASKED = {
+    WatchState.PAUSED: ", not asked",
+    WatchState.STOPPED: ", not asked",
+    WatchState.GONE: ", asked now and then",
+    WatchState.RETIRED: ", not asked",
+}
+_LAST_CHANGES = HistoryQuery.parse({"kind": "watch", "order": "desc", "limit": 2})
+
+
+@click.command("status")
+@click.argument("taskgroup_id", metavar="ID")
+@click.option("--at", metavar="TIME", help="What is known of its status at this moment of the past.")
+@click.option("--follow", is_flag=True, help="Go on with a line for each entry that comes, until Ctrl-C.")
+@json_option
+@report_errors
+def command(taskgroup_id: str, at: str | None, follow: bool, as_json: bool) -> None:
+    """Print the latest status of a group, or what is known of it at a moment of the past."""
+    moment = query_of(StatusQuery, {"at": at}).at
+    if moment is not None:
+        if follow:
+            raise click.UsageError("--follow goes on from now, and not from --at")
+        print_status_at(taskgroup_id, moment, as_json=as_json)
+        return
+    seen = _print_json(taskgroup_id) if as_json else _print(taskgroup_id)
+    if follow:
+        follow_entries(taskgroup_id, seen, as_json=as_json)
+
+
+def _print_json(taskgroup_id: str) -> int:
+    """Print the latest status; return the number of the newest entry by then."""
+    found = answer(lambda connection, _: {"group": require_group(connection, taskgroup_id)})
+    print_json(status_body(found["group"]))
+    return int(found["group"].watch.head.seq)
+
+
+def _print(taskgroup_id: str) -> int:
+    """Print how a group stands; return the number of the newest entry by then."""
+    cohort_key = load_settings().cohort_key
+
+    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+        group = require_group(connection, taskgroup_id)
+        return {
+            "group": group_answer(connection, group, now, cohort_key),
+            "changes": history_answer(connection, group, _LAST_CHANGES, now)["items"],
+            "seq": group.watch.head.seq,
+        }
+
+    found = answer(question)
+    console().print(_table(found["group"], found["changes"], utc_now()))
+    return int(found["seq"])
+
+
+def _table(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, value in _lines(group, changes, now).items():
+        table.add_row(label, value)
+    return table
+
+
+def _lines(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> dict[str, str | Text]:
+    lines: dict[str, str | Text] = {
+        "group": plain(group["taskgroup_id"]),
+        "watch": state_text(group["state"]).append(_ASKED.get(WatchState(group["state"]), "")),
+        "since": plain(f"{show_time(changes[0]['at'])}: {_change_words(changes)}"),
+        "phase": _phase_text(group),
+    }
+    if group["status"] is not None:
+        lines |= {
+            "runs": f"{runs_text(group['progress'])} finished",
+            "counts": plain(counts_text(group["status"])),
+            "message": plain(group["status"].get("status_message") or ""),
+            "metadata": plain(json.dumps(group["metadata"], ensure_ascii=False)),
+            "created": show_time(group["created_at"]),
+            "said from": f"{show_time(group['observed_at'])} (entry {group['seq']})",
+            "said until": f"{show_time(group['last_seen_at'])} (polls: {group['polls']})",
+            "anomalies": ", ".join(group["anomalies"]),
+        }
+    if group["due_at"] is not None:
+        late = group["due_at"] < format_time(now)
+        pace = f", every {group['interval_seconds']:g} s" if group["interval_seconds"] and not late else ""
+        lines["due since" if late else "next poll due"] = f"{show_time(group['due_at'])}{pace}"
+    gap = group["open_gap"]
+    if gap is not None:
+        lines["not seen"] = _gap_text(gap, now)
+    return {label: value for label, value in lines.items() if str(value)}
+
+
+def _phase_text(group: dict[str, Any]) -> Text:
+    words, watching = phase_text(group["phase"]), group["state"] == WatchState.WATCHING
+    return words if watching or group["phase"] is None else words.append(", when last seen", style="dim")
+
+
+def _change_words(changes: list[dict[str, Any]]) -> str:
+    """Say how the group came to be watched or not: the newest change, with the one before it."""
+    newest, *before = changes
+    directly = bool(before) and before[0]["seq"] == newest["seq"] - 1
+    return watch_words(_change(newest), _change(before[0]) if directly else None)
+
+
+def _change(item: dict[str, Any]) -> WatchChange:
+    watch = item["watch"]
+    return WatchChange(Action(watch["action"]), watch["actor"], watch["note"])
+
+
+def _gap_text(gap: dict[str, Any], now: datetime) -> Text:
+    words = Text(f"since {show_time(gap['from'])}, {lasted_text(gap, now)}: ").append_text(cause_text(gap))
+    words.append(f", {failed_text(gap['attempts'])}", style="red")
+    return words.append_text(plain(f": {gap['detail']}")) if gap["detail"] else words

@@ -1,0 +1,139 @@
+"""`recorder verify`: whether everything that was recorded still stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich import box
+from rich.table import Table
+from sqlalchemy import URL, Engine
+
+from recorder.audit.checkpoints import CheckpointError, CheckpointHead, checkpoint_digest, read_checkpoint
+from recorder.audit.verify.findings import MEANINGS, Finding
+from recorder.audit.verify.runner import Checked, known_of, size_of, tasks_of, verify, verify_at_once
+from recorder.cli.commands.watching import end_with
+from recorder.cli.common import checked_ids, opened_database, report_errors, require_file
+from recorder.cli.output.console import console, plain, print_json
+from recorder.cli.output.files import progress, sizes_text, stoppable
+from recorder.settings import load_settings
+from recorder.store.schema import require_head, state_of
+
+_WORTH_A_PROCESS = 50_000
+"""With fewer entries than this, one process is done before others have started."""
+
+
+@click.command("verify")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What must still stand: the output of recorder checkpoint.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="How many processes; as many as there are cores unless told, one for a small database.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@report_errors
+def command(ids: tuple[str, ...], checkpoint: Path | None, jobs: int | None, as_json: bool) -> None:
+    """Compute every digest anew, and check what is derived: of all ledgers, or of the groups named.
+
+    With --checkpoint also that nothing was cut off, or computed anew, since. Exit status 1 if anything is
+    wrong.
+    """
+    heads = {} if checkpoint is None else _read(checkpoint)
+    with stoppable("stopped: not everything was verified"), _database() as (engine, url):
+        only = _known(engine, ids, heads) if ids else None
+        if checkpoint is not None and not heads and size_of(engine):
+            raise click.UsageError(f"--checkpoint {checkpoint}: it has no heads, and the database has groups")
+        found = _verified(engine, url, only, heads, jobs)
+    if as_json:
+        findings = [finding.members() for finding in found.findings]
+        print_json({"entries": found.entries, "groups": found.groups, "findings": findings})
+    else:
+        if checkpoint is not None and console().is_terminal:
+            compared = len(heads if only is None else heads.keys() & set(only))
+            click.echo(f"compared with {compared:,} head{'' if compared == 1 else 's'} of {checkpoint}")
+        _print(found)
+    if found.findings:
+        raise click.exceptions.Exit(1)
+
+
+def _read(path: Path) -> Mapping[str, CheckpointHead]:
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+        known = path.with_name(f"{path.name}.sha256")
+        if known.is_file() and _sum_in(known) != checkpoint_digest(lines):
+            raise click.ClickException(
+                f"{path}: the checkpoint file was changed: {known.name} has another digest"
+            )
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror or error}") from None
+    try:
+        return read_checkpoint(lines)
+    except CheckpointError as error:
+        raise click.UsageError(f"--checkpoint {path}: {error}") from None
+
+
+def _sum_in(path: Path) -> str:
+    """Return the digest in a file of `sha256sum`, which begins with a backslash if the name has one."""
+    words = path.read_bytes().removeprefix(b"\\").split()
+    return words[0].decode("ascii", "replace").lower() if words else ""
+
+
+@contextmanager
+def _database() -> Iterator[tuple[Engine, URL]]:
+    url = load_settings().read_url
+    require_file(url)
+    with opened_database(url, read_only=True) as engine:
+        require_head(state_of(engine))
+        yield engine, url
+
+
+def _known(engine: Engine, ids: tuple[str, ...], heads: Mapping[str, CheckpointHead]) -> list[str]:
+    good, complaints = checked_ids(list(ids))
+    known = known_of(engine, good) | heads.keys()
+    end_with([*complaints, *(f"{one}: was never watched" for one in good if one not in known)])
+    return good
+
+
+def _verified(
+    engine: Engine, url: URL, only: list[str] | None, heads: Mapping[str, CheckpointHead], jobs: int | None
+) -> Checked:
+    total = size_of(engine, only)
+    tasks = tasks_of(engine, only, heads)
+    if jobs is None:
+        jobs = 1 if total < _WORTH_A_PROCESS else len(os.sched_getaffinity(0))
+    several = min(jobs, len(tasks)) > 1
+    entries, groups, findings = 0, 0, list[Finding]()
+    with progress("verifying", total) as advance:
+        for checked in verify_at_once(url, tasks, jobs) if several else verify(engine, tasks):
+            entries, groups = entries + checked.entries, groups + checked.groups
+            findings += checked.findings
+            advance(entries)
+    return Checked(entries, groups, tuple(sorted(findings)))
+
+
+def _print(found: Checked) -> None:
+    size = sizes_text(found.entries, found.groups)
+    if not found.findings:
+        click.echo(f"{size}: intact")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("group", overflow="fold")
+    table.add_column("seq", justify="right", no_wrap=True)
+    table.add_column("problem", no_wrap=True)
+    table.add_column("what it means", overflow="fold")
+    for finding in found.findings:
+        told = finding.members()
+        words = f"{MEANINGS[finding.problem]}: {told['detail']}"
+        table.add_row(plain(told["taskgroup_id"]), str(finding.seq), finding.problem.value, plain(words))
+    console().print(table)
+    count = len(found.findings)
+    click.echo(f"{size}: {count:,} finding{'' if count == 1 else 's'}")

@@ -1,0 +1,67 @@
+"""A line for each entry of a group's ledger, as it comes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.text import Text
+
+from recorder.cli.commands.history import Ledger
+from recorder.cli.common import opened_database
+from recorder.cli.output.console import console, plain
+from recorder.cli.output.format import cause_text, lasted_text, phase_text, runs_text, show_time
+from recorder.clock import utc_now
+from recorder.ledger.entries import Kind
+from recorder.processes import stop_requests
+from recorder.queries.groups import progress_body
+from recorder.queries.history import item_body
+from recorder.queries.json_output import dumps
+from recorder.settings import load_settings
+from recorder.store.history import HistoryFilter, read_history
+from recorder.store.transactions import reading
+
+FOLLOW_SECONDS = 0.5
+_MOST_AT_ONCE = 100
+
+
+def follow_entries(taskgroup_id: str, seen: int, *, as_json: bool) -> None:
+    """Print each entry that comes after the one numbered `seen`, until Ctrl-C or SIGTERM; as lines of JSON,
+    if asked for."""
+    with stop_requests() as asked, opened_database(load_settings().read_url, read_only=True) as engine:
+        while not asked():
+            with reading(engine) as connection:
+                items = read_history(connection, taskgroup_id, HistoryFilter(after_seq=seen), _MOST_AT_ONCE)
+                bodies = [item_body(item) for item in items]
+                ledger = Ledger()
+                ledger.read(connection, taskgroup_id, bodies)
+            for body in bodies:
+                seen = body["seq"]
+                _print_line(body, ledger, as_json=as_json)
+            if not bodies:
+                time.sleep(FOLLOW_SECONDS)
+
+
+def _print_line(body: dict[str, Any], ledger: Ledger, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.buffer.write(dumps(body) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        console().print(Text("  ").join(_words(body, ledger)), soft_wrap=True)
+
+
+def _words(body: dict[str, Any], ledger: Ledger) -> Iterator[Text]:
+    yield Text(show_time(body["at"]))
+    if body["kind"] == Kind.GAP:
+        yield Text("gap", style="red")
+        yield cause_text(body["gap"])
+        yield Text(lasted_text(body["gap"], utc_now()))
+        return
+    if body["kind"] == Kind.STATUS:
+        yield phase_text(body["phase"])
+        yield Text(runs_text(progress_body(body["status"])))
+    else:
+        yield Text("watch")
+    yield plain(ledger.words(body["seq"]))

@@ -1,0 +1,49 @@
+"""What people should know of the recorders besides the groups: nobody at work, an upstream in trouble, a rate
+that does not suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.text import Text
+
+from recorder.cli.output.console import plain
+from recorder.cli.output.format import ago_text, show_time
+from recorder.store.heartbeats import ALIVE_SECONDS, Heartbeat
+
+
+def condition(recorders: Sequence[Heartbeat], now: datetime) -> list[Text]:
+    """Return a line for each thing that people should know; none where all is well."""
+    alive = [beat for beat in recorders if now - beat.heartbeat_at <= timedelta(seconds=ALIVE_SECONDS)]
+    if not alive:
+        return [Text("no recorder is at work: start one with recorder up, or recorder run", style="yellow")]
+    lines = [line for beat in alive for line in _lines(beat, now)]
+    # What all recorders say alike need be said once only.
+    return list({line.plain: line for line in lines}.values())
+
+
+def _lines(beat: Heartbeat, now: datetime) -> Iterator[Text]:
+    upstream, rate = beat.report.get("upstream"), beat.report.get("rate")
+    if upstream is not None and upstream["trouble"] is not None:
+        yield _upstream_line(upstream, now)
+    if rate is not None and rate["stretch"] > 1:
+        yield Text(
+            f"rate: the groups need {rate['needed_per_second']:g} requests per second, RECORDER_RATE allows "
+            f"{rate['requests_per_second']:g}: all intervals are {rate['stretch']:.1f} times as long",
+            style="yellow",
+        )
+
+
+def _upstream_line(upstream: dict[str, Any], now: datetime) -> Text:
+    trouble = upstream["trouble"]
+    last = trouble["last_failure"]
+    failures = ", ".join(f"{count} {cause}" for cause, count in trouble["failures"].items())
+    rejected = upstream["state"] == "key_rejected"
+    what = "the API key is rejected, polls pause but for one at a time," if rejected else "polls fail"
+    since = f"since {show_time(trouble['since'])} ({ago_text(trouble['since'], now)})"
+    line = Text(f"upstream: {what} {since}: {failures}; {trouble['answers']} answered meanwhile; last: ")
+    line.append_text(plain(last["detail"]))
+    line.stylize("bold red" if rejected else "red")
+    return line

@@ -1,0 +1,55 @@
+"""How fast the runs of an open episode finish: a bounded number of marks, kept observation by observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+MOST_MARKS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressMark:
+    """At `at` (aware), `finished` runs of the group had completed, failed or been cancelled."""
+
+    at: datetime
+    finished: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressMarks:
+    """What is kept of an episode's progress; `Pace()` knows of nothing yet.
+
+    `marks` ascend in time and in count, and are at most MOST_MARKS. The first is where counting began: the
+    episode's start with the count before it, or the first observation where the start is not known. The
+    last is the newest rise. `finished` and `total` are the group's newest counts, None where it did not
+    say; they may contradict the marks.
+    """
+
+    marks: tuple[ProgressMark, ...] = ()
+    finished: int | None = None
+    total: int | None = None
+
+    def seen(self, at: datetime, finished: int | None, total: int | None) -> ProgressMarks:
+        """Return the pace after an observation at `at` (aware).
+
+        A count that is absent, negative or no higher than before makes no mark, nor does a time before the
+        newest mark. Of two counts at one time the higher stands.
+        """
+        return ProgressMarks(self._marks_after(at, finished), finished, total)
+
+    def _marks_after(self, at: datetime, finished: int | None) -> tuple[ProgressMark, ...]:
+        kept = self.marks
+        if finished is None or finished < 0:
+            return kept
+        if kept:
+            newest = kept[-1]
+            if at < newest.at or finished <= newest.finished:
+                return kept
+            kept = kept[:-1] if at == newest.at else kept
+        return _thinned((*kept, ProgressMark(at, finished)))
+
+
+def _thinned(marks: tuple[ProgressMark, ...]) -> tuple[ProgressMark, ...]:
+    """Drop every second mark when there are too many. First and last stay, as MOST_MARKS is even."""
+    return marks[::2] if len(marks) > MOST_MARKS else marks

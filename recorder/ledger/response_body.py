@@ -1,0 +1,159 @@
+"""Reading an upstream response body without losing, altering or inventing anything."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from recorder.ledger.canonical import MAX_SAFE_INTEGER, JsonObject, NotCanonicalError, canonical
+
+MAX_DEPTH = 256
+"""How deep a body may be nested; what the upstream documents is three levels deep."""
+
+_MAX_INTEGER_DIGITS = 400
+_ES_INTEGER_LIMIT = 10**21
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_NOT_ZERO = re.compile(r"[1-9]")
+
+
+class MalformedBodyError(ValueError):
+    """The response is not a task group: not JSON, ambiguous JSON, or no object with a `status` object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseBody:
+    """One response body.
+
+    `value` is what the text says, with whole numbers as int whatever their spelling (1.0 is 1).
+    `text` is the raw text, kept only where RFC 8785 cannot carry a number of it exactly; such a
+    number stands in `value` as near as Python has it, or as its own text.
+    `fingerprint` tells bodies apart: equal canonical forms have equal fingerprints.
+    """
+
+    value: JsonObject
+    text: str | None
+    fingerprint: str
+
+    @property
+    def exact(self) -> bool:
+        return self.text is None
+
+
+def parse_body(raw: bytes) -> ResponseBody:
+    """Read a response body.
+
+    Raises:
+        MalformedBodyError: it is not UTF-8 JSON, has duplicate keys or lone surrogates, is nested more
+            than MAX_DEPTH levels deep, is not an object, or has no object `status`.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedBodyError(f"not UTF-8 at byte {error.start}") from None
+    _refuse_deep_nesting(text)
+    numbers = _Numbers()
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=numbers.integer,
+            parse_float=numbers.real,
+            parse_constant=_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise MalformedBodyError(f"not JSON: {error.msg} at character {error.pos}") from None
+    if not isinstance(value, dict):
+        raise MalformedBodyError("not a JSON object")
+    if not isinstance(value.get("status"), dict):
+        raise MalformedBodyError("no object `status`")
+    if numbers.inexact:
+        _refuse_lone_surrogates(value)
+        return ResponseBody(value, text, sha256(b"text\0" + raw).hexdigest())
+    form = _canonical(value)
+    return ResponseBody(value, None, sha256(form).hexdigest())
+
+
+class _Numbers:
+    """Parse hooks for numbers that note whether RFC 8785 would carry every one of them exactly."""
+
+    def __init__(self) -> None:
+        self.inexact = False
+
+    def integer(self, literal: str) -> int | str:
+        if len(literal) > _MAX_INTEGER_DIGITS:
+            self.inexact = True
+            return literal
+        number = int(literal)
+        if abs(number) > MAX_SAFE_INTEGER:
+            self.inexact = True
+        return number
+
+    def real(self, literal: str) -> int | float | str:
+        number = float(literal)
+        if not math.isfinite(number):
+            self.inexact = True
+            return literal
+        if number == 0:
+            # Too small for a float, unless it says zero; its exponent may be too long to compute with.
+            self.inexact = self.inexact or bool(_NOT_ZERO.search(literal.lower().partition("e")[0]))
+            return 0
+        if number.is_integer() and abs(number) <= MAX_SAFE_INTEGER:
+            self._compare(literal, str(int(number)))
+            return int(number)
+        # Between 2^53 and 10^21 RFC 8785 writes a float in the digits of an integer, which the next
+        # reader could not tell from an integer that it must not trust.
+        if number.is_integer() and abs(number) < _ES_INTEGER_LIMIT:
+            self.inexact = True
+        else:
+            self._compare(literal, repr(number))
+        return number
+
+    def _compare(self, literal: str, form: str) -> None:
+        if Decimal(literal) != Decimal(form):
+            self.inexact = True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise MalformedBodyError(f"duplicate key {key[:80]!a}")
+            seen.add(key)
+    return members
+
+
+def _constant(name: str) -> Any:
+    raise MalformedBodyError(f"not JSON: {name}")
+
+
+def _canonical(value: JsonObject) -> bytes:
+    try:
+        return canonical(value)
+    except NotCanonicalError:
+        raise MalformedBodyError("a lone surrogate in a string") from None
+
+
+def _refuse_lone_surrogates(value: JsonObject) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise MalformedBodyError("a lone surrogate in a string") from None
+
+
+def _refuse_deep_nesting(text: str) -> None:
+    """Keep what is read far from Python's recursion limit, in whatever is done with it later."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        piece = match[0]
+        depth += (piece in "[{") - (piece in "]}")
+        if depth > MAX_DEPTH:
+            raise MalformedBodyError(f"nested more than {MAX_DEPTH} levels deep")

@@ -1,0 +1,229 @@
+"""The decision: from a watch row and what happened to it, the entries to write and the next watch row.
+
+Pure: the caller brings the time. Every function returns a `Step`; where the group goes on being watched
+after a response, its next times are left open (None) for the schedule to set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from recorder.ledger.anomalies import anomalies_of
+from recorder.ledger.chain import GENESIS, digest_of, record_of
+from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.failure_run import NO_FAILURES
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from recorder.ledger.status_fields import RULES, Phase, finished_runs, read_body
+from recorder.ledger.watch import Head, InForce, Watch, WatchState
+
+RECORDER_ACTOR = "recorder"
+"""The actor of watch changes that nobody asked for."""
+
+MIN_MISSING_POLLS = 3
+
+STATE_AFTER = {
+    Action.STARTED: WatchState.WATCHING,
+    Action.RESUMED: WatchState.WATCHING,
+    Action.PAUSED: WatchState.PAUSED,
+    Action.STOPPED: WatchState.STOPPED,
+    Action.GONE: WatchState.GONE,
+    Action.RETIRED: WatchState.RETIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`gap_window`: how long after it was due a response may come without a gap (grace or poll interval,
+    whichever is longer). `gone_after`: how long 404s make a group gone. `retire_after`: how long a
+    settled group stays watched while nothing changes, None for ever."""
+
+    gap_window: timedelta
+    gone_after: timedelta
+    retire_after: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    watch: Watch
+    entries: tuple[Entry, ...] = ()
+
+
+def start(taskgroup_id: str, change: WatchChange, at: datetime, rules: Rules) -> Transition:
+    """Enrol a group: its ledger begins with `started`, and its first poll is due at once."""
+    entry = _entry(taskgroup_id, 1, at, previous=None, content=change, previous_digest=GENESIS)
+    watch = Watch(
+        taskgroup_id=taskgroup_id,
+        state=WatchState.WATCHING,
+        enrolled_at=at,
+        head=Head(1, Kind.WATCH, at, entry.digest),
+        due_at=at,
+        gap_at=at + rules.gap_window,
+        poll_due_at=at,
+    )
+    return Transition(watch, (entry,))
+
+
+def resume(watch: Watch, change: WatchChange, at: datetime, rules: Rules) -> Transition:
+    """Watch a group again that was not being watched; its next poll is due at once."""
+    step = _append(Transition(watch), at, change)
+    quiet = watch.in_force and replace(watch.in_force, quiet_since=at)
+    return replace(
+        step,
+        watch=replace(step.watch, due_at=at, gap_at=at + rules.gap_window, poll_due_at=at, in_force=quiet),
+    )
+
+
+def cease(watch: Watch, change: WatchChange, at: datetime) -> Transition:
+    """Cease to watch (paused, stopped, gone, retired); a gap that is open past `gap_at` is written first."""
+    step = Transition(watch)
+    if watch.gap_at is not None and at > watch.gap_at:
+        late = 0.0 if watch.poll_due_at is None else _late_seconds(watch.poll_due_at, at)
+        step = _append(step, at, _gap(watch, at, late))
+    step = _append(step, at, change)
+    return replace(
+        step,
+        watch=replace(step.watch, due_at=None, gap_at=None, poll_due_at=None, failures=NO_FAILURES),
+    )
+
+
+def fail(watch: Watch, failure: Failure, rules: Rules) -> Transition:
+    """A poll failed: it is tallied, and after enough 404s in a row the group is gone."""
+    if watch.poll_due_at is None:
+        return Transition(watch)
+    run = watch.failures.add(failure, _late_seconds(watch.poll_due_at, failure.asked_at))
+    watch = replace(watch, failures=run)
+    if run.missing_since is None or run.missing_polls < MIN_MISSING_POLLS:
+        return Transition(watch)
+    if failure.ended_at - run.missing_since < rules.gone_after:
+        return Transition(watch)
+    gone = WatchChange(Action.GONE, RECORDER_ACTOR, None)
+    return cease(replace(watch, poll_due_at=None), gone, failure.ended_at)
+
+
+def observe(watch: Watch, seen: Observation, rules: Rules) -> Transition:
+    """The upstream answered: close a gap if there is one, then extend the status in force or write anew."""
+    step = Transition(watch)
+    clock_regressed = seen.observed_at < watch.sight_at
+    if watch.state is WatchState.GONE:
+        back = WatchChange(Action.RESUMED, RECORDER_ACTOR, None)
+        step = resume(watch, back, seen.observed_at, rules)
+    elif watch.gap_at is not None and seen.observed_at > watch.gap_at:
+        late = 0.0 if watch.poll_due_at is None else _late_seconds(watch.poll_due_at, seen.asked_at)
+        step = _append(step, seen.observed_at, _gap(watch, seen.observed_at, late))
+    step = _see(step, seen, clock_regressed=clock_regressed)
+    watch = replace(step.watch, due_at=None, gap_at=None, poll_due_at=None, failures=NO_FAILURES)
+    step = replace(step, watch=watch)
+    if _retires(watch, seen.observed_at, rules):
+        retired = cease(watch, WatchChange(Action.RETIRED, RECORDER_ACTOR, None), seen.observed_at)
+        return Transition(retired.watch, step.entries + retired.entries)
+    return step
+
+
+def open_gap(watch: Watch, now: datetime) -> Gap | None:
+    """Return the gap that is open at `now`, with what is known of it so far; None if there is none."""
+    if watch.gap_at is None or now <= watch.gap_at:
+        return None
+    # What is said of it must not depend on the moment of asking: its cause is that of the stretch until
+    # the coming poll is due, which only a poll moves.
+    until = watch.gap_at if watch.poll_due_at is None else max(watch.gap_at, watch.poll_due_at)
+    return replace(_gap(watch, until, 0.0), to=None)
+
+
+def _see(step: Transition, seen: Observation, *, clock_regressed: bool) -> Transition:
+    before, interval = step.watch.in_force, step.watch.open
+    if before is not None and interval is not None and before.fingerprint == seen.body.fingerprint:
+        return replace(step, watch=replace(step.watch, open=_extended(interval, seen)))
+    status = _status(step.watch, seen, clock_regressed=clock_regressed)
+    step = _append(step, seen.observed_at, status)
+    interval = Interval(seen.asked_at, seen.observed_at, 1)
+    in_force = in_force_after(step.watch.head.seq, status, before, seen.observed_at)
+    return replace(step, watch=replace(step.watch, open=interval, in_force=in_force))
+
+
+def in_force_after(seq: int, status: StatusContent, before: InForce | None, now: datetime) -> InForce:
+    """Return what is in force after the status entry `seq`, written `now`; `before` was before it."""
+    fingerprint = status.body.fingerprint
+    finished, modified_at = finished_runs(status.body.value["status"]), status.reading.modified_at
+    if before is not None:
+        finished = before.finished if finished is None else finished
+        modified_at = before.modified_at if modified_at is None else modified_at
+    unchanged = before is not None and before.fingerprint == fingerprint
+    quiet_since = before.quiet_since if before is not None and unchanged else now
+    return InForce(seq, fingerprint, status.reading.phase, finished, modified_at, quiet_since)
+
+
+def _status(watch: Watch, seen: Observation, *, clock_regressed: bool) -> StatusContent:
+    before = watch.in_force
+    reading = read_body(seen.body)
+    anomalies = anomalies_of(
+        seen.body,
+        reading,
+        taskgroup_id=watch.taskgroup_id,
+        finished_before=before.finished if before else None,
+        modified_before=before.modified_at if before else None,
+        clock_regressed=clock_regressed,
+    )
+    return StatusContent(seen.body, reading, anomalies, RULES)
+
+
+def _extended(interval: Interval, seen: Observation) -> Interval:
+    """A clock that stepped back must not pull the end of an interval back with it."""
+    if seen.observed_at < interval.last_seen_at:
+        return replace(interval, polls=interval.polls + 1)
+    return Interval(seen.asked_at, seen.observed_at, interval.polls + 1)
+
+
+def _retires(watch: Watch, now: datetime, rules: Rules) -> bool:
+    if rules.retire_after is None or watch.in_force is None or watch.in_force.phase is not Phase.SETTLED:
+        return False
+    return now - watch.in_force.quiet_since >= rules.retire_after
+
+
+def _gap(watch: Watch, to: datetime, late_seconds: float) -> Gap:
+    run = watch.failures.late(late_seconds)
+    since = min(watch.sight_at, to)
+    commonest = run.commonest()
+    if commonest is None or run.unpolled_seconds > (to - since).total_seconds() / 2:
+        return Gap(since, to, Cause.NOT_POLLED, run.attempts, run.unpolled_seconds, None, None)
+    return Gap(
+        since,
+        to,
+        commonest.cause,
+        run.attempts,
+        run.unpolled_seconds,
+        commonest.http_status,
+        commonest.detail,
+    )
+
+
+def _append(step: Transition, at: datetime, content: StatusContent | Gap | WatchChange) -> Transition:
+    watch = step.watch
+    entry = _entry(
+        watch.taskgroup_id,
+        watch.head.seq + 1,
+        at,
+        previous=watch.open,
+        content=content,
+        previous_digest=watch.head.digest,
+    )
+    state = STATE_AFTER[content.action] if isinstance(content, WatchChange) else watch.state
+    head = Head(entry.seq, entry.kind, at, entry.digest)
+    return Transition(replace(watch, state=state, head=head, open=None), (*step.entries, entry))
+
+
+def _entry(
+    taskgroup_id: str,
+    seq: int,
+    at: datetime,
+    *,
+    previous: Interval | None,
+    content: StatusContent | Gap | WatchChange,
+    previous_digest: str,
+) -> Entry:
+    record = record_of(taskgroup_id=taskgroup_id, seq=seq, at=at, previous=previous, content=content)
+    return Entry(taskgroup_id, seq, at, previous, content, digest_of(previous_digest, record))
+
+
+def _late_seconds(due_at: datetime, asked_at: datetime) -> float:
+    return max(0.0, (asked_at - due_at).total_seconds())

@@ -1,0 +1,40 @@
+"""The rate budget: how many requests may start now."""
+
+from __future__ import annotations
+
+BURST_SECONDS = 1.0
+"""One request, and those of this long, are saved up while none is made: an idle recorder does not burst."""
+
+
+class RateLimiter:
+    """Grants requests at `rate` per second over all recorders that share it.
+
+    Times are readings of a monotonic clock, in seconds.
+    """
+
+    def __init__(self, rate: float, started: float) -> None:
+        self._rate = rate
+        self._sharers = 1
+        self._saved = 1.0
+        self._counted_until = started
+
+    def share_among(self, recorders: int) -> None:
+        """Set how many recorders are at work: each takes an equal part."""
+        self._sharers = max(1, recorders)
+
+    def available(self, now: float) -> int:
+        """Return how many requests may start at `now`."""
+        mine = self._rate / self._sharers
+        self._saved = min(
+            1.0 + mine * BURST_SECONDS, self._saved + mine * max(0.0, now - self._counted_until)
+        )
+        self._counted_until = now
+        return int(self._saved)
+
+    def spend(self, requests: int) -> None:
+        """Note that `requests` were started."""
+        self._saved -= requests
+
+    def seconds_until_one(self) -> float:
+        """Return how long it takes until a request may start, counted from the last look."""
+        return max(0.0, (1.0 - self._saved) * self._sharers / self._rate)

@@ -1,0 +1,120 @@
+"""Child processes: started apart, watched, and stopped in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, what service managers send, and a terminal that goes away."""
+STOP_SECONDS = 9.0
+_PARENT_CHECK_SECONDS = 0.5
+_CHILD_CHECK_SECONDS = 0.1
+
+
+def end_with_parent() -> None:
+    """From now on end this process, as SIGTERM does, once its parent is gone.
+
+    A parent that is killed cannot tell; what it started would go on, and hold its port.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_CHECK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A command of ours in a process of its own; `name` is what people call it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+
+class Children:
+    """The children of one command, in the order in which they are to be stopped."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    def start(
+        self,
+        name: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        output: IO[bytes] | None = None,
+    ) -> Child:
+        """Start `recorder ARGUMENTS`, its output to `output` (None: to ours)."""
+        # A session of its own: Ctrl-C reaches us alone, and we stop the children in order.
+        process = subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-m", "recorder.cli.child", *arguments],
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        child = Child(name, process)
+        self._children.append(child)
+        return child
+
+    def ended(self) -> Child | None:
+        """Return a child that has ended by itself, None while all run."""
+        return next((child for child in self._children if child.ended), None)
+
+    def stop(self) -> None:
+        """Stop all in order: each gets SIGTERM and the time to end, then is killed with all it started."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children:
+            with suppress(subprocess.TimeoutExpired):
+                child.process.terminate()
+                child.process.wait(max(0.5, deadline - time.monotonic()))
+            with suppress(ProcessLookupError):
+                os.killpg(child.process.pid, signal.SIGKILL)
+            child.process.wait()
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Yield a question: was this process asked to stop?"""
+    asked = False
+
+    def ask(_number: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wait_while(children: Children, going_on: Callable[[], bool]) -> Child | None:
+    """Wait while `going_on` and all children run; return the child that ended, None if none did."""
+    while going_on():
+        ended = children.ended()
+        if ended is not None:
+            return ended
+        time.sleep(_CHILD_CHECK_SECONDS)
+    return None

@@ -1,0 +1,167 @@
+"""Completion of one group and of many: parameters, and answers as JSON-ready values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from sqlalchemy import Connection
+
+from recorder.completion.dwell import count_until_last_seen
+from recorder.completion.episodes import Episode, open_episode
+from recorder.completion.labels import scalar_of
+from recorder.completion.statistics import curve_items, statistics_of
+from recorder.completion.time_bounds import Moment
+from recorder.ledger.timestamps import format_time
+from recorder.queries.label_params import LabelledQuery, key_of
+from recorder.queries.params import StretchQuery, TimeParam, complaint
+from recorder.store.derived import completed_episodes, summary_of
+from recorder.store.durations import Selection, durations_of
+from recorder.store.groups import GroupItem
+
+_OUTCOME = (
+    "cannot be outcome: what is still running has none, and leaving it out would make everything look "
+    "faster than it is; group by metadata.KEY"
+)
+
+
+def _label(text: object) -> str:
+    if text == "outcome":
+        raise complaint(_OUTCOME)
+    key = key_of(str(text))
+    if key is None:
+        raise complaint("is not metadata.KEY, such as metadata.processor")
+    return key
+
+
+def _only(word: str, meaning: str) -> BeforeValidator:
+    def read(text: object) -> object:
+        if text != word:
+            raise complaint(f"can only be {word}: {meaning}")
+        return text
+
+    return BeforeValidator(read)
+
+
+GroupByParam = Annotated[
+    str | None,
+    BeforeValidator(_label),
+    WithJsonSchema({"type": "string", "pattern": r"^metadata(\..+|\[.+\])$"}),
+]
+
+
+SinceParam = Annotated[
+    Literal["created"] | None,
+    _only("created", "durations from the groups' created_at, first episodes only"),
+    WithJsonSchema({"type": "string", "enum": ["created"]}),
+]
+
+
+EnrolledParam = Annotated[
+    Literal["prospective"] | None,
+    _only("prospective", "only episodes whose start was observed"),
+    WithJsonSchema({"type": "string", "enum": ["prospective"]}),
+]
+
+
+class CurveQuery(LabelledQuery, StretchQuery):
+    """Which episodes to draw the curve of."""
+
+    from_: TimeParam = Field(
+        None, alias="from", description="only episodes that started at or after this time"
+    )
+    to: TimeParam = Field(None, description="only episodes that started before this time")
+    since: SinceParam = Field(
+        None,
+        description="created: count from the groups' created_at, first episodes only; groups whose "
+        "created_at was never said are left out",
+    )
+    enrolled: EnrolledParam = Field(None, description="prospective: only episodes whose start was observed")
+
+
+class CompletionQuery(CurveQuery):
+    """Which episodes to sum up, and how to part them."""
+
+    group_by: GroupByParam = Field(
+        None,
+        description="metadata.KEY: an item for each value of KEY in the groups' metadata, at most 1,000",
+    )
+
+
+def completion_answer(connection: Connection, group: GroupItem, eta: dict[str, Any]) -> dict[str, Any]:
+    """Return a group's episodes, where its time went, and its `eta`: when it will be done."""
+    taskgroup_id = group.watch.taskgroup_id
+    summary, opened = summary_of(connection, taskgroup_id), group.watch.open
+    current = open_episode(summary.work, opened)
+    episodes = [*completed_episodes(connection, taskgroup_id), *([current] if current else [])]
+    dwell = count_until_last_seen(summary.dwell, opened)
+    return {
+        "episodes": [episode_members(episode) for episode in episodes],
+        "run_seconds": dwell.run_seconds(),
+        "dwell_seconds": dwell.phase_seconds(),
+        "eta": eta,
+    }
+
+
+def statistics_answer(connection: Connection, query: CompletionQuery) -> dict[str, Any]:
+    """Return how long the episodes of a selection lasted, by cohort.
+
+    Raises:
+        TooManyCohortsError: there are too many values to group by.
+    """
+    selected = durations_of(connection, replace(selection_of(query), group_by=query.group_by))
+    items = [
+        {"key": None if cohort.value is None else scalar_of(cohort.value), **statistics_of(cohort.durations)}
+        for cohort in selected.cohorts
+    ]
+    return {"as_of": _time(selected.as_of), "items": items}
+
+
+def curve_answer(connection: Connection, query: CurveQuery) -> dict[str, Any]:
+    """Return the Kaplan-Meier curve of the episodes of a selection."""
+    selected = durations_of(connection, selection_of(query))
+    return {"as_of": _time(selected.as_of), "items": curve_items(selected.cohorts[0].durations)}
+
+
+def selection_of(query: CurveQuery) -> Selection:
+    """Return the selection that is asked for, all in one cohort."""
+    return Selection(
+        since_created=query.since is not None,
+        prospective=query.enrolled is not None,
+        from_=query.from_,
+        until=query.to,
+        labels=tuple(query.metadata.items()),
+    )
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
+
+
+def episode_members(episode: Episode) -> dict[str, Any]:
+    """Return `episode` as JSON values: times as text, what is not known as None."""
+    return {
+        "number": episode.number,
+        "started": _moment_members(episode.started),
+        "completed": None if episode.completed is None else _moment_members(episode.completed),
+        "outcome": None if episode.outcome is None else episode.outcome.value,
+        "duration_seconds": episode.duration_seconds,
+        "duration_earliest_seconds": episode.duration_earliest_seconds,
+        "duration_latest_seconds": episode.duration_latest_seconds,
+        "censored": episode.censored,
+        "first_sight": episode.first_sight,
+        "runs": asdict(episode.runs),
+        "gap_seconds": episode.gap_seconds,
+        "polls": episode.polls,
+    }
+
+
+def _moment_members(moment: Moment) -> dict[str, Any]:
+    return {
+        "at": format_time(moment.at),
+        "earliest": None if moment.earliest is None else format_time(moment.earliest),
+        "latest": format_time(moment.latest),
+        "basis": moment.basis.value,
+    }

@@ -1,0 +1,39 @@
+"""Serializing answers to JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+
+class RawJson:
+    """JSON that is ready: it goes out as its text has it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def dumps(value: Any) -> bytes:
+    """Return `value` as compact UTF-8 JSON, its members in the order they have; RawJson may be in it."""
+    try:
+        return orjson.dumps(value, default=_fragment)
+    except orjson.JSONEncodeError:
+        # What an upstream said may hold integers beyond 64 bits, or be nested deeper than orjson goes.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_read)
+        return text.encode()
+
+
+def _fragment(value: Any) -> orjson.Fragment:
+    return orjson.Fragment(_text_of(value))
+
+
+def _read(value: Any) -> Any:
+    return json.loads(_text_of(value))
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, RawJson):
+        return value.text
+    raise TypeError(f"not JSON: {value!r}")

@@ -1,0 +1,289 @@
+"""What is derived from the ledgers, in rows: summaries, episodes and labels.
+
+It is kept up to date in the transaction that writes the entries, and can be rebuilt from the ledger alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    Row,
+    Select,
+    Table,
+    delete,
+    insert,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from recorder.completion.episodes import Episode, Outcome, RunCounts, State, open_episode, open_gap_seconds
+from recorder.completion.labels import label_text, mark_of, texts_meant
+from recorder.completion.summary import NOTHING, SUMMARY_RULES, Summary, summarised
+from recorder.completion.time_bounds import Basis, Moment
+from recorder.ledger.entries import Entry
+from recorder.store.history import read_entries
+from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
+from recorder.store.transactions import reading, writing
+
+_json = TypeAdapter(Summary)
+
+
+_ids = select(watches.c.taskgroup_id).order_by(watches.c.taskgroup_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A group's summary before and after its new entries, and the episodes that these ended."""
+
+    taskgroup_id: str
+    before: Summary
+    after: Summary
+    ended: Sequence[Episode]
+
+
+def apply_entries(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Sum up `entries`, which were just written, in the order of each group's `seq`.
+
+    A group whose summary is missing or of other rules, as after an upgrade, is summed up anew.
+    """
+    by_group: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_group[entry.taskgroup_id].append(entry)
+    known = find_summaries(connection, by_group.keys())
+    changes = []
+    for taskgroup_id, new in by_group.items():
+        before = known.get(taskgroup_id, NOTHING)
+        if before.seq == new[0].seq - 1:
+            changes.append(_Change(taskgroup_id, before, *summarised(before, new)))
+        else:
+            rebuild_group(connection, taskgroup_id)
+    _write(connection, changes)
+
+
+def summary_of(connection: Connection, taskgroup_id: str) -> Summary:
+    """Return what the ledger of a group sums up to."""
+    return find_summaries(connection, [taskgroup_id]).get(taskgroup_id, NOTHING)
+
+
+def find_summaries(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, Summary]:
+    """Return what the ledgers of groups sum up to, by their ids."""
+    if not taskgroup_ids:
+        return {}
+    statement = select(summaries.c.taskgroup_id, summaries.c.summary)
+    present = summaries.c.taskgroup_id.in_(taskgroup_ids), summaries.c.rules == SUMMARY_RULES
+    found = connection.execute(statement.where(*present))
+    return {row.taskgroup_id: _json.validate_json(row.summary) for row in found}
+
+
+def rebuild_stale(connection: Connection) -> None:
+    """Sum up the ledgers that are not summed up yet, or by other rules than the present ones."""
+    stale = or_(summaries.c.taskgroup_id.is_(None), summaries.c.rules != SUMMARY_RULES)
+    joined = watches.outerjoin(summaries, summaries.c.taskgroup_id == watches.c.taskgroup_id)
+    for taskgroup_id in connection.scalars(_ids.select_from(joined).where(stale)).all():
+        rebuild_group(connection, taskgroup_id)
+
+
+def rebuild_all(engine: Engine) -> Iterator[int]:
+    """Sum up every ledger anew, a transaction each; yield how many groups are done.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be used just now; what was yielded is done.
+    """
+    with reading(engine) as connection:
+        ids = connection.scalars(_ids).all()
+    for done, taskgroup_id in enumerate(ids, 1):
+        with writing(engine) as connection:
+            # A recorder that has an entry to write meanwhile waits for the group's row.
+            mine = watches.c.taskgroup_id == taskgroup_id
+            connection.execute(select(watches.c.taskgroup_id).where(mine).with_for_update())
+            rebuild_group(connection, taskgroup_id)
+        yield done
+
+
+def rebuild_group(connection: Connection, taskgroup_id: str) -> None:
+    _forget(connection, [taskgroup_id])
+    entries = read_entries(connection, taskgroup_id)
+    _write(connection, [_Change(taskgroup_id, NOTHING, *summarised(NOTHING, entries))])
+
+
+def _forget(connection: Connection, taskgroup_ids: Collection[str]) -> None:
+    for table in (episodes, group_labels, labelled_durations, summaries):
+        connection.execute(delete(table).where(table.c.taskgroup_id.in_(taskgroup_ids)))
+
+
+def _write(connection: Connection, changes: Sequence[_Change]) -> None:
+    _put(connection, summaries, [summary_row(change.taskgroup_id, change.after) for change in changes])
+    _put(connection, episodes, [row for change in changes for row in _episode_rows(change)])
+    relabelled = [change for change in changes if change.before.labels != change.after.labels]
+    if relabelled:
+        ids = [change.taskgroup_id for change in relabelled]
+        for table in (group_labels, labelled_durations):
+            connection.execute(delete(table).where(table.c.taskgroup_id.in_(ids)))
+        _put(connection, group_labels, _rows_of_labels(relabelled))
+        connection.execute(_put_labelled(episodes.c.taskgroup_id.in_(ids)))
+    ended = [change for change in changes if change.ended and change.before.labels == change.after.labels]
+    for change in ended:
+        since = episodes.c.number >= change.ended[0].number
+        connection.execute(_put_labelled((episodes.c.taskgroup_id == change.taskgroup_id) & since))
+
+
+def labelled(which: ColumnElement[bool]) -> Select[Any]:
+    """Select the rows of `labelled_durations`: episodes that are over, once for each label of their group."""
+    columns = [column.name for column in labelled_durations.c]
+    sources = [group_labels.c if name in {"key", "value"} else episodes.c for name in columns]
+    found = select(*(source[name] for source, name in zip(sources, columns, strict=True)))
+    same = group_labels.c.taskgroup_id == episodes.c.taskgroup_id
+    joined = found.select_from(episodes.join(group_labels, same))
+    return joined.where(which, episodes.c.completed_at.is_not(None))
+
+
+def _put_labelled(which: ColumnElement[bool]) -> Insert:
+    columns = [column.name for column in labelled_durations.c]
+    return insert(labelled_durations).from_select(columns, labelled(which))
+
+
+def _put(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, or put them in the place of those with the same key."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    brought = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=brought), rows)
+
+
+def summary_row(taskgroup_id: str, summary: Summary) -> dict[str, Any]:
+    """Return the row of `summaries` for a group whose ledger sums up to `summary`."""
+    return {
+        "taskgroup_id": taskgroup_id,
+        "seq": summary.seq,
+        "rules": SUMMARY_RULES,
+        "created_at": summary.created_at,
+        "summary": _json.dump_json(summary).decode(),
+    }
+
+
+def label_rows(taskgroup_id: str, summary: Summary) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `group_labels` for a group whose ledger sums up to `summary`."""
+    for key, value in summary.labels:
+        mark = mark_of(value)
+        yield {
+            "taskgroup_id": taskgroup_id,
+            "key": mark_of(key),
+            "value": mark,
+            "long_value": None if mark == value else value,
+        }
+
+
+def open_episode_rows(taskgroup_id: str, work: State) -> Iterator[dict[str, Any]]:
+    """Yield the row of `episodes` for the open episode of a group, if there is one."""
+    current = open_episode(work, None)
+    if current is not None and work.sight is not None:
+        yield {
+            **episode_row(taskgroup_id, current),
+            "duration_seconds": None,
+            "duration_earliest_seconds": None,
+            "seen_seq": work.sight.seq,
+            "seen_at": work.sight.last_seen_at,
+            "gap_seconds": open_gap_seconds(work),
+        }
+
+
+def _rows_of_labels(changes: Iterable[_Change]) -> list[dict[str, Any]]:
+    return [row for change in changes for row in label_rows(change.taskgroup_id, change.after)]
+
+
+def _episode_rows(change: _Change) -> Iterator[dict[str, Any]]:
+    for episode in change.ended:
+        yield episode_row(change.taskgroup_id, episode)
+    yield from open_episode_rows(change.taskgroup_id, change.after.work)
+
+
+def episode_row(taskgroup_id: str, episode: Episode) -> dict[str, Any]:
+    """Return the row of `episodes` for an episode that is over."""
+    started, completed = episode.started, episode.completed
+    return {
+        "taskgroup_id": taskgroup_id,
+        "number": episode.number,
+        "started_at": started.at,
+        "started_earliest": started.earliest,
+        "started_latest": started.latest,
+        "started_basis": started.basis.value,
+        "completed_at": completed and completed.at,
+        "completed_earliest": completed and completed.earliest,
+        "completed_latest": completed and completed.latest,
+        "completed_basis": completed and completed.basis.value,
+        "duration_seconds": episode.duration_seconds,
+        "duration_earliest_seconds": episode.duration_earliest_seconds,
+        "duration_latest_seconds": episode.duration_latest_seconds,
+        "seen_seq": None,
+        "seen_at": None,
+        "first_sight": episode.first_sight,
+        "outcome": None if episode.outcome is None else episode.outcome.value,
+        "runs_total": episode.runs.total,
+        "runs_completed": episode.runs.completed,
+        "runs_failed": episode.runs.failed,
+        "runs_cancelled": episode.runs.cancelled,
+        "gap_seconds": episode.gap_seconds,
+        "polls": episode.polls,
+    }
+
+
+def completed_episodes(
+    connection: Connection, taskgroup_id: str, *, after: int = 0, limit: int | None = None
+) -> list[Episode]:
+    """Return the episodes of a group that have ended, oldest first: those after number `after`, up to
+    `limit` of them."""
+    statement = select(episodes).where(
+        episodes.c.taskgroup_id == taskgroup_id,
+        episodes.c.completed_at.is_not(None),
+        episodes.c.number > after,
+    )
+    return [
+        _episode_of(row) for row in connection.execute(statement.order_by(episodes.c.number).limit(limit))
+    ]
+
+
+def _episode_of(row: Row[Any]) -> Episode:
+    return Episode(
+        number=row.number,
+        started=Moment(row.started_at, row.started_earliest, row.started_latest, Basis(row.started_basis)),
+        completed=Moment(
+            row.completed_at, row.completed_earliest, row.completed_latest, Basis(row.completed_basis)
+        ),
+        outcome=Outcome(row.outcome),
+        duration_seconds=row.duration_seconds,
+        duration_earliest_seconds=row.duration_earliest_seconds,
+        duration_latest_seconds=row.duration_latest_seconds,
+        censored=False,
+        first_sight=row.first_sight,
+        runs=RunCounts(row.runs_total, row.runs_completed, row.runs_failed, row.runs_cancelled),
+        gap_seconds=row.gap_seconds,
+        polls=row.polls,
+    )
+
+
+def groups_with(key: str, text: str | None = None) -> Select[Any]:
+    """Select the groups with a label; `text` is that of a string, or of another scalar that reads so."""
+    found = select(group_labels.c.taskgroup_id).where(group_labels.c.key == key_mark(key))
+    return found if text is None else found.where(group_labels.c.value.in_(marks_meant(text)))
+
+
+def key_mark(key: str) -> str:
+    """Return what stands for a key."""
+    return mark_of(label_text(key))
+
+
+def marks_meant(text: str) -> list[str]:
+    """Return what stands for the values that somebody may mean by `text`."""
+    return [mark_of(meant) for meant in texts_meant(text)]

@@ -1,0 +1,180 @@
+"""Between rows and the ledger's own types."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Row
+
+from recorder.ledger.anomalies import Anomaly
+from recorder.ledger.body_columns import decode, encode
+from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.failure_run import NO_FAILURES, FailureRun, Tally
+from recorder.ledger.poll_outcome import Cause
+from recorder.ledger.status_fields import Phase, Reading
+from recorder.ledger.timestamps import format_time, parse_time
+from recorder.ledger.watch import Head, InForce, Watch, WatchState
+
+_READING_COLUMNS = tuple(field.name for field in fields(Reading))
+_reading_values = attrgetter(*_READING_COLUMNS)
+
+
+def watch_row(watch: Watch) -> dict[str, Any]:
+    """Return the columns that a watch fills; those of the schedule and the lease are not among them."""
+    opened, force = watch.open, watch.in_force
+    return {
+        "state": watch.state.value,
+        "head_seq": watch.head.seq,
+        "head_kind": watch.head.kind.value,
+        "head_at": watch.head.at,
+        "head_digest": watch.head.digest,
+        "due_at": watch.due_at,
+        "gap_at": watch.gap_at,
+        "poll_due_at": watch.poll_due_at,
+        "last_asked_at": opened.last_asked_at if opened else None,
+        "last_seen_at": opened.last_seen_at if opened else None,
+        "polls": opened.polls if opened else None,
+        "status_seq": force.seq if force else None,
+        "fingerprint": force.fingerprint if force else None,
+        "phase": force.phase.value if force else None,
+        "finished": force.finished if force else None,
+        "modified_at": force.modified_at if force else None,
+        "quiet_since": force.quiet_since if force else None,
+        "failures": _failures_text(watch.failures),
+    }
+
+
+def watch_of(row: Row[Any]) -> Watch:
+    """Read a row of `watches`."""
+    opened = row.last_seen_at and Interval(row.last_asked_at, row.last_seen_at, row.polls)
+    force = row.status_seq and InForce(
+        seq=row.status_seq,
+        fingerprint=row.fingerprint,
+        phase=Phase(row.phase),
+        finished=row.finished,
+        modified_at=row.modified_at,
+        quiet_since=row.quiet_since,
+    )
+    return Watch(
+        taskgroup_id=row.taskgroup_id,
+        state=WatchState(row.state),
+        enrolled_at=row.enrolled_at,
+        head=Head(row.head_seq, Kind(row.head_kind), row.head_at, row.head_digest),
+        due_at=row.due_at,
+        gap_at=row.gap_at,
+        poll_due_at=row.poll_due_at,
+        open=opened or None,
+        in_force=force or None,
+        failures=_failures_of(row.failures),
+    )
+
+
+def entry_row(entry: Entry) -> dict[str, Any]:
+    """Return the row of `entries` that holds `entry`."""
+    previous = entry.previous
+    return {
+        "taskgroup_id": entry.taskgroup_id,
+        "seq": entry.seq,
+        "kind": entry.kind.value,
+        "at": entry.at,
+        "previous_last_asked_at": previous.last_asked_at if previous else None,
+        "previous_last_seen_at": previous.last_seen_at if previous else None,
+        "previous_polls": previous.polls if previous else None,
+        **dict.fromkeys(_CONTENT_COLUMNS),
+        **_content_columns(entry),
+        "digest": entry.digest,
+    }
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """Read a row of `entries`, its body rebuilt as it was said."""
+    previous = None
+    if row.previous_polls is not None:
+        previous = Interval(row.previous_last_asked_at, row.previous_last_seen_at, row.previous_polls)
+    return Entry(row.taskgroup_id, row.seq, row.at, previous, _content_of(row), row.digest)
+
+
+def reading_of(row: Row[Any]) -> Reading:
+    phase, *others = _reading_values(row)
+    return Reading(Phase(phase), *others)
+
+
+def gap_of(row: Row[Any]) -> Gap:
+    return Gap(
+        from_=row.gap_from,
+        to=row.at,
+        cause=Cause(row.gap_cause),
+        attempts=row.gap_attempts,
+        unpolled_seconds=row.gap_unpolled_seconds,
+        http_status=row.gap_http_status,
+        detail=row.gap_detail,
+    )
+
+
+def watch_change_of(row: Row[Any]) -> WatchChange:
+    return WatchChange(Action(row.watch_action), row.watch_actor, row.watch_note)
+
+
+def anomalies_in(row: Row[Any]) -> tuple[Anomaly, ...]:
+    names = row.anomalies
+    return () if names == "[]" else tuple(Anomaly(name) for name in json.loads(names))
+
+
+_CONTENT_COLUMNS = (
+    *_READING_COLUMNS,
+    *("anomalies", "extra", "rules"),
+    *("gap_from", "gap_cause", "gap_attempts", "gap_unpolled_seconds", "gap_http_status", "gap_detail"),
+    *("watch_action", "watch_actor", "watch_note"),
+)
+
+
+def _content_columns(entry: Entry) -> dict[str, Any]:
+    content = entry.content
+    if isinstance(content, StatusContent):
+        reading, extra = encode(entry.taskgroup_id, content.body)
+        columns = {**asdict(reading), "extra": extra, "rules": content.rules}
+        return {**columns, "phase": reading.phase.value, "anomalies": json.dumps(content.anomalies)}
+    if isinstance(content, Gap):
+        return {
+            "gap_from": content.from_,
+            "gap_cause": content.cause.value,
+            "gap_attempts": content.attempts,
+            "gap_unpolled_seconds": content.unpolled_seconds,
+            "gap_http_status": content.http_status,
+            "gap_detail": content.detail,
+        }
+    return {
+        "watch_action": content.action.value,
+        "watch_actor": content.actor,
+        "watch_note": content.note,
+    }
+
+
+def _content_of(row: Row[Any]) -> StatusContent | Gap | WatchChange:
+    if row.kind == Kind.GAP:
+        return gap_of(row)
+    if row.kind == Kind.WATCH:
+        return watch_change_of(row)
+    reading = reading_of(row)
+    body = decode(row.taskgroup_id, reading, row.extra)
+    return StatusContent(body, reading, anomalies_in(row), row.rules)
+
+
+def _failures_text(run: FailureRun) -> str | None:
+    if run == NO_FAILURES:
+        return None
+    members = asdict(run)
+    members["missing_since"] = run.missing_since and format_time(run.missing_since)
+    return json.dumps(members)
+
+
+def _failures_of(text: str | None) -> FailureRun:
+    if text is None:
+        return NO_FAILURES
+    members = json.loads(text)
+    tallies = tuple(Tally(**{**tally, "cause": Cause(tally["cause"])}) for tally in members.pop("tallies"))
+    since = members.pop("missing_since")
+    return FailureRun(**members, tallies=tallies, missing_since=since and parse_time(since))

@@ -1,0 +1,88 @@
+"""Reading a ledger as of moments of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import chain, pairwise
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from recorder.ledger.entries import Action, Kind
+from recorder.ledger.timeline import Mark, Timeline
+from recorder.ledger.transitions import open_gap
+from recorder.ledger.watch import Watch
+from recorder.store.tables import entries
+
+_start = func.coalesce(entries.c.gap_from, entries.c.at, type_=entries.c.at.type)
+_is_status = entries.c.kind == Kind.STATUS.value
+
+
+def extent_of(connection: Connection, taskgroup_id: str) -> tuple[datetime, datetime]:
+    """Return when the first entry of a ledger starts, and when its newest one does."""
+    mine = select(_start).where(entries.c.taskgroup_id == taskgroup_id)
+    first = connection.execute(mine.order_by(entries.c.seq).limit(1)).scalar_one()
+    last = connection.execute(mine.order_by(entries.c.seq.desc()).limit(1)).scalar_one()
+    return first, last
+
+
+def seqs_at(connection: Connection, watch: Watch, moment: datetime) -> range:
+    """Return the numbers of the entries that tell of a moment: the one that counts then, the one before it,
+    and all up to the next status."""
+    counting = _seq_at(connection, watch, moment)
+    return range(counting - 1, _next_status(connection, watch, counting) + 1)
+
+
+def seqs_between(connection: Connection, watch: Watch, first: datetime, last: datetime) -> range:
+    """Return the numbers of the entries that tell of every moment from `first` to `last`."""
+    sought = select(func.min(entries.c.seq)).where(_of(watch), entries.c.at >= first)
+    reaching = connection.scalar(sought) or watch.head.seq + 1
+    # Nothing before it reaches so far, so that at `first` the one before it counts, or a later one.
+    counting = _seq_at(connection, watch, last)
+    return range(max(1, reaching - 2), _next_status(connection, watch, counting) + 1)
+
+
+def read_timeline(
+    connection: Connection, watch: Watch, seqs: range, now: datetime
+) -> tuple[list[Mark], Timeline]:
+    """Return the entries `seqs` of a group, and the timeline of the moments up to `now` that they tell of."""
+    marks = _marks(connection, watch, seqs)
+    seen_before = select(func.max(entries.c.seq)).where(_of(watch), _is_status, entries.c.seq < seqs.start)
+    gap_is_open = watch.head.seq in seqs and open_gap(watch, now) is not None
+    return marks, Timeline(marks, seen_before=connection.scalar(seen_before), gap_is_open=gap_is_open)
+
+
+def _of(watch: Watch) -> ColumnElement[bool]:
+    return entries.c.taskgroup_id == watch.taskgroup_id
+
+
+def _seq_at(connection: Connection, watch: Watch, moment: datetime) -> int:
+    """The entry that counts at a moment, the first if none does yet."""
+    found = select(entries.c.seq).where(_of(watch), _start <= moment)
+    return connection.scalar(found.order_by(entries.c.seq.desc()).limit(1)) or 1
+
+
+def _next_status(connection: Connection, watch: Watch, seq: int) -> int:
+    """The first status entry after an entry, else the newest entry."""
+    following = select(func.min(entries.c.seq)).where(_of(watch), _is_status, entries.c.seq > seq)
+    return connection.scalar(following) or watch.head.seq
+
+
+def _marks(connection: Connection, watch: Watch, seqs: range) -> list[Mark]:
+    columns = (entries.c.seq, entries.c.kind, entries.c.at, _start.label("start"), entries.c.watch_action)
+    found = select(*columns, entries.c.previous_last_seen_at).where(_of(watch))
+    # One more, since it says until when the last of them was seen. They may be many: no row is kept.
+    found = found.where(entries.c.seq.between(seqs.start, seqs.stop)).order_by(entries.c.seq)
+    rows: Iterable[Any] = chain(connection.execute(found), [None])
+    return [_mark(row, following, watch) for row, following in pairwise(rows) if row.seq in seqs]
+
+
+def _mark(row: Any, following: Any, watch: Watch) -> Mark:
+    until = row.at
+    if row.kind == Kind.STATUS:
+        until = following and following.previous_last_seen_at
+        if until is None and watch.open is not None:
+            until = watch.open.last_seen_at
+    action = None if row.watch_action is None else Action(row.watch_action)
+    return Mark(row.seq, Kind(row.kind), row.start, until, action)
