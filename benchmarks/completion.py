@@ -33,7 +33,7 @@ from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
 from recorder.store.tables import episodes, group_labels, watches
 from recorder.store.transactions import reading, writing
-from tests.postgres import running_postgres
+from tests.support.postgres import running_postgres
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 PROCESSORS = {"lite": 40, "base": 60, "core": 180, "pro": 360, "ultra": 900}

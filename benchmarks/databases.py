@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
 from recorder.store.tables import entries, watches
-from tests.audit.ledgers import random_ledgers, write
-from tests.postgres import running_postgres
+from tests.support.audit_ledgers import random_ledgers, write
+from tests.support.postgres import running_postgres
 
 TROUBLE = 0.02
 """How often something else than an answer comes."""

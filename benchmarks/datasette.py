@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.databases import ids_of, sizes_of
 from benchmarks.floor import PAGE
 from benchmarks.timing import medians, turns_of
-from tests.postgres import free_port
+from tests.support.postgres import free_port
 
 START_SECONDS = 30
 ORDERS = {"oldest": ("asc", "_sort"), "newest": ("desc", "_sort_desc")}

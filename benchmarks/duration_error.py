@@ -18,8 +18,8 @@ from statistics import fmean, stdev
 from recorder.ledger.entries import StatusContent
 from recorder.ledger.status_fields import Phase
 from recorder.simulator.lives import Life, OutcomeMix, RunOutcome, Steering, draw_life
-from tests.completion.ledgers import time
-from tests.completion.simulated import Batch, Polling, Recording, record
+from tests.support.ledgers import time
+from tests.support.simulated_groups import Batch, Polling, Recording, record
 
 WORK_SECONDS = 40.0
 GROUPS = 2000

@@ -35,7 +35,7 @@ from recorder.store.engine import check_url, open_engine
 from recorder.store.history import read_entries
 from recorder.store.schema import upgrade
 from recorder.store.transactions import reading
-from tests.audit.ledgers import random_ledgers, write
+from tests.support.audit_ledgers import random_ledgers, write
 
 ODDITY, TROUBLE = 0.002, 0.02
 """How often a body is unusual, and something else than an answer comes."""

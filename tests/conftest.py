@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
-from tests.postgres import running_postgres
+from tests.support.postgres import running_postgres
 
 # How long an example takes says more about the machine than about the code.
 hypothesis_settings.register_profile("untimed", deadline=None)

@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 from api.app import create_app
 from api.exports import batches as exports
 from recorder.store.engine import check_url, open_engine
-from tests.api.client import Client
 from tests.api.exporting import fill
-from tests.api.recording import Recording, after
+from tests.support.api_client import Client
+from tests.support.recording import Recording, after
 
 
 class Clock:

@@ -23,8 +23,8 @@ from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
 from recorder.tokens import read_tokens
-from tests.api.client import app_without_database
-from tests.api.recording import Recording, active, after, settled
+from tests.support.api_client import app_without_database
+from tests.support.recording import Recording, active, after, settled
 
 FILE = Path(__file__).resolve().parents[2] / "api" / "openapi" / "examples.json"
 GROUP = "tgrp_4f2a"

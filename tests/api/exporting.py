@@ -10,7 +10,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from tests.api.recording import Recording, active, settled
+from tests.support.recording import Recording, active, settled
 
 GROUPS = "/api/v1/groups"
 GROUP = f"{GROUPS}/tgrp_1"

@@ -12,9 +12,9 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from recorder.ledger.anomalies import Anomaly
-from tests.api.client import Client
-from tests.api.recording import Recording, active, settled
-from tests.audit.harm import unprotect
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, settled
+from tests.support.tampering import unprotect
 
 GROUPS = "/api/v1/groups"
 CHECKPOINT = "/api/v1/audit/checkpoint"

@@ -11,8 +11,8 @@ import pytest
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
-from tests.api.client import Client
-from tests.api.recording import Recording, active, after, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, after, settled
 
 
 @pytest.fixture

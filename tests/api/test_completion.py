@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.api.client import Client
-from tests.api.recording import Recording, active, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, settled
 
 COMPLETION = "/api/v1/groups/tgrp_1/completion"
 

@@ -10,7 +10,7 @@ from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.errors import MIRROR_PREFIXES, PROBLEMS
-from tests.api.client import Client, app_without_database
+from tests.support.api_client import Client, app_without_database
 
 OF_A_GROUP = ("history", "gaps", "completion")
 """What of a group can be exported."""

@@ -28,10 +28,10 @@ from psycopg.rows import dict_row
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
-from tests.api.client import Client
-from tests.audit.ledgers import random_ledgers, write
-from tests.completion.ledgers import T0, Ledger
-from tests.completion.strategies import ledgers
+from tests.support.api_client import Client
+from tests.support.audit_ledgers import random_ledgers, write
+from tests.support.ledgers import T0, Ledger
+from tests.support.strategies import ledgers
 
 Row = dict[str, Any]
 

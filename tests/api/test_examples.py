@@ -6,8 +6,8 @@ import json
 
 from sqlalchemy import Engine
 
-from tests.api.client import app_without_database
 from tests.api.examples import ADDRESSES, FILE, answers, record
+from tests.support.api_client import app_without_database
 
 
 def test_examples_are_what_is_answered(engine: Engine) -> None:

@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from api.context import context
-from tests.api.client import Client, headers_of
 from tests.api.exporting import GROUP, GROUPS, VIEWS
-from tests.api.recording import Recording
+from tests.support.api_client import Client, headers_of
+from tests.support.recording import Recording
 
 
 @pytest.mark.usefixtures("filled")

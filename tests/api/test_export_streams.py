@@ -28,7 +28,7 @@ from recorder.store.engine import check_url, open_engine
 from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError, reading, writing
 from tests.api.exporting import GROUP, GROUPS, VIEWS, parts_of, table_of
-from tests.api.recording import INTERVAL, RULES, Recording, active, after
+from tests.support.recording import INTERVAL, RULES, Recording, active, after
 
 SLOW = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n"
 

@@ -12,10 +12,10 @@ from sqlalchemy import Engine, text
 
 from api.exports import batches as exports
 from recorder.store.transactions import reading
-from tests.api.client import Client
 from tests.api.conftest import Clock
 from tests.api.exporting import GROUP, GROUPS, HOSTILE, SHOWN, VIEWS, items_of, table_of
-from tests.api.recording import Recording, active, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, settled
 
 BOOLEANS = {"is_active", "censored", "first_sight"}
 

@@ -10,9 +10,9 @@ from sqlalchemy import Engine, text
 
 from recorder.ledger.timestamps import format_time
 from recorder.store.transactions import reading
-from tests.api.client import Client
 from tests.api.conftest import Clock
-from tests.api.recording import Recording, active, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, settled
 
 GROUP = "/api/v1/groups/tgrp_1"
 GAPS = f"{GROUP}/gaps"

@@ -18,9 +18,9 @@ from recorder.store.engine import check_url, open_engine
 from recorder.tokens import new_token
 from tests.api.examples import GROUP, record
 from tests.api.generated import Generated, generated
-from tests.api.recording import Recording, active, after
-from tests.postgres import free_port
-from tests.program import Program
+from tests.support.postgres import free_port
+from tests.support.program import Program
+from tests.support.recording import Recording, active, after
 
 OTHER, ODD = "tgrp_9b01", "100% été"
 """A group that is done, and one with an unknown status of a run. `GROUP` was paused in the end."""

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recorder.store.transactions import writing
-from tests.api.client import Client
-from tests.api.recording import Recording, active, after, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, after, settled
 
 GROUPS = "/api/v1/groups"
 

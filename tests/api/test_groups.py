@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.api.client import Client
 from tests.api.conftest import Clock
-from tests.api.recording import Recording, active, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, settled
 
 GROUP_MEMBERS = [
     *("taskgroup_id", "state", "phase", "created_at", "metadata", "status", "seq", "observed_at"),

@@ -10,8 +10,8 @@ from recorder.store.engine import check_url, open_engine
 from recorder.store.heartbeats import Heartbeat, beat
 from recorder.store.schema import state_of
 from recorder.store.transactions import writing
-from tests.api.client import Client
-from tests.api.recording import after
+from tests.support.api_client import Client
+from tests.support.recording import after
 
 
 def test_healthy_and_ready(client: Client, engine: Engine) -> None:

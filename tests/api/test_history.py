@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from recorder.ledger.chain import digest_of
-from tests.api.client import Client
 from tests.api.conftest import Clock
-from tests.api.recording import Recording, active, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, settled
 
 HISTORY = "/api/v1/groups/tgrp_1/history"
 MEMBERS = [

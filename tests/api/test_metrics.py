@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 from api.app import create_app
 from recorder.store.heartbeats import Heartbeat, beat, sign_off
 from recorder.store.transactions import writing
-from tests.api.client import app_without_database
 from tests.api.conftest import Clock
-from tests.api.recording import Recording, active, after, settled
-from tests.docs.pages import first_codes, table
+from tests.support.api_client import app_without_database
+from tests.support.pages import first_codes, table
+from tests.support.recording import Recording, active, after, settled
 
 COUNTERS = {"polls": 9, "failures": 2, "failures.timeout": 2, "entries": 3, "entries.status": 3, "dropped": 1}
 

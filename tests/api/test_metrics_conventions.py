@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from recorder.store.heartbeats import Heartbeat, beat
 from recorder.store.transactions import writing
-from tests.api.recording import Recording, active, after
+from tests.support.recording import Recording, active, after
 
 COUNTERS = {"polls": 9, "failures": 2, "failures.timeout": 2, "entries": 3, "entries.status": 3, "dropped": 1}
 SNAKE_CASE = re.compile("[a-z][a-z0-9_]*")

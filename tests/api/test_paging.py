@@ -10,8 +10,8 @@ from itertools import count
 import pytest
 
 from recorder.queries.paging import Cursor
-from tests.api.client import Client
-from tests.api.recording import Recording, active
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active
 
 HISTORY = "/api/v1/groups/tgrp_1/history"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.api.client import Client
 from tests.api.conftest import Clock
-from tests.api.recording import Recording, active
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active
 
 GROUPS = "/api/v1/groups"
 HISTORY = f"{GROUPS}/tgrp_0/history"

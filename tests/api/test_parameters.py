@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.api.client import Client, app_without_database
+from tests.support.api_client import Client, app_without_database
 
 GROUPS = "/api/v1/groups"
 

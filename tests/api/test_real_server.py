@@ -20,9 +20,9 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.store.engine import check_url, open_engine
-from tests.api.recording import Recording, active
-from tests.postgres import free_port
-from tests.program import Program
+from tests.support.postgres import free_port
+from tests.support.program import Program
+from tests.support.recording import Recording, active
 
 IDS = [
     *("a b", " leading", "100%", "%2F", "%25", "a%20b", "ä", "日本 😀", "e\u0301", "a.b", "...", ".hidden"),

@@ -19,8 +19,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
-from tests.api.client import app_without_database
-from tests.api.recording import Recording, active, after, settled
+from tests.support.api_client import app_without_database
+from tests.support.recording import Recording, active, after, settled
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
 FEW = 40

@@ -21,8 +21,8 @@ from sqlalchemy import Engine, text
 
 from api.server import serve
 from recorder.tokens import new_token
-from tests.api.recording import Recording, active
-from tests.postgres import free_port
+from tests.support.postgres import free_port
+from tests.support.recording import Recording, active
 
 _SECRET, TOKEN = new_token("ada")
 _, OTHER = new_token("bob")

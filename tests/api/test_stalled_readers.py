@@ -16,10 +16,10 @@ from sqlalchemy import Engine
 
 from api.context import MOST_EXPORTS
 from api.server import THREADS
-from tests.api.client import Client
-from tests.api.recording import Recording, active
-from tests.postgres import free_port
-from tests.program import Program, wait_until
+from tests.support.api_client import Client
+from tests.support.postgres import free_port
+from tests.support.program import Program, wait_until
+from tests.support.recording import Recording, active
 
 EXPORT = "/api/v1/groups/tgrp_1/history?format=ndjson"
 LARGE, ENTRIES = 900_000, 40

@@ -19,8 +19,8 @@ from api.app import create_app
 from recorder.ledger.timestamps import parse_time
 from recorder.store.tables import episodes, group_labels, labelled_durations
 from recorder.store.transactions import reading, writing
-from tests.api.client import Client
-from tests.api.recording import Recording, active, after, settled
+from tests.support.api_client import Client
+from tests.support.recording import Recording, active, after, settled
 
 STATISTICS = "/api/v1/completion"
 CURVE = f"{STATISTICS}/curve"

@@ -22,8 +22,8 @@ from recorder.audit.checkpoints import (
     read_heads,
 )
 from recorder.store.transactions import reading
-from tests.api.recording import Recording
 from tests.audit.test_export import IDS, ODD, exported, record, verified
+from tests.support.recording import Recording
 
 HOSTILE = [*IDS, "[red]", "-h", "%s", "{}", "a b", "\N{NO-BREAK SPACE}", "é", "g" * 255]
 DIGEST = "0123456789abcdef" * 4

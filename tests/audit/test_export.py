@@ -21,8 +21,8 @@ from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.history import read_entries
 from recorder.store.tables import entries, watches
 from recorder.store.transactions import reading, writing
-from tests.api.recording import Recording, active, after, settled
-from tests.ledger.oracle import record_of
+from tests.support.chain_oracle import record_of
+from tests.support.recording import Recording, active, after, settled
 
 VERIFIER = Path(__file__).parents[2] / "docs/examples/verify_export.py"
 INEXACT = '{"status": {"x": 1e400, "task_run_status_counts": {"a\\u0000": 2}}, "é": "\\u0000"}'

@@ -41,11 +41,11 @@ from recorder.store.tables import (
     watches,
 )
 from recorder.store.transactions import reading, writing
-from tests.api.recording import Recording, active, after
 from tests.audit.test_export import exported, record, verified
-from tests.completion.ledgers import GAP_WINDOW, GROUP, Ledger
-from tests.completion.strategies import ledgers
-from tests.store.json_texts import bodies, text_of
+from tests.support.json_texts import bodies, text_of
+from tests.support.ledgers import GAP_WINDOW, GROUP, Ledger
+from tests.support.recording import Recording, active, after
+from tests.support.strategies import ledgers
 
 WINDOW = timedelta(seconds=GAP_WINDOW)
 NOW = after(10**6)

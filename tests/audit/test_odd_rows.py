@@ -10,9 +10,9 @@ from sqlalchemy import Engine, Table, text
 
 from recorder.audit.verify import runner as verification
 from recorder.store.transactions import writing
-from tests.audit.harm import TABLES, findings, heads_of, record
-from tests.program import Program
-from tests.store.samples import body, enrol, poll, seen
+from tests.support.program import Program
+from tests.support.store_samples import body, enrol, poll, seen
+from tests.support.tampering import TABLES, findings, heads_of, record
 
 COPY = "INSERT INTO episodes SELECT {columns} FROM episodes WHERE taskgroup_id = 'one'"
 

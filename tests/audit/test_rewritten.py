@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Engine, update
 from recorder.audit.export_format import ImportRefusedError, read_export
 from recorder.audit.exporter import export_lines
 from recorder.store.transactions import reading, writing
-from tests.api.recording import RULES, after
-from tests.audit.harm import (
+from tests.support.recording import RULES, after
+from tests.support.tampering import (
     TABLES,
     Harm,
     all_of,

@@ -14,8 +14,8 @@ from recorder.audit.checkpoints import CheckpointHead
 from recorder.store.engine import check_url, open_engine
 from recorder.store.tables import entries, episodes, group_labels, labelled_durations, summaries, watches
 from recorder.store.transactions import writing
-from tests.api.recording import Recording, active, after
-from tests.audit.harm import (
+from tests.support.recording import Recording, active, after
+from tests.support.tampering import (
     LABELS,
     Harm,
     Rows,

@@ -15,9 +15,9 @@ from recorder.audit.verify.runner import tasks_of, verify
 from recorder.store.engine import open_engine
 from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
-from tests.api.recording import Recording, active, settled
-from tests.audit.harm import all_of, entry, findings, gone, heads_of, record, told, unprotect
-from tests.audit.ledgers import RandomLedger, random_ledgers, write
+from tests.support.audit_ledgers import RandomLedger, random_ledgers, write
+from tests.support.recording import Recording, active, settled
+from tests.support.tampering import all_of, entry, findings, gone, heads_of, record, told, unprotect
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from sqlalchemy import Engine, text
 
 from recorder.audit.checkpoints import checkpoint_digest, checkpoint_lines
 from recorder.store.transactions import writing
-from tests.audit.harm import Harm, all_of, entry, gone, heads_of, record, statement, unprotect
-from tests.audit.ledgers import random_ledgers, write
-from tests.cli.forker import Forker, running_forker
 from tests.cli.test_demo import read_all
-from tests.program import STOP_SECONDS, Program, command_line, wait_until
+from tests.support.audit_ledgers import random_ledgers, write
+from tests.support.forker import Forker, running_forker
+from tests.support.program import STOP_SECONDS, Program, command_line, wait_until
+from tests.support.tampering import Harm, all_of, entry, gone, heads_of, record, statement, unprotect
 
 INTACT = "23 entries in 3 groups: intact\n"
 

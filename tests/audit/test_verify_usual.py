@@ -24,8 +24,8 @@ from recorder.ledger.status_fields import RUN_STATUSES
 from recorder.ledger.timestamps import format_time
 from recorder.store.mapping import entry_row
 from recorder.store.tables import entries
-from tests.audit.ledgers import random_ledgers
-from tests.store.json_texts import bodies, text_of
+from tests.support.audit_ledgers import random_ledgers
+from tests.support.json_texts import bodies, text_of
 
 NAMES = [column.name for column in entries.c]
 TIMES = st.datetimes(timezones=st.just(UTC)).map(format_time)

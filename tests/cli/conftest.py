@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 
 from recorder.simulator import SimulatorSettings
 from recorder.store.engine import check_url, open_engine
-from tests.cli.forker import Forker, running_forker
-from tests.cli.upstream import Upstream
-from tests.program import KEY, PASSWORD, Program
 from tests.simulator.conftest import simulating
+from tests.support.forker import Forker, running_forker
+from tests.support.program import KEY, PASSWORD, Program
+from tests.support.scripted_upstream import Upstream
 
 QUICK = {
     "RECORDER_POLL_INTERVAL": "0.2",

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.audit.checkpoints import read_checkpoint
-from tests.api.recording import Recording
 from tests.audit.test_export import ODD, record
-from tests.program import Program
+from tests.support.program import Program
+from tests.support.recording import Recording
 
 ONE = ["sqlite"]
 

@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 from api.app import create_app
 from recorder.cli.output.episode_table import eta_words
 from recorder.store.engine import check_url, open_engine
-from tests.api.recording import Recording, active, settled
 from tests.cli.test_terminal import EVIL, GROUP, steering
-from tests.program import Program
+from tests.support.program import Program
+from tests.support.recording import Recording, active, settled
 
 WIDTHS = [80, 120, 160]
 CREATED = "2026-11-24T11:50:00Z"

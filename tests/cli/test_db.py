@@ -12,9 +12,9 @@ from sqlalchemy import Engine, delete, inspect, select, text, update
 
 from recorder.store.grants import DERIVED
 from recorder.store.tables import episodes, group_labels, summaries, watches
-from tests.api.recording import Recording, active, settled
 from tests.cli.test_demo import read_all
-from tests.program import PASSWORD, STOP_SECONDS, Program, command_line, wait_until
+from tests.support.program import PASSWORD, STOP_SECONDS, Program, command_line, wait_until
+from tests.support.recording import Recording, active, settled
 
 HEAD = "0003"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]

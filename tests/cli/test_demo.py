@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import STOP_SECONDS, Program, Running, alive, command_line, descendants
+from tests.support.program import STOP_SECONDS, Program, Running, alive, command_line, descendants
 
 
 @pytest.fixture

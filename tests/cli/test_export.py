@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.api.recording import Recording, active
 from tests.audit.test_export import ODD, exported, record, verified
 from tests.cli.test_db import _waiting
 from tests.cli.test_demo import read_all
-from tests.program import STOP_SECONDS, Program, command_line, require_clean
+from tests.support.program import STOP_SECONDS, Program, command_line, require_clean
+from tests.support.recording import Recording, active
 
 ONE = ["sqlite"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]

@@ -14,8 +14,8 @@ from recorder.cli.commands.gaps import coverage_words
 from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.ledger.transitions import fail
 from recorder.store.engine import check_url, open_engine
-from tests.api.recording import RULES, Recording, active, after
-from tests.program import Program
+from tests.support.program import Program
+from tests.support.recording import RULES, Recording, active, after
 
 
 @pytest.fixture

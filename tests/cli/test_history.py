@@ -15,8 +15,8 @@ from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import fail, observe
 from recorder.store.enrolment import watch_group
-from tests.api.recording import RULES, Recording, active, after, settled
-from tests.program import Program
+from tests.support.program import Program
+from tests.support.recording import RULES, Recording, active, after, settled
 
 LINES = {
     1: "started by ada",

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from tests.audit.test_export import ODD, exported, record, verified
-from tests.program import Program
+from tests.support.program import Program
 
 ONE = ["sqlite"]
 BOTH_WAYS = pytest.mark.parametrize(

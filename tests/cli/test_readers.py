@@ -13,9 +13,9 @@ from sqlalchemy import Engine, text
 
 from recorder.clock import utc_now
 from recorder.store.enrolment import watch_group
-from tests.api.recording import RULES, Recording, active, after, settled
-from tests.postgres import free_port
-from tests.program import Program
+from tests.support.postgres import free_port
+from tests.support.program import Program
+from tests.support.recording import RULES, Recording, active, after, settled
 
 ODD = "a b%ü 日本&?#"
 READERS = [["groups"], ["status", "one"], ["history", "one"], ["gaps", "one"], ["completion"]]

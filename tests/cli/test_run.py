@@ -13,9 +13,9 @@ from sqlalchemy import Engine, select, text
 
 from recorder.store.tables import recorders, watches
 from tests.cli.conftest import QUICK
-from tests.cli.upstream import Upstream
-from tests.postgres import free_port
-from tests.program import Program, wait_until
+from tests.support.postgres import free_port
+from tests.support.program import Program, wait_until
+from tests.support.scripted_upstream import Upstream
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

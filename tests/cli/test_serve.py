@@ -10,8 +10,8 @@ import urllib.request
 
 import pytest
 
-from tests.postgres import free_port
-from tests.program import Program, alive, answers
+from tests.support.postgres import free_port
+from tests.support.program import Program, alive, answers
 
 
 @pytest.mark.parametrize(

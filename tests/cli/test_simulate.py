@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from tests.program import Program
+from tests.support.program import Program
 
 
 def ask(url: str, body: bytes | None = None) -> int:

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.store.enrolment import watch_group
-from tests.api.recording import RULES, Recording, active, after
-from tests.program import Program
+from tests.support.program import Program
+from tests.support.recording import RULES, Recording, active, after
 
 EVIL = (
     "[/foo] [bold red] \x1b[2J\x1b]0;t\x07 two\r\nlines \u202egnp.exe \u2066 \u200b \x9b31m \t :smile: \\[x]"

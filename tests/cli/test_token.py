@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from tests.program import Program
+from tests.support.program import Program
 
 
 def test_the_token_is_printed_with_what_the_setting_takes(bare: Program) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import QUICK
-from tests.cli.upstream import Upstream
-from tests.postgres import free_port
-from tests.program import Program, Running, alive, answers
+from tests.support.postgres import free_port
+from tests.support.program import Program, Running, alive, answers
+from tests.support.scripted_upstream import Upstream
 
 ON_SQLITE = pytest.mark.parametrize("blank_database_url", ["sqlite"], indirect=True)
 

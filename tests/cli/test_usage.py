@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import KEY, Program, command_line
+from tests.support.program import KEY, Program, command_line
 
 OPTIONS = {
     "checkpoint": ["--out"],

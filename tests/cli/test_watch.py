@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.program import Program
+from tests.support.program import Program
 
 ODD = "a b%ü 日本"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.program import PASSWORD, Program
+from tests.support.program import PASSWORD, Program
 
 COMMANDS = [
     ["run", "--once"],

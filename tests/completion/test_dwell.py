@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from recorder.completion.dwell import Coverage, dwell_of
 from recorder.ledger.entries import Action, Entry, Gap, Interval, StatusContent, WatchChange
 from recorder.ledger.status_fields import RUN_STATUSES, Phase
-from tests.completion.ledgers import GAP_WINDOW, POLL_INTERVAL, Ledger, body
-from tests.completion.strategies import ledgers
+from tests.support.ledgers import GAP_WINDOW, POLL_INTERVAL, Ledger, body
+from tests.support.strategies import ledgers
 
 RUNNING = body(running=2, queued=1)
 DONE = body(completed=3)

@@ -9,7 +9,7 @@ import pytest
 from recorder.completion.episodes import Outcome, RunCounts
 from recorder.ledger.entries import Action
 from recorder.ledger.response_body import ResponseBody
-from tests.completion.ledgers import Ledger, body, told
+from tests.support.ledgers import Ledger, body, told
 
 EMPTY = body()
 RUNNING = body(running=3)

@@ -12,8 +12,8 @@ from recorder.completion.episodes import Episode, State, advance_episodes, episo
 from recorder.completion.time_bounds import Moment
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
 from recorder.ledger.status_fields import Phase
-from tests.completion.ledgers import Ledger
-from tests.completion.strategies import ledgers
+from tests.support.ledgers import Ledger
+from tests.support.strategies import ledgers
 
 
 def _moments(episode: Episode) -> list[Moment]:

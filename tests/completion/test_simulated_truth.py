@@ -14,8 +14,8 @@ from recorder.completion.episodes import Episode, Outcome
 from recorder.completion.time_bounds import Basis, Moment
 from recorder.ledger.entries import Gap, StatusContent, WatchChange
 from recorder.simulator import lives
-from tests.completion.ledgers import time
-from tests.completion.simulated import Batch, Case, Stretch, draw_case, stretches_of
+from tests.support.ledgers import time
+from tests.support.simulated_groups import Batch, Case, Stretch, draw_case, stretches_of
 
 GROUPS = 500
 """How many groups are drawn of each processor."""

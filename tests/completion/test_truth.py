@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.completion.episodes import Episode, RunCounts
 from recorder.completion.time_bounds import Basis, Moment
 from recorder.ledger.response_body import ResponseBody
-from tests.completion.ledgers import Ledger, body, seconds
+from tests.support.ledgers import Ledger, body, seconds
 
 ENROLLED = 0
 LONGEST_DELAY = 4

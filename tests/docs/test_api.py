@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from api.errors import PROBLEMS
-from tests.api.client import Client, app_without_database
-from tests.docs.pages import first_codes, headings, page, table
+from tests.support.api_client import Client, app_without_database
+from tests.support.pages import first_codes, headings, page, table
 
 PAGE = "docs/reference/api.md"
 PAGES_OF_THE_API = {"/openapi.json", "/docs", "/docs/problems", "/metrics"}

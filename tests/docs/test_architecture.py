@@ -13,8 +13,8 @@ from recorder.polling.worker import WRITE_BATCH
 from recorder.settings import Settings
 from recorder.store.heartbeats import ALIVE_SECONDS
 from recorder.store.tables import watches
-from tests.docs.pages import ROOT, first_codes, page, table
-from tests.ledger.samples import RUNNING
+from tests.support.bodies import RUNNING
+from tests.support.pages import ROOT, first_codes, page, table
 
 PAGE = "docs/architecture.md"
 

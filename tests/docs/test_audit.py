@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recorder.audit.verify.findings import MEANINGS
 from recorder.store.grants import Roles, grant_statements
-from tests.docs.pages import ROOT, blocks, first_codes, page, table
+from tests.support.pages import ROOT, blocks, first_codes, page, table
 
 PAGE = "docs/audit.md"
 

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from recorder.cli.main import recorder
-from tests.docs.pages import first_codes, headings, page, table
+from tests.support.pages import first_codes, headings, page, table
 
 PAGE = "docs/reference/cli.md"
 

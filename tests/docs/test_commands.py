@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from recorder.settings import Settings
-from tests.deployment.compose import variables
-from tests.docs.pages import PAGES, ROOT, blocks, page
 from tests.docs.test_cli import COMMANDS
+from tests.support.compose import variables
+from tests.support.pages import PAGES, ROOT, blocks, page
 
 TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}

@@ -17,8 +17,8 @@ from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.watch import WatchState
 from recorder.queries.completion import episode_members
-from tests.completion.ledgers import T0, Ledger, body, seconds
-from tests.docs.pages import blocks, first_codes, headings, page, rows, table
+from tests.support.ledgers import T0, Ledger, body, seconds
+from tests.support.pages import blocks, first_codes, headings, page, rows, table
 
 PAGE = "docs/completion.md"
 HEAD = ["Episode", "Started", "Completed", "Outcome", "Seconds", "In gaps", "Polls", "Marks"]

@@ -17,8 +17,8 @@ from recorder.ledger.status_fields import Phase
 from recorder.ledger.transitions import MIN_MISSING_POLLS
 from recorder.ledger.watch import WatchState
 from recorder.upstream.redaction import MAX_CHARACTERS
-from tests.docs.pages import blocks, first_codes, page, plain, rows, section, table
-from tests.ledger.stories import Story
+from tests.support.pages import blocks, first_codes, page, plain, rows, section, table
+from tests.support.stories import Story
 
 PAGE = "docs/reference/ledger.md"
 LISTS: dict[str, Iterable[str]] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, headings
+from tests.support.pages import PAGES, ROOT, headings
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 

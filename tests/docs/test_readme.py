@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.docs.pages import blocks, page
-from tests.postgres import free_port
-from tests.program import Program
+from tests.support.pages import blocks, page
+from tests.support.postgres import free_port
+from tests.support.program import Program
 
 PLACEHOLDER = "tgrp_…"
 LINES = [line for block in blocks(page("README.md")) for line in block.code.splitlines()]

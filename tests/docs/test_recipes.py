@@ -24,9 +24,9 @@ from sqlalchemy import Engine, text
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from recorder.store.transactions import reading
-from tests.api.recording import Recording, active, after, settled
-from tests.docs.pages import blocks, page
-from tests.postgres import binaries
+from tests.support.pages import blocks, page
+from tests.support.postgres import binaries
+from tests.support.recording import Recording, active, after, settled
 
 BLOCKS = blocks(page("docs/recipes.md"))
 ADDRESS = "http://127.0.0.1:8000"

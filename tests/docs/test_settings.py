@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recorder.settings import Settings, settings_table
-from tests.docs.pages import table
+from tests.support.pages import table
 
 
 def _default(name: str, default: Any) -> str:

@@ -15,7 +15,7 @@ from recorder.simulator.kinds import GroupKind
 from recorder.simulator.lives import QUEUE_SECONDS, RunOutcome
 from recorder.simulator.log import LoggedRequest
 from recorder.simulator.outages import FAULT_STATUS
-from tests.docs.pages import blocks, first_codes, page, plain, section, table
+from tests.support.pages import blocks, first_codes, page, plain, section, table
 
 PAGE = "docs/reference/simulator.md"
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from recorder.store.transactions import reading
-from tests.docs.pages import blocks, page, plain, rows, table
-from tests.store.samples import body, enrol, failed, poll, seen
+from tests.support.pages import blocks, page, plain, rows, table
+from tests.support.store_samples import body, enrol, failed, poll, seen
 
 PAGE = "docs/reference/sql.md"
 VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")

@@ -17,7 +17,7 @@ import rfc8785
 
 from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent
 from tests.durability.ledgers import Ledger
-from tests.ledger.oracle import digest_of, record_of
+from tests.support.chain_oracle import digest_of, record_of
 
 CLOCKS = timedelta(milliseconds=50)
 """The simulator's clock and the recorder's may differ by this much."""

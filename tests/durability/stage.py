@@ -17,12 +17,12 @@ from recorder.simulator import SimulatorSettings
 from recorder.store.engine import check_url, open_engine
 from recorder.store.enrolment import watch_group
 from recorder.store.tables import watches
-from tests.cli.upstream import Upstream
 from tests.durability.ledgers import read_ledgers
 from tests.durability.oracle import CLOCKS, Answer, Pace, answers_by_group, check_ledger
 from tests.durability.slow import SlowSimulator
-from tests.program import KEY, Program, Running
 from tests.simulator.conftest import simulating
+from tests.support.program import KEY, Program, Running
+from tests.support.scripted_upstream import Upstream
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.durability.oracle import Pace
 from tests.durability.slow import Visit
 from tests.durability.stage import Stage, play, slow_stage
-from tests.program import Running
+from tests.support.program import Running
 
 GROUPS, RUNS = 24, 6
 PACE = Pace(poll_interval=0.3, longest_interval=1.8, gap_window=1.5, request_timeout=2.5)

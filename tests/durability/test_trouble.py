@@ -13,9 +13,9 @@ from pathlib import Path
 from recorder.ledger.entries import Kind
 from tests.durability.ledgers import read_ledgers
 from tests.durability.oracle import ON_THE_WAY, Pace
-from tests.durability.server import Server, own_server
 from tests.durability.stage import Stage, play, quick_stage
-from tests.program import Running
+from tests.support.breakable_postgres import Server, own_server
+from tests.support.program import Running
 
 GROUPS, RUNS = 16, 8
 CUTS = 20

@@ -15,7 +15,7 @@ from typing import Any
 
 import rfc8785
 
-from tests.request_log import read_log
+from tests.support.request_log import read_log
 
 MARGIN_SECONDS = 0.4
 """Within so much of the moment after which an answer ends a gap, a busy machine may fall on either side."""

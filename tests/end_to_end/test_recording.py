@@ -21,8 +21,8 @@ from sqlalchemy import Engine, text
 from recorder.cli.main import recorder as commands
 from recorder.store.transactions import reading
 from tests.end_to_end.oracle import check_history, moment, requests_by_group
-from tests.postgres import free_port
-from tests.program import Program, Running
+from tests.support.postgres import free_port
+from tests.support.program import Program, Running
 
 GROUPS = 24
 COUNTS = ("queued", "action_required", "running", "completed", "failed", "cancelling", "cancelled")

@@ -21,8 +21,8 @@ from recorder.simulator.catalogue import KINDS
 from recorder.simulator.scenario import parse_scenario
 from recorder.store.transactions import reading
 from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, Request, Told, read_requests
-from tests.program import Program
 from tests.simulator.conftest import simulating
+from tests.support.program import Program
 
 POLL_SECONDS = 1.0
 WINDOW_SECONDS = 2.5

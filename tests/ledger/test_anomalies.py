@@ -10,7 +10,7 @@ import pytest
 from recorder.ledger.anomalies import Anomaly, anomalies_of
 from recorder.ledger.response_body import ResponseBody, parse_body
 from recorder.ledger.status_fields import RUN_STATUSES, read_body
-from tests.ledger.samples import (
+from tests.support.bodies import (
     ABSENT,
     FURTHER,
     GROUP,
@@ -22,7 +22,7 @@ from tests.ledger.samples import (
     parsed,
     status_value,
 )
-from tests.ledger.stories import Story
+from tests.support.stories import Story
 
 
 def _found(

@@ -13,9 +13,9 @@ from recorder.ledger.chain import digest_of, record_of
 from recorder.ledger.entries import Action, Entry
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import parse_body
-from tests.ledger import oracle
-from tests.ledger.samples import FURTHER, GROUP, RUNNING, body_value
-from tests.ledger.stories import Story
+from tests.support import chain_oracle as oracle
+from tests.support.bodies import FURTHER, GROUP, RUNNING, body_value
+from tests.support.stories import Story
 
 INEXACT = f'{{"taskgroup_id": "{GROUP}", "status": {{}}, "x": 1e400, "é": "\\u0000"}}'.encode()
 SPELT_OUT = (

@@ -12,8 +12,8 @@ import pytest
 
 from recorder.ledger.entries import Gap, Interval
 from recorder.ledger.poll_outcome import Cause
-from tests.ledger.samples import FURTHER, moment
-from tests.ledger.stories import DUE_AT, GAP_AT, SEEN, Story, seen_at_100
+from tests.support.bodies import FURTHER, moment
+from tests.support.stories import DUE_AT, GAP_AT, SEEN, Story, seen_at_100
 
 
 @pytest.mark.parametrize("received", [111, 125, 139.999999, GAP_AT])

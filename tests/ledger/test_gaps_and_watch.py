@@ -6,8 +6,8 @@ import pytest
 
 from recorder.ledger.entries import Action, Gap, Interval
 from recorder.ledger.poll_outcome import Cause
-from tests.ledger.samples import moment
-from tests.ledger.stories import GAP_AT, SEEN, seen_at_100
+from tests.support.bodies import moment
+from tests.support.stories import GAP_AT, SEEN, seen_at_100
 
 
 @pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED])

@@ -10,9 +10,9 @@ import pytest
 from recorder.ledger.entries import Action, Gap, Interval, Kind, WatchChange
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import ResponseBody
-from tests.ledger import oracle
-from tests.ledger.samples import BLOCKED, EMPTY, FURTHER, RUNNING, SETTLED, UNCLEAR, body_of, moment
-from tests.ledger.stories import GONE_AFTER, NEVER_RETIRES, RETIRE_AFTER, RULES, Story
+from tests.support import chain_oracle as oracle
+from tests.support.bodies import BLOCKED, EMPTY, FURTHER, RUNNING, SETTLED, UNCLEAR, body_of, moment
+from tests.support.stories import GONE_AFTER, NEVER_RETIRES, RETIRE_AFTER, RULES, Story
 
 W, S, G = Kind.WATCH, Kind.STATUS, Kind.GAP
 

@@ -9,8 +9,8 @@ import pytest
 from recorder.ledger.entries import Gap
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.transitions import open_gap
-from tests.ledger.samples import moment
-from tests.ledger.stories import GAP_AT, SEEN, Story, seen_at_100
+from tests.support.bodies import moment
+from tests.support.stories import GAP_AT, SEEN, Story, seen_at_100
 
 
 @pytest.mark.parametrize(("now", "shown"), [(SEEN, False), (GAP_AT, False), (GAP_AT + 0.000001, True)])

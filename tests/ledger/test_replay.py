@@ -8,8 +8,8 @@ from recorder.ledger.entries import StatusContent
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.replay import Replay, replay_entry, status_said
 from recorder.ledger.watch import WatchState
-from tests.completion.ledgers import Ledger, body
-from tests.completion.strategies import ledgers
+from tests.support.ledgers import Ledger, body
+from tests.support.strategies import ledgers
 
 
 def _replayed(ledger: Ledger) -> Replay:

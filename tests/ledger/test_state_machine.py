@@ -12,11 +12,11 @@ from recorder.ledger.entries import Action
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import fail, observe, open_gap
-from tests.ledger.model import Model
-from tests.ledger.samples import moment
-from tests.ledger.soundness import assert_sound
-from tests.ledger.stories import RETIRE_AFTER, WINDOW, Story
-from tests.ledger.telling import BODIES, FAILURES, HTTP_STATUS, seconds_or_none, short, short_interval
+from tests.support.bodies import moment
+from tests.support.ledger_model import Model
+from tests.support.soundness import assert_sound
+from tests.support.stories import RETIRE_AFTER, WINDOW, Story
+from tests.support.telling import BODIES, FAILURES, HTTP_STATUS, seconds_or_none, short, short_interval
 
 CAUSES = st.just(Cause.NOT_FOUND) | st.sampled_from([Cause.UNREACHABLE, Cause.SERVER_ERROR, *FAILURES])
 TOOK = st.sampled_from([0, 0.5, 8])

@@ -23,7 +23,7 @@ from recorder.store.history import HistoryFilter, StatusItem, read_history
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
 from recorder.upstream.client import UpstreamClient
-from tests.request_log import read_log
+from tests.support.request_log import read_log
 
 DEADLINE_SECONDS = 40
 STOP_SECONDS = 10

@@ -18,7 +18,7 @@ from recorder.store.heartbeats import heartbeats
 from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
 from tests.polling.at_work import Simulate, Upstream, record, settled
-from tests.request_log import read_log
+from tests.support.request_log import read_log
 
 GROUPS = 30
 

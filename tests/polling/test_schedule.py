@@ -28,7 +28,7 @@ from recorder.polling.schedule import (
     requests_per_second,
     stretch_of,
 )
-from tests.ledger.samples import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
+from tests.support.bodies import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
 
 PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
 PHASES = {"active": RUNNING, "blocked": BLOCKED, "unclear": UNCLEAR, "empty": EMPTY, "settled": SETTLED}

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, inspect, select, text
 
 from recorder.clock import utc_now
 from recorder.store.tables import entries, watches
-from tests.program import KEY, Program
-from tests.upstream.server import OK, answer
+from tests.support.program import KEY, Program
+from tests.support.stub_server import OK, answer
 
 TAIL = "the-tail-of-a-body"
 

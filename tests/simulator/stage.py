@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from recorder.simulator import Scene, SimulatorSettings, parse_scenario
-from tests.docs.pages import ROOT
 from tests.simulator.conftest import KEY, HandClock, simulating
+from tests.support.pages import ROOT
 
 EXAMPLE = ROOT / "docs/examples/scenario.toml"
 SCENES = parse_scenario(EXAMPLE.read_bytes())

@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 from recorder.cli.main import recorder
 from recorder.simulator import KINDS, Fault, Outage, ScenarioError, SimulatorSettings, parse_scenario
-from tests.program import wait_until
 from tests.simulator.conftest import Connect, HandClock, Start, simulating
 from tests.simulator.stage import EXAMPLE, SCENES, group_of
+from tests.support.program import wait_until
 
 
 def play(start: Start, connect: Connect, clock: HandClock | None, text: str, **settings: Any) -> httpx.Client:

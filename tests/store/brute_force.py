@@ -15,7 +15,7 @@ from recorder.completion.time_bounds import Moment
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
 from recorder.ledger.watch import Watch
 from recorder.store.history import HistoryFilter
-from tests.ledger.oracle import text_of
+from tests.support.chain_oracle import text_of
 
 READING = (
     *("num_task_runs", "queued", "action_required", "running", "completed", "failed", "cancelling"),

@@ -19,10 +19,10 @@ from recorder.store.groups import make_due
 from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.tables import watches
 from recorder.store.transactions import writing
-from tests.ledger.model import Model
-from tests.ledger.samples import moment
-from tests.ledger.stories import RULES, WINDOW
-from tests.ledger.telling import BODIES, HTTP_STATUS
+from tests.support.bodies import moment
+from tests.support.ledger_model import Model
+from tests.support.stories import RULES, WINDOW
+from tests.support.telling import BODIES, HTTP_STATUS
 
 LEASE = 60
 LONGEST_WAIT = 20

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
-from tests.store.samples import body, enrol, poll, seen
+from tests.support.store_samples import body, enrol, poll, seen
 
 ATTEMPTS = {
     "update": "UPDATE entries SET completed = 99 WHERE seq = 2",

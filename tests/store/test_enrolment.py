@@ -15,7 +15,7 @@ from recorder.store.groups import find_group
 from recorder.store.history import read_entries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading, writing
-from tests.store.samples import RULES, at, body, enrol, failed, poll, seen
+from tests.support.store_samples import RULES, at, body, enrol, failed, poll, seen
 
 
 def _changes(engine: Engine, taskgroup_id: str) -> list[tuple[str, str, str | None]]:

@@ -8,7 +8,7 @@ from recorder.audit.verify.runner import tasks_of, verify
 from recorder.store.engine import check_url, open_engine
 from recorder.store.history import HistoryFilter, Item, read_history
 from recorder.store.transactions import reading
-from tests.api.recording import Recording, active, after
+from tests.support.recording import Recording, active, after
 
 NAME = "grüße 日"
 ENVIRONMENTS = {"PGTZ": "America/New_York", "PGDATESTYLE": "German", "PGCLIENTENCODING": "LATIN1"}

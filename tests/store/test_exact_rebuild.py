@@ -27,8 +27,8 @@ from recorder.store.history import HistoryFilter, Item, StatusItem, read_entries
 from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import reading, writing
 from tests.store.brute_force import view
-from tests.store.json_texts import bodies, is_exact, shown, text_of
-from tests.store.samples import LEASE, RULES, at
+from tests.support.json_texts import bodies, is_exact, shown, text_of
+from tests.support.store_samples import LEASE, RULES, at
 
 NAMES = st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="/"), max_size=240)
 SPELLINGS = st.sampled_from([(False,), (True,), (False, True), (True, True)])

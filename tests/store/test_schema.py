@@ -13,7 +13,7 @@ from recorder.store.history import read_entries
 from recorder.store.schema import LedgerNotEmptyError, SchemaError, downgrade, require_head, state_of, upgrade
 from recorder.store.tables import entries, metadata
 from recorder.store.transactions import reading, writing
-from tests.store.samples import NOON, enrol
+from tests.support.store_samples import NOON, enrol
 
 OURS = {"watches", "entries", "recorders", "episodes", "group_labels", "labelled_durations", "summaries"}
 VIEWS = {"status_history", "latest_status", "group_completion", "observation_gaps"}

@@ -40,12 +40,12 @@ from recorder.store.history import (
 from recorder.store.leases import PollResult
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
-from tests.ledger.samples import moment
-from tests.ledger.soundness import assert_sound
-from tests.ledger.stories import RETIRE_AFTER, WINDOW
-from tests.ledger.telling import BODIES, FAILURES, seconds_or_none, short, short_content, short_interval
 from tests.store import brute_force
 from tests.store.fleet import LEASE, Fleet, Group, Said
+from tests.support.bodies import moment
+from tests.support.soundness import assert_sound
+from tests.support.stories import RETIRE_AFTER, WINDOW
+from tests.support.telling import BODIES, FAILURES, seconds_or_none, short, short_content, short_interval
 
 Near = tuple[int, float] | None
 NAMES = st.sampled_from("abc")

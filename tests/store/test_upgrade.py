@@ -19,9 +19,9 @@ from recorder.store.history import read_entries
 from recorder.store.schema import downgrade, state_of, upgrade
 from recorder.store.schema_diff import differences
 from recorder.store.transactions import reading
-from tests.ledger.oracle import assert_chained
 from tests.store.brute_force import assert_completion_agrees
-from tests.store.samples import at, body, poll, seen
+from tests.support.chain_oracle import assert_chained
+from tests.support.store_samples import at, body, poll, seen
 
 IDS = ["Gruppe ä", "tgrp_1", "tgrp_never"]
 QUESTIONS = [

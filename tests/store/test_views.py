@@ -12,7 +12,7 @@ from recorder.ledger.entries import Action
 from recorder.ledger.timestamps import format_time
 from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.transactions import reading
-from tests.store.samples import at, body, enrol, failed, poll, seen
+from tests.support.store_samples import at, body, enrol, failed, poll, seen
 
 STATUS_HISTORY = [
     *("taskgroup_id", "seq", "observed_at", "last_seen_at", "polls", "phase", "num_task_runs", "queued"),

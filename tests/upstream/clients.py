@@ -9,7 +9,7 @@ from typing import Any
 
 from recorder.ledger.poll_outcome import Failure, Observation
 from recorder.upstream import UpstreamClient
-from tests.upstream.server import RawServer, Reply, serving
+from tests.support.stub_server import RawServer, Reply, serving
 
 KEY = "sk-very-secret-0123456789"
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

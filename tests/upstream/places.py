@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from tests.upstream.server import OK, Reply, Then, certified, serving
+from tests.support.stub_server import OK, Reply, Then, certified, serving
 
 Place = Callable[[], AbstractAsyncContextManager[str]]
 """Somewhere to ask: gives its base URL."""

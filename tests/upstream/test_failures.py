@@ -12,6 +12,7 @@ import pytest
 from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.upstream.redaction import MAX_CHARACTERS
 from recorder.upstream.retry_after import MAX_RETRY_AFTER_SECONDS
+from tests.support.stub_server import GROUP, Reply, Then, answer
 from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, MAX_BODY_BYTES, NOON, client
 from tests.upstream.places import (
     Place,
@@ -22,7 +23,6 @@ from tests.upstream.places import (
     place_of,
     tls_never_answers,
 )
-from tests.upstream.server import GROUP, Reply, Then, answer
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 KNOWN_LENGTH = HEAD + b"Content-Length: 900\r\n\r\n{"

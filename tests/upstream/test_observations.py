@@ -12,8 +12,8 @@ import trustme
 
 from recorder.ledger.poll_outcome import Failure, Observation
 from recorder.ledger.response_body import parse_body
+from tests.support.stub_server import GROUP, OK, Reply, Then, answer, certified, serving
 from tests.upstream.clients import MAX_BODY_BYTES, NOON, client, outcome_of
-from tests.upstream.server import GROUP, OK, Reply, Then, answer, certified, serving
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 RAW = json.dumps(GROUP).encode()

@@ -14,8 +14,8 @@ import pytest
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.upstream import UpstreamClient
 from recorder.upstream import http as transport
+from tests.support.stub_server import OK, RawServer, Reply, Then, answer, serving
 from tests.upstream.clients import HANG_SECONDS, KEY, NOON, Clock, client, with_server
-from tests.upstream.server import OK, RawServer, Reply, Then, answer, serving
 
 HANG = Reply(b"", Then.HANG)
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.upstream.retry_after import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
+from tests.support.stub_server import answer
 from tests.upstream.clients import NOON, failure_of
-from tests.upstream.server import answer
 
 
 @pytest.mark.parametrize(

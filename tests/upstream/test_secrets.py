@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from recorder.upstream import UpstreamClient
+from tests.support.stub_server import OK, RawServer, Reply, answer
 from tests.upstream.clients import KEY, client, failure_of, with_server
-from tests.upstream.server import OK, RawServer, Reply, answer
 
 TAIL = "the-tail-of-a-body"
 LONG = f"bad key {KEY} {'x' * 300} {TAIL}"

@@ -1,0 +1,134 @@
+"""Conditional requests: an ETag changes with anything that the body shows, and spares the body otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from tests.api.conftest import Clock
+from tests.support.api_client import Client, headers_of
+from tests.support.recording import Recording, active, settled
+
+PATHS = [
+    "/api/v1/groups?count=true",
+    "/api/v1/groups?phase=active",
+    "/api/v1/groups/tgrp_1",
+    "/api/v1/groups/tgrp_1/status",
+    "/api/v1/groups/tgrp_1/status?at=2026-11-24T12:00:30Z",
+    "/api/v1/groups/tgrp_1/history",
+    "/api/v1/groups/tgrp_1/history?order=desc&limit=1",
+    "/api/v1/groups/tgrp_1/history?step=10",
+    "/api/v1/groups/tgrp_1/gaps",
+    "/api/v1/groups/tgrp_1/completion",
+    "/api/v1/groups/tgrp_1/audit",
+    "/api/v1/completion",
+    "/api/v1/completion?group_by=metadata.customer",
+    "/api/v1/completion/curve",
+    "/api/v1/audit/checkpoint",
+    "/v1/tasks/groups/tgrp_1",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+]
+
+
+def _steps(recording: Recording, clock: Clock) -> list[Callable[[], None]]:
+    """What can happen between two questions; each leaves something else to be shown."""
+
+    def later(seconds: float) -> None:
+        clock.seconds = seconds
+
+    return [
+        lambda: later(35),
+        lambda: recording.see("tgrp_1", 36, active(running=2)),
+        lambda: recording.see("tgrp_1", 40, active(running=1, completed=1)),
+        lambda: recording.fail("tgrp_1", 55),
+        lambda: later(90),
+        lambda: recording.fail("tgrp_1", 95),
+        lambda: recording.see("tgrp_1", 100, active(running=1, completed=1)),
+        lambda: recording.watch("tgrp_2", 101),
+        lambda: recording.see("tgrp_2", 102, active(running=1), metadata={"customer": "acme"}),
+        lambda: recording.see("tgrp_2", 110, settled(completed=1), metadata={"customer": "acme"}),
+        lambda: recording.see("tgrp_2", 120, settled(completed=1), metadata={"customer": "globex"}),
+        lambda: recording.pause("tgrp_1", 125),
+        lambda: recording.watch("tgrp_1", 130),
+        lambda: recording.see("tgrp_1", 131, settled(completed=2)),
+        lambda: later(500),
+    ]
+
+
+def test_an_etag_changes_with_anything_that_the_body_shows(
+    app: Flask, recording: Recording, clock: Clock
+) -> None:
+    clock.seconds = 30.5
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 30, active(running=2))
+    client = app.test_client()
+    changed = dict.fromkeys(PATHS, 0)
+    before = {path: client.get(path) for path in PATHS}
+    for step in _steps(recording, clock):
+        step()
+        for path in PATHS:
+            answer = client.get(path, headers={"If-None-Match": before[path].headers["ETag"]})
+            now = client.get(path)
+            assert now.headers["ETag"].startswith('W/"')
+            if answer.status_code == 304:
+                assert now.get_data() == before[path].get_data(), path
+                assert answer.get_data() == b"" and "Content-Type" not in answer.headers
+                assert answer.headers["ETag"] == now.headers["ETag"]
+                assert answer.headers["Cache-Control"] == "no-cache"
+            else:
+                assert (answer.status_code, answer.get_data()) == (200, now.get_data())
+                changed[path] += 1
+            before[path] = now
+    static = {path for path, count in changed.items() if not count}
+    assert static == {"/healthz", "/readyz", "/openapi.json"}
+
+
+def test_what_has_not_changed_is_not_sent_again(client: Client, recording: Recording, app: Flask) -> None:
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 80, active(running=2))
+    for path in PATHS:
+        if "step" not in path:
+            tag = client.answer(path, 200).headers["ETag"] if path.startswith("/api") else None
+            tag = tag or app.test_client().get(path).headers["ETag"]
+            for sent in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+                assert app.test_client().get(path, headers={"If-None-Match": sent}).status_code == 304, path
+
+
+def test_an_etag_belongs_to_one_address(app: Flask, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 80, active(running=2))
+    assert len({app.test_client().get(path).headers["ETag"] for path in PATHS}) == len(PATHS)
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/docs", "/api/v1/groups/nobody", "/nowhere"])
+def test_head_is_get_without_its_body(app: Flask, recording: Recording, path: str) -> None:
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 80, active(running=2))
+    got, head = app.test_client().get(path), app.test_client().head(path)
+    assert (head.status_code, head.get_data()) == (got.status_code, b"")
+    assert headers_of(head) == headers_of(got)
+    got.close()
+
+
+def test_what_is_wrong_is_refused_whatever_the_client_has(app: Flask, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    for number in range(3):
+        recording.see("tgrp_1", 80 + number, active(running=1 + number))
+    recording.watch("tgrp_2")
+    client = app.test_client()
+    history = client.get("/api/v1/groups/tgrp_1/history?limit=1").get_json()["next"]
+    groups = client.get("/api/v1/groups?limit=1").get_json()["next"]
+    for cursor, path in [
+        (history, "/api/v1/groups/tgrp_2/history"),
+        (history, "/api/v1/groups/tgrp_1/gaps"),
+        (groups, "/api/v1/groups/tgrp_1/history"),
+        (history, "/api/v1/groups"),
+    ]:
+        foreign = f"{path}?cursor={cursor.partition('cursor=')[2]}"
+        assert client.get(foreign, headers={"If-None-Match": "*"}).status_code == 422, foreign
+    future = "/api/v1/groups/tgrp_1/status?at=2999-01-01T00:00:00Z"
+    assert client.get(future, headers={"If-None-Match": "*"}).status_code == 422

@@ -1,0 +1,110 @@
+"""`recorder status --at` and `--follow`, and `recorder history --anomaly`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from api.app import create_app
+from recorder.clock import utc_now
+from recorder.store.engine import check_url, open_engine
+from tests.support.program import Program
+from tests.support.recording import NOON, Recording, active, settled
+
+
+@pytest.fixture
+def recording(engine: Engine) -> Recording:
+    recording = Recording(engine)
+    recording.watch("one")
+    recording.see("one", 10, active(running=2))
+    recording.see("one", 20, active(running=2))
+    recording.see("one", 30, {**active(running=1, completed=1), "odd": 1})
+    for at in (45, 60, 75):
+        recording.fail("one", at)
+    recording.see("one", 90, settled(completed=2))
+    recording.pause("one", 100)
+    return recording
+
+
+@pytest.fixture
+def app(database_url: str) -> Iterator[Flask]:
+    engine = open_engine(check_url(database_url), read_only=True)
+    yield create_app(engine)
+    engine.dispose()
+
+
+def _time(seconds: int) -> str:
+    return f"2026-11-24T12:{seconds // 60:02}:{seconds % 60:02}Z"
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (5, ["before the first answer", "2 running"]),
+        (15, ["observed: it was said then", "active", "0/2 finished", "(entry 2)"]),
+        (25, ["between two answers", "2 running", "1 running, 1 completed"]),
+        (60, ["in a gap", "12:00:30 to 2026-11-24 12:01:30", "server_error (503)"]),
+        (95, ["after the last answer", "settled"]),
+        (110, ["not watched"]),
+    ],
+)
+def test_the_status_at_a_moment(
+    program: Program, recording: Recording, app: Flask, at: int, words: list[str]
+) -> None:
+    out = program.ok("status", "one", "--at", _time(at))
+    assert [word for word in words if word not in out] == []
+    told = app.test_client().get(f"/api/v1/groups/one/status?at={_time(at)}").get_json()
+    assert json.loads(program.ok("status", "one", "--at", _time(at), "--json")) == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--at", "noon"], "--at is not an RFC 3339 time"),
+        (["--at", "2999-01-01T00:00:00Z"], "--at lies in the future"),
+        (["--at", _time(5), "--follow"], "--follow goes on from now"),
+    ],
+)
+def test_wrong_moments(program: Program, recording: Recording, arguments: list[str], words: str) -> None:
+    assert words in program.run("status", "one", *arguments).complaint(2)
+
+
+def test_history_by_anomaly(program: Program, recording: Recording, app: Flask) -> None:
+    told = app.test_client().get("/api/v1/groups/one/history?anomaly=unknown_field").get_json()
+    body = json.loads(program.ok("history", "one", "--anomaly", "unknown_field", "--json"))
+    assert body == told and [item["seq"] for item in body["items"]] == [3]
+    wrong = program.run("history", "one", "--anomaly", "strange")
+    assert "--anomaly 'strange' is not one of" in wrong.complaint(2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_following_prints_each_entry_as_it_comes(
+    program: Program, recording: Recording, number: signal.Signals
+) -> None:
+    now = (utc_now() - NOON).total_seconds()
+    with program.start("status", "one", "--follow") as running:
+        running.wait_for("said until")
+        recording.watch("one", now)
+        running.wait_for("resumed by ada")
+        recording.see("one", now + 1, active(running=3, completed=2))
+        line = running.wait_for("after the break")
+        assert "active" in line and "2/5" in line
+        assert running.stop(number) == 0
+
+
+def test_following_as_json(program: Program, recording: Recording) -> None:
+    with program.start("status", "one", "--follow", "--json") as running:
+        running.wait_for('"digest"')
+        recording.watch("one", (utc_now() - NOON).total_seconds())
+        line = running.wait_for('"kind":"watch"')
+        assert json.loads(line)["watch"]["action"] == "resumed"
+        assert running.stop() == 0
+
+
+def test_following_a_group_that_is_not_there(program: Program, recording: Recording) -> None:
+    assert "was ever watched" in program.run("status", "nobody", "--follow").complaint()

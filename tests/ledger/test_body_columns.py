@@ -1,0 +1,256 @@
+"""Columns and `extra` together say exactly what the upstream said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recorder.ledger.body_columns import decode, decode_value, encode
+from recorder.ledger.response_body import ResponseBody, parse_body
+from recorder.ledger.status_fields import RUN_STATUSES, Reading, read_body
+from tests.support.bodies import ABSENT, GROUP, body_value, parsed, status_value
+
+SAFE = 2**53 - 1
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
+    ["\0", "a\0b", "�", "\\u0000", "\N{GRINNING FACE}", "�\0", '"', "\x7f", "\u2028"]
+)
+INTEGERS = st.integers(-3, 5) | st.integers(-SAFE, SAFE)
+NUMBERS = INTEGERS | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+HUGE = st.integers(2**53, 2**70) | st.integers(-(2**70), -(2**53)) | st.just(10**450)
+TIMES = st.sampled_from(
+    [
+        "2026-11-24T12:16:00.000000Z",
+        "2026-11-24T12:16:00Z",
+        "2026-11-24T12:16:00.123456789Z",
+        "2026-11-24T14:16:00.000000+02:00",
+        "2026-11-24t12:16:00.000000z",
+        "2016-12-31T23:59:60Z",
+        "0001-01-01T00:00:00+05:00",
+        "2026-11-24",
+        "yesterday",
+        "",
+    ]
+)
+
+
+def _member(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The member as it usually is, or null, or absent, or anything else."""
+    return st.one_of(usual, usual, usual, st.none(), st.just(ABSENT), VALUES)
+
+
+def _bodies(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    counts = st.dictionaries(
+        st.sampled_from([*RUN_STATUSES, "paused"]) | TEXTS, INTEGERS | values, max_size=6
+    )
+    status = st.builds(
+        lambda unknown, known: unknown | status_value(**known),
+        st.dictionaries(TEXTS, values, max_size=2),
+        st.fixed_dictionaries(
+            {
+                "num_task_runs": _member(st.integers(0, 9)),
+                "task_run_status_counts": _member(counts),
+                "is_active": _member(st.booleans()),
+                "status_message": _member(TEXTS),
+                "modified_at": _member(TIMES),
+            }
+        ),
+    )
+    return st.builds(
+        lambda unknown, status, known: unknown | body_value(status, **known),
+        st.dictionaries(TEXTS, values, max_size=2),
+        status,
+        st.fixed_dictionaries(
+            {
+                "taskgroup_id": _member(st.just(GROUP)),
+                "metadata": _member(st.dictionaries(TEXTS, values, max_size=3)),
+                "created_at": _member(TIMES),
+            }
+        ),
+    )
+
+
+def _rebuilt(body: ResponseBody) -> ResponseBody:
+    """Through the columns and back; a database must be able to hold every text on the way."""
+    reading, extra = encode(GROUP, body)
+    _assert_storable(reading, extra)
+    rebuilt = decode(GROUP, reading, extra)
+    assert rebuilt == body
+    assert read_body(rebuilt) == reading
+    value = decode_value(GROUP, reading, extra)
+    assert value == body.value
+    if body.exact:
+        assert rfc8785.dumps(value) == rfc8785.dumps(body.value)
+    return rebuilt
+
+
+def _assert_storable(reading: Reading, extra: str | None) -> None:
+    for text in (reading.status_message, reading.metadata, extra):
+        if text is not None:
+            assert "\0" not in text
+            text.encode()
+    for name in ("num_task_runs", *RUN_STATUSES):
+        count = getattr(reading, name)
+        assert count is None or -(2**63) <= count < 2**63
+    if reading.metadata is not None:
+        assert not _has_nul(json.loads(reading.metadata))
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for member in value.items() for part in member)
+    if isinstance(value, list):
+        return any(_has_nul(item) for item in value)
+    return isinstance(value, str) and "\0" in value
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_bodies(VALUES), st.booleans())
+def test_any_body_is_rebuilt(value: dict[str, Any], escaped: bool) -> None:
+    raw = json.dumps(value, ensure_ascii=escaped).encode()
+    rebuilt = _rebuilt(parse_body(raw))
+    if rebuilt.text is None:
+        assert rfc8785.dumps(rebuilt.value) == rfc8785.dumps(json.loads(raw))
+    else:
+        assert rebuilt.text.encode() == raw
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_bodies(VALUES | HUGE), HUGE)
+def test_body_with_an_inexact_number_is_rebuilt_to_the_byte(value: dict[str, Any], huge: int) -> None:
+    raw = json.dumps(value | {"huge": huge}, indent=1).encode()
+    rebuilt = _rebuilt(parse_body(raw))
+    assert rebuilt.text is not None
+    assert rebuilt.text.encode() == raw
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(1, 197), st.sampled_from(["list", "object", "mixed"]), st.sampled_from(["body", "metadata"])
+)
+def test_deep_body_is_rebuilt(depth: int, shape: str, where: str) -> None:
+    value: Any = 1.5
+    for level in range(depth):
+        value = [value] if shape == "list" or (shape == "mixed" and level % 2) else {"é": value}
+    raw = json.dumps(
+        body_value(**({"deep": value} if where == "body" else {"metadata": {"m": value}}))
+    ).encode()
+    assert rfc8785.dumps(_rebuilt(parse_body(raw)).value) == rfc8785.dumps(json.loads(raw))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        body_value(),
+        body_value(metadata=None),
+        body_value(created_at=None),
+        body_value(metadata={"s": "a", "i": 1, "n": 1.5, "b": True}),
+        body_value(status_value(status_message="3 runs", modified_at=None)),
+        body_value(status_value(task_run_status_counts={})),
+        body_value(status_value(task_run_status_counts=dict.fromkeys(RUN_STATUSES, 0))),
+        body_value(status_value(task_run_status_counts={"completed": 0, "failed": 7})),
+    ],
+)
+def test_usual_body_needs_no_extra(value: dict[str, Any]) -> None:
+    body = parsed(value)
+    reading, extra = encode(GROUP, body)
+    assert extra is None
+    assert decode(GROUP, reading, None) == body
+
+
+NEARLY_ALIKE = [
+    body_value(),
+    body_value(metadata=None),
+    body_value(metadata=ABSENT),
+    body_value(metadata={}),
+    body_value(metadata=[]),
+    body_value(metadata={"team": "a", "n": 1}),
+    body_value(metadata={"team": "a", "n": True}),
+    body_value(metadata={"team": "a", "n": "1"}),
+    body_value(created_at="2026-11-24T11:00:00Z"),
+    body_value(created_at="2026-11-24T12:00:00.000000+01:00"),
+    body_value(created_at=None),
+    body_value(created_at=ABSENT),
+    body_value(taskgroup_id="tgrp_2"),
+    body_value(taskgroup_id=None),
+    body_value(taskgroup_id=ABSENT),
+    body_value(new_field=None),
+    body_value(status_value(new_field=None)),
+    body_value(status_value(is_active=1)),
+    body_value(status_value(is_active=False)),
+    body_value(status_value(is_active=0)),
+    body_value(status_value(is_active=None)),
+    body_value(status_value(is_active=ABSENT)),
+    body_value(status_value(num_task_runs=0)),
+    body_value(status_value(num_task_runs=None)),
+    body_value(status_value(num_task_runs=ABSENT)),
+    body_value(status_value(num_task_runs=True)),
+    body_value(status_value(num_task_runs="3")),
+    body_value(status_value(num_task_runs=3.5)),
+    body_value(status_value(num_task_runs=-3)),
+    body_value(status_value(task_run_status_counts=ABSENT)),
+    body_value(status_value(task_run_status_counts=None)),
+    body_value(status_value(task_run_status_counts={})),
+    body_value(status_value(task_run_status_counts=[])),
+    body_value(status_value(task_run_status_counts={"running": 2})),
+    body_value(status_value(task_run_status_counts={"running": 2, "completed": 1, "failed": 0})),
+    body_value(status_value(task_run_status_counts={"running": 2, "completed": 1, "failed": None})),
+    body_value(status_value(task_run_status_counts={"running": 2, "completed": True})),
+    body_value(status_value(task_run_status_counts={"running": 2, "completed": 1, "paused": 0})),
+    body_value(status_value(status_message="")),
+    body_value(status_value(status_message="\0")),
+    body_value(status_value(status_message="�")),
+    body_value(status_value(status_message=ABSENT)),
+    body_value(status_value(modified_at="2026-11-24T11:59:00.0000000Z")),
+]
+
+
+def test_bodies_that_are_nearly_alike_stay_apart() -> None:
+    forms = {rfc8785.dumps(_rebuilt(parsed(value)).value) for value in NEARLY_ALIKE}
+    assert forms == {rfc8785.dumps(value) for value in NEARLY_ALIKE}
+    assert len(forms) == len(NEARLY_ALIKE)
+    assert len({parsed(value).fingerprint for value in NEARLY_ALIKE}) == len(NEARLY_ALIKE)
+
+
+@pytest.mark.parametrize("literal", ["1", "1.0", "10e-1"])
+def test_spellings_of_one_number_are_one_value(literal: str) -> None:
+    raw = f'{{"taskgroup_id":"{GROUP}","status":{{"num_task_runs":{literal}}}}}'.encode()
+    body = parse_body(raw)
+    reading, extra = encode(GROUP, body)
+    assert reading.num_task_runs == 1
+    assert rfc8785.dumps(decode(GROUP, reading, extra).value) == rfc8785.dumps(json.loads(raw))
+
+
+BROKEN_EXTRAS = [
+    "",
+    "{",
+    "1",
+    "null",
+    "[]",
+    '"text"',
+    '{"text":1}',
+    '{"text":"no body"}',
+    '{"body":{"drop":["status"]}}',
+    '{"body":{"set":{"status":null}}}',
+    '{"body":[]}',
+    '{"status":{"set":[1]}}',
+    '{"status":{"set":{"task_run_status_counts":null}},"counts":{"set":{"failed":1}}}',
+]
+
+
+@pytest.mark.parametrize("extra", BROKEN_EXTRAS)
+def test_extra_that_was_never_encoded_is_a_value_error(extra: str) -> None:
+    reading, _ = encode(GROUP, parsed(body_value()))
+    with pytest.raises(ValueError):
+        decode(GROUP, reading, extra)

@@ -1,0 +1,191 @@
+"""Phases and the reported members of a body."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from recorder.ledger.status_fields import Phase, finished_runs, phase_of, read_body
+from tests.support.bodies import ABSENT, body_of, body_value, parsed, status_value
+
+
+def _status(total: Any, active: Any, counts: Any) -> dict[str, Any]:
+    return status_value(num_task_runs=total, is_active=active, task_run_status_counts=counts)
+
+
+PHASES = [
+    # Active: `is_active` is true, whatever else is said.
+    (3, True, {"running": 3}, Phase.ACTIVE),
+    (3, True, {"queued": 3}, Phase.ACTIVE),
+    (3, True, {"cancelling": 3}, Phase.ACTIVE),
+    (3, True, {"running": 2, "action_required": 1}, Phase.ACTIVE),
+    (3, True, {"completed": 3}, Phase.ACTIVE),
+    (0, True, {}, Phase.ACTIVE),
+    (ABSENT, True, ABSENT, Phase.ACTIVE),
+    ("3", True, "none", Phase.ACTIVE),
+    # Blocked: some run waits for somebody.
+    (3, False, {"completed": 2, "action_required": 1}, Phase.BLOCKED),
+    (3, False, {"action_required": 3}, Phase.BLOCKED),
+    (3, False, {"completed": 3, "action_required": 1}, Phase.BLOCKED),
+    (0, False, {"action_required": 1}, Phase.BLOCKED),
+    (ABSENT, ABSENT, {"action_required": 1}, Phase.BLOCKED),
+    (3, None, {"action_required": 1, "completed": None}, Phase.BLOCKED),
+    # Empty: no runs, and no count says otherwise.
+    (0, False, {}, Phase.EMPTY),
+    (0, False, {"queued": 0, "completed": 0, "paused": 0}, Phase.EMPTY),
+    (0, False, ABSENT, Phase.EMPTY),
+    (0, ABSENT, {}, Phase.EMPTY),
+    # Settled: every run has finished.
+    (3, False, {"completed": 3}, Phase.SETTLED),
+    (3, False, {"failed": 3}, Phase.SETTLED),
+    (3, False, {"cancelled": 3}, Phase.SETTLED),
+    (3, False, {"completed": 1, "failed": 1, "cancelled": 1}, Phase.SETTLED),
+    (3, False, {"completed": 3, "running": 0, "action_required": 0}, Phase.SETTLED),
+    # Unclear: everything else.
+    (3, False, {"completed": 2}, Phase.UNCLEAR),
+    (3, False, {"completed": 4}, Phase.UNCLEAR),
+    (3, False, {"running": 3}, Phase.UNCLEAR),
+    (3, False, {}, Phase.UNCLEAR),
+    (3, False, ABSENT, Phase.UNCLEAR),
+    (3, False, None, Phase.UNCLEAR),
+    (3, False, [3], Phase.UNCLEAR),
+    (3, False, {"completed": 2, "paused": 1}, Phase.UNCLEAR),
+    (3, False, {"finished": 3}, Phase.UNCLEAR),
+    (3, False, {"completed": "3"}, Phase.UNCLEAR),
+    (3, False, {"completed": 2, "failed": None}, Phase.UNCLEAR),
+    (1, False, {"completed": True}, Phase.UNCLEAR),
+    (3, ABSENT, {"completed": 3}, Phase.UNCLEAR),
+    (3, None, {"completed": 3}, Phase.UNCLEAR),
+    (3, 0, {"completed": 3}, Phase.UNCLEAR),
+    (3, "false", {"completed": 3}, Phase.UNCLEAR),
+    (3, 1, {"running": 3}, Phase.UNCLEAR),
+    (3, "true", {"running": 3}, Phase.UNCLEAR),
+    (ABSENT, False, {"completed": 3}, Phase.UNCLEAR),
+    (None, False, {"completed": 3}, Phase.UNCLEAR),
+    ("3", False, {"completed": 3}, Phase.UNCLEAR),
+    (True, False, {"completed": 1}, Phase.UNCLEAR),
+    (False, False, {}, Phase.UNCLEAR),
+    (ABSENT, False, {}, Phase.UNCLEAR),
+    (None, False, ABSENT, Phase.UNCLEAR),
+    (0, False, {"completed": 1}, Phase.UNCLEAR),
+    (0, False, {"paused": 1}, Phase.UNCLEAR),
+    (0, False, {"queued": 1}, Phase.UNCLEAR),
+    (-3, False, {"completed": -3}, Phase.UNCLEAR),
+    (3, False, {"action_required": "1", "completed": 2}, Phase.UNCLEAR),
+    (3, False, {"action_required": True, "completed": 2}, Phase.UNCLEAR),
+]
+
+
+@pytest.mark.parametrize(("total", "active", "counts", "phase"), PHASES)
+def test_phase(total: Any, active: Any, counts: Any, phase: Phase) -> None:
+    status = _status(total, active, counts)
+    assert phase_of(status) is phase
+    assert read_body(parsed(body_value(status))).phase is phase
+
+
+def test_status_without_members_is_unclear() -> None:
+    assert phase_of({}) is Phase.UNCLEAR
+
+
+def test_reading_of_a_usual_body() -> None:
+    counts = {
+        "queued": 1,
+        "action_required": 2,
+        "running": 3,
+        "completed": 4,
+        "failed": 5,
+        "cancelling": 6,
+        "cancelled": 7,
+    }
+    reading = read_body(body_of(num_task_runs=28, task_run_status_counts=counts, status_message="on it"))
+    assert {name: getattr(reading, name) for name in counts} == counts
+    assert (reading.num_task_runs, reading.is_active, reading.status_message) == (28, True, "on it")
+    assert reading.modified_at == datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
+    assert reading.created_at == datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
+    assert reading.metadata is not None
+    assert json.loads(reading.metadata) == {"team": "a"}
+    assert finished_runs({"task_run_status_counts": counts}) == 16
+
+
+@pytest.mark.parametrize(
+    ("counts", "finished"),
+    [
+        ({}, 0),
+        ({"running": 3}, 0),
+        ({"completed": 2, "cancelled": 1, "running": "x"}, 3),
+        ({"completed": 2**62, "failed": 2**62, "cancelled": 1}, None),
+        ({"completed": None}, None),
+        ({"failed": "2"}, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_what_is_not_said_to_have_finished_is_not_known(counts: Any, finished: int | None) -> None:
+    assert finished_runs({"task_run_status_counts": counts}) == finished
+
+
+def test_half_a_run_is_above_zero() -> None:
+    assert phase_of(_status(0, False, {"queued": 0.5})) is Phase.UNCLEAR
+
+
+def test_absent_count_is_not_zero() -> None:
+    reading = read_body(body_of(task_run_status_counts={"completed": 0}))
+    assert (reading.completed, reading.failed) == (0, None)
+
+
+@pytest.mark.parametrize("junk", [ABSENT, None, "x", 1.5, [], {}, True])
+def test_junk_number_reads_as_nothing(junk: Any) -> None:
+    reading = read_body(body_of(num_task_runs=junk, task_run_status_counts=_only("failed", junk)))
+    assert (reading.num_task_runs, reading.failed) == (None, None)
+
+
+def _only(name: str, value: Any) -> dict[str, Any]:
+    return {} if value is ABSENT else {name: value}
+
+
+@pytest.mark.parametrize("junk", [ABSENT, None, "true", 0, 1, []])
+def test_junk_is_active_reads_as_nothing(junk: Any) -> None:
+    assert read_body(body_of(is_active=junk)).is_active is None
+
+
+@pytest.mark.parametrize("junk", [ABSENT, None, 1, True, [], {}])
+def test_junk_texts_read_as_nothing(junk: Any) -> None:
+    status = status_value(status_message=junk, modified_at=junk)
+    reading = read_body(parsed(body_value(status, created_at=junk)))
+    assert (reading.status_message, reading.modified_at, reading.created_at) == (None, None, None)
+
+
+def test_time_that_does_not_parse_reads_as_nothing() -> None:
+    reading = read_body(parsed(body_value(status_value(modified_at="soon"), created_at="2026-11-24")))
+    assert (reading.modified_at, reading.created_at) == (None, None)
+
+
+@pytest.mark.parametrize("metadata", [{}, [], 0, False, "", {"a": {"b": [1, 2.5, "é", None]}}, 1.5])
+def test_metadata_reads_as_json_text(metadata: Any) -> None:
+    text = read_body(parsed(body_value(metadata=metadata))).metadata
+    assert text is not None
+    assert json.loads(text) == metadata
+    assert type(json.loads(text)) is type(metadata)
+
+
+@pytest.mark.parametrize("metadata", [None, ABSENT])
+def test_no_metadata_reads_as_nothing(metadata: Any) -> None:
+    assert read_body(parsed(body_value(metadata=metadata))).metadata is None
+
+
+def test_nul_in_a_text_shows_as_the_replacement_character() -> None:
+    value = body_value(status_value(status_message="a\0b"), metadata={"k\0": ["v\0", {"\\u0000": "\0"}]})
+    reading = read_body(parsed(value))
+    assert reading.status_message == "a�b"
+    assert reading.metadata is not None
+    assert json.loads(reading.metadata) == {"k�": ["v�", {"\\u0000": "�"}]}
+
+
+def test_reading_does_not_depend_on_the_order_of_members() -> None:
+    members = {"a\0": 1, "a�": 2, "b": 3}
+    other = dict(reversed(members.items()))
+    one, two = (read_body(parsed(body_value(metadata=metadata))) for metadata in (members, other))
+    assert one == two

@@ -1,0 +1,141 @@
+"""A PostgreSQL server that stands still in the middle of everything, and later goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from api.app import create_app
+from recorder.store import engine as engines
+from recorder.store.engine import check_url, open_engine
+from recorder.store.schema import upgrade
+from recorder.store.transactions import DatabaseUnavailableError, reading
+from tests.support.api_client import Client
+from tests.support.breakable_postgres import Server, own_server
+from tests.support.program import WAIT_SECONDS, descendants
+
+GROUPS = "/api/v1/groups"
+POOLED, AT_ONCE = 5, 8
+SHORT, LONG = 0.5, 3600.0
+"""Limits for a statement: one that ends within the test, and one that does not."""
+
+Asks = Callable[[], object]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with own_server() as server:
+        engine = open_engine(check_url(server.url))
+        upgrade(engine)
+        engine.dispose()
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_SECONDS", 1)
+
+
+@contextmanager
+def opened(server: Server, timeout_seconds: float) -> Iterator[Engine]:
+    engine = open_engine(check_url(server.url), read_only=True, timeout_seconds=timeout_seconds)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """Stop all processes of the server while the block runs; their connections stay as they are."""
+    os.kill(server.pid, signal.SIGSTOP)
+    processes = descendants(server.pid)
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in [*processes, server.pid]:
+            os.kill(pid, signal.SIGCONT)
+
+
+def one(engine: Engine, statement: str = "SELECT 1") -> object:
+    with reading(engine) as connection:
+        return connection.execute(text(statement)).scalar()
+
+
+def test_a_pool_of_connections_on_which_nobody_answers(server: Server) -> None:
+    with opened(server, LONG) as engine:
+        with ExitStack() as held:
+            for _ in range(POOLED):
+                held.enter_context(reading(engine))
+        with ThreadPoolExecutor(AT_ONCE) as threads, frozen(server):
+            asked = [threads.submit(one, engine) for _ in range(AT_ONCE)]
+            errors = [question.exception(WAIT_SECONDS) for question in asked]
+        assert {type(error) for error in errors} == {DatabaseUnavailableError}
+        assert one(engine) == 1
+
+
+def a_statement(connection: Connection) -> Asks:
+    return lambda: connection.execute(text("SELECT 1"))
+
+
+def rows(connection: Connection) -> Asks:
+    """The rows that follow one which has come."""
+    streamed = connection.execution_options(yield_per=1)
+    result = streamed.execute(text("SELECT generate_series(1, 100)"))
+    assert next(result) == (1,)
+
+    def rest() -> object:
+        with result:
+            return result.all()
+
+    return rest
+
+
+def the_end(connection: Connection) -> Asks:
+    connection.execute(text("SELECT 1"))
+    transaction = connection.get_transaction()
+    assert transaction is not None
+    return transaction.commit
+
+
+@pytest.mark.parametrize("prepare", [a_statement, rows, the_end])
+def test_an_answer_that_does_not_come(server: Server, prepare: Callable[[Connection], Asks]) -> None:
+    with opened(server, SHORT) as engine:
+        with (
+            pytest.raises(DatabaseUnavailableError, match="no answer"),
+            reading(engine) as connection,
+            ThreadPoolExecutor(1) as threads,
+        ):
+            asks = prepare(connection)
+            with frozen(server):
+                threads.submit(asks).result(WAIT_SECONDS)
+        assert one(engine) == 1
+
+
+def test_a_statement_may_take_longer_than_a_connection_may_to_be_ready(server: Server) -> None:
+    with opened(server, LONG) as engine:
+        for _ in range(2):
+            assert one(engine, "SELECT 1 FROM pg_sleep(1.5)") == 1
+
+
+def test_the_api_says_so_and_goes_on_when_the_server_does(server: Server) -> None:
+    with opened(server, LONG) as engine:
+        client = Client(create_app(engine))
+        assert client.get(GROUPS)["items"] == []
+        with ThreadPoolExecutor(2) as threads, frozen(server):
+            asked = [threads.submit(client.answer, path, 503) for path in (GROUPS, "/readyz")]
+            answers = [question.result(WAIT_SECONDS) for question in asked]
+            assert client.get("/healthz") == {"status": "ok"}
+        for answer in answers:
+            assert answer.get_json()["type"] == "/docs/problems#database-unavailable"
+            assert answer.headers["Retry-After"]
+        assert client.get(GROUPS)["items"] == []
+        assert client.get("/readyz")["status"] == "ready"

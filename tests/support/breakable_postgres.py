@@ -1,0 +1,79 @@
+"""A PostgreSQL server of a test's own, which can crash and be started again."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.support.postgres import UNPRIVILEGED, running_postgres
+from tests.support.program import alive, wait_until
+
+
+@dataclass(slots=True)
+class Server:
+    """The server of the database at `url`: the process `pid`, started by `command` in `folder`."""
+
+    url: str
+    pid: int
+    command: list[str]
+    folder: Path
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def execute(self, *statements: str) -> list[Any]:
+        """Run statements, each by itself, whatever the server is set to refuse; return the last rows."""
+        options = "-c default_transaction_read_only=off"
+        with psycopg.connect(self.url, autocommit=True, options=options) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def crash(self) -> None:
+        """Let it end at once, without a last checkpoint and without a word to its clients."""
+        os.kill(self.pid, signal.SIGQUIT)
+        wait_until(lambda: not alive(self.pid) or None, "PostgreSQL to end")
+
+    def start(self) -> None:
+        """Start it again where it was; it takes connections when it has recovered."""
+        account = pwd.getpwnam(UNPRIVILEGED)
+        as_account: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        server = subprocess.Popen(
+            self.command,
+            cwd=self.folder,
+            env={**os.environ, "LC_ALL": "C"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **(as_account if os.geteuid() == 0 else {}),
+        )
+        self.started.append(server)
+        self.pid = server.pid
+
+    def close(self) -> None:
+        for server in self.started:
+            server.send_signal(signal.SIGQUIT)
+            server.wait(30)
+
+
+@contextmanager
+def own_server() -> Iterator[Server]:
+    """Run a server of our own while the block runs; what it commits outlives its crash."""
+    with running_postgres() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ALTER DATABASE postgres SET synchronous_commit = on")
+            (data,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+        pid = int((Path(data) / "postmaster.pid").read_text().split()[0])
+        command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+        server = Server(url, pid, command, Path(f"/proc/{pid}/cwd").readlink())
+        try:
+            yield server
+        finally:
+            server.close()

@@ -1,0 +1,262 @@
+"""The real program in processes of its own: run to its end, or started, watched and stopped.
+
+Whatever a command prints is searched for the secrets it was given: a test that lets one out fails.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from tests.support.forker import Forker
+
+KEY = "pk-recognisable-7f3a91"
+PASSWORD = "pw-recognisable-c04b52"
+
+WAIT_SECONDS = 60
+STOP_SECONDS = 10
+"""How long a command may take to end once it is told to."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended: its exit status, standard output and standard error."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines on standard error."""
+        return self.err.splitlines()
+
+    def complaint(self, status: int = 1) -> str:
+        """The one line on standard error of a command that failed with `status` and printed nothing else."""
+        assert (self.status, self.out, len(self.complaints)) == (status, "", 1), self
+        return self.err.rstrip("\n")
+
+    def wrong_usage(self) -> str:
+        """The one line on standard error that says what of the command line is wrong."""
+        return self.complaint(2)
+
+
+def command_line(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "recorder", *arguments]
+
+
+def require_clean(text: str) -> str:
+    """Return what a command printed if neither a secret nor a stack trace is in it."""
+    for unwanted in (KEY, PASSWORD, "Traceback", "sqlalche.me"):
+        assert unwanted not in text, text
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`recorder` in a working folder, with settings and none of the outer environment's.
+
+    Without a `forker` each command pays for its imports.
+    """
+
+    folder: Path
+    forker: Forker | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def using(self, **settings: str) -> Program:
+        """The same with more settings."""
+        return replace(self, settings={**self.settings, **settings})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        outer = {
+            name: text for name, text in os.environ.items() if not name.startswith(("RECORDER_", "PARALLEL_"))
+        }
+        return {**outer, **self.settings}
+
+    def run(self, *arguments: str, text: str | bytes = b"") -> Result:
+        """Run a command to its end, with `text` on its standard input."""
+        files = [self.folder.with_name(f"{self.folder.name}-{name}") for name in ("in", "out", "err")]
+        for file in files:
+            file.write_bytes(b"")
+        files[0].write_bytes(text.encode() if isinstance(text, str) else text)
+        if self.forker is None:
+            status = self._run_anew(arguments, files)
+        else:
+            status = self.forker.run(arguments, self.folder, self.environment, files)
+        out, err = (require_clean(file.read_text("utf-8")) for file in files[1:])
+        return Result(status, out, err)
+
+    def _run_anew(self, arguments: Sequence[str], files: Sequence[Path]) -> int:
+        stdin, stdout, stderr = files
+        with stdin.open("rb") as text, stdout.open("wb") as out, stderr.open("wb") as err:
+            return subprocess.run(
+                command_line(*arguments),
+                check=False,
+                stdin=text,
+                stdout=out,
+                stderr=err,
+                cwd=self.folder,
+                env=self.environment,
+                timeout=WAIT_SECONDS,
+            ).returncode
+
+    def ok(self, *arguments: str, text: str = "") -> str:
+        """What a command that ends well prints, saying nothing on standard error."""
+        result = self.run(*arguments, text=text)
+        assert (result.status, result.err) == (0, ""), result
+        return result.out
+
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[Running]:
+        """Start a command that goes on until it is stopped; it is killed if the block leaves it running."""
+        output = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.output"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                command_line(*arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                cwd=self.folder,
+                env=self.environment,
+                start_new_session=True,
+            )
+        running = Running(process, output)
+        try:
+            yield running
+        finally:
+            running.kill()
+        require_clean(running.printed)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A command at work; `output` gets its standard output and standard error."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def printed(self) -> str:
+        return self.output.read_text("utf-8")
+
+    def wait_for(self, words: str) -> str:
+        """Wait until a line with `words` is printed, and return it."""
+
+        def line() -> str | None:
+            return next((line for line in self.printed.splitlines() if words in line), None)
+
+        return self.wait_until(line, f"{words!r} to be printed")
+
+    def wait_until_it_serves(self, url: str) -> None:
+        self.wait_until(lambda: answers(url) or None, f"{url} to answer")
+
+    def wait_until(self, look: Callable[[], _T | None], what: str) -> _T:
+        """Wait until `look` finds something, while the command runs."""
+
+        def still_looking() -> _T | None:
+            found = look()
+            assert found is not None or self.process.poll() is None, f"ended: {self.printed}"
+            return found
+
+        return wait_until(still_looking, what)
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Wait for the command to end by itself; return its exit status."""
+        return self.process.wait(seconds)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop the command by a signal; return its exit status."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def descendants(self) -> list[int]:
+        """The ids of the processes that the command has started, and of those that these have."""
+        return descendants(self.process.pid)
+
+    def descendant(self, command: str) -> int:
+        """The id of the process that runs a command of ours for it."""
+        return next(pid for pid in self.descendants() if command in _words(pid))
+
+    @contextmanager
+    def outlived_by_none(self) -> Iterator[None]:
+        """Require that the processes it has started end soon after it ended in the block."""
+        started = self.descendants()
+        try:
+            yield
+            wait_until(lambda: not any(map(alive, started)) or None, "its processes to end", STOP_SECONDS)
+        finally:
+            self.kill_all(started)
+
+    def kill(self) -> None:
+        """End the command, if it still runs, with all that it has started."""
+        left = [] if self.process.poll() is not None else self.descendants()
+        self.process.kill()
+        self.process.wait()
+        self.kill_all(left)
+
+    @staticmethod
+    def kill_all(pids: list[int]) -> None:
+        """End those of a command's processes that still run."""
+        for pid in filter(alive, pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(look: Callable[[], _T | None], what: str, seconds: float = WAIT_SECONDS) -> _T:
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    parents = {int(entry.name): _stat(int(entry.name))[1] for entry in Path("/proc").glob("[0-9]*")}
+
+    def below(parent: int) -> Iterator[int]:
+        for child in (child for child, its_parent in parents.items() if its_parent == str(parent)):
+            yield child
+            yield from below(child)
+
+    return list(below(pid))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: one that has ended and that nobody has waited for does not."""
+    return _stat(pid)[0] not in {"Z", "X", ""}
+
+
+def _words(pid: int) -> list[str]:
+    """The words that a process was started with."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return []
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """A process's state and its parent's id, empty for one that is not there."""
+    try:
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", ""
+    return state, parent

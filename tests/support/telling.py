@@ -1,0 +1,96 @@
+"""Bodies by name, in several spellings, and entries told in short: what a model can be compared with."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import rfc8785
+
+from recorder.ledger.anomalies import Anomaly
+from recorder.ledger.entries import Entry, Gap, Interval, StatusContent, WatchChange
+from recorder.ledger.poll_outcome import Cause
+from tests.support.bodies import body_value, moment, status_value
+
+HTTP_STATUS = {
+    Cause.RATE_LIMITED: 429,
+    Cause.UNAUTHORIZED: 401,
+    Cause.NOT_FOUND: 404,
+    Cause.CLIENT_ERROR: 422,
+    Cause.SERVER_ERROR: 503,
+    Cause.MALFORMED: 200,
+    Cause.TOO_LARGE: 200,
+}
+FAILURES = [cause for cause in Cause if cause is not Cause.NOT_POLLED]
+
+
+def _counted(total: Any, active: bool, **counts: int) -> dict[str, Any]:
+    status = {"num_task_runs": total, "task_run_status_counts": counts, "is_active": active}
+    return body_value(status_value(**status))
+
+
+def _reversed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _reversed(item) for key, item in reversed(value.items())}
+    return float(value) if type(value) is int else value
+
+
+def _spellings(value: dict[str, Any]) -> tuple[bytes, ...]:
+    """The same body twice: the second with other spaces, another order, and 3.0 for 3."""
+    return json.dumps(value).encode(), json.dumps(_reversed(value), indent=1).encode()
+
+
+BODIES = {
+    "running": _spellings(_counted(3, True, running=2, completed=1)),
+    "further": _spellings(_counted(3, True, running=1, completed=2)),
+    "settled": _spellings(_counted(3, False, completed=3)),
+    "failed": _spellings(_counted(3, False, failed=3)),
+    "empty": _spellings(_counted(0, False)),
+    "one": _spellings(_counted(1, True, running=1)),
+    "true": _spellings(_counted(True, True, running=1)),
+    "inexact": (json.dumps(_counted(2**60, True, running=1)).encode(),),
+}
+SETTLED_BODIES = {"settled", "failed"}
+
+_NAMES = {
+    raw if name == "inexact" else rfc8785.dumps(json.loads(raw)): name
+    for name, spellings in BODIES.items()
+    for raw in spellings
+}
+
+
+def name_of(status: StatusContent) -> str:
+    """Return which of the bodies a status entry holds."""
+    text = status.body.text
+    return _NAMES[rfc8785.dumps(status.body.value) if text is None else text.encode()]
+
+
+def seconds(time: datetime) -> float:
+    """Return how long after noon a time is."""
+    return (time - moment(0)).total_seconds()
+
+
+def seconds_or_none(time: datetime | None) -> float | None:
+    return None if time is None else seconds(time)
+
+
+def short_interval(interval: Interval | None) -> tuple[float, float, int] | None:
+    if interval is None:
+        return None
+    return seconds(interval.last_asked_at), seconds(interval.last_seen_at), interval.polls
+
+
+def short(entry: Entry) -> tuple[Any, ...]:
+    """Tell an entry in plain values, what it closes as the last of them."""
+    told = short_content(entry.content)
+    return (str(entry.kind), seconds(entry.at), *told, short_interval(entry.previous))
+
+
+def short_content(content: StatusContent | Gap | WatchChange) -> tuple[Any, ...]:
+    if isinstance(content, WatchChange):
+        return content.action, content.actor, content.note
+    if isinstance(content, Gap):
+        numbers = content.attempts, content.unpolled_seconds
+        return (seconds(content.from_), content.cause, *numbers, content.http_status, content.detail)
+    return name_of(content), Anomaly.CLOCK_REGRESSED in content.anomalies

@@ -1,0 +1,52 @@
+"""Host names: a name server that does not answer holds up nothing but the poll that needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from recorder.ledger.poll_outcome import Cause, Failure, Observation
+from tests.support.stub_server import OK, serving
+from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, NOON, client, poll_once
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A system whose lookups hang; says whether one was answered, which the end of the test does."""
+    release, answered = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        release.wait(AMPLE_SECONDS)
+        answered.set()
+        raise socket.gaierror(socket.EAI_AGAIN, "later")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    yield answered
+    release.set()
+    assert answered.wait(AMPLE_SECONDS)
+
+
+def test_a_lookup_that_hangs_is_a_timeout_and_does_not_keep_the_program_from_ending(
+    answered: threading.Event,
+) -> None:
+    outcome = poll_once("http://localhost", timeout_seconds=HANG_SECONDS)
+    assert outcome == Failure(NOON, NOON, Cause.TIMEOUT, None, "no complete answer in time")
+    assert not answered.is_set()
+
+
+def test_a_name_with_several_addresses_is_reached_at_one_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        async with serving(OK) as server, client(f"http://two-addresses.invalid:{server.port}") as upstream:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            addresses = [(*kind, (host, server.port)) for host in ("127.0.0.2", "127.0.0.1")]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+            assert isinstance(await upstream.poll("g"), Observation)
+            monkeypatch.undo()
+
+    asyncio.run(scenario())
