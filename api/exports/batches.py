@@ -16,13 +16,13 @@ from sqlalchemy import Connection, Engine, Row, TableClause, Text
 
 from api.exports.csv import cell, csv_line, inert
 from recorder.completion.episodes import open_episode
-from recorder.ledger.entries import Gap, Kind
+from recorder.ledger.entries import Kind
 from recorder.queries.completion import episode_members
 from recorder.queries.eta import etas_of
 from recorder.queries.formats import Format
-from recorder.queries.gaps import GapsQuery, gap_item_body, gaps_filter
-from recorder.queries.groups import GroupsQuery, group_body, groups_question, require_group
-from recorder.queries.history import HistoryQuery, history_body, history_filter, history_rows
+from recorder.queries.gaps import GapsQuery, gap_body, gaps_filter
+from recorder.queries.groups import GroupsQuery, group_body, groups_filter, require_watch
+from recorder.queries.history import HistoryQuery, Line, history_filter, line_body, read_lines
 from recorder.queries.json_output import dumps
 from recorder.store.derived import completed_episodes, summary_of
 from recorder.store.groups import list_groups
@@ -100,7 +100,7 @@ def groups_export(
     query: GroupsQuery, form: Format, now: datetime, cohort_key: str | None
 ) -> Export[tuple[datetime, str]]:
     """Return the export of groups, the newest enrolment first; `cohort_key` tells which are alike."""
-    question = groups_question(query, now)
+    question = groups_filter(query, now)
 
     def read(
         connection: Connection, after: tuple[datetime, str] | None, size: int
@@ -131,7 +131,7 @@ def history_export(taskgroup_id: str, query: HistoryQuery, form: Format, now: da
         replace(selected, kinds=(Kind.STATUS,)) if form is Format.CSV else selected,
         form=form,
         view=STATUS_HISTORY,
-        body=history_body,
+        body=line_body,
         now=now,
     )
 
@@ -148,7 +148,7 @@ def gaps_export(taskgroup_id: str, query: GapsQuery, form: Format, now: datetime
         gaps_filter(query),
         form=form,
         view=OBSERVATION_GAPS,
-        body=gap_item_body,
+        body=gap_body,
         now=now,
     )
 
@@ -166,7 +166,7 @@ def completion_export(taskgroup_id: str, form: Format) -> Export[int]:
         return Batch(_csv(GROUP_COMPLETION, found[:size]), ended_at)
 
     def items(connection: Connection, after: int | None, size: int) -> Batch[int]:
-        group = require_group(connection, taskgroup_id)
+        group = require_watch(connection, taskgroup_id)
         found = completed_episodes(connection, taskgroup_id, after=after or 0, limit=size)
         if len(found) == size:
             return Batch(_ndjson(map(episode_members, found)), found[-1].number)
@@ -184,12 +184,12 @@ def _export_of_entries(
     *,
     form: Format,
     view: TableClause,
-    body: Callable[[Item | Gap], dict[str, Any]],
+    body: Callable[[Line], dict[str, Any]],
     now: datetime,
 ) -> Export[int]:
     def read(connection: Connection, after: int | None, size: int) -> Batch[int]:
-        group = require_group(connection, taskgroup_id)
-        found = history_rows(connection, group, replace(selected, after_seq=after), size, now)
+        watch = require_watch(connection, taskgroup_id).watch
+        found = read_lines(connection, watch, replace(selected, after_seq=after), size, now)
         ended_at = found[size - 1][0] if len(found) > size else None
         held = [item for _, item in found[:size]]
         if form is Format.NDJSON:

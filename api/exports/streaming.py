@@ -16,7 +16,7 @@ from api.errors import PROBLEMS, problem
 from api.exports.batches import Export
 from api.exports.csv import cell, csv_line
 from recorder.queries.formats import NDJSON, Format
-from recorder.queries.groups import require_group
+from recorder.queries.groups import require_watch
 from recorder.queries.json_output import dumps
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError, reading
 
@@ -38,7 +38,7 @@ def export_response(export: Export[Any]) -> Response:
     here = context()
     if export.taskgroup_id is not None:
         with reading(here.engine) as connection:
-            require_group(connection, export.taskgroup_id)
+            require_watch(connection, export.taskgroup_id)
     if request.method == "HEAD":
         response = Response(iter(()), content_type=_CONTENT_TYPES[export.format])
     elif here.exports.acquire(blocking=False):

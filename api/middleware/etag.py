@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from api.context import context
 from recorder.ledger.transitions import open_gap
-from recorder.store.groups import GroupItem, read_sums
+from recorder.store.groups import WatchRow, read_sums
 
 _VERSION = version("task-group-recorder")
 
@@ -29,13 +29,13 @@ def not_modified_or(mark: str, make: Callable[[], Response]) -> Response:
     return response
 
 
-def mark_of_group(group: GroupItem, *more: Any) -> str:
+def mark_of_group(group: WatchRow, *more: Any) -> str:
     """Return a mark of all that answers about a group show; `more` is what they show besides."""
     lasting = open_gap(group.watch, context().now()) is not None
     return repr((group.watch, group.interval_seconds, lasting, *more))
 
 
-def mark_of_groups(groups: Sequence[GroupItem], *more: Any) -> str:
+def mark_of_groups(groups: Sequence[WatchRow], *more: Any) -> str:
     """Return a mark of all that answers about several groups show."""
     return repr([mark_of_group(group) for group in groups] + list(more))
 

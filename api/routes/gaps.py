@@ -12,8 +12,9 @@ from api.middleware.etag import mark_of_group, not_modified_or
 from api.responses import page_response
 from api.schemas.common import GapsPage, Problem
 from recorder.queries.formats import EXPORTS
-from recorder.queries.gaps import GapsQuery, gaps_answer, gaps_paging
-from recorder.queries.groups import require_group
+from recorder.queries.gaps import GapsQuery, gaps_body, gaps_request
+from recorder.queries.groups import require_watch
+from recorder.queries.history import read_page
 from recorder.queries.paging import GROUPS_PATH
 from recorder.store.transactions import reading
 
@@ -29,10 +30,11 @@ def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
     if query.format in EXPORTS:
         return export_response(gaps_export(taskgroup_id, query, query.format, here.now()))
     with reading(here.engine) as connection:
-        found = require_group(connection, taskgroup_id)
-        # A cursor of another query is refused whatever the client has already.
-        gaps_paging(taskgroup_id, query).position()
-        return not_modified_or(
-            mark_of_group(found),
-            lambda: page_response(gaps_answer(connection, found, query, here.now())),
-        )
+        found, now = require_watch(connection, taskgroup_id), here.now()
+        asked = gaps_request(taskgroup_id, query)
+
+        def make() -> Response:
+            page = read_page(connection, found.watch, asked, now)
+            return page_response(gaps_body(connection, found.watch, page))
+
+        return not_modified_or(mark_of_group(found), make)

@@ -33,7 +33,7 @@ def groups(query: GroupsQuery) -> Response:
         return export_response(groups_export(query, query.format, here.now(), here.cohort_key))
     with reading(here.engine) as connection:
         listing = list_page(connection, query, here.now(), here.cohort_key)
-        mark = mark_of_groups(listing.shown, listing.more, listing.count, listing.etas)
+        mark = mark_of_groups(listing.page.items, listing.page.cursor, listing.count, listing.etas)
         return not_modified_or(mark, lambda: page_response(listing.body(here.now())))
 
 
@@ -65,6 +65,6 @@ def status(query: StatusQuery, taskgroup_id: str) -> Response:
         def make() -> Response:
             if query.at is None:
                 return json_response(status_body(found))
-            return json_response(status_at_answer(connection, found, query.at, here.now()))
+            return json_response(status_at_answer(connection, found.watch, query.at, here.now()))
 
         return not_modified_or(mark_of_group(found), make)

@@ -14,8 +14,8 @@ from api.schemas.as_of import HistoryAnswer
 from api.schemas.common import Problem
 from recorder.queries.as_of import HistoryOrSamplesQuery, samples_answer
 from recorder.queries.formats import EXPORTS
-from recorder.queries.groups import require_group
-from recorder.queries.history import history_answer, history_paging
+from recorder.queries.groups import require_watch
+from recorder.queries.history import history_request, line_body, read_page
 from recorder.queries.paging import GROUPS_PATH
 from recorder.store.transactions import reading
 
@@ -32,16 +32,17 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
     problems={404: Problem, 503: Problem},
 )
 def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
-    """A group's ledger: what was said when, what was not seen, and changes of the watch; or samples of it."""
+    """A group's ledger: what was reported when, what was not seen, and watch changes; or samples of it."""
     here = context()
     if query.format in EXPORTS:
         return export_response(history_export(taskgroup_id, query, query.format, here.now()))
     with reading(here.engine) as connection:
-        found, now = require_group(connection, taskgroup_id), here.now()
-        if query.step is None:
-            # A cursor of another query is refused whatever the client has already.
-            history_paging(taskgroup_id, query).position()
-            return not_modified_or(
-                mark_of_group(found), lambda: page_response(history_answer(connection, found, query, now))
-            )
-        return json_response(samples_answer(connection, found, query.from_, query.to, query.step, now=now))
+        found, now = require_watch(connection, taskgroup_id), here.now()
+        if query.step is not None:
+            since, until = query.from_, query.to
+            return json_response(samples_answer(connection, found.watch, since, until, query.step, now=now))
+        asked = history_request(taskgroup_id, query)
+        return not_modified_or(
+            mark_of_group(found),
+            lambda: page_response(read_page(connection, found.watch, asked, now).body(line_body)),
+        )

@@ -1,7 +1,4 @@
-"""What the API answers to auditors, free of HTTP.
-
-Each function reads from one snapshot (`connection`) and returns a body that is ready for JSON.
-"""
+"""A group's audit summary, and the heads of all ledgers, as JSON-ready values."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ from recorder.store.history import read_trail
 
 
 def audit_answer(connection: Connection, group: GroupItem) -> dict[str, Any]:
-    """Return what there is to audit of a group.
+    """Return a group's head, how many entries its ledger has, and their anomalies.
 
     Raises:
-        BrokenHeadError: its ledger has no first entry, or none at all.
+        BrokenHeadError: the first entry of its ledger, or the whole ledger, is missing.
     """
     head, taskgroup_id = group.watch.head, group.watch.taskgroup_id
     try:
@@ -38,7 +35,7 @@ def audit_answer(connection: Connection, group: GroupItem) -> dict[str, Any]:
 
 
 def checkpoint_answer(connection: Connection) -> dict[str, Any]:
-    """Return the heads of all ledgers, with the digest that a checkpoint of them has.
+    """Return the heads of all ledgers and the digest of a checkpoint with these heads.
 
     Raises:
         BrokenHeadError: a ledger does not end as its watch row says.

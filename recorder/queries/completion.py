@@ -1,4 +1,4 @@
-"""Completion of one group and of many: parameters, and answers as JSON-ready values."""
+"""Completion of one group and of many: query parameters, and answers as JSON-ready values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recorder.store.durations import Selection, durations_of
 from recorder.store.groups import GroupItem
 
 _OUTCOME = (
-    "cannot be outcome: what is still running has none, and leaving it out would make everything look "
+    "cannot be outcome: running episodes have none yet, and leaving them out would make everything look "
     "faster than it is; group by metadata.KEY"
 )
 
@@ -67,7 +67,7 @@ EnrolledParam = Annotated[
 
 
 class CurveQuery(LabelledQuery, StretchQuery):
-    """Which episodes to draw the curve of."""
+    """Which episodes the curve is drawn for."""
 
     from_: TimeParam = Field(
         None, alias="from", description="only episodes that started at or after this time"
@@ -75,23 +75,23 @@ class CurveQuery(LabelledQuery, StretchQuery):
     to: TimeParam = Field(None, description="only episodes that started before this time")
     since: SinceParam = Field(
         None,
-        description="created: count from the groups' created_at, first episodes only; groups whose "
-        "created_at was never said are left out",
+        description="created: measure from the groups' created_at, first episodes only; groups whose "
+        "created_at is unknown are left out",
     )
     enrolled: EnrolledParam = Field(None, description="prospective: only episodes whose start was observed")
 
 
 class CompletionQuery(CurveQuery):
-    """Which episodes to sum up, and how to part them."""
+    """Which episodes to summarize, and how to group them."""
 
     group_by: GroupByParam = Field(
         None,
-        description="metadata.KEY: an item for each value of KEY in the groups' metadata, at most 1,000",
+        description="metadata.KEY: one item for each value of KEY in the groups' metadata, at most 1,000",
     )
 
 
 def completion_answer(connection: Connection, group: GroupItem, eta: dict[str, Any]) -> dict[str, Any]:
-    """Return a group's episodes, where its time went, and its `eta`: when it will be done."""
+    """Return a group's episodes, where its time went, and its `eta` as JSON values."""
     taskgroup_id = group.watch.taskgroup_id
     summary, opened = summary_of(connection, taskgroup_id), group.watch.open
     current = open_episode(summary.work, opened)
@@ -106,7 +106,7 @@ def completion_answer(connection: Connection, group: GroupItem, eta: dict[str, A
 
 
 def statistics_answer(connection: Connection, query: CompletionQuery) -> dict[str, Any]:
-    """Return how long the episodes of a selection lasted, by cohort.
+    """Return how long the selected episodes lasted, by cohort, as JSON values.
 
     Raises:
         TooManyCohortsError: there are too many values to group by.
@@ -120,13 +120,13 @@ def statistics_answer(connection: Connection, query: CompletionQuery) -> dict[st
 
 
 def curve_answer(connection: Connection, query: CurveQuery) -> dict[str, Any]:
-    """Return the Kaplan-Meier curve of the episodes of a selection."""
+    """Return the Kaplan-Meier curve of the selected episodes as JSON values."""
     selected = durations_of(connection, selection_of(query))
     return {"as_of": _time(selected.as_of), "items": curve_items(selected.cohorts[0].durations)}
 
 
 def selection_of(query: CurveQuery) -> Selection:
-    """Return the selection that is asked for, all in one cohort."""
+    """Return the episodes that `query` selects, all in one cohort."""
     return Selection(
         since_created=query.since is not None,
         prospective=query.enrolled is not None,
@@ -141,7 +141,7 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def episode_members(episode: Episode) -> dict[str, Any]:
-    """Return `episode` as JSON values: times as text, what is not known as None."""
+    """Return an episode as JSON values: times as text, unknown values as None."""
     return {
         "number": episode.number,
         "started": _moment_members(episode.started),

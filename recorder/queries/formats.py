@@ -1,4 +1,4 @@
-"""The forms in which a selection can be had: a page of JSON, or all of it as a stream."""
+"""The formats of a selection: a page of JSON, or all of it as a stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NDJSON = "application/x-ndjson"
 
 
 class Format(StrEnum):
-    """A page of JSON; or the whole selection, as rows of a SQL view (CSV) or as JSON's items (NDJSON)."""
+    """A page of JSON, or the whole selection: as rows of a SQL view (CSV) or as JSON items (NDJSON)."""
 
     JSON = "json"
     CSV = "csv"
@@ -18,6 +18,6 @@ class Format(StrEnum):
 
 
 EXPORTS = (Format.CSV, Format.NDJSON)
-"""Those that have the whole selection."""
+"""The formats that return the whole selection."""
 FORMATS = {JSON: Format.JSON, CSV: Format.CSV, NDJSON: Format.NDJSON}
-"""By their media types; of equally welcome ones the first is answered."""
+"""Formats by media type; of equally acceptable ones the first is used."""

@@ -1,26 +1,19 @@
-"""A group's gaps and coverage: what may be asked about them, and the answers as JSON-ready values."""
+"""A group's gaps and coverage: query parameters, and answers as JSON-ready values."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 from sqlalchemy import Connection
 
 from recorder.completion.dwell import count_until_last_seen
-from recorder.completion.summary import Summary
 from recorder.ledger.chain import gap_members
 from recorder.ledger.entries import Gap, Kind
-from recorder.queries.history import (
-    ended_at,
-    history_rows,
-    seq_in,
-)
-from recorder.queries.paging import Paging, group_path
+from recorder.ledger.watch import Watch
+from recorder.queries.history import EntriesRequest, Line, seq_of
+from recorder.queries.paging import Page, Paging, group_path
 from recorder.queries.params import (
     CURSOR_WORDS,
     DEFAULT_LIMIT,
@@ -33,7 +26,6 @@ from recorder.queries.params import (
     StretchQuery,
 )
 from recorder.store.derived import summary_of
-from recorder.store.groups import GroupItem
 from recorder.store.history import HistoryFilter, Item
 
 
@@ -45,37 +37,34 @@ class GapsQuery(ExportQuery, StretchQuery):
     cursor: CursorParam = Field(None, description=CURSOR_WORDS)
 
 
-def gaps_paging(taskgroup_id: str, query: GapsQuery) -> Paging:
-    """Return the paging of a group's gaps."""
-    return Paging(f"{group_path(taskgroup_id)}/gaps", query)
-
-
-def gaps_answer(connection: Connection, group: GroupItem, query: GapsQuery, now: datetime) -> dict[str, Any]:
-    """Return a page of a group's gaps, one that is open at `now` at the newest end, and its coverage.
+def gaps_request(taskgroup_id: str, query: GapsQuery) -> EntriesRequest:
+    """Return the page of gaps that `query` asks for.
 
     Raises:
-        ForeignCursorError: the cursor is of another query.
+        ForeignCursorError: the cursor belongs to another query.
     """
-    taskgroup_id = group.watch.taskgroup_id
-    paging = gaps_paging(taskgroup_id, query)
-    question = replace(gaps_filter(query), after_seq=seq_in(paging.position()))
-    rows = history_rows(connection, group, question, query.limit, now)
-    page = paging.page([gap_item_body(held) for _, held in rows[: query.limit]], ended_at(rows, query.limit))
-    return {**page, "coverage": coverage_body(group, summary_of(connection, taskgroup_id))}
+    paging = Paging(f"{group_path(taskgroup_id)}/gaps", query)
+    after_seq = seq_of(paging.position(query.cursor))
+    return EntriesRequest(paging, replace(gaps_filter(query), after_seq=after_seq), query.limit)
 
 
 def gaps_filter(query: GapsQuery) -> HistoryFilter:
-    """Return which entries `query` asks for, from the first page on."""
+    """Return which entries `query` asks for, starting with the first page."""
     return HistoryFilter(
         since=query.from_, until=query.to, kinds=(Kind.GAP,), descending=query.order == "desc"
     )
 
 
-def gap_item_body(held: Item | Gap) -> dict[str, Any]:
-    """One of a group's gaps: the entry that holds it, or the gap itself while it is open."""
-    seq, gap = (held.seq, held.content) if isinstance(held, Item) else (None, held)
+def gaps_body(connection: Connection, watch: Watch, page: Page[Line]) -> dict[str, Any]:
+    """Return a page of gaps and the group's coverage (which leaves out an open gap) as JSON values."""
+    return {**page.body(gap_body), "coverage": coverage_body(connection, watch)}
+
+
+def gap_body(line: Line) -> dict[str, Any]:
+    """Return a gap, closed or still open, as JSON values."""
+    seq, gap = (line.seq, line.content) if isinstance(line, Item) else (None, line)
     if not isinstance(gap, Gap):
-        raise TypeError(f"entry {seq} is no gap")
+        raise TypeError(f"entry {seq} is not a gap")
     members = gap_members(gap)
     return {
         "seq": seq,
@@ -86,6 +75,7 @@ def gap_item_body(held: Item | Gap) -> dict[str, Any]:
     }
 
 
-def coverage_body(group: GroupItem, summary: Summary) -> dict[str, Any]:
-    """How much of the time in which a group was watched it was seen."""
-    return asdict(count_until_last_seen(summary.dwell, group.watch.open).coverage())
+def coverage_body(connection: Connection, watch: Watch) -> dict[str, Any]:
+    """Return how much of the time in which the group was watched it was actually seen."""
+    summary = summary_of(connection, watch.taskgroup_id)
+    return asdict(count_until_last_seen(summary.dwell, watch.open).coverage())

@@ -1,11 +1,11 @@
-"""Groups: what may be asked about them, and the answers as JSON-ready values."""
+"""Groups: query parameters, and their current state as JSON-ready values."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 from sqlalchemy import Connection
@@ -17,9 +17,9 @@ from recorder.ledger.timestamps import format_time, parse_time
 from recorder.ledger.transitions import open_gap
 from recorder.ledger.watch import WatchState
 from recorder.queries.eta import eta_of, etas_of
-from recorder.queries.history import NOTHING_SAID, status_members
+from recorder.queries.history import NO_STATUS, status_members
 from recorder.queries.label_params import LabelledQuery
-from recorder.queries.paging import GROUPS_PATH, ForeignCursorError, PagePosition, Paging
+from recorder.queries.paging import GROUPS_PATH, ForeignCursorError, Page, PagePosition, Paging
 from recorder.queries.params import (
     CURSOR_WORDS,
     DEFAULT_LIMIT,
@@ -32,24 +32,41 @@ from recorder.queries.params import (
     StatesParam,
     TimeParam,
     complaint,
-    listing_words,
+    list_description,
 )
 from recorder.store.enrolment import UnknownGroupError
-from recorder.store.groups import GroupFilter, GroupItem, count_groups, find_group, list_groups
+from recorder.store.groups import (
+    GroupFilter,
+    GroupItem,
+    WatchRow,
+    count_groups,
+    find_group,
+    find_watch,
+    list_groups,
+)
+
+T = TypeVar("T", bound=WatchRow)
+
+MAX_COUNT = 10_000
+"""Counting stops here: a count should not cost more than the page it comes with."""
 
 
 class GroupsQuery(ExportQuery, LabelledQuery):
     """Which groups to list."""
 
-    phase: PhasesParam = Field(None, description=listing_words("only groups in one of these phases", Phase))
+    phase: PhasesParam = Field(
+        None, description=list_description("only groups in one of these phases", Phase)
+    )
     state: StatesParam = Field(
-        None, description=listing_words("only groups with a watch in one of these states", WatchState)
+        None, description=list_description("only groups whose watch is in one of these states", WatchState)
     )
     late: FlagParam = Field(False, description="true: only groups with an open gap")
-    created_from: TimeParam = Field(None, description="only groups that were created at or after this time")
-    created_to: TimeParam = Field(None, description="only groups that were created before this time")
-    changed_from: TimeParam = Field(None, description="only groups with an entry of this time or a later one")
-    count: FlagParam = Field(False, description="true: say how many there are in all, up to 10,000")
+    created_from: TimeParam = Field(None, description="only groups created at or after this time")
+    created_to: TimeParam = Field(None, description="only groups created before this time")
+    changed_from: TimeParam = Field(
+        None, description="only groups whose newest entry is from this time or later"
+    )
+    count: FlagParam = Field(False, description="true: count the matching groups, up to 10,000")
     limit: LimitParam = Field(DEFAULT_LIMIT, description=LIMIT_WORDS)
     cursor: CursorParam = Field(None, description=CURSOR_WORDS)
 
@@ -62,50 +79,44 @@ class GroupsQuery(ExportQuery, LabelledQuery):
         return to
 
 
-MAX_COUNT = 10_000
-"""Counting stops there: it should not cost more than the page."""
-
-
 @dataclass(frozen=True, slots=True)
 class GroupListing:
-    """A page of groups before it is worded: those `shown`, whether `more` follow, how many there are."""
+    """A page of groups with their estimates; `count` is how many groups match, None if that was not asked."""
 
-    paging: Paging
-    shown: list[GroupItem]
-    more: bool
+    page: Page[GroupItem]
     count: int | None
     etas: dict[str, dict[str, Any]]
 
     def body(self, now: datetime) -> dict[str, Any]:
-        """Return the page; open gaps are those at `now`."""
-        bodies = [group_body(group, self.etas[group.watch.taskgroup_id], now) for group in self.shown]
-        page = self.paging.page(bodies, _position(self.shown[-1]) if self.more else None)
+        """Return the page as JSON values, with the gaps that are open at `now`."""
+        body = self.page.body(lambda group: group_body(group, self.etas[group.watch.taskgroup_id], now))
         if self.count is not None:
-            page |= {"count": min(self.count, MAX_COUNT), "count_is_capped": self.count > MAX_COUNT}
-        return page
+            body |= {"count": min(self.count, MAX_COUNT), "count_is_capped": self.count > MAX_COUNT}
+        return body
 
 
 def list_page(
     connection: Connection, query: GroupsQuery, now: datetime, cohort_key: str | None
 ) -> GroupListing:
-    """Read a page of groups, the newest enrolment first; `cohort_key` tells which are alike.
+    """Read a page of groups, newest enrolment first.
+
+    Groups with the same value of `cohort_key` in their metadata are alike; without it, all are.
 
     Raises:
-        ForeignCursorError: the cursor is of another query.
+        ForeignCursorError: the cursor belongs to another query.
     """
     paging = Paging(GROUPS_PATH, query)
-    question = groups_question(query, now)
-    after = _enrolment(paging.position())
-    groups = list_groups(connection, question, limit=query.limit + 1, after=after)
-    count = count_groups(connection, question, most=MAX_COUNT + 1) if query.count else None
+    matching = groups_filter(query, now)
+    after = _enrolment(paging.position(query.cursor))
+    groups = list_groups(connection, matching, limit=query.limit + 1, after=after)
+    count = count_groups(connection, matching, most=MAX_COUNT + 1) if query.count else None
     shown = groups[: query.limit]
-    return GroupListing(
-        paging, shown, len(groups) > query.limit, count, etas_of(connection, shown, cohort_key)
-    )
+    last = _position(shown[-1]) if len(groups) > query.limit else None
+    return GroupListing(paging.page(shown, last), count, etas_of(connection, shown, cohort_key))
 
 
-def groups_question(query: GroupsQuery, now: datetime) -> GroupFilter:
-    """Return which groups are asked for; open gaps are those at `now`."""
+def groups_filter(query: GroupsQuery, now: datetime) -> GroupFilter:
+    """Return which groups `query` asks for; open gaps are those at `now`."""
     return GroupFilter(
         phases=query.phase,
         states=query.state,
@@ -117,37 +128,42 @@ def groups_question(query: GroupsQuery, now: datetime) -> GroupFilter:
     )
 
 
-def groups_answer(
-    connection: Connection, query: GroupsQuery, now: datetime, cohort_key: str | None
-) -> dict[str, Any]:
-    """Return a page of groups.
-
-    Raises:
-        ForeignCursorError: the cursor is of another query.
-    """
-    return list_page(connection, query, now, cohort_key).body(now)
-
-
 def group_answer(
     connection: Connection, group: GroupItem, now: datetime, cohort_key: str | None
 ) -> dict[str, Any]:
-    """Return how a group stands; `cohort_key` tells which groups are alike."""
+    """Return the current state of a group; `cohort_key` as in `list_page`."""
     return group_body(group, eta_of(connection, group, cohort_key), now)
 
 
 def require_group(connection: Connection, taskgroup_id: str) -> GroupItem:
-    """Return a group.
+    """Return a group with its latest status.
 
     Raises:
         UnknownGroupError: it was never watched.
     """
+    return _found(find_group(connection, _checked_id(taskgroup_id)), taskgroup_id)
+
+
+def require_watch(connection: Connection, taskgroup_id: str) -> WatchRow:
+    """Return a group's watch alone.
+
+    Raises:
+        UnknownGroupError: it was never watched.
+    """
+    return _found(find_watch(connection, _checked_id(taskgroup_id)), taskgroup_id)
+
+
+def _checked_id(taskgroup_id: str) -> str:
     try:
-        group = find_group(connection, check_taskgroup_id(taskgroup_id))
+        return check_taskgroup_id(taskgroup_id)
     except ValueError as error:
         raise UnknownGroupError(f"{taskgroup_id!r} {error}") from None
-    if group is None:
+
+
+def _found(row: T | None, taskgroup_id: str) -> T:
+    if row is None:
         raise UnknownGroupError(f"no group {taskgroup_id!r} was ever watched")
-    return group
+    return row
 
 
 def _position(group: GroupItem) -> PagePosition:
@@ -165,52 +181,52 @@ def _enrolment(position: PagePosition | None) -> tuple[datetime, str] | None:
 
 
 def group_body(group: GroupItem, eta: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """A group as it stands, with its `eta`; its open gap is the one at `now`."""
-    watch, said = group.watch, _latest(group)
+    """Return a group with its `eta`, and the gap that is open at `now`, as JSON values."""
+    watch, latest = group.watch, _latest(group)
     gap = open_gap(watch, now)
     return {
         "taskgroup_id": watch.taskgroup_id,
         "state": watch.state.value,
-        "phase": said["phase"],
-        "created_at": said["created_at"],
-        "metadata": said["metadata"],
-        "status": said["status"],
-        "seq": said["seq"],
-        "observed_at": said["observed_at"],
-        "last_seen_at": said["last_seen_at"],
-        "polls": said["polls"],
-        "due_at": _time(watch.due_at),
+        "phase": latest["phase"],
+        "created_at": latest["created_at"],
+        "metadata": latest["metadata"],
+        "status": latest["status"],
+        "seq": latest["seq"],
+        "observed_at": latest["observed_at"],
+        "last_seen_at": latest["last_seen_at"],
+        "polls": latest["polls"],
+        "due_at": None if watch.due_at is None else format_time(watch.due_at),
         "interval_seconds": group.interval_seconds,
-        "progress": progress_body(said["status"]),
+        "progress": progress_body(latest["status"]),
         "open_gap": None if gap is None else gap_members(gap),
-        "anomalies": said["anomalies"],
+        "anomalies": latest["anomalies"],
         "eta": eta,
     }
 
 
 def status_body(group: GroupItem) -> dict[str, Any]:
-    """A group's latest status."""
-    said = _latest(group)
+    """Return a group's latest status as JSON values."""
+    latest = _latest(group)
     return {
         "taskgroup_id": group.watch.taskgroup_id,
-        "phase": said["phase"],
-        "status": said["status"],
-        "seq": said["seq"],
-        "observed_at": said["observed_at"],
-        "last_seen_at": said["last_seen_at"],
-        "polls": said["polls"],
-        "anomalies": said["anomalies"],
-        "digest": said["digest"],
+        "phase": latest["phase"],
+        "status": latest["status"],
+        "seq": latest["seq"],
+        "observed_at": latest["observed_at"],
+        "last_seen_at": latest["last_seen_at"],
+        "polls": latest["polls"],
+        "anomalies": latest["anomalies"],
+        "digest": latest["digest"],
     }
 
 
 def progress_body(status: dict[str, Any] | None) -> dict[str, Any]:
-    """How many runs have finished; an absent count is 0, what is no whole number is not known."""
+    """Return how many runs have finished. An absent count is 0; one that is not a whole number is unknown."""
     counts, total = (status or {}).get("task_run_status_counts"), (status or {}).get("num_task_runs")
-    said: list[Any] = [None]
+    parts: list[Any] = [None]
     if isinstance(counts, dict):
-        said = [counts.get(name, 0) for name in FINISHED_STATUSES]
-    finished = sum(said) if all(is_count(count) for count in said) else None
+        parts = [counts.get(name, 0) for name in FINISHED_STATUSES]
+    finished = sum(parts) if all(is_count(part) for part in parts) else None
     total = total if is_count(total) else None
     return {"finished": finished, "total": total, "fraction": _fraction(finished, total)}
 
@@ -218,7 +234,7 @@ def progress_body(status: dict[str, Any] | None) -> dict[str, Any]:
 def _latest(group: GroupItem) -> dict[str, Any]:
     item = group.latest
     if item is None:
-        return {**NOTHING_SAID, "seq": None, "digest": None}
+        return {**NO_STATUS, "seq": None, "digest": None}
     return {**status_members(item, json.loads), "seq": item.seq, "digest": item.digest}
 
 
@@ -229,7 +245,3 @@ def _fraction(finished: int | None, total: int | None) -> float | None:
         return finished / total
     except OverflowError:
         return None
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)

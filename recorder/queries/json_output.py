@@ -9,18 +9,18 @@ import orjson
 
 
 class RawJson:
-    """JSON that is ready: it goes out as its text has it."""
+    """JSON text that is sent unchanged."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
 def dumps(value: Any) -> bytes:
-    """Return `value` as compact UTF-8 JSON, its members in the order they have; RawJson may be in it."""
+    """Return `value` as compact UTF-8 JSON, members in their order; it may contain RawJson."""
     try:
         return orjson.dumps(value, default=_fragment)
     except orjson.JSONEncodeError:
-        # What an upstream said may hold integers beyond 64 bits, or be nested deeper than orjson goes.
+        # An upstream body may hold integers beyond 64 bits, or be nested deeper than orjson allows.
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_read)
         return text.encode()
 

@@ -1,4 +1,4 @@
-"""Parameters with open names: metadata.KEY=VALUE, for any KEY."""
+"""Parameters with variable names: metadata.KEY=VALUE, for any KEY."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recorder.queries.params import Query, error_of, times_given
 
 PREFIX = "metadata"
 MOST_LABELS = 10
-"""Each is a condition of its own, and a database plans for them all together."""
+"""Each adds a condition to the statement, and databases plan slowly for very many."""
 _OURS = re.compile(r"metadata($|[.\[])")
 _NAME = re.compile(r"metadata(?:\.(?P<dotted>.+)|\[(?P<bracketed>.+)\])", re.DOTALL)
 _FORM = "is not of the form metadata.KEY=VALUE or metadata[KEY]=VALUE"
@@ -39,12 +39,12 @@ def key_of(name: str) -> str | None:
 
 
 class LabelledQuery(Query):
-    """A question about groups with some metadata."""
+    """A query about groups with some metadata."""
 
     metadata: LabelsParam = Field(
         default={},
-        description="only groups with this text as the value of KEY in their metadata; also written "
-        "metadata.KEY=VALUE, and for several keys",
+        description="only groups whose metadata has this text as the value of KEY; may also be written "
+        "metadata.KEY=VALUE, and repeated for several keys",
     )
 
     @classmethod

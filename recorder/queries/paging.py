@@ -5,88 +5,81 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
 from recorder.ledger.timestamps import format_time
 
+GROUPS_PATH = "/api/v1/groups"
+
 _VERSION = 2
-
-
 _SEAL_LENGTH = 8
-
-
-_GARBAGE = "is not a cursor of this API; take it from `next` as it stands"
-
+_NOT_A_CURSOR = "is not a cursor of this API; copy it from `next` unchanged"
+_NOT_FILTERS = {"limit", "cursor", "count", "format"}
+"""Parameters that may change from one page to the next."""
 
 PagePosition = tuple[int | str, ...]
+T = TypeVar("T")
 
 
 class ForeignCursorError(ValueError):
-    """The cursor is of another query."""
+    """The cursor belongs to another query."""
 
     def __init__(self) -> None:
-        super().__init__("belongs to another query; begin again without it")
+        super().__init__("belongs to another query; start again without it")
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The position of the last item of a page; `query` tells its query from others."""
+    """The position of the last item of a page; `query` identifies the query it belongs to."""
 
     query: str
     position: PagePosition
 
     def text(self) -> str:
+        """Return the cursor as clients see it."""
         members = json.dumps([_VERSION, self._seal(), self.query, *self.position], separators=(",", ":"))
         return urlsafe_b64encode(members.encode()).decode().rstrip("=")
 
     def _seal(self) -> str:
-        """Tells a cursor from one that was altered: a mistake, since there is nothing to gain."""
+        """A checksum against accidental changes; there is nothing to gain from forging it."""
         members = json.dumps([self.query, *self.position])
         return sha256(members.encode()).hexdigest()[:_SEAL_LENGTH]
 
     def position_in(self, query: str) -> PagePosition:
-        """Return the position, if it is one of `query`.
+        """Return the position, provided that the cursor belongs to `query`.
 
         Raises:
-            ForeignCursorError: it is a position in the answer to another question.
+            ForeignCursorError: it belongs to another query.
         """
         if self.query != query:
             raise ForeignCursorError
         return self.position
 
 
-def query_mark(path: str, filters: str) -> str:
-    """Return what tells the query for `path` with `filters` from others."""
-    return sha256(f"{path}?{filters}".encode()).hexdigest()[:16]
-
-
 def read_cursor(text: str) -> Cursor:
-    """Read a cursor.
+    """Parse a cursor.
 
     Raises:
-        ValueError: it is none; the text says so to the one who gave it.
+        ValueError: the text is not a cursor; the message is meant for the client.
     """
     try:
         members = json.loads(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
     except (Base64Error, ValueError, RecursionError):
-        raise ValueError(_GARBAGE) from None
+        raise ValueError(_NOT_A_CURSOR) from None
     if not isinstance(members, list) or members[:1] != [_VERSION] or not 4 <= len(members) <= 5:
-        raise ValueError(_GARBAGE)
+        raise ValueError(_NOT_A_CURSOR)
     _, query, *position = members[1:]
     cursor = Cursor(query, tuple(position))
     if not all(type(member) in {int, str} for member in members) or cursor.text() != text:
-        raise ValueError(_GARBAGE)
+        raise ValueError(_NOT_A_CURSOR)
     return cursor
-
-
-GROUPS_PATH = "/api/v1/groups"
 
 
 def group_path(taskgroup_id: str) -> str:
@@ -94,40 +87,51 @@ def group_path(taskgroup_id: str) -> str:
     return f"{GROUPS_PATH}/{quote(taskgroup_id, safe='')}"
 
 
-_PAGING = {"limit", "cursor", "count", "format"}
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of items. `next` is the address of the following page and `cursor` the cursor in it; both are
+    None on the last page."""
+
+    items: list[T]
+    next: str | None
+    cursor: str | None
+
+    def body(self, serialize: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+        """Return the page as JSON values."""
+        return {"items": [serialize(item) for item in self.items], "next": self.next}
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """The paging of one query for the resource at `path`."""
+    """The paging of `query`, a query with a `cursor`, over the resource at `path`."""
 
     path: str
     query: BaseModel
 
-    def position(self) -> PagePosition | None:
-        """Where the page begins, None for the first page.
+    def position(self, cursor: Cursor | None) -> PagePosition | None:
+        """Return the position after which the page starts, None for the first page.
 
         Raises:
-            ForeignCursorError: the query's cursor is of another query.
+            ForeignCursorError: the cursor belongs to another query.
         """
-        cursor: Cursor | None = getattr(self.query, "cursor")  # noqa: B009
-        return None if cursor is None else cursor.position_in(self._mark())
+        return None if cursor is None else cursor.position_in(self._identity())
 
-    def page(self, items: list[dict[str, Any]], ended_at: PagePosition | None) -> dict[str, Any]:
-        """Return the body of a page; `ended_at` is the position of its last item, None if it is the last."""
-        return {"items": items, "next": None if ended_at is None else self._address(ended_at)}
+    def page(self, items: list[T], last: PagePosition | None) -> Page[T]:
+        """Return a page; `last` is the position of its last item, None if no page follows."""
+        if last is None:
+            return Page(items, None, None)
+        cursor = Cursor(self._identity(), last).text()
+        given = [(name, text) for name, text, was_given in self._parameters() if was_given]
+        address = f"{self.path}?{urlencode([*given, ('cursor', cursor)], quote_via=quote)}"
+        return Page(items, address, cursor)
 
-    def _address(self, position: PagePosition) -> str:
-        given = [(name, text) for name, text, was_given in self._texts() if was_given]
-        cursor = ("cursor", Cursor(self._mark(), position).text())
-        return f"{self.path}?{urlencode([*given, cursor], quote_via=quote)}"
+    def _identity(self) -> str:
+        """What tells this query from others: its path and its filters, defaults included."""
+        filters = [(name, text) for name, text, _ in self._parameters() if name not in _NOT_FILTERS]
+        return sha256(f"{self.path}?{urlencode(filters)}".encode()).hexdigest()[:16]
 
-    def _mark(self) -> str:
-        filters = [(name, text) for name, text, _ in self._texts() if name not in _PAGING]
-        return query_mark(self.path, urlencode(filters))
-
-    def _texts(self) -> Iterator[tuple[str, str, bool]]:
-        """Each parameter's name, its value as text, and whether it was given."""
+    def _parameters(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield each parameter's name, its value as text, and whether the client gave it."""
         for name, field in type(self.query).model_fields.items():
             value = getattr(self.query, name)
             if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What may be asked: the parameters of each question, checked so that every bad one is named at once."""
+"""Query parameters: each is checked, and all the bad ones are reported at once."""
 
 from __future__ import annotations
 
@@ -33,19 +33,16 @@ from recorder.queries.formats import EXPORTS, Format
 from recorder.queries.paging import Cursor, read_cursor
 
 MAX_LIMIT = 1000
-
-
 DEFAULT_LIMIT = 100
-
 
 Name = TypeVar("Name", bound=StrEnum)
 
 
 class Query(BaseModel):
-    """The parameters of one question.
+    """The parameters of one query.
 
-    A ValidationError of it has one error for each bad parameter, in words meant for the one who asked;
-    `loc` is the parameter's name. A parameter that was given more than once comes as a list.
+    Its ValidationError has one error for each bad parameter, with a message meant for the client; `loc` is
+    the parameter's name. A parameter that was given more than once is passed as a list.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -66,7 +63,7 @@ class Query(BaseModel):
 
     @classmethod
     def _gathered(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
-        """Gather parameters with open names, such as metadata.KEY, into one; also what is wrong with them."""
+        """Collect parameters with variable names, such as metadata.KEY, in one; return errors with them."""
         return dict(given), []
 
     @classmethod
@@ -78,32 +75,32 @@ class Query(BaseModel):
 
     @classmethod
     def parameters(cls) -> list[str]:
-        """The names of the parameters."""
+        """Return the names of the parameters."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Self:
-        """Read parameters by their names: as text, or as what the text stands for.
+        """Parse parameters by name, each given as text or as the parsed value.
 
         Raises:
-            ValidationError: with an error for every bad one.
+            ValidationError: with an error for every bad parameter.
         """
         return cls.model_validate(given)
 
 
 def complaint(message: str) -> PydanticCustomError:
-    """Return what a validator raises to say in words what is wrong with a parameter."""
-    # The error's text is a template in braces: the message goes in as a value.
+    """Return the error that a validator raises about a parameter."""
+    # Pydantic formats the text as a template, so the message is passed as a value.
     return PydanticCustomError("parameter", "{message}", {"message": message})
 
 
 def error_of(loc: tuple[int | str, ...], value: Any, message: str) -> InitErrorDetails:
-    """Return an error of the parameter `loc`."""
+    """Return an error about the parameter `loc`."""
     return InitErrorDetails(type=complaint(message), loc=loc, input=value)
 
 
 def times_given(count: int) -> str:
-    """Complain about a parameter that is given more than once."""
+    """Return the message about a parameter that is given more than once."""
     return f"is given {count} times; give it once"
 
 
@@ -112,8 +109,8 @@ def _unknown(name: str, known: list[str]) -> str:
     if close:
         return f"is not a parameter here; did you mean {close[0]}?"
     if known:
-        return f"is not a parameter here; there are: {', '.join(known)}"
-    return "is not a parameter here; there are none"
+        return f"is not a parameter here; the parameters are {', '.join(known)}"
+    return "is not a parameter here; there are no parameters"
 
 
 def _whole_number(text: object) -> int:
@@ -138,7 +135,7 @@ def _time(text: object) -> datetime:
     except ValueError:
         pass
     if search(r"\d \d\d:\d\d$", str(text)):
-        raise complaint("is no time: write the + before its offset as %2B, or give the time in UTC with Z")
+        raise complaint("is not a time: write the + before its offset as %2B, or give the time in UTC with Z")
     raise complaint("is not an RFC 3339 time with an offset, such as 2026-11-24T12:16:00Z")
 
 
@@ -158,8 +155,8 @@ def _listing(names: type[StrEnum]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^{one}(,{one})*$"})
 
 
-def listing_words(words: str, names: type[StrEnum]) -> str:
-    """Return the description of a parameter that takes a list of names."""
+def list_description(words: str, names: type[StrEnum]) -> str:
+    """Return the description of a parameter that takes a comma-separated list of names."""
     return f"{words}, separated by commas: {', '.join(names)}"
 
 
@@ -234,65 +231,57 @@ FormatParam = Annotated[
     BeforeValidator(_known_format),
     WithJsonSchema({"type": "string", "enum": list(Format)}),
 ]
-
-
 ORDER_WORDS = "oldest first (asc) or newest first (desc)"
 
 
 FlagParam = Annotated[
     bool, BeforeValidator(_yes_or_no), WithJsonSchema({"type": "boolean", "default": False})
 ]
-
-
-_OF_PAGES = ("limit", "cursor", "count", "step")
-
-
-_NOT_EXPORTED = "does not go with csv or ndjson, which have the whole selection; leave it out or ask for json"
-
-
-LIMIT_WORDS = "how many items a page has at most"
-
-
-CURSOR_WORDS = "where a page begins: taken from `next` of the page before, and good for the same query only"
+_PAGE_PARAMETERS = ("limit", "cursor", "count", "step")
+_NOT_WITH_EXPORTS = (
+    "cannot be combined with csv or ndjson, which return the whole selection; leave it out or ask for json"
+)
+LIMIT_WORDS = "the maximum number of items on a page"
+CURSOR_WORDS = "where the page starts: from `next` of the previous page, valid for the same query only"
 
 
 class NoQuery(Query):
-    """A question without parameters."""
+    """A query without parameters."""
 
 
 class ExportQuery(Query):
-    """A question whose whole answer can be had as a stream."""
+    """A query whose whole answer can be streamed."""
 
     format: FormatParam = Field(
         None,
-        description="json: a page; csv or ndjson: the whole selection as a stream; it goes before the header "
-        "Accept",
+        description="json: a page; csv or ndjson: the whole selection as a stream; overrides "
+        "the Accept header",
     )
 
     @classmethod
     def _gathered(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
         gathered, errors = super()._gathered(given)
         if gathered.get("format") in EXPORTS:
-            of_pages = {name: gathered.pop(name) for name in _OF_PAGES if name in gathered}
+            paging = {name: gathered.pop(name) for name in _PAGE_PARAMETERS if name in gathered}
             errors += [
-                error_of((name,), value, _NOT_EXPORTED)
-                for name, value in of_pages.items()
+                error_of((name,), value, _NOT_WITH_EXPORTS)
+                for name, value in paging.items()
                 if value != cls._usual(name)
             ]
         return gathered, errors
 
     @classmethod
     def _usual(cls, name: str) -> str:
-        """The default of a parameter as text: forms, such as that of /docs, send it without being asked."""
+        """Return a parameter's default as text: forms, such as the one in /docs, always send it."""
         default = cls.model_fields[name].default if name in cls.model_fields else None
         return str(default).lower()
 
 
 class StretchQuery(Query):
-    """A question about a stretch of time."""
+    """A query about a stretch of time."""
 
-    from_: TimeParam = Field(None, alias="from", description="only what was so at or after this time")
-    to: TimeParam = Field(None, description="only what was so before this time")
+    from_: TimeParam = Field(None, alias="from", description="only what was true at or after this time")
+    to: TimeParam = Field(None, description="only what was true before this time")
 
     @field_validator("to")
     @classmethod

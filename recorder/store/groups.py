@@ -31,11 +31,17 @@ from recorder.store.tables import entries, watches
 
 
 @dataclass(frozen=True, slots=True)
-class GroupItem:
-    """A group: its watch, and its newest status entry, None if it was never seen."""
+class WatchRow:
+    """A group's watch, and how long it waits from one poll to the next (None: not planned yet)."""
 
     watch: Watch
     interval_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupItem(WatchRow):
+    """A group: its watch and its newest status entry (None if it was never seen)."""
+
     latest: Item | None
 
 
@@ -61,6 +67,12 @@ _WATCH = select(watches).where(watches.c.taskgroup_id == bindparam("taskgroup_id
 
 
 _ITEM = ITEMS.where(entries.c.taskgroup_id == bindparam("taskgroup_id"), entries.c.seq == bindparam("seq"))
+
+
+def find_watch(connection: Connection, taskgroup_id: str) -> WatchRow | None:
+    """Return a group's watch alone, None if it was never watched."""
+    row = connection.execute(_WATCH, {"taskgroup_id": taskgroup_id}).one_or_none()
+    return None if row is None else WatchRow(watch_of(row), row.interval_seconds)
 
 
 def find_group(connection: Connection, taskgroup_id: str) -> GroupItem | None:

@@ -77,7 +77,7 @@ def test_an_export_that_breaks_off_does_not_look_complete(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(exports, "history_rows", fail)
+    monkeypatch.setattr(exports, "read_lines", fail)
     table += b"".join(begun[0])
     header, *_, last = csv.reader(io.StringIO(table.decode(), newline=""), strict=True)
     assert len(last) == len(header) + 1 and "incomplete" in last[0] and kind in last[0]

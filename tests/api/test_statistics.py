@@ -270,7 +270,7 @@ def test_a_key_that_no_group_has_is_none(client: Client, recording: Recording) -
 @pytest.mark.parametrize(
     ("query", "location", "words"),
     [
-        ("group_by=outcome", "group_by", "what is still running has none"),
+        ("group_by=outcome", "group_by", "running episodes have none yet"),
         ("group_by=processor", "group_by", "is not metadata.KEY"),
         ("group_by=metadata.", "group_by", "is not metadata.KEY"),
         ("group_by=metadata[]", "group_by", "is not metadata.KEY"),

@@ -66,7 +66,7 @@ def test_the_status_at_a_moment(
     ("arguments", "words"),
     [
         (["--at", "noon"], "--at is not an RFC 3339 time"),
-        (["--at", "2999-01-01T00:00:00Z"], "--at lies in the future"),
+        (["--at", "2999-01-01T00:00:00Z"], "--at is in the future"),
         (["--at", _time(5), "--follow"], "--follow goes on from now"),
     ],
 )

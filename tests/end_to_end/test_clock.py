@@ -17,9 +17,9 @@ from recorder.clock import utc_now
 from recorder.ledger.timestamps import parse_time
 from recorder.queries.completion import completion_answer
 from recorder.queries.eta import eta_of
-from recorder.queries.gaps import GapsQuery, gaps_answer
-from recorder.queries.groups import group_answer, require_group
-from recorder.queries.history import HistoryQuery, history_answer
+from recorder.queries.gaps import GapsQuery, gaps_body, gaps_request
+from recorder.queries.groups import group_answer, require_group, require_watch
+from recorder.queries.history import HistoryQuery, history_answer, read_page
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings
 from recorder.store.enrolment import watch_group
@@ -70,9 +70,9 @@ def _histories(engine: Engine, ids: list[str]) -> dict[str, list[dict[str, Any]]
     with reading(engine) as connection:
         query = HistoryQuery(limit=1000)
         return {
-            taskgroup_id: history_answer(connection, require_group(connection, taskgroup_id), query, _now())[
-                "items"
-            ]
+            taskgroup_id: history_answer(
+                connection, require_watch(connection, taskgroup_id).watch, query, _now()
+            )["items"]
             for taskgroup_id in ids
         }
 
@@ -123,7 +123,9 @@ def _is_sound(engine: Engine, taskgroup_id: str, items: list[dict[str, Any]]) ->
         completion = completion_answer(connection, group, eta_of(connection, group, None))
         assert min([*completion["run_seconds"].values(), *completion["dwell_seconds"].values()]) >= 0
         assert all(episode["duration_seconds"] >= 0 for episode in completion["episodes"])
-        gaps = gaps_answer(connection, require_group(connection, taskgroup_id), GapsQuery(), _now())
+        watch = require_watch(connection, taskgroup_id).watch
+        page = read_page(connection, watch, gaps_request(taskgroup_id, GapsQuery()), _now())
+        gaps = gaps_body(connection, watch, page)
         assert gaps["items"] == [] and 0 <= gaps["coverage"]["fraction"] <= 1
         group = require_group(connection, taskgroup_id)
         assert group_answer(connection, group, _now(), None)["state"] == "watching"

@@ -13,7 +13,7 @@ import httpx
 from sqlalchemy import Engine
 
 from recorder.clock import utc_now
-from recorder.queries.groups import require_group
+from recorder.queries.groups import require_watch
 from recorder.queries.history import HistoryQuery, history_answer
 from recorder.queries.json_output import dumps
 from recorder.simulator import SimulatorSettings
@@ -73,7 +73,7 @@ def _create(url: str) -> dict[str, str]:
 def _history(engine: Engine, taskgroup_id: str) -> list[dict[str, Any]]:
     with reading(engine) as connection:
         page = history_answer(
-            connection, require_group(connection, taskgroup_id), HistoryQuery(limit=1000), utc_now()
+            connection, require_watch(connection, taskgroup_id).watch, HistoryQuery(limit=1000), utc_now()
         )
     items: list[dict[str, Any]] = json.loads(dumps(page))["items"]
     return [item for item in items if item["seq"] is not None]

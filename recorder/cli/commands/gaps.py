@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from rich import box
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import Connection
 
 from recorder.cli.common import report_errors
 from recorder.cli.output.console import answer, console, json_option, plain, print_json, print_more, query_of
@@ -17,8 +19,9 @@ from recorder.cli.output.format import cause_text, duration_text, lasted_text, s
 from recorder.clock import utc_now
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.transitions import open_gap
-from recorder.queries.gaps import GapsQuery, gaps_answer
-from recorder.queries.groups import require_group
+from recorder.queries.gaps import GapsQuery, gaps_body, gaps_request
+from recorder.queries.groups import require_watch
+from recorder.queries.history import read_page
 from recorder.store.history import count_gaps_of
 
 
@@ -34,29 +37,34 @@ from recorder.store.history import count_gaps_of
 def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str | None) -> None:
     """Print when a group was not seen, and why."""
     query = query_of(GapsQuery, {"from": from_, **options})
+    found = answer(lambda connection, now: _found(connection, taskgroup_id, query, now))
     if as_json:
-        print_json(
-            answer(
-                lambda connection, now: gaps_answer(
-                    connection, require_group(connection, taskgroup_id), query, now
-                )
-            )
-        )
+        print_json(found.body)
         return
-    found = answer(
-        lambda connection, now: {
-            "page": gaps_answer(connection, require_group(connection, taskgroup_id), query, now),
-            "closed": count_gaps_of(connection, taskgroup_id),
-            "lasting": open_gap(require_group(connection, taskgroup_id).watch, now) is not None,
-        }
-    )
-    page = found["page"]
-    if page["items"]:
-        console().print(_table(page["items"], utc_now()))
-    elif found["closed"] or found["lasting"]:
+    if found.body["items"]:
+        console().print(_table(found.body["items"], utc_now()))
+    elif found.closed or found.lasting:
         click.echo("no gaps in this stretch of time")
-    click.echo(coverage_words(page["coverage"], found["closed"], lasting=found["lasting"]))
-    print_more(page)
+    click.echo(coverage_words(found.body["coverage"], found.closed, lasting=found.lasting))
+    print_more(found.cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A page of gaps; how many of the group's gaps have ended, and whether one is still open."""
+
+    body: dict[str, Any]
+    cursor: str | None
+    closed: int
+    lasting: bool
+
+
+def _found(connection: Connection, taskgroup_id: str, query: GapsQuery, now: datetime) -> _Found:
+    watch = require_watch(connection, taskgroup_id).watch
+    page = read_page(connection, watch, gaps_request(taskgroup_id, query), now)
+    body = gaps_body(connection, watch, page)
+    closed = count_gaps_of(connection, taskgroup_id)
+    return _Found(body, page.cursor, closed, lasting=open_gap(watch, now) is not None)
 
 
 def coverage_words(coverage: dict[str, Any], closed: int, *, lasting: bool) -> str:

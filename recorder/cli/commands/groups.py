@@ -17,7 +17,7 @@ from recorder.cli.output.format import ago_text, cause_text, phase_text, runs_te
 from recorder.cli.output.warnings import condition
 from recorder.clock import utc_now
 from recorder.ledger.watch import WatchState
-from recorder.queries.groups import GroupsQuery, groups_answer
+from recorder.queries.groups import GroupsQuery, list_page
 from recorder.settings import load_settings
 from recorder.store.heartbeats import Heartbeat, heartbeats
 
@@ -37,18 +37,19 @@ def command(as_json: bool, late: bool, **options: str | None) -> None:
     query = query_of(GroupsQuery, {**options, "late": "true" if late else None})
     recorders: list[Heartbeat] = []
 
-    def question(connection: Connection, now: datetime) -> dict[str, Any]:
+    def question(connection: Connection, now: datetime) -> tuple[dict[str, Any], str | None]:
         recorders.extend(heartbeats(connection))
-        return groups_answer(connection, query, now, load_settings().cohort_key)
+        listing = list_page(connection, query, now, load_settings().cohort_key)
+        return listing.body(now), listing.page.cursor
 
-    body = answer(question)
+    body, cursor = answer(question)
     if as_json:
         print_json(body)
         return
     out, now = console(), utc_now()
     if body["items"]:
         out.print(_table(body["items"], now))
-        print_more(body)
+        print_more(cursor)
     else:
         filtered = late or any(options.values())
         click.echo("no such groups" if filtered else "no groups; watch one with: recorder watch ID")

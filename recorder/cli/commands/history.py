@@ -27,8 +27,9 @@ from recorder.cli.output.format import (
 from recorder.cli.output.history_text import Said, status_words, watch_words
 from recorder.clock import utc_now
 from recorder.ledger.entries import Kind, WatchChange
-from recorder.queries.groups import progress_body, require_group
-from recorder.queries.history import HistoryQuery, history_answer
+from recorder.queries.groups import progress_body, require_watch
+from recorder.queries.history import HistoryQuery, Line, history_request, line_body, read_page
+from recorder.queries.paging import Page
 from recorder.store.history import Item, StatusItem, find_entries, statuses_before
 
 
@@ -48,32 +49,36 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
     query = query_of(HistoryQuery, {"from": from_, **options})
     ledger = Ledger()
 
-    def question(connection: Connection, now: datetime) -> dict[str, Any]:
-        page = history_answer(connection, require_group(connection, taskgroup_id), query, now)
+    def question(connection: Connection, now: datetime) -> Page[Line]:
+        watch = require_watch(connection, taskgroup_id).watch
+        page = read_page(connection, watch, history_request(taskgroup_id, query), now)
         if not as_json:
-            ledger.read(connection, taskgroup_id, page["items"])
+            ledger.read(connection, taskgroup_id, [line for line in page.items if isinstance(line, Item)])
         return page
 
-    body = answer(question)
+    page = answer(question)
+    body = page.body(line_body)
     if as_json:
         print_json(body)
         return
     console().print(_table(body["items"], ledger, utc_now()))
-    print_more(body)
+    print_more(page.cursor)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The entries of a page, and those that they are compared with, be they on the page or not."""
+    """The entries of a page and those they are compared with, whether these are on the page or not."""
 
     entries: dict[int, Item] = field(default_factory=dict)
     statuses_before: dict[int, int] = field(default_factory=dict)
 
-    def read(self, connection: Connection, taskgroup_id: str, items: list[dict[str, Any]]) -> None:
-        seqs = {item["seq"] for item in items if item["kind"] != Kind.GAP}
-        self.statuses_before = statuses_before(connection, taskgroup_id, seqs)
-        wanted = {*seqs, *(seq - 1 for seq in seqs), *self.statuses_before.values()}
-        self.entries = find_entries(connection, taskgroup_id, wanted)
+    def read(self, connection: Connection, taskgroup_id: str, items: list[Item]) -> None:
+        """Take the entries of a page, and read the others that they are compared with."""
+        compared = [item.seq for item in items if item.kind is not Kind.GAP]
+        self.statuses_before = statuses_before(connection, taskgroup_id, compared)
+        self.entries = {item.seq: item for item in items}
+        others = {*(seq - 1 for seq in compared), *self.statuses_before.values()} - self.entries.keys()
+        self.entries |= find_entries(connection, taskgroup_id, others)
 
     def words(self, seq: int) -> str:
         """What a watch or status entry says that those before it did not."""

@@ -78,7 +78,7 @@ def _print(taskgroup_id: str) -> int:
         group = require_group(connection, taskgroup_id)
         return {
             "group": group_answer(connection, group, now, cohort_key),
-            "changes": history_answer(connection, group, _LAST_CHANGES, now)["items"],
+            "changes": history_answer(connection, group.watch, _LAST_CHANGES, now)["items"],
             "seq": group.watch.head.seq,
         }
 

@@ -21,6 +21,7 @@ from recorder.queries.params import Query
 from recorder.settings import load_settings
 from recorder.store.enrolment import UnknownGroupError
 
+_Answer = TypeVar("_Answer")
 _Query = TypeVar("_Query", bound=Query)
 
 _PIPED_WIDTH = 160
@@ -40,8 +41,8 @@ def query_of(kind: type[_Query], given: Mapping[str, str | None]) -> _Query:
         raise click.UsageError("; ".join(lines)) from None
 
 
-def answer(question: Callable[[Connection, datetime], dict[str, Any]]) -> dict[str, Any]:
-    """Put a question to the database, in one snapshot of it."""
+def answer(question: Callable[[Connection, datetime], _Answer]) -> _Answer:
+    """Return the answer to `question`, which reads from one snapshot of the database."""
     try:
         with readable_database(load_settings()) as connection:
             return question(connection, utc_now())
@@ -66,9 +67,7 @@ def plain(text: object) -> Text:
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
 
 
-def print_more(body: dict[str, Any]) -> None:
-    """Say how to go on where a page is not the last."""
-    following = body["next"]
-    if following is not None:
-        cursor = following.rpartition("cursor=")[2]
+def print_more(cursor: str | None) -> None:
+    """Print how to get the next page, if there is one."""
+    if cursor is not None:
         click.echo(f"there is more: repeat the command with --cursor {cursor}")

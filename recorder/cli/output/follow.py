@@ -17,7 +17,7 @@ from recorder.clock import utc_now
 from recorder.ledger.entries import Kind
 from recorder.processes import stop_requests
 from recorder.queries.groups import progress_body
-from recorder.queries.history import item_body
+from recorder.queries.history import entry_body
 from recorder.queries.json_output import dumps
 from recorder.settings import load_settings
 from recorder.store.history import HistoryFilter, read_history
@@ -34,13 +34,12 @@ def follow_entries(taskgroup_id: str, seen: int, *, as_json: bool) -> None:
         while not asked():
             with reading(engine) as connection:
                 items = read_history(connection, taskgroup_id, HistoryFilter(after_seq=seen), _MOST_AT_ONCE)
-                bodies = [item_body(item) for item in items]
                 ledger = Ledger()
-                ledger.read(connection, taskgroup_id, bodies)
-            for body in bodies:
-                seen = body["seq"]
-                _print_line(body, ledger, as_json=as_json)
-            if not bodies:
+                ledger.read(connection, taskgroup_id, items)
+            for item in items:
+                seen = item.seq
+                _print_line(entry_body(item), ledger, as_json=as_json)
+            if not items:
                 time.sleep(FOLLOW_SECONDS)
 
 

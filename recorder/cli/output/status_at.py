@@ -14,7 +14,7 @@ from recorder.cli.output.format import cause_text, counts_text, phase_text, runs
 from recorder.ledger.timeline import Certainty
 from recorder.ledger.timestamps import format_time
 from recorder.queries.as_of import BadMomentError, status_at_answer
-from recorder.queries.groups import progress_body, require_group
+from recorder.queries.groups import progress_body, require_watch
 
 _WORDS = {
     Certainty.OBSERVED: "observed: it was said then",
@@ -31,7 +31,7 @@ def print_status_at(taskgroup_id: str, moment: datetime, *, as_json: bool) -> No
     try:
         body = answer(
             lambda connection, now: status_at_answer(
-                connection, require_group(connection, taskgroup_id), moment, now
+                connection, require_watch(connection, taskgroup_id).watch, moment, now
             )
         )
     except BadMomentError as error:
