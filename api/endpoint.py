@@ -1,4 +1,4 @@
-"""Views that say what they take and give: the request is checked by that, and documented by it."""
+"""Views that declare their parameters and answers: requests are checked and documented from that."""
 
 from __future__ import annotations
 
@@ -11,39 +11,43 @@ from flask import Response, request
 from pydantic import BaseModel
 
 from api.middleware.negotiation import require_json, require_one_of
-from recorder.queries.formats import EXPORTS, FORMATS
-from recorder.queries.params import ExportQuery, Query
+from api.schemas.common import Problem
+from recorder.queries.formats import EXPORTS, FORMATS, JSON
+from recorder.queries.params import ExportQuery, NoQuery, Query
 
 Q = TypeVar("Q", bound=Query)
+View = Callable[..., Any]
 
 _ATTRIBUTE = "operation"
-_NOTHING: Mapping[str, str] = {}
+_NO_DEFAULTS: Mapping[str, str] = {}
+_ALWAYS_POSSIBLE: dict[int, type[BaseModel]] = {406: Problem, 422: Problem, 500: Problem}
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a view takes and gives.
+    """What the document says about a view.
 
-    `problems` are the HTTP status codes of the errors that it may answer besides those that any may;
-    each with the type of its body.
+    `answer` is the type of its body, None for plain text. `problems` are the HTTP status codes of the errors
+    that it may return, each with the type of its body, and `refused` is the body type when access is denied.
     """
 
     name: str
     tag: str
     summary: str
     query: type[Query]
-    answer: type[BaseModel]
+    answer: type[BaseModel] | None
     problems: dict[int, type[BaseModel]]
+    refused: type[BaseModel] = Problem
+    content_type: str = JSON
 
 
 def operation(
     name: str, *, tag: str, query: type[Q], answer: type[BaseModel], problems: dict[int, type[BaseModel]]
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Make a view of a function that takes a checked query, and whose docstring says what it answers.
+    """Turn a function that takes a checked query into a view; its docstring is the summary in the document.
 
-    The view raises NotAcceptable where nothing that it has may be answered, and ValidationError with every
-    bad parameter. A question that can be exported has the `format` that the header Accept asks for, unless
-    it names another.
+    The view raises NotAcceptable if the Accept header rules out every format it has, and ValidationError
+    with every bad parameter. For an ExportQuery, `format` defaults to what the Accept header prefers.
     """
 
     def decorate(function: Callable[..., Response]) -> Callable[..., Response]:
@@ -57,31 +61,44 @@ def operation(
             return response
 
         summary = str(function.__doc__).strip()
-        setattr(view, _ATTRIBUTE, Operation(name, tag, summary, query, answer, problems))
+        document(view, Operation(name, tag, summary, query, answer, _ALWAYS_POSSIBLE | problems))
         return view
 
     return decorate
 
 
-def operation_of(view: Callable[..., Any]) -> Operation | None:
-    """Return what a view takes and gives, None for one that is not documented."""
+def document(view: View, described: Operation) -> None:
+    """Attach to a view what the document says about it."""
+    setattr(view, _ATTRIBUTE, described)
+
+
+def operation_of(view: View) -> Operation | None:
+    """Return what the document says about a view, None if it is not documented."""
     found = getattr(view, _ATTRIBUTE, None)
     return found if isinstance(found, Operation) else None
 
 
-def parsed(query: type[Q], usual: Mapping[str, str] = _NOTHING) -> Q:
-    """Return the parameters of the present request; `usual` are those that it need not name.
+def parsed(query: type[Q], defaults: Mapping[str, str] = _NO_DEFAULTS) -> Q:
+    """Return the checked parameters of the current request.
 
     Raises:
-        ValidationError: with every bad one.
+        ValidationError: with every bad parameter.
     """
-    given = request.args.lists()
-    named = {name: values[0] if len(values) == 1 else values for name, values in given}
-    return query.parse({**usual, **named})
+    given = {name: values[0] if len(values) == 1 else values for name, values in request.args.lists()}
+    return query.parse({**defaults, **given})
+
+
+def require_no_parameters() -> None:
+    """Refuse parameters in the current request.
+
+    Raises:
+        ValidationError: with every parameter given.
+    """
+    parsed(NoQuery)
 
 
 def _accepted_format() -> dict[str, str]:
-    """The header Accept as a parameter, if it asks for an export."""
+    """Return the Accept header as a parameter if it asks for an export."""
     if "format" in request.args:
         return {}
     accepted = FORMATS[require_one_of(list(FORMATS))]

@@ -19,11 +19,11 @@ from api.endpoint import Operation, operation_of
 from api.errors import PROBLEM_JSON
 from api.middleware.auth import CHALLENGES, OPEN_PATH
 from api.schemas.common import Problem
+from api.schemas.provider import ProviderGroup
 from recorder.queries.formats import CSV, JSON, NDJSON
 from recorder.queries.params import ExportQuery, Query
 
 _REF = "#/components/schemas/{model}"
-_EVERYWHERE: dict[int, type[BaseModel]] = {406: Problem, 422: Problem, 500: Problem}
 _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "a token"},
     "basic": {"type": "http", "scheme": "basic", "description": "any user, and a token as the password"},
@@ -46,6 +46,13 @@ _HEADERS = {
         }
     },
     503: {"Retry-After": {"description": "when to ask again, in seconds", "schema": {"type": "integer"}}},
+}
+_PROVIDER_HEADERS = {
+    "Age": {
+        "description": "how long ago the status was last seen, in seconds",
+        "schema": {"type": "integer"},
+    },
+    "Last-Modified": {"description": "when the status was first seen", "schema": {"type": "string"}},
 }
 _EXPORTS = {
     CSV: {"schema": {"type": "string", "description": "rows of the SQL view, after a header; RFC 4180"}},
@@ -87,10 +94,8 @@ def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
             "title": "Task Group Recorder",
             "version": version("task-group-recorder"),
             "description": "What was recorded of task groups: how they stand, their history, how long they "
-            "took, and what was not seen. Read only. Times are UTC, durations are in seconds, and what is "
-            "not known is null. [Errors](/docs/problems) say what is wrong and what is allowed instead. "
-            "Beside what is here there are [/metrics](/metrics) for Prometheus, and the provider's own "
-            "`/v1beta/tasks/groups/{id}` for its SDK.",
+            "took, and what was not seen. Read-only. Times are UTC, durations are in seconds, and unknown "
+            "values are null. [Errors](/docs/problems) say what is wrong and what is allowed instead.",
         },
         "servers": [{"url": "/"}],
         "paths": {path: {"get": _operation(path, found, refusal)} for path, found in operations.items()},
@@ -120,7 +125,7 @@ def _operations(app: Flask) -> Iterator[tuple[str, Operation]]:
 
 def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
     in_path = [_PATH_PARAMETER] if "{taskgroup_id}" in path else []
-    problems = {refusal: Problem} | _EVERYWHERE | found.problems
+    problems = {refusal: found.refused} | found.problems
     return {
         "operationId": found.name,
         "tags": [found.tag],
@@ -129,7 +134,7 @@ def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
         "responses": {
             "200": _answer(found),
             **{
-                str(status): _response(status, PROBLEM_JSON, body)
+                str(status): _response(status, PROBLEM_JSON if issubclass(body, Problem) else JSON, body)
                 for status, body in sorted(problems.items())
             },
         },
@@ -146,8 +151,15 @@ def _examples() -> dict[str, Any]:
 
 
 def _answer(found: Operation) -> dict[str, Any]:
+    if found.answer is None:
+        return {
+            "description": _DESCRIPTIONS[200],
+            "content": {found.content_type: {"schema": {"type": "string"}}},
+        }
     response = _response(200, JSON, found.answer)
-    response["content"][JSON]["example"] = _examples()[found.name]
+    response["content"][JSON]["example"] = _examples().get(found.name)
+    if found.answer is ProviderGroup:
+        response["headers"] = {**response["headers"], **_PROVIDER_HEADERS}
     if issubclass(found.query, ExportQuery):
         response["content"] |= _EXPORTS
     if "cursor" in found.query.model_fields:
@@ -186,8 +198,9 @@ def _response(status: int, mimetype: str, body: type[BaseModel]) -> dict[str, An
 
 
 def _schemas(operations: Any) -> dict[str, Any]:
-    bodies = {body for found in operations for body in (found.answer, *found.problems.values())}
-    ordered = sorted(bodies | set(_EVERYWHERE.values()), key=lambda body: body.__name__)
+    found = [(one.answer, one.refused, *one.problems.values()) for one in operations]
+    bodies = {body for bodies in found for body in bodies if body is not None}
+    ordered = sorted(bodies, key=lambda body: body.__name__)
     _, definitions = models_json_schema(
         [(body, "validation") for body in ordered], ref_template=_REF, schema_generator=_AnswerSchemas
     )

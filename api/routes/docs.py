@@ -7,12 +7,11 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, render_template, send_from_directory
 
-from api.endpoint import parsed
+from api.endpoint import require_no_parameters
 from api.errors import PROBLEMS
 from api.middleware.negotiation import require_json
 from api.openapi.document import openapi_document
 from recorder.queries.json_output import dumps
-from recorder.queries.params import NoQuery
 
 # Swagger UI's own style needs inline styles; scripts come from our files alone.
 _POLICY = (
@@ -37,7 +36,7 @@ def register_docs(app: Flask, *, with_tokens: bool) -> None:
     @app.get("/openapi.json")
     def openapi() -> Response:
         require_json()
-        parsed(NoQuery)
+        require_no_parameters()
         return Response(document, mimetype="application/json")
 
     app.register_blueprint(blueprint)

@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from api.context import context
-from api.endpoint import parsed
+from api.endpoint import Operation, document, require_no_parameters
+from api.schemas.common import Problem
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
 from recorder.queries.params import NoQuery
@@ -21,6 +22,7 @@ from recorder.store.groups import GroupCounts, read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
 from recorder.store.transactions import DatabaseUnavailableError, reading
 
+TAG = "health"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _ANSWERED = "answered"
 _NO_ROUTE = "none"
@@ -55,8 +57,21 @@ def register_metrics(app: Flask) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        parsed(NoQuery)
+        require_no_parameters()
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    document(
+        metrics,
+        Operation(
+            "getMetrics",
+            TAG,
+            "Prometheus metrics of the API, the groups and the recorders.",
+            NoQuery,
+            None,
+            {422: Problem, 500: Problem},
+            content_type="text/plain",
+        ),
+    )
 
 
 class _Recording(Collector):

@@ -1,4 +1,4 @@
-"""The provider's own route, answered from what was recorded: existing clients can be pointed here."""
+"""The provider's own routes, answered from the recording, so that existing clients can be pointed here."""
 
 from __future__ import annotations
 
@@ -6,23 +6,44 @@ from flask import Blueprint, Response
 from werkzeug.http import http_date
 
 from api.context import context
+from api.endpoint import Operation, document
 from api.errors import MIRROR_PREFIXES, problem
 from api.middleware.etag import not_modified_or
+from api.schemas.provider import ProviderError, ProviderGroup
 from recorder.queries.groups import require_group
 from recorder.queries.json_output import dumps
+from recorder.queries.params import NoQuery
 from recorder.store.history import find_body
 from recorder.store.transactions import reading
 
-blueprint = Blueprint("mirror", __name__)
+TAG = "provider"
+blueprint = Blueprint(TAG, __name__)
 
 
 def register_routes() -> None:
     for prefix in MIRROR_PREFIXES:
-        blueprint.add_url_rule(f"{prefix}tasks/groups/<taskgroup_id>", view_func=provider_group)
+        version = prefix.strip("/")
+
+        def view(taskgroup_id: str) -> Response:
+            return provider_group(taskgroup_id)
+
+        document(
+            view,
+            Operation(
+                "getProviderGroupBeta" if version.endswith("beta") else "getProviderGroup",
+                TAG,
+                str(provider_group.__doc__),
+                NoQuery,
+                ProviderGroup,
+                {404: ProviderError, 500: ProviderError, 503: ProviderError},
+                refused=ProviderError,
+            ),
+        )
+        blueprint.add_url_rule(f"{prefix}tasks/groups/<taskgroup_id>", version, view)
 
 
 def provider_group(taskgroup_id: str) -> Response:
-    """A group's newest status, as it was said."""
+    """A group in the provider's own shape, as it was last reported."""
     here = context()
     with reading(here.engine) as connection:
         found = require_group(connection, taskgroup_id)

@@ -41,6 +41,8 @@ ADDRESSES = {
     "getCheckpoint": "/api/v1/audit/checkpoint",
     "getHealth": "/healthz",
     "getReadiness": "/readyz",
+    "getProviderGroup": f"/v1/tasks/groups/{GROUP}",
+    "getProviderGroupBeta": f"/v1beta/tasks/groups/{GROUP}",
 }
 
 
