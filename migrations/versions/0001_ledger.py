@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations import guards
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -21,7 +23,7 @@ def upgrade() -> None:
     _create_watches()
     _create_entries()
     _create_recorders()
-    postgresql = op.get_bind().dialect.name == "postgresql"
+    postgresql = op.get_context().dialect.name == "postgresql"
     for statement in _POSTGRESQL_TRIGGERS if postgresql else _SQLITE_TRIGGERS:
         op.execute(statement)
     for statement in _views(_POSTGRESQL if postgresql else _SQLITE):
@@ -29,11 +31,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for view in ("observation_gaps", "latest_status", "status_history"):
+    views = ("observation_gaps", "latest_status", "status_history")
+    tables = ("recorders", "entries", "watches")
+    guards.refuse_to_discard_entries()
+    guards.refuse_dependent_views(*views, *tables)
+    for view in views:
         op.execute(f"DROP VIEW {view}")
-    for table in ("recorders", "entries", "watches"):
+    for table in tables:
         op.drop_table(table)
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         op.execute("DROP FUNCTION entries_refuse_change()")
 
 

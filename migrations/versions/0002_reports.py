@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations import guards
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -19,4 +21,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    guards.refuse_dependent_views("recorders", column="report")
     op.drop_column("recorders", "report")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations import guards
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -39,12 +41,15 @@ def upgrade() -> None:
         sa.Column("summary", sa.Text, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.execute(_view(_POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE))
+    op.execute(_view(_POSTGRESQL if op.get_context().dialect.name == "postgresql" else _SQLITE))
 
 
 def downgrade() -> None:
+    tables = ("summaries", "labelled_durations", "group_labels", "episodes")
+    guards.lock_ledger()
+    guards.refuse_dependent_views("group_completion", *tables)
     op.execute("DROP VIEW group_completion")
-    for table in ("summaries", "labelled_durations", "group_labels", "episodes"):
+    for table in tables:
         op.drop_table(table)
 
 
