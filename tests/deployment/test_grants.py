@@ -93,9 +93,11 @@ def test_earlier_privileges_are_revoked(connection: Connection, roles: Roles) ->
 
 
 @pytest.mark.parametrize(
-    ("role", "words"), [("nobody's", "CREATE ROLE"), ("postgres", "grants cannot restrict it")], ids=["none", "owner"]
+    ("role", "words"),
+    [("nobody's", "CREATE ROLE"), ("postgres", "grants cannot restrict it")],
+    ids=["missing", "owner"],
 )
-def test_a_role_that_grants_cannot_restrict_is_refused(engine: Engine, roles: Roles, role: str, words: str) -> None:
+def test_an_unsuitable_role_is_refused(engine: Engine, roles: Roles, role: str, words: str) -> None:
     with pytest.raises(GrantsError, match=words), writing(engine) as connection:
         apply(connection, Roles(roles.recorder, role, roles.reporting))
     with engine.connect() as connection:

@@ -83,7 +83,7 @@ def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None
     """Print the GRANT statements for the roles on PostgreSQL; the owner of the tables must run them."""
     with _present_database() as engine:
         if engine.dialect.name != "postgresql":
-            raise click.ClickException("SQLite has no roles: whoever may write the file may change everything in it")
+            raise click.ClickException("SQLite has no roles: whoever may write the file may change all of it")
         try:
             roles = granting.Roles(recorder, api, reporting)
             if apply:
