@@ -1,4 +1,4 @@
-"""Recorders report what is wrong with the upstream and what the groups need of the rate.
+"""Add a report to recorders: the upstream's health and the request rate that the groups need.
 
 Revision: 0002, after 0001.
 """
