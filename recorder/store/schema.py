@@ -153,7 +153,8 @@ def _scripts() -> ScriptDirectory:
 
 
 def _config(connection: Connection | None = None, *, discard_ledger: bool = False) -> Config:
-    """Configure Alembic without an `alembic.ini`, which is not installed with the program."""
+    """Configure Alembic without `alembic.ini`, which is not installed with the program."""
+    # Migrations read the options that `alembic -x` sets.
     config = Config(cmd_opts=Namespace(x=["discard_ledger=yes"] if discard_ledger else []))
     config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

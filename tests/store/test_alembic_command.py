@@ -104,6 +104,8 @@ def test_a_ledger_with_entries_is_dropped_only_on_request(engine: Engine, databa
     enrol(engine, "tgrp_1")
     refused = alembic(CLONE, "downgrade", "base", RECORDER_DATABASE_URL=database_url)
     assert "1 entry" in refusal(refused) and "-x discard_ledger=yes" in refusal(refused)
+    no = ("-x", "discard_ledger=no", "downgrade", "base")
+    assert "1 entry" in refusal(alembic(CLONE, *no, RECORDER_DATABASE_URL=database_url))
     assert state_of(engine).at_head
     yes = ("-x", "discard_ledger=yes", "downgrade", "base")
     ok(alembic(CLONE, *yes, RECORDER_DATABASE_URL=database_url))
@@ -137,7 +139,6 @@ def test_a_generated_revision_imports_nothing_of_the_recorder(
             'watches.append_column(Column("seen_by", Time))\n'
         )
     settings = {"RECORDER_DATABASE_URL": database_url}
-    assert "New upgrade operations detected" in refusal(alembic(copy, "check", **settings))
     ok(alembic(copy, "revision", "--autogenerate", "-m", "add notes", **settings))
     revision = (copy / "migrations/versions/0004_add_notes.py").read_text()
     assert set(re.findall(r"^(?:from|import) .*", revision, re.MULTILINE)) == {
