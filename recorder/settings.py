@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -217,8 +219,30 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: with a line for every setting that is not allowed.
     """
-    try:
+    with _reported_errors():
         return Settings()
+
+
+class _DatabaseSettings(BaseSettings):
+    model_config = Settings.model_config
+
+    database_url: str = Settings.model_fields["database_url"]  # type: ignore[assignment]
+
+
+def load_database_url() -> URL:
+    """Read the database's address alone, as `load_settings` does; the other settings are not checked.
+
+    Raises:
+        SettingsError: with one line.
+    """
+    with _reported_errors():
+        return check_url(_DatabaseSettings().database_url)
+
+
+@contextmanager
+def _reported_errors() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         lines = [_line(detail) for detail in error.errors(include_url=False)]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from None

@@ -28,7 +28,7 @@ from recorder.store.derived import completed_episodes, summary_of
 from recorder.store.groups import list_groups
 from recorder.store.history import HistoryFilter, Item
 from recorder.store.transactions import reading
-from recorder.store.views import (
+from recorder.store.view_rows import (
     GROUP_COMPLETION,
     LATEST_STATUS,
     OBSERVATION_GAPS,

@@ -1,4 +1,4 @@
-"""The ledger, its watches and recorders, and the views that people query.
+"""Create the ledger, the watches, the recorders and the first views.
 
 Revision: 0001, the first.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations import guards
 
 revision = "0001"
 down_revision = None
@@ -21,7 +23,7 @@ def upgrade() -> None:
     _create_watches()
     _create_entries()
     _create_recorders()
-    postgresql = op.get_bind().dialect.name == "postgresql"
+    postgresql = op.get_context().dialect.name == "postgresql"
     for statement in _POSTGRESQL_TRIGGERS if postgresql else _SQLITE_TRIGGERS:
         op.execute(statement)
     for statement in _views(_POSTGRESQL if postgresql else _SQLITE):
@@ -29,11 +31,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for view in ("observation_gaps", "latest_status", "status_history"):
+    views = ("observation_gaps", "latest_status", "status_history")
+    tables = ("recorders", "entries", "watches")
+    guards.refuse_to_discard_entries()
+    guards.refuse_dependent_views(*views, *tables)
+    for view in views:
         op.execute(f"DROP VIEW {view}")
-    for table in ("recorders", "entries", "watches"):
+    for table in tables:
         op.drop_table(table)
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         op.execute("DROP FUNCTION entries_refuse_change()")
 
 
@@ -121,7 +127,7 @@ def _create_recorders() -> None:
     )
 
 
-# INSERT OR REPLACE deletes the row in its way without firing a DELETE trigger: hence the one on INSERT.
+# INSERT OR REPLACE deletes the existing row without firing the DELETE trigger: hence the one on INSERT.
 _SQLITE_TRIGGERS = (
     """CREATE TRIGGER entries_refuse_update BEFORE UPDATE ON entries
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no UPDATE of entries'); END""",
@@ -132,7 +138,7 @@ _SQLITE_TRIGGERS = (
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: this entry stands already'); END""",
 )
 
-# ENABLE ALWAYS: they hold also where session_replication_role switches ordinary triggers off.
+# ENABLE ALWAYS: session_replication_role = replica turns ordinary triggers off.
 _POSTGRESQL_TRIGGERS = (
     """CREATE FUNCTION entries_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -147,8 +153,8 @@ _POSTGRESQL_TRIGGERS = (
     "ALTER TABLE entries ENABLE ALWAYS TRIGGER entries_refuse_truncate",
 )
 
-# Microseconds are subtracted as integers, so that both databases give the same double. SQLite's own
-# functions round to milliseconds, and so to the next second: they get whole seconds only.
+# Microseconds are subtracted as integers, so that both databases return the same double. SQLite's own
+# functions round to milliseconds, possibly into the next second: they get whole seconds only.
 _SQLITE = {
     "json": "{0}",
     "seconds": "((strftime('%s', substr({1}, 1, 19)) - strftime('%s', substr({0}, 1, 19))) * 1000000"

@@ -1,4 +1,4 @@
-"""Recorders report what is wrong with the upstream and what the groups need of the rate.
+"""Add a report to recorders: the upstream's health and the request rate that the groups need.
 
 Revision: 0002, after 0001.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations import guards
 
 revision = "0002"
 down_revision = "0001"
@@ -19,4 +21,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    guards.refuse_dependent_views("recorders", column="report")
     op.drop_column("recorders", "report")

@@ -1,12 +1,14 @@
-"""What ledgers sum up to, kept beside them: episodes, labels, and the view `group_completion`.
+"""Create the derived tables of episodes, labels and summaries, and the view group_completion.
 
-Revision: 0003, after 0002. The new tables are derived from the ledger and begin empty.
+Revision: 0003, after 0002. The tables start empty: their rows are rebuilt from the ledger after the upgrade.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations import guards
 
 revision = "0003"
 down_revision = "0002"
@@ -39,12 +41,15 @@ def upgrade() -> None:
         sa.Column("summary", sa.Text, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.execute(_view(_POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE))
+    op.execute(_view(_POSTGRESQL if op.get_context().dialect.name == "postgresql" else _SQLITE))
 
 
 def downgrade() -> None:
+    tables = ("summaries", "labelled_durations", "group_labels", "episodes")
+    guards.lock_ledger()
+    guards.refuse_dependent_views("group_completion", *tables)
     op.execute("DROP VIEW group_completion")
-    for table in ("summaries", "labelled_durations", "group_labels", "episodes"):
+    for table in tables:
         op.drop_table(table)
 
 
@@ -76,7 +81,7 @@ def _create_episodes() -> None:
         sa.Column("polls", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
-    # It covers what statistics over all episodes read.
+    # A covering index for the statistics over all episodes.
     spans = ["duration_seconds", "duration_earliest_seconds", "duration_latest_seconds"]
     columns = ["started_at", "first_sight", "completed_latest", *spans, "completed_at"]
     op.create_index("ix_episodes_durations", "episodes", columns)
@@ -104,7 +109,7 @@ def _create_labelled_durations() -> None:
     op.create_index("ix_labelled_durations_taskgroup_id", "labelled_durations", ["taskgroup_id"])
 
 
-# Microseconds are subtracted as integers, so that both databases give the same double.
+# Microseconds are subtracted as integers, so that both databases return the same double.
 _SQLITE = {
     "seconds": "max(0.0, ((strftime('%s', substr({1}, 1, 19)) - strftime('%s', substr({0}, 1, 19))) * 1000000"
     " + substr({1}, 21, 6) - substr({0}, 21, 6)) / 1000000.0)",
@@ -117,7 +122,7 @@ _POSTGRESQL = {
 
 
 def _view(dialect: dict[str, str]) -> str:
-    """What goes on without an entry, while an episode is open, comes from the watch."""
+    """While an episode is open, what changes without an entry comes from the watch."""
     longer_than = dialect["seconds"].format("o.started_at", "o.last_seen_at")
     at_least = dialect["seconds"].format("o.started_latest", "o.last_seen_at")
     return f"""CREATE VIEW group_completion AS

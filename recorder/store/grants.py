@@ -1,4 +1,4 @@
-"""What each role may do on PostgreSQL: the recorder writes, the API reads, reports read the views."""
+"""The privileges of each role on PostgreSQL: the recorder writes, the API reads, reports read the views."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import astuple, dataclass
 from sqlalchemy import Connection, text
 
 from recorder.store.schema import require_head, state_in
+from recorder.store.views import VIEWS
 
 DERIVED = ("episodes", "group_labels", "labelled_durations", "summaries")
 GRANTED_TABLES = ("entries", "watches", *DERIVED, "recorders", "alembic_version")
-VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
 
 
 class GrantsError(Exception):
-    """The roles cannot be given what they need; the text says why."""
+    """The privileges cannot be granted; the text says why."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The names of the roles, which exist already.
+    """The names of the roles, which must exist.
 
     Raises:
-        GrantsError: one is named twice; it would have the rights of both.
+        GrantsError: two have the same name, so that one role would have the privileges of both.
     """
 
     recorder: str = "recorder"
@@ -31,14 +31,14 @@ class Roles:
 
     def __post_init__(self) -> None:
         if len(set(astuple(self))) < 3:
-            raise GrantsError("the recorder, the API and the reports must have a role each")
+            raise GrantsError("the recorder, the API and the reports need a role each")
 
 
 def grant_statements(roles: Roles) -> list[str]:
-    """Return the statements, to be carried out by the owner of the tables in one transaction.
+    """Return the statements, which the owner of the tables must run in one transaction.
 
-    Afterwards each role has what it needs and nothing else. Nobody may change or delete an entry: that
-    takes the owner, or an administrator.
+    They leave each role with the privileges that it needs and no others. No role may change or delete an
+    entry: only the owner of the tables or a superuser could.
     """
     recorder, api, reporting = map(_quoted, astuple(roles))
     everybody = f"{recorder}, {api}, {reporting}"
@@ -56,30 +56,30 @@ def grant_statements(roles: Roles) -> list[str]:
 
 
 def apply(connection: Connection, roles: Roles) -> None:
-    """Carry the statements out, all or none.
+    """Run the statements.
 
     Raises:
-        GrantsError: a role is not there, or is one that no grant can bind.
-        SchemaError: the schema is not this program's.
-        DatabaseUnavailableError: whoever is connected may not grant.
+        GrantsError: a role does not exist, or cannot be restricted by grants.
+        SchemaError: the schema is not at this program's revision.
+        DatabaseUnavailableError: the connected role may not grant the privileges.
     """
     require_head(state_in(connection))
     for role in astuple(roles):
-        _require_bound(connection, role)
+        _require_restrictable(connection, role)
     for statement in grant_statements(roles):
-        # A percent sign in a name is no place for a parameter.
+        # A percent sign in a name must not be read as a placeholder.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
-def _require_bound(connection: Connection, role: str) -> None:
-    question = """
+def _require_restrictable(connection: Connection, role: str) -> None:
+    query = """
         SELECT rolsuper OR pg_has_role(r.oid, c.relowner, 'MEMBER')
         FROM pg_roles r, pg_class c WHERE rolname = :role AND c.oid = 'entries'::regclass"""
-    unbound = connection.scalar(text(question), {"role": role})
-    if unbound is None:
-        raise GrantsError(f"there is no role {role!r}; an administrator makes it with CREATE ROLE")
-    if unbound:
-        raise GrantsError(f"the role {role!r} owns the tables or is an administrator: no grant binds it")
+    unrestricted = connection.scalar(text(query), {"role": role})
+    if unrestricted is None:
+        raise GrantsError(f"there is no role {role!r}; a superuser can create it with CREATE ROLE")
+    if unrestricted:
+        raise GrantsError(f"the role {role!r} owns the tables or is a superuser: grants cannot restrict it")
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How a database differs from what the migrations make: they make it anew, and both are compared."""
+"""Compare a database with a second one that the migrations create for the purpose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.store.transactions import reading, writing
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Part:
-    """Something that a schema is made of; a table and a view are parts of themselves."""
+    """A table or view, or something that belongs to one."""
 
     table: str
     kind: str
@@ -29,25 +29,25 @@ class _Part:
 
 
 _Parts = dict[_Part, str]
-"""Each part with its definition, in the words of the database."""
+"""Each part with its definition as the database words it."""
 
 
 def differences(engine: Engine) -> list[str]:
-    """Return in words how the database differs from what the migrations make, table by table.
+    """Return how the database differs from what the migrations create: a line for each difference, by table.
 
-    Views that somebody added do no harm and are no difference; what else was added is one.
+    Views that somebody added are harmless and not reported; anything else that was added is.
 
     Raises:
-        SchemaError: on PostgreSQL, the role may not make the schema that is compared with.
+        SchemaError: on PostgreSQL, the role may not create the schema needed for the comparison.
         DatabaseUnavailableError: the database cannot be read.
     """
     with reading(engine) as connection:
         if connection.dialect.name == "sqlite":
-            return list(_compared(_parts(connection), _anew_in_memory()))
-        return list(_compared(_parts(connection), _anew_in_scratch(connection)))
+            return list(_compare(_parts(connection), _expected_in_memory()))
+        return list(_compare(_parts(connection), _expected_in_scratch_schema(connection)))
 
 
-def _anew_in_memory() -> _Parts:
+def _expected_in_memory() -> _Parts:
     engine = open_engine(URL.create("sqlite"))
     try:
         with writing(engine) as connection:
@@ -57,10 +57,10 @@ def _anew_in_memory() -> _Parts:
         engine.dispose()
 
 
-def _anew_in_scratch(connection: Connection) -> _Parts:
-    """The server words definitions its own way, so it must word the right ones too; nothing of it stays."""
+def _expected_in_scratch_schema(connection: Connection) -> _Parts:
+    """Migrate a temporary schema: the server rewrites definitions, so only its own output can be compared."""
     if not connection.scalar(text("SELECT has_database_privilege(current_database(), 'CREATE')")):
-        raise SchemaError("the check needs a role that may make schemas in the database, such as its owner")
+        raise SchemaError("the check needs a role that may create schemas in the database, such as its owner")
     scratch = f"recorder_check_{secrets.token_hex(4)}"
     with connection.begin_nested() as savepoint:
         connection.execute(text(f"CREATE SCHEMA {scratch}"))
@@ -72,13 +72,15 @@ def _anew_in_scratch(connection: Connection) -> _Parts:
 
 
 def _parts(connection: Connection) -> _Parts:
-    found = connection.execute(text(_QUESTIONS[connection.dialect.name]))
-    parts = {_Part(table, kind, name): " ".join(words.split()) for kind, table, name, words in found}
+    found = connection.execute(text(_CATALOG_QUERIES[connection.dialect.name]))
+    parts = {
+        _Part(table, kind, name): " ".join(definition.split()) for kind, table, name, definition in found
+    }
     return parts | (_sqlite_checks(connection) if connection.dialect.name == "sqlite" else {})
 
 
 def _sqlite_checks(connection: Connection) -> _Parts:
-    """SQLite has no catalogue of CHECK constraints; they are read out of its tables' texts."""
+    """SQLite has no catalog of CHECK constraints: SQLAlchemy parses them from the CREATE TABLE statements."""
     inspector = inspect(connection)
     return {
         _Part(table, "constraint", str(check["name"])): str(check["sqltext"])
@@ -87,32 +89,32 @@ def _sqlite_checks(connection: Connection) -> _Parts:
     }
 
 
-def _compared(present: _Parts, needed: _Parts) -> Iterator[str]:
-    missing = _without_tables_of(needed, present)
-    added = [part for part in _without_tables_of(present, needed) if part.kind != "view"]
-    other = [part for part in needed if part in present and present[part] != needed[part]]
-    for part in sorted([*missing, *added, *other]):
+def _compare(present: _Parts, expected: _Parts) -> Iterator[str]:
+    missing = _missing_from(present, expected)
+    added = [part for part in _missing_from(expected, present) if part.kind != "view"]
+    changed = [part for part in expected if part in present and present[part] != expected[part]]
+    for part in sorted([*missing, *added, *changed]):
         if part not in present:
             yield f"{part}: is missing"
-        elif part not in needed:
+        elif part not in expected:
             yield f"{part}: is not this program's"
         elif part.kind == "column":
-            yield f"{part}: is {present[part]}, should be {needed[part]}"
+            yield f"{part}: is {present[part]}, should be {expected[part]}"
         else:
-            yield f"{part}: is not as this program makes it"
+            yield f"{part}: differs from this program's"
 
 
-def _without_tables_of(parts: Iterable[_Part], others: _Parts) -> list[_Part]:
-    """The parts that are not among `others`; of a table that is not, the table alone."""
-    own = [part for part in parts if part not in others]
-    tables = {part.table for part in own if part.kind == "table"}
-    return [part for part in own if part.kind == "table" or part.table not in tables]
+def _missing_from(parts: _Parts, others: Iterable[_Part]) -> list[_Part]:
+    """Return which of `others` are not among `parts`; for a table, without its columns and the like."""
+    missing = [part for part in others if part not in parts]
+    tables = {part.table for part in missing if part.kind == "table"}
+    return [part for part in missing if part.kind == "table" or part.table not in tables]
 
 
-_QUESTIONS = {
+_CATALOG_QUERIES = {
     "sqlite": """
         SELECT 'table' AS kind, name AS "table", name,
-            CASE WHEN sql LIKE '%WITHOUT ROWID%' THEN 'without rowid' ELSE '' END AS words
+            CASE WHEN sql LIKE '%WITHOUT ROWID%' THEN 'without rowid' ELSE '' END AS definition
         FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
         UNION ALL
         SELECT 'column', m.name, c.name, c.type
@@ -124,11 +126,12 @@ _QUESTIONS = {
         UNION ALL
         SELECT type, tbl_name, name, sql FROM sqlite_master
         WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL""",
-    # What a trigger does is in its function; whether it does is in tgenabled.
+    # A trigger's action is in its function; tgenabled has whether it fires.
     "postgresql": """
         WITH relations AS (SELECT * FROM pg_class WHERE relnamespace = current_schema()::regnamespace),
         tables AS (SELECT * FROM relations WHERE relkind IN ('r', 'p') AND NOT relispartition)
-        SELECT 'table' AS kind, relname AS "table", relname AS name, relpersistence::text AS words FROM tables
+        SELECT 'table' AS kind, relname AS "table", relname AS name, relpersistence::text AS definition
+        FROM tables
         UNION ALL
         SELECT 'column', t.relname, a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
             'COLLATE ' || nullif(l.collname, 'default'), CASE WHEN a.attnotnull THEN 'NOT NULL' END,

@@ -1,123 +1,157 @@
-"""Reading the four views that people query, so that what is exported is what SQL says.
+"""The current SQL of the views that people query.
 
-Times come as texts in our own form.
+The migrations create the views, and a test compares the result with this module. To change a view, change it
+here and add a revision that drops and recreates it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    ColumnClause,
-    ColumnElement,
-    Connection,
-    Float,
-    Row,
-    Select,
-    TableClause,
-    Text,
-    cast,
-    column,
-    select,
-    table,
-)
-from sqlalchemy.types import TypeEngine
-
-from recorder.store.dialects import time_text
-from recorder.store.tables import Time
+VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
 
 
-class JsonText(Text):
-    """JSON, read as its text."""
+def create_view_statements(dialect: str) -> dict[str, str]:
+    """Return the CREATE VIEW statement of each view, by name; `dialect` is `sqlite` or `postgresql`."""
+    sql = _Postgresql() if dialect == "postgresql" else _Sqlite()
+    queries = (_status_history(sql), _latest_status(sql), _group_completion(sql), _observation_gaps(sql))
+    return {name: f"CREATE VIEW {name} AS {query}" for name, query in zip(VIEWS, queries, strict=True)}
 
 
-_STATUS: dict[str, type[TypeEngine[Any]]] = {
-    "taskgroup_id": Text,
-    "seq": BigInteger,
-    "observed_at": Time,
-    "last_seen_at": Time,
-    "polls": BigInteger,
-    "phase": Text,
-    **dict.fromkeys(("num_task_runs", "queued", "action_required", "running"), BigInteger),
-    **dict.fromkeys(("completed", "failed", "cancelling", "cancelled"), BigInteger),
-    "is_active": Boolean,
-    "status_message": Text,
-    "modified_at": Time,
-    "metadata": JsonText,
-    "created_at": Time,
-    "anomalies": JsonText,
-    "digest": Text,
-}
-_COMPLETION: dict[str, type[TypeEngine[Any]]] = {
-    "taskgroup_id": Text,
-    "episode": BigInteger,
-    **dict.fromkeys(("started_at", "started_earliest", "started_latest"), Time),
-    **dict.fromkeys(("completed_at", "completed_earliest", "completed_latest"), Time),
-    **dict.fromkeys(("duration_seconds", "duration_earliest_seconds", "duration_latest_seconds"), Float),
-    **dict.fromkeys(("censored", "first_sight"), Boolean),
-    "outcome": Text,
-    **dict.fromkeys(("runs_total", "runs_completed", "runs_failed", "runs_cancelled"), BigInteger),
-    "gap_seconds": Float,
-    "polls": BigInteger,
-}
-_GAPS: dict[str, type[TypeEngine[Any]]] = {
-    "taskgroup_id": Text,
-    "seq": BigInteger,
-    **dict.fromkeys(("gap_from", "gap_to"), Time),
-    "duration_seconds": Float,
-    "cause": Text,
-    "attempts": BigInteger,
-    "unpolled_seconds": Float,
-    "http_status": BigInteger,
-    "detail": Text,
-}
+class _Sqlite:
+    def json(self, text: str) -> str:
+        return text
+
+    def seconds(self, start: str, end: str) -> str:
+        # Microseconds are subtracted as integers, so that both databases return the same double. SQLite's
+        # own functions round to milliseconds, possibly into the next second: they get whole seconds only.
+        whole = f"strftime('%s', substr({end}, 1, 19)) - strftime('%s', substr({start}, 1, 19))"
+        return f"(({whole}) * 1000000 + substr({end}, 21, 6) - substr({start}, 21, 6)) / 1000000.0"
+
+    def elapsed(self, start: str, end: str) -> str:
+        return f"max(0.0, {self.seconds(start, end)})"
+
+    def least(self, one: str, other: str) -> str:
+        return f"min({one}, {other})"
 
 
-def _view(name: str, columns: dict[str, type[TypeEngine[Any]]]) -> TableClause:
-    return table(name, *(column(name, kind()) for name, kind in columns.items()))
+class _Postgresql:
+    def json(self, text: str) -> str:
+        return f"{text}::json"
+
+    def seconds(self, start: str, end: str) -> str:
+        return f"extract(epoch FROM {end} - {start})::double precision"
+
+    def elapsed(self, start: str, end: str) -> str:
+        return f"greatest(0.0, extract(epoch FROM {end} - {start}))::double precision"
+
+    def least(self, one: str, other: str) -> str:
+        return f"least({one}, {other})"
 
 
-STATUS_HISTORY = _view("status_history", _STATUS)
-LATEST_STATUS = _view("latest_status", {**_STATUS, "state": Text, "due_at": Time})
-GROUP_COMPLETION = _view("group_completion", _COMPLETION)
-OBSERVATION_GAPS = _view("observation_gaps", _GAPS)
+_Sql = _Sqlite | _Postgresql
 
 
-def latest_status_rows(connection: Connection, taskgroup_ids: Sequence[str]) -> list[Row[Any]]:
-    """Return the rows of `latest_status` of groups that there are, in the order of `taskgroup_ids`."""
-    found = _all_of(LATEST_STATUS).where(LATEST_STATUS.c.taskgroup_id.in_(taskgroup_ids))
-    rows = {row.taskgroup_id: row for row in connection.execute(found)}
-    return [rows[taskgroup_id] for taskgroup_id in taskgroup_ids]
+def _status_history(sql: _Sql) -> str:
+    """The end of an interval is in the next entry, or in the watch while there is none."""
+    return f"""
+        SELECT
+            e.taskgroup_id,
+            {_status_columns(sql)}
+        FROM entries e
+        LEFT JOIN entries n ON n.taskgroup_id = e.taskgroup_id AND n.seq = e.seq + 1
+        LEFT JOIN watches w ON w.taskgroup_id = e.taskgroup_id AND w.head_seq = e.seq
+        WHERE e.kind = 'status'"""
 
 
-def rows_of_entries(
-    connection: Connection, view: TableClause, taskgroup_id: str, seqs: Sequence[int]
-) -> list[Row[Any]]:
-    """Return the rows of `status_history` or `observation_gaps` that are of a group's entries `seqs`, in
-    their order."""
-    found = _all_of(view).where(view.c.taskgroup_id == taskgroup_id, view.c.seq.in_(seqs))
-    rows = {row.seq: row for row in connection.execute(found)}
-    return [rows[seq] for seq in seqs]
+def _latest_status(sql: _Sql) -> str:
+    """A group without a status yet has a row of nulls."""
+    return f"""
+        SELECT
+            w.taskgroup_id,
+            {_status_columns(sql)},
+            w.state,
+            w.due_at
+        FROM watches w
+        LEFT JOIN entries e ON e.taskgroup_id = w.taskgroup_id AND e.seq = w.status_seq
+        LEFT JOIN entries n ON n.taskgroup_id = w.taskgroup_id AND n.seq = w.status_seq + 1"""
 
 
-def completion_rows(
-    connection: Connection, taskgroup_id: str, *, after: int, limit: int
-) -> Sequence[Row[Any]]:
-    """Return up to `limit` rows of `group_completion` of a group: its episodes after number `after`."""
-    own = GROUP_COMPLETION.c
-    found = _all_of(GROUP_COMPLETION).where(own.taskgroup_id == taskgroup_id, own.episode > after)
-    return connection.execute(found.order_by(own.episode).limit(limit)).all()
+def _status_columns(sql: _Sql) -> str:
+    """A status `e` with the end of its interval: from the entry `n` after it, else from the watch `w`."""
+    return f"""
+            e.seq,
+            e.at AS observed_at,
+            coalesce(n.previous_last_seen_at, w.last_seen_at) AS last_seen_at,
+            coalesce(n.previous_polls, w.polls) AS polls,
+            e.phase,
+            e.num_task_runs,
+            e.queued,
+            e.action_required,
+            e.running,
+            e.completed,
+            e.failed,
+            e.cancelling,
+            e.cancelled,
+            e.is_active,
+            e.status_message,
+            e.modified_at,
+            {sql.json("e.metadata")} AS metadata,
+            e.created_at,
+            {sql.json("e.anomalies")} AS anomalies,
+            e.digest"""
 
 
-def _all_of(view: TableClause) -> Select[Any]:
-    return select(*map(_readable, view.c))
+def _group_completion(sql: _Sql) -> str:
+    """While an episode is open (`censored`), what changes without an entry comes from the watch."""
+    longer_than = sql.elapsed("o.started_at", "o.last_seen_at")
+    at_least = sql.elapsed("o.started_latest", "o.last_seen_at")
+    return f"""
+        WITH o AS (
+            SELECT
+                p.*,
+                p.completed_at IS NULL AS censored,
+                CASE WHEN w.head_seq = p.seen_seq THEN w.last_seen_at ELSE p.seen_at END AS last_seen_at,
+                CASE WHEN w.head_kind = 'status' THEN w.polls ELSE 0 END AS held_polls
+            FROM episodes p
+            LEFT JOIN watches w ON w.taskgroup_id = p.taskgroup_id
+        )
+        SELECT
+            o.taskgroup_id,
+            o.number AS episode,
+            o.started_at,
+            o.started_earliest,
+            o.started_latest,
+            o.completed_at,
+            o.completed_earliest,
+            o.completed_latest,
+            CASE WHEN o.censored THEN {longer_than} ELSE o.duration_seconds END AS duration_seconds,
+            CASE WHEN o.censored THEN {at_least} ELSE o.duration_earliest_seconds END
+                AS duration_earliest_seconds,
+            o.duration_latest_seconds,
+            o.censored,
+            o.first_sight,
+            o.outcome,
+            o.runs_total,
+            o.runs_completed,
+            o.runs_failed,
+            o.runs_cancelled,
+            CASE WHEN o.censored THEN {sql.least("o.gap_seconds", longer_than)} ELSE o.gap_seconds END
+                AS gap_seconds,
+            CASE WHEN o.censored THEN o.polls + o.held_polls ELSE o.polls END AS polls
+        FROM o"""
 
 
-def _readable(own: ColumnClause[Any]) -> ColumnElement[Any]:
-    """PostgreSQL's driver would read JSON into values, and their text would not be the one stored."""
-    if isinstance(own.type, Time):
-        return time_text(own).label(own.name)
-    return cast(own, Text).label(own.name) if isinstance(own.type, JsonText) else own
+def _observation_gaps(sql: _Sql) -> str:
+    return f"""
+        SELECT
+            e.taskgroup_id,
+            e.seq,
+            e.gap_from,
+            e.at AS gap_to,
+            {sql.seconds("e.gap_from", "e.at")} AS duration_seconds,
+            e.gap_cause AS cause,
+            e.gap_attempts AS attempts,
+            e.gap_unpolled_seconds AS unpolled_seconds,
+            e.gap_http_status AS http_status,
+            e.gap_detail AS detail
+        FROM entries e
+        WHERE e.kind = 'gap'"""

@@ -1,4 +1,4 @@
-"""`recorder db`: making, moving and checking the schema, whatever the database holds."""
+"""`recorder db` on databases in every state: blank, current, newer, foreign, damaged or missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import subprocess
+from operator import ne
 
 import pytest
 from sqlalchemy import Engine, delete, inspect, select, text, update
@@ -24,7 +25,7 @@ def tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
-def test_a_blank_database_is_brought_to_head_and_back(blank: Program, blank_access: Engine) -> None:
+def test_a_blank_database_is_upgraded_and_downgraded(blank: Program, blank_access: Engine) -> None:
     assert f"empty -> {HEAD}" in blank.ok("db", "upgrade")
     assert {"watches", "entries", "recorders"} < tables(blank_access)
     assert f"{HEAD} -> {HEAD}" in blank.ok("db", "upgrade")
@@ -39,7 +40,7 @@ def test_a_blank_database_is_brought_to_head_and_back(blank: Program, blank_acce
     assert f"empty -> {HEAD}" in blank.ok("db", "upgrade")
 
 
-def test_a_ledger_with_entries_is_not_dropped_unless_told(program: Program, engine: Engine) -> None:
+def test_a_ledger_with_entries_is_dropped_only_on_request(program: Program, engine: Engine) -> None:
     program.ok("watch", "one", "two")
     line = program.run("db", "downgrade", "base").complaint()
     assert "2 entries" in line
@@ -49,7 +50,7 @@ def test_a_ledger_with_entries_is_not_dropped_unless_told(program: Program, engi
     assert tables(engine) <= {"alembic_version"}
 
 
-def test_only_revisions_of_this_program_are_taken_back_to(program: Program) -> None:
+def test_a_downgrade_takes_only_earlier_revisions(program: Program) -> None:
     for revision in ("nonsense", "-1", "head", "0001:0002"):
         line = program.run("db", "downgrade", "--", revision).complaint()
         assert "base" in line
@@ -91,13 +92,13 @@ def test_the_check_names_what_differs(program: Program, engine: Engine) -> None:
     assert (result.status, result.out, result.err) == (1, "table recorders: is missing\n", "")
 
 
-def test_a_database_that_is_not_there_is_not_made_by_looking(bare: Program) -> None:
+def test_a_missing_database_is_created_by_upgrade_alone(bare: Program) -> None:
     for subcommand in (["downgrade", "base"], ["current"], ["check"], ["rebuild"]):
         assert "recorder db upgrade" in bare.run("db", *subcommand).complaint()
     assert list(bare.folder.iterdir()) == []
 
 
-def test_a_postgresql_database_that_is_not_there_is_named(bare: Program, postgres: str) -> None:
+def test_a_missing_postgresql_database_is_named(bare: Program, postgres: str) -> None:
     url = postgres.replace("postgres@", f"postgres:{PASSWORD}@").rpartition("/")[0] + "/no_such_database"
     for subcommand in SUBCOMMANDS:
         line = bare.using(RECORDER_DATABASE_URL=url).run("db", *subcommand).complaint()
@@ -105,7 +106,7 @@ def test_a_postgresql_database_that_is_not_there_is_named(bare: Program, postgre
 
 
 @pytest.mark.parametrize("path", ["file/recorder.db", "folder", "no/such/folder/recorder.db"])
-def test_a_place_where_no_database_can_be_is_one_line(bare: Program, path: str) -> None:
+def test_an_impossible_path_is_reported_in_one_line(bare: Program, path: str) -> None:
     bare.folder.joinpath("file").write_text("")
     bare.folder.joinpath("folder").mkdir()
     here = bare.using(RECORDER_DATABASE_URL=f"sqlite:///{path}", PARALLEL_API_KEY="k")
@@ -114,13 +115,13 @@ def test_a_place_where_no_database_can_be_is_one_line(bare: Program, path: str) 
 
 
 @pytest.mark.parametrize("command", [["watch", "one"], ["groups"], ["up"], ["serve"], ["pause", "one"]])
-def test_a_file_that_is_no_database_is_one_line(bare: Program, command: list[str]) -> None:
+def test_a_file_that_is_not_a_database_is_reported_in_one_line(bare: Program, command: list[str]) -> None:
     bare.folder.joinpath("recorder.db").write_text("Dear diary,\n" * 100)
     bare.using(PARALLEL_API_KEY="k").run(*command).complaint()
 
 
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS, ids=" ".join)
-def test_no_schema_is_moved_in_a_file_that_is_no_database(bare: Program, subcommand: list[str]) -> None:
+def test_a_file_that_is_not_a_database_is_not_changed(bare: Program, subcommand: list[str]) -> None:
     diary = bare.folder.joinpath("recorder.db")
     diary.write_text("Dear diary,\n" * 100)
     bare.run("db", *subcommand).complaint()
@@ -131,12 +132,12 @@ def test_grants_are_for_postgresql(program: Program, engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         assert "no roles" in program.run("db", "grants").complaint()
         return
-    begin, *said, commit = program.ok("db", "grants", "--api", 'odd "name"').splitlines()
+    begin, *statements, commit = program.ok("db", "grants", "--api", 'odd "name"').splitlines()
     assert (begin, commit) == ("BEGIN;", "COMMIT;")
-    assert all(line.endswith(";") for line in said)
-    assert 'GRANT SELECT, INSERT ON entries TO "recorder";' in said
+    assert all(line.endswith(";") for line in statements)
+    assert 'GRANT SELECT, INSERT ON entries TO "recorder";' in statements
     readable = ", ".join(["entries", "watches", *DERIVED, "recorders"])
-    assert f'GRANT SELECT ON {readable} TO "odd ""name""";' in said
+    assert f'GRANT SELECT ON {readable} TO "odd ""name""";' in statements
     line = program.run("db", "grants", "--recorder", "nobody-knows-it", "--apply").complaint()
     assert "nobody-knows-it" in line
     assert "a role each" in program.run("db", "grants", "--api", "recorder").complaint()
@@ -144,7 +145,7 @@ def test_grants_are_for_postgresql(program: Program, engine: Engine) -> None:
 
 @pytest.fixture
 def recorded(engine: Engine) -> Engine:
-    """Three groups: one that was completed, one at work, one that was never seen."""
+    """Three groups: one completed, one active, one never seen."""
     recording = Recording(engine)
     recording.watch("done")
     recording.see("done", 1, active(running=2), metadata={"processor": "lite"})
@@ -155,30 +156,30 @@ def recorded(engine: Engine) -> Engine:
     return engine
 
 
-def answers(program: Program) -> list[str]:
+def completion_answers(program: Program) -> list[str]:
     selected = program.ok("completion", "--metadata", "processor=lite", "--json")
     return [selected, *(program.ok("completion", name, "--json") for name in ("done", "going", "never"))]
 
 
-def test_a_rebuild_mends_what_is_derived(program: Program, recorded: Engine) -> None:
-    told = answers(program)
+def test_a_rebuild_repairs_the_derived_tables(program: Program, recorded: Engine) -> None:
+    before = completion_answers(program)
     with recorded.begin() as connection:
         connection.execute(update(episodes).values(polls=99, duration_seconds=1e6))
         connection.execute(delete(summaries))
         connection.execute(delete(group_labels))
-    assert all(told[number] != damaged for number, damaged in enumerate(answers(program)) if number < 3)
+    assert all(map(ne, before[:3], completion_answers(program)))
     result = program.run("db", "rebuild")
-    assert (result.status, result.out, result.err) == (0, "3 groups derived anew from the ledger\n", "")
-    assert answers(program) == told
+    assert (result.status, result.out, result.err) == (0, "rebuilt 3 groups from the ledger\n", "")
+    assert completion_answers(program) == before
     program.ok("db", "check")
 
 
-def test_a_rebuild_of_no_groups_says_so(program: Program) -> None:
-    assert program.ok("db", "rebuild") == "0 groups derived anew from the ledger\n"
+def test_a_rebuild_without_groups_reports_zero(program: Program) -> None:
+    assert program.ok("db", "rebuild") == "rebuilt 0 groups from the ledger\n"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_in_a_terminal_a_rebuild_shows_how_far_it_is(program: Program, recorded: Engine) -> None:
+def test_a_rebuild_shows_a_progress_bar_in_a_terminal(program: Program, recorded: Engine) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command_line("db", "rebuild"),
@@ -189,14 +190,14 @@ def test_in_a_terminal_a_rebuild_shows_how_far_it_is(program: Program, recorded:
     )
     os.close(theirs)
     assert "100%" in read_all(ours)
-    said, _ = process.communicate(timeout=STOP_SECONDS)
+    out, _ = process.communicate(timeout=STOP_SECONDS)
     os.close(ours)
-    assert (process.returncode, said) == (0, b"3 groups derived anew from the ledger\n")
+    assert (process.returncode, out) == (0, b"rebuilt 3 groups from the ledger\n")
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_rebuild_between_two_groups(
+def test_a_signal_stops_a_rebuild_between_two_groups(
     program: Program, recorded: Engine, number: signal.Signals
 ) -> None:
     recording = Recording(recorded)
@@ -211,7 +212,7 @@ def test_a_signal_ends_a_rebuild_between_two_groups(
             wait_until(lambda: _waiting(recorded) or None, "the rebuild to wait for the second group")
             rebuild.process.send_signal(number)
         assert rebuild.wait() == 1
-        assert "stopped after 2 groups of 4; the others are as they were" in rebuild.printed
+        assert "stopped after 2 groups of 4; the others are unchanged" in rebuild.printed
     with recorded.begin() as connection:
         found = connection.execute(select(episodes.c.taskgroup_id, episodes.c.polls)).all()
     polls = {row.taskgroup_id: row.polls for row in found}
@@ -220,7 +221,7 @@ def test_a_signal_ends_a_rebuild_between_two_groups(
 
 
 def _waiting(engine: Engine) -> int:
-    """How many sessions of this database wait for a lock."""
+    """Return how many sessions of this database are waiting for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     with engine.connect() as connection:
         return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)

@@ -1,4 +1,4 @@
-"""What `recorder db grants` gives, as PostgreSQL's own catalogue tells it afterwards."""
+"""The privileges that `recorder db grants` leaves, read from PostgreSQL's catalog."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXPECTED = {
 
 @pytest.fixture
 def roles(postgres: str) -> Iterator[Roles]:
-    """Roles whose names have to be quoted."""
+    """Roles whose names must be quoted."""
     suffix = secrets.token_hex(4)
     roles = Roles(f'The "Recorder" {suffix}', f"100%s; :api {suffix}", f"reporting'{suffix}")
     names = [sql.Identifier(name) for name in (roles.recorder, roles.api, roles.reporting)]
@@ -47,20 +47,20 @@ def roles(postgres: str) -> Iterator[Roles]:
 
 @pytest.fixture
 def connection(engine: Engine, roles: Roles) -> Iterator[Connection]:
-    """A transaction whose grants are taken back, so that the roles can be dropped."""
+    """A transaction that is rolled back, so that the roles can be dropped."""
     with engine.connect() as connection, connection.begin() as transaction:
         yield connection
         transaction.rollback()
 
 
 def _rights(connection: Connection, grantee: str | None) -> dict[str, set[str]]:
-    """What a role, or everybody, may do with each table and view."""
-    question = """
+    """Return the privileges of a role, or of PUBLIC, on each table and view."""
+    query = """
         SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
         LEFT JOIN pg_roles r ON r.oid = a.grantee
         WHERE c.relnamespace = 'public'::regnamespace AND r.rolname IS NOT DISTINCT FROM :grantee"""
     rights: dict[str, set[str]] = {}
-    for relation, right in connection.execute(text(question), {"grantee": grantee}):
+    for relation, right in connection.execute(text(query), {"grantee": grantee}):
         rights.setdefault(relation, set()).add(right)
     return rights
 
@@ -71,19 +71,19 @@ def _assert_exact(connection: Connection, roles: Roles) -> None:
     assert _rights(connection, None) == {}
 
 
-def test_each_role_may_do_what_it_needs_and_nothing_else(connection: Connection, roles: Roles) -> None:
+def test_each_role_has_what_it_needs_and_nothing_else(connection: Connection, roles: Roles) -> None:
     apply(connection, roles)
     _assert_exact(connection, roles)
 
 
-def test_every_table_and_view_is_thought_of(connection: Connection) -> None:
+def test_every_table_and_view_is_covered(connection: Connection) -> None:
     names = (
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
     )
     assert set(connection.scalars(text(names))) == set(READ)
 
 
-def test_what_was_given_before_is_taken_back(connection: Connection, roles: Roles) -> None:
+def test_earlier_privileges_are_revoked(connection: Connection, roles: Roles) -> None:
     for grantee in ("PUBLIC", f'"{roles.api}"', f'"{roles.reporting}"'):
         everything = f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {grantee}"
         connection.exec_driver_sql(everything, execution_options={"no_parameters": True})
@@ -93,15 +93,17 @@ def test_what_was_given_before_is_taken_back(connection: Connection, roles: Role
 
 
 @pytest.mark.parametrize(
-    ("role", "words"), [("nobody's", "CREATE ROLE"), ("postgres", "no grant binds it")], ids=["none", "owner"]
+    ("role", "words"),
+    [("nobody's", "CREATE ROLE"), ("postgres", "grants cannot restrict it")],
+    ids=["missing", "owner"],
 )
-def test_a_role_that_cannot_be_bound_is_refused(engine: Engine, roles: Roles, role: str, words: str) -> None:
+def test_an_unsuitable_role_is_refused(engine: Engine, roles: Roles, role: str, words: str) -> None:
     with pytest.raises(GrantsError, match=words), writing(engine) as connection:
         apply(connection, Roles(roles.recorder, role, roles.reporting))
     with engine.connect() as connection:
         assert _rights(connection, roles.recorder) == {}
 
 
-def test_one_role_for_two_is_refused(database_url: str) -> None:
+def test_one_role_for_two_purposes_is_refused(database_url: str) -> None:
     with pytest.raises(GrantsError, match="a role each"):
         Roles("one", "one", "two")

@@ -16,7 +16,7 @@ from tests.support.pages import PAGES, ROOT, blocks, page
 
 TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
-OTHERS = {"curl", "docker", "psql", "sqlite3", "export", "python", "openapi-python-client"}
+OTHERS = {"alembic", "curl", "docker", "psql", "sqlite3", "export", "python", "openapi-python-client"}
 """Programs that are not ours and may stand in the pages."""
 
 

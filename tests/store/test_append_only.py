@@ -1,4 +1,4 @@
-"""The ledger refuses every change, whoever asks, on both databases: tried, not assumed."""
+"""The ledger refuses every way of changing an entry, on both databases."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SQLITE_ATTEMPTS = {
 POSTGRESQL_ATTEMPTS = {
     "truncate": "TRUNCATE entries",
     "truncate cascade": "TRUNCATE watches, entries CASCADE",
-    "as a replica, where ordinary triggers sleep": (
+    "as a replica, which fires no ordinary triggers": (
         "SET LOCAL session_replication_role = replica; DELETE FROM entries"
     ),
     "merge": """MERGE INTO entries e USING (SELECT 2 AS seq) s ON e.seq = s.seq
@@ -73,7 +73,7 @@ def test_postgresql_refuses(engine: Engine, attempt: str) -> None:
     _refuses(engine, POSTGRESQL_ATTEMPTS[attempt])
 
 
-def test_an_entry_that_stands_is_not_written_again(engine: Engine) -> None:
+def test_an_existing_entry_is_not_written_again(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     (row,) = _rows(engine)
     with pytest.raises(IntegrityError), writing(engine) as connection:
@@ -86,7 +86,7 @@ def test_an_entry_that_stands_is_not_written_again(engine: Engine) -> None:
     ["('g', 0, 'watch', {now}, 'd')", "('g', 1, 'rumour', {now}, 'd')"],
     ids=["seq 0", "unknown kind"],
 )
-def test_rows_that_are_no_entries_are_refused(engine: Engine, values: str) -> None:
+def test_invalid_entries_are_refused(engine: Engine, values: str) -> None:
     statement = "INSERT INTO entries (taskgroup_id, seq, kind, at, digest) VALUES "
     with pytest.raises(IntegrityError), writing(engine) as connection:
         connection.execute(text(statement + values.format(now="'2026-11-24T12:00:00.000000Z'")))

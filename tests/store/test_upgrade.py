@@ -1,4 +1,4 @@
-"""Databases that older programs made: brought to head, nothing in them changes, and recording goes on."""
+"""Databases created by older programs: an upgrade changes nothing recorded, and recording continues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.chain_oracle import assert_chained
 from tests.support.store_samples import at, body, poll, seen
 
 IDS = ["Gruppe ä", "tgrp_1", "tgrp_never"]
-QUESTIONS = [
+QUERIES = [
     "SELECT * FROM entries ORDER BY taskgroup_id, seq",
     "SELECT * FROM watches ORDER BY taskgroup_id",
     "SELECT * FROM status_history ORDER BY taskgroup_id, seq",
@@ -35,7 +35,7 @@ QUESTIONS = [
 
 @pytest.fixture
 def old_engine(blank_engine: Engine) -> Engine:
-    """Access to a database as revision 0001 left it."""
+    """An engine on a database at revision 0001."""
     kind = blank_engine.dialect.name
     script = Path(__file__).with_name(f"schema_0001.{kind}.sql").read_text(encoding="utf-8")
     url = blank_engine.url
@@ -52,18 +52,18 @@ def old_engine(blank_engine: Engine) -> Engine:
 
 def _everything(engine: Engine) -> list[list[Any]]:
     with reading(engine) as connection:
-        return [[dict(row) for row in connection.execute(text(asked)).mappings()] for asked in QUESTIONS]
+        return [[dict(row) for row in connection.execute(text(query)).mappings()] for query in QUERIES]
 
 
 def _as_before(before: list[list[Any]], after: list[list[Any]]) -> list[list[Any]]:
-    """What is there now of what was there before: newer programs may have added columns."""
+    """The rows after, without columns that newer revisions have added."""
     return [
         [{name: row[name] for name in rows[0]} for row in now]
         for rows, now in zip(before, after, strict=True)
     ]
 
 
-def test_nothing_changes_on_the_way_to_head(old_engine: Engine) -> None:
+def test_an_upgrade_to_head_changes_no_rows(old_engine: Engine) -> None:
     assert state_of(old_engine).current == "0001"
     before = _everything(old_engine)
     assert [len(rows) for rows in before] == [11, 3, 5, 3, 1]
@@ -73,14 +73,14 @@ def test_nothing_changes_on_the_way_to_head(old_engine: Engine) -> None:
     assert _as_before(before, _everything(old_engine)) == before
 
 
-def test_nothing_changes_on_the_way_back(old_engine: Engine) -> None:
+def test_an_upgrade_and_downgrade_change_no_rows(old_engine: Engine) -> None:
     before = _everything(old_engine)
     upgrade(old_engine)
     downgrade(old_engine, "0001", discard_ledger=False)
     assert _everything(old_engine) == before
 
 
-def test_completion_is_known_of_what_was_recorded_before(old_engine: Engine) -> None:
+def test_completion_covers_what_was_recorded_before(old_engine: Engine) -> None:
     upgrade(old_engine)
     with reading(old_engine) as connection:
         for taskgroup_id in IDS:
@@ -101,7 +101,7 @@ def test_the_chain_holds(old_engine: Engine) -> None:
         assert group is not None and group.watch.head.digest == ledger[-1].digest
 
 
-def test_readers_say_what_was_recorded(old_engine: Engine) -> None:
+def test_readers_return_what_was_recorded(old_engine: Engine) -> None:
     upgrade(old_engine)
     with reading(old_engine) as connection:
         ledger = list(read_entries(connection, "tgrp_1"))
@@ -109,8 +109,8 @@ def test_readers_say_what_was_recorded(old_engine: Engine) -> None:
     started, first, second, gap, again, paused, resumed, last = (entry.content for entry in ledger)
     assert started == WatchChange(Action.STARTED, "ada@host", "March batch")
     assert isinstance(first, StatusContent) and first.body.value == body("tgrp_1", 1)
-    said = body("tgrp_1", 2, metadata={"note": "a\0b 😀"}, extra=None)
-    assert isinstance(second, StatusContent) and second.body.value == said
+    expected = body("tgrp_1", 2, metadata={"note": "a\0b 😀"}, extra=None)
+    assert isinstance(second, StatusContent) and second.body.value == expected
     assert gap == Gap(at(27), at(120), Cause.SERVER_ERROR, 6, 34.25, 503, "Service Unavailable")
     assert isinstance(again, StatusContent) and again.body == second.body
     assert paused == WatchChange(Action.PAUSED, "bob@host", "lunch")
@@ -121,7 +121,7 @@ def test_readers_say_what_was_recorded(old_engine: Engine) -> None:
     assert group.latest is not None and group.latest.seq == len(ledger)
 
 
-def test_recording_goes_on(old_engine: Engine) -> None:
+def test_recording_continues(old_engine: Engine) -> None:
     upgrade(old_engine)
     for seconds, taskgroup_id in enumerate(IDS, start=1):
         poll(old_engine, taskgroup_id, seen(body(taskgroup_id, 3), seconds * 3600))

@@ -1,4 +1,4 @@
-"""The views that people query: same columns and same answers on both databases."""
+"""The views that people query: the same columns and rows on both databases."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
 
 from recorder.ledger.entries import Action
 from recorder.ledger.timestamps import format_time
 from recorder.store.enrolment import Deadline, cease_watching
-from recorder.store.transactions import reading
+from recorder.store.schema_diff import differences
+from recorder.store.transactions import reading, writing
+from recorder.store.views import create_view_statements
 from tests.support.store_samples import at, body, enrol, failed, poll, seen
 
 STATUS_HISTORY = [
@@ -33,7 +35,7 @@ OBSERVATION_GAPS = [
 
 
 def _select(engine: Engine, view: str, order: str = "taskgroup_id, seq") -> list[dict[str, Any]]:
-    """Return a view's rows, times and JSON as text, so that those of both databases compare."""
+    """Return a view's rows with times and JSON as text, so that both databases return the same."""
     with reading(engine) as connection:
         result = connection.execute(text(f"SELECT * FROM {view} ORDER BY {order}"))
         return [{name: _plain(value) for name, value in row.items()} for row in result.mappings()]
@@ -56,11 +58,21 @@ def _time(seconds: float) -> str:
     return format_time(at(seconds))
 
 
-def test_columns_are_those_promised(engine: Engine) -> None:
+def test_columns_are_as_documented(engine: Engine) -> None:
     assert _columns(engine, "status_history") == STATUS_HISTORY
     assert _columns(engine, "latest_status") == LATEST_STATUS
     assert _columns(engine, "group_completion") == GROUP_COMPLETION
     assert _columns(engine, "observation_gaps") == OBSERVATION_GAPS
+
+
+def test_the_migrations_create_the_views_of_the_module(engine: Engine) -> None:
+    statements = create_view_statements(engine.dialect.name)
+    assert set(statements) == set(inspect(engine).get_view_names())
+    with writing(engine) as connection:
+        for name, statement in statements.items():
+            connection.execute(text(f"DROP VIEW {name}"))
+            connection.execute(text(statement))
+    assert differences(engine) == []
 
 
 def test_status_history_has_each_status_with_its_interval(engine: Engine) -> None:
@@ -134,9 +146,9 @@ def test_observation_gaps_are_the_closed_ones(engine: Engine) -> None:
 
 def test_nul_in_texts_shows_as_the_replacement_character(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
-    said = body("tgrp_1", 1, metadata={"k\0": "v\0"})
-    said["status"]["status_message"] = "a\0b"
-    poll(engine, "tgrp_1", seen(said, 1))
+    recorded = body("tgrp_1", 1, metadata={"k\0": "v\0"})
+    recorded["status"]["status_message"] = "a\0b"
+    poll(engine, "tgrp_1", seen(recorded, 1))
     (row,) = _select(engine, "status_history")
     assert row["status_message"] == "a\ufffdb"
     assert json.loads(row["metadata"]) == {"k\ufffd": "v\ufffd"}

@@ -1,4 +1,4 @@
-"""`recorder db`: the schema of the database, and what is derived in it."""
+"""`recorder db`: manage the schema of the database and the derived tables."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from recorder.store.transactions import reading, writing
 
 @click.group("db")
 def command() -> None:
-    """Make, move and check the database's schema."""
+    """Create, upgrade and check the database schema."""
 
 
 @command.command("upgrade")
 @report_errors
 def upgrade_command() -> None:
-    """Bring the schema to this program's revision; makes the tables in an empty database."""
+    """Upgrade the schema to this program's revision; creates the tables in an empty database."""
     with opened_database(load_settings().write_url) as engine:
         before = schema.upgrade(engine)
         click.echo(f"{display_url(engine.url)}: {before.current or 'empty'} -> {before.head}")
@@ -39,22 +39,19 @@ def upgrade_command() -> None:
 
 @command.command("downgrade")
 @click.argument("revision")
-@click.option("--discard-ledger", is_flag=True, help="Drop the ledger although it has entries.")
+@click.option("--discard-ledger", is_flag=True, help="Drop the ledger even if it has entries.")
 @report_errors
 def downgrade_command(revision: str, discard_ledger: bool) -> None:
-    """Take the schema back to REVISION; `base` drops all tables, the ledger with them."""
+    """Downgrade the schema to REVISION; `base` drops all tables including the ledger."""
     with _present_database() as engine:
-        try:
-            before = schema.downgrade(engine, revision, discard_ledger=discard_ledger)
-        except schema.LedgerNotEmptyError as error:
-            raise click.ClickException(f"{error}; to drop them all the same, say --discard-ledger") from None
+        before = schema.downgrade(engine, revision, discard_ledger=discard_ledger)
         click.echo(f"{display_url(engine.url)}: {before.current} -> {revision}")
 
 
 @command.command("current")
 @report_errors
 def current() -> None:
-    """Print the schema's revision, and the one that this program needs."""
+    """Print the schema's revision and the one that this program needs."""
     with _present_database() as engine:
         state = schema.state_of(engine)
         click.echo(f"{state.current or 'none'} (this program needs {state.head})")
@@ -63,7 +60,7 @@ def current() -> None:
 @command.command("check")
 @report_errors
 def check() -> None:
-    """Check that the schema is this program's, table by table; exit status 1 if it is not."""
+    """Compare the schema with this program's, table by table; exit status 1 if it differs."""
     with _present_database() as engine:
         schema.require_head(schema.state_of(engine))
         found = differences(engine)
@@ -71,22 +68,22 @@ def check() -> None:
             click.echo(difference)
         if found:
             raise click.exceptions.Exit(1)
-        click.echo(f"{display_url(engine.url)}: at head, as it should be")
+        click.echo(f"{display_url(engine.url)}: at head, as expected")
 
 
 @command.command("grants")
-@click.option("--recorder", default=Roles.recorder, show_default=True, help="The role of recorders.")
+@click.option("--recorder", default=Roles.recorder, show_default=True, help="The role of the recorders.")
 @click.option("--api", default=Roles.api, show_default=True, help="The role of the API, which only reads.")
 @click.option(
-    "--reporting", default=Roles.reporting, show_default=True, help="The role of who reads the views."
+    "--reporting", default=Roles.reporting, show_default=True, help="The role that reads the views."
 )
-@click.option("--apply", is_flag=True, help="Carry the statements out too.")
+@click.option("--apply", is_flag=True, help="Run the statements too.")
 @report_errors
 def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None:
-    """Print the GRANTs for PostgreSQL's roles, to be carried out by the owner of the tables."""
+    """Print the GRANT statements for the roles on PostgreSQL; the owner of the tables must run them."""
     with _present_database() as engine:
         if engine.dialect.name != "postgresql":
-            raise click.ClickException("SQLite has no roles; who may write its file may change all of it")
+            raise click.ClickException("SQLite has no roles: whoever may write the file may change all of it")
         try:
             roles = granting.Roles(recorder, api, reporting)
             if apply:
@@ -101,21 +98,20 @@ def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None
 @command.command("rebuild")
 @report_errors
 def rebuild_command() -> None:
-    """Derive episodes and all else that is derived anew from the ledger, group by group."""
-    with _present_database() as engine, stop_requests() as asked:
+    """Rebuild episodes and the other derived tables from the ledger, group by group."""
+    with _present_database() as engine, stop_requests() as stop_requested:
         schema.require_head(schema.state_of(engine))
-        piped = not sys.stderr.isatty()
         done, total = 0, _count_groups(engine)
-        with Progress(console=Console(stderr=True), disable=piped) as bar:
-            task = bar.add_task("deriving groups anew", total=total)
+        with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("rebuilding groups", total=total)
             for done in rebuild_all(engine):
                 bar.update(task, completed=done)
-                if asked():
+                if stop_requested():
                     break
         groups = f"{done:,} group{'' if done == 1 else 's'}"
-        if done < total and asked():
-            raise click.ClickException(f"stopped after {groups} of {total:,}; the others are as they were")
-        click.echo(f"{groups} derived anew from the ledger")
+        if done < total and stop_requested():
+            raise click.ClickException(f"stopped after {groups} of {total:,}; the others are unchanged")
+        click.echo(f"rebuilt {groups} from the ledger")
 
 
 def _count_groups(engine: Engine) -> int:

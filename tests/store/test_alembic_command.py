@@ -1,0 +1,174 @@
+"""The `alembic` command in a clone, on both databases."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, func, inspect, select
+
+from recorder.completion.summary import SUMMARY_RULES
+from recorder.store.engine import check_url, open_engine
+from recorder.store.schema import state_of
+from recorder.store.schema_diff import differences
+from recorder.store.tables import episodes, summaries
+from recorder.store.transactions import reading, writing
+from tests.support.program import Result, require_clean
+from tests.support.store_samples import body, enrol, poll, seen
+
+CLONE = Path(__file__).parents[2]
+HEAD = "0003"
+
+
+def alembic(folder: Path, *arguments: str, **settings: str) -> Result:
+    """Run the command in a working folder with nothing but `settings`."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("RECORDER_")}
+    process = subprocess.run(
+        [str(Path(sys.executable).with_name("alembic")), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**outer, **settings},
+        timeout=120,
+    )
+    return Result(process.returncode, require_clean(process.stdout), require_clean(process.stderr))
+
+
+def ok(result: Result) -> str:
+    assert result.status == 0, result
+    return result.out
+
+
+def refusal(result: Result) -> str:
+    """Return the one line that the command prints when it fails."""
+    failed = [line for line in result.out.splitlines() if line.startswith("FAILED: ")]
+    assert result.status != 0 and len(failed) == 1, result
+    return failed[0]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A working folder outside the clone."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return folder
+
+
+def _stored_counts(engine: Engine) -> list[int]:
+    """Return the number of summaries and of episodes, and the rules of the summaries."""
+    with reading(engine) as connection:
+        return [
+            connection.scalar(select(found)) or 0
+            for found in (
+                func.count(summaries.c.seq),
+                func.count(episodes.c.number),
+                func.max(summaries.c.rules),
+            )
+        ]
+
+
+def test_from_another_folder_with_the_settings_in_env(
+    elsewhere: Path, engine: Engine, database_url: str
+) -> None:
+    """An upgrade fills the derived tables as `recorder db upgrade` does, other commands do not."""
+    enrol(engine, "tgrp_1")
+    poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
+    url = "sqlite:///../recorder.db" if engine.dialect.name == "sqlite" else database_url
+    elsewhere.joinpath(".env").write_text(f"RECORDER_DATABASE_URL={url}\nRECORDER_RATE=fast\n")
+
+    def run(*arguments: str) -> str:
+        return ok(alembic(elsewhere, "-c", str(CLONE / "alembic.ini"), *arguments))
+
+    run("downgrade", "-1")
+    assert state_of(engine).current == "0002"
+    run("upgrade", "head")
+    assert state_of(engine).at_head and _stored_counts(engine) == [1, 1, SUMMARY_RULES]
+    with writing(engine) as connection:
+        connection.execute(summaries.update().values(rules=0))
+    assert run("current") == f"{HEAD} (head)\n"
+    assert "No new upgrade operations detected" in run("check")
+    assert _stored_counts(engine) == [1, 1, 0]
+    run("upgrade", "head")
+    assert _stored_counts(engine) == [1, 1, SUMMARY_RULES]
+
+
+def test_a_ledger_with_entries_is_dropped_only_on_request(engine: Engine, database_url: str) -> None:
+    enrol(engine, "tgrp_1")
+    refused = alembic(CLONE, "downgrade", "base", RECORDER_DATABASE_URL=database_url)
+    assert "1 entry" in refusal(refused) and "-x discard_ledger=yes" in refusal(refused)
+    no = ("-x", "discard_ledger=no", "downgrade", "base")
+    assert "1 entry" in refusal(alembic(CLONE, *no, RECORDER_DATABASE_URL=database_url))
+    assert state_of(engine).at_head
+    yes = ("-x", "discard_ledger=yes", "downgrade", "base")
+    ok(alembic(CLONE, *yes, RECORDER_DATABASE_URL=database_url))
+    assert set(inspect(engine).get_table_names()) == {"alembic_version"}
+
+
+def test_the_script_of_an_upgrade_creates_the_schema(blank_engine: Engine, blank_database_url: str) -> None:
+    script = ok(alembic(CLONE, "upgrade", "head", "--sql", RECORDER_DATABASE_URL=blank_database_url))
+    if blank_engine.dialect.name == "sqlite":
+        with sqlite3.connect(str(blank_engine.url.database)) as connection:
+            connection.executescript(script)
+        connection.close()
+    else:
+        with psycopg.connect(blank_database_url, autocommit=True) as server:
+            server.execute(script.encode())
+    assert state_of(blank_engine).at_head
+    assert differences(blank_engine) == []
+
+
+def test_a_generated_revision_imports_nothing_of_the_recorder(
+    tmp_path: Path, engine: Engine, database_url: str
+) -> None:
+    copy = tmp_path / "clone"
+    for name in ("migrations", "recorder"):
+        shutil.copytree(CLONE / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CLONE / "alembic.ini", copy)
+    with (copy / "recorder/store/tables.py").open("a") as tables:
+        tables.write(
+            'notes = Table("notes", metadata, Column("taskgroup_id", Id, primary_key=True),\n'
+            '    Column("written_at", Time, index=True), sqlite_with_rowid=False)\n'
+            'watches.append_column(Column("seen_by", Time))\n'
+        )
+    settings = {"RECORDER_DATABASE_URL": database_url}
+    ok(alembic(copy, "revision", "--autogenerate", "-m", "add notes", **settings))
+    revision = (copy / "migrations/versions/0004_add_notes.py").read_text()
+    assert set(re.findall(r"^(?:from|import) .*", revision, re.MULTILINE)) == {
+        "from __future__ import annotations",
+        "import sqlalchemy as sa",
+        "from alembic import op",
+    }
+    assert "recorder" not in revision and "drop" not in revision.partition("def downgrade")[0]
+    ok(alembic(copy, "upgrade", "head", **settings))
+    assert "No new upgrade operations detected" in ok(alembic(copy, "check", **settings))
+    assert {"notes", "watches"} < set(inspect(engine).get_table_names())
+
+
+def test_what_cannot_be_done_is_reported_in_one_line(elsewhere: Path) -> None:
+    ini = ("-c", str(CLONE / "alembic.ini"))
+    wrong = alembic(elsewhere, *ini, "current", RECORDER_DATABASE_URL="oracle://there")
+    assert "RECORDER_DATABASE_URL" in refusal(wrong)
+    assert "no database at sqlite:///recorder.db" in refusal(alembic(elsewhere, *ini, "current"))
+    assert "script" in refusal(alembic(elsewhere, *ini, "downgrade", "0003:0002", "--sql"))
+    assert list(elsewhere.iterdir()) == []
+    with sqlite3.connect(elsewhere / "recorder.db") as connection:
+        connection.execute("CREATE TABLE invoices (number INTEGER)")
+    connection.close()
+    assert "not the recorder's" in refusal(alembic(elsewhere, *ini, "upgrade", "head"))
+
+
+def test_the_history_needs_no_database_and_an_upgrade_creates_it(elsewhere: Path) -> None:
+    ini = ("-c", str(CLONE / "alembic.ini"))
+    assert ok(alembic(elsewhere, *ini, "history")).startswith(f"0002 -> {HEAD} (head), ")
+    ok(alembic(elsewhere, *ini, "upgrade", "head"))
+    engine = open_engine(check_url(f"sqlite:///{elsewhere / 'recorder.db'}"))
+    assert differences(engine) == []
+    engine.dispose()

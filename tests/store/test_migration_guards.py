@@ -1,0 +1,79 @@
+"""What a downgrade refuses to drop, on both databases: views of others that depend on the recorder's."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from recorder.store.schema import SchemaError, downgrade, state_of
+from recorder.store.transactions import writing
+
+OURS = {"status_history", "latest_status", "group_completion", "observation_gaps"}
+
+
+def _create(engine: Engine, *statements: str) -> None:
+    with writing(engine) as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def _refusal(engine: Engine, revision: str) -> list[str]:
+    """Return the views that a refused downgrade names; nothing must have changed."""
+    views = set(inspect(engine).get_view_names())
+    with pytest.raises(SchemaError, match="nothing was changed") as refused:
+        downgrade(engine, revision, discard_ledger=True)
+    assert state_of(engine).at_head and set(inspect(engine).get_view_names()) == views
+    return str(refused.value).partition(":")[0].split(", ")
+
+
+def test_views_on_a_dropped_view_are_named_with_those_on_top_of_them(engine: Engine) -> None:
+    _create(
+        engine,
+        "CREATE VIEW slow AS SELECT g.* FROM group_completion g WHERE g.duration_seconds > 60",
+        "CREATE VIEW slow_count AS SELECT count(*) AS n FROM slow",
+        "CREATE VIEW phases AS SELECT phase FROM status_history",
+    )
+    assert _refusal(engine, "0002") == ["slow", "slow_count"]
+
+
+def test_views_on_a_dropped_table_are_named(engine: Engine) -> None:
+    _create(engine, 'CREATE VIEW "How many" AS SELECT count(*) AS n FROM entries')
+    (name,) = _refusal(engine, "base")
+    assert name.strip('"') == "How many"
+
+
+def test_views_on_a_dropped_column_are_named(engine: Engine) -> None:
+    _create(
+        engine,
+        "CREATE VIEW reports AS SELECT r.report FROM recorders r",
+        "CREATE VIEW hosts AS SELECT r.host FROM recorders r",
+    )
+    assert _refusal(engine, "0001") == ["reports"]
+
+
+def test_views_on_what_stays_are_not_in_the_way(engine: Engine) -> None:
+    _create(
+        engine,
+        "CREATE VIEW hosts AS SELECT r.host FROM recorders r",
+        "CREATE VIEW phases AS SELECT phase FROM status_history",
+    )
+    downgrade(engine, "0001", discard_ledger=False)
+    assert {"hosts", "phases"} < set(inspect(engine).get_view_names())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_view_that_is_broken_already_is_not_in_the_way(engine: Engine) -> None:
+    _create(engine, "CREATE VIEW broken AS SELECT no_such_column FROM episodes")
+    downgrade(engine, "0002", discard_ledger=False)
+    assert "broken" in inspect(engine).get_view_names()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_views_in_other_schemas_and_materialized_ones_are_named(engine: Engine) -> None:
+    _create(
+        engine,
+        "CREATE SCHEMA reports",
+        "CREATE VIEW reports.slow AS SELECT * FROM group_completion",
+        "CREATE MATERIALIZED VIEW daily AS SELECT count(*) FROM episodes",
+    )
+    assert _refusal(engine, "0002") == ["daily", "reports.slow"]
