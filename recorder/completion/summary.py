@@ -56,7 +56,7 @@ def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | 
     return Summary(entry.seq, work, held, created_at, labels, pace), ended
 
 
-def summarised(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, list[Episode]]:
+def summarize(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, list[Episode]]:
     """Return the summary up to the last of `entries`, which follow it in order, and the episodes that
     they ended."""
     over = []

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Null, Table, case,
 from recorder.completion.labels import is_digest, mark_of
 from recorder.completion.statistics import Durations
 from recorder.store.derived import groups_with, key_mark, marks_meant
-from recorder.store.dialects import seconds_between
+from recorder.store.dialects.functions import seconds_between
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
 
 MOST_COHORTS = 1000

@@ -29,7 +29,7 @@ from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, W
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import Phase, Reading
 from recorder.ledger.timestamps import parse_time
-from recorder.store.dialects import time_text
+from recorder.store.dialects.functions import time_text
 from recorder.store.mapping import anomalies_in, entry_of, gap_of, reading_of, watch_change_of
 from recorder.store.tables import Time, entries, watches
 

@@ -13,7 +13,8 @@ from recorder.ledger.entries import Action, Kind
 from recorder.ledger.poll_outcome import PollOutcome
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
-from recorder.store.engine import IMMEDIATE, open_engine
+from recorder.store.dialects.base import WRITING
+from recorder.store.engine import open_engine
 from recorder.store.enrolment import Deadline, cease_watching, resume_watching
 from recorder.store.heartbeats import heartbeats
 from recorder.store.history import HistoryFilter, read_history
@@ -186,7 +187,7 @@ def test_a_locked_database_is_waited_for_and_told_once(
     upstream = simulate()
     taskgroup_id = upstream.create(engine, settings)
     other = open_engine(engine.url)
-    lock = other.connect().execution_options(**{IMMEDIATE: True})
+    lock = other.connect().execution_options(**{WRITING: True})
     lock.begin()
     with capture_logs() as logs:
 

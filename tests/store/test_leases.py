@@ -126,7 +126,8 @@ def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(
     old = finished(claim_one(engine, "tgrp_1", 11), seen(body("tgrp_1", 2), 12))
     new = finished(claim_one(engine, "tgrp_1", 42), seen(body("tgrp_1", 1), 43))
     with writing(engine) as connection:
-        assert write_results(connection, [new, old] if newer_first else [old, new]) == [new]
+        batch = [new, old] if newer_first else [old, new]
+        assert write_results(connection, batch).results == [new]
     poll(engine, "tgrp_1", seen(body("tgrp_1", 3), 60))
     assert _kinds(engine, "tgrp_1") == ["watch", "status", "gap", "status", "status"]
 

@@ -85,7 +85,8 @@ class Recording:
                 connection, owner="test", now=now, lease_until=now + timedelta(seconds=30), limit=1000
             )
             (claim,) = (claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
-            assert write_results(connection, [_finished(claim, step_of(claim), now, due=due)])
+            result = _finished(claim, step_of(claim), now, due=due)
+            assert write_results(connection, [result]).results == [result]
             release(connection, ["test"], now)
 
 
