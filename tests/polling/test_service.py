@@ -80,7 +80,7 @@ def test_a_group_that_is_enrolled_later_is_recorded_too(
 def test_a_paused_group_is_not_asked_for(engine: Engine, simulate: Simulate, settings: Settings) -> None:
     upstream = simulate()
     paused, watched = (upstream.create(engine, settings) for _ in range(2))
-    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, patience=Deadline(0))
+    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, deadline=Deadline(0))
     record(settings, engine, upstream, lambda: upstream.answered()[watched] >= 3)
     assert upstream.answered()[paused] == 0
 
@@ -101,7 +101,7 @@ def test_what_was_received_before_a_pause_is_written(
                 actor="test",
                 note=None,
                 now=utc_now,
-                patience=Deadline(),
+                deadline=Deadline(),
             )
             resume_watching(engine, taskgroup_id, actor="test", note=None, now=utc_now, rules=settings.rules)
         return next(rounds, None) is None

@@ -116,7 +116,7 @@ class Fleet:
             actor="ann",
             note=note,
             now=lambda: moment(self.now),
-            patience=Deadline(0),
+            deadline=Deadline(0),
         )
         model = group.model
         if model.state == "stopped" or model.state == action == "paused":

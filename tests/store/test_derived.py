@@ -54,7 +54,7 @@ def recorded(engine: Engine) -> Engine:
         actor="ann",
         note=None,
         now=lambda: at(100),
-        patience=Deadline(0),
+        deadline=Deadline(0),
     )
     enrol(engine, "Gruppe ä", seconds=200)
     poll(engine, "Gruppe ä", seen(body("Gruppe ä", 2), 201))

@@ -136,7 +136,7 @@ def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engi
     enrol(engine, "tgrp_1")
     claim = claim_one(engine, "tgrp_1", 1)
     cease_watching(
-        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2), patience=Deadline(0)
+        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2), deadline=Deadline(0)
     )
     with writing(engine) as connection:
         assert written(connection, finished(claim, seen(body("tgrp_1", 1), 3))) == set()
@@ -150,7 +150,7 @@ def test_the_others_of_a_batch_are_written_when_one_has_lost_its_claim(engine: E
         enrol(engine, name)
         claims[name] = claim_one(engine, name, 1)
     cease_watching(
-        engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2), patience=Deadline(0)
+        engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2), deadline=Deadline(0)
     )
     with writing(engine) as connection:
         batch = [finished(claim, seen(body(name, 1), 3)) for name, claim in claims.items()]

@@ -60,7 +60,7 @@ class Recording:
             actor="ada",
             note="lunch",
             now=lambda: after(at),
-            patience=Deadline(0),
+            deadline=Deadline(0),
         )
 
     def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:
