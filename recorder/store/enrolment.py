@@ -173,6 +173,6 @@ def _append(connection: Connection, written: Sequence[Entry]) -> None:
     except IntegrityError:
         # The group's row is locked, so nobody else can have written the entry meanwhile.
         head = written[0].seq - 1
-        problem = f"has entries after entry {head}, the newest in its watch row" if head else "has no watch row"
+        problem = f"has entries after entry {head}, its head by the watch row" if head else "has no watch row"
         raise BrokenLedgerError(f"its ledger {problem}") from None
     apply_entries(connection, written)
