@@ -118,6 +118,10 @@ class StoreDialect(ABC):
         """Decode text that is not valid UTF-8 with `surrogateescape` while the block runs, if the database
         can hold such text."""
 
+    def is_invalid_text(self, error: BaseException) -> bool:
+        """Whether a driver's error means that it read text that is not valid UTF-8."""
+        return False
+
     # Checking the schema
     @abstractmethod
     def catalogue(self, connection: Connection) -> list[CatalogueRow]:

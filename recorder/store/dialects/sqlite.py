@@ -28,6 +28,7 @@ _DEADLINE = "recorder_deadline"
 _FILE = "recorder_file"
 _STEPS_BETWEEN_CHECKS = 10_000
 _INTERRUPTED = "interrupted"
+_INVALID_TEXT = "Could not decode to UTF-8"
 _SIDE_FILES = ("-wal", "-shm")
 
 _CATALOGUE = """
@@ -113,6 +114,9 @@ class SQLite(StoreDialect):
             yield
         finally:
             driver.text_factory = str
+
+    def is_invalid_text(self, error: BaseException) -> bool:
+        return _INVALID_TEXT in str(error)
 
     def catalogue(self, connection: Connection) -> list[CatalogueRow]:
         parts: list[CatalogueRow] = [tuple(row) for row in connection.execute(text(_CATALOGUE))]
