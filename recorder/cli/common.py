@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
@@ -15,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.processes import STOP_SIGNALS
 from recorder.settings import Settings, SettingsError, load_settings
-from recorder.store.engine import open_engine
+from recorder.store.engine import database_file, open_engine
 from recorder.store.schema import SchemaError, require_head, state_of, upgrade
 from recorder.store.transactions import DatabaseUnavailableError, reading
 
@@ -133,9 +132,9 @@ def require_file(url: URL) -> None:
     Raises:
         SchemaError: with the command that makes one.
     """
-    if url.get_backend_name() != "sqlite":
+    path = database_file(url)
+    if path is None:
         return
-    path = Path(str(url.database))
     if path.is_dir():
         raise SchemaError(f"{path} is a folder; name a file in it with RECORDER_DATABASE_URL")
     if not path.is_file():

@@ -1,1 +1,1 @@
-"""What a ledger tells of a group: its episodes of work, and where its time went. No I/O, no clock."""
+"""Derive from a ledger how long a group's work took and where its time went. No I/O, no clock."""

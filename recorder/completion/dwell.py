@@ -1,9 +1,9 @@
-"""Where a group's time went: per phase, per run status, and how much of it was seen at all.
+"""Where a group's time went: per phase, per run status, and how much of it was observed at all.
 
-Time is counted entry by entry, from the start of each to the start of the next; a gap starts at its
-`from`, any other entry at its `at`, and the last status counts to its `last_seen_at`. Where our clock
-stepped back the time in between counts as none, so that no sum is negative and what was observed is never
-more than what was watched.
+Time is counted entry by entry, from the start of each to the start of the next. A gap starts at its `from`,
+any other entry at its `at`, and the last status counts to its `last_seen_at`. Where our clock stepped back,
+the time in between counts as 0, so that no sum is negative and the observed time never exceeds the watched
+time.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _PHASES = tuple(Phase)
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of the time that a group was enrolled it was seen.
+    """How much of the time that a group was watched it was also observed.
 
-    `watched_seconds` counts from each `started` or `resumed` to the watch entry that ends it, else to the
-    last response. `fraction` is observed by watched seconds, None when nothing was watched.
+    `watched_seconds` runs from each `started` or `resumed` to the watch entry that ends it, or to the last
+    response. `fraction` is observed divided by watched seconds, None when the group was never watched.
     """
 
     watched_seconds: float
@@ -37,8 +37,8 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the last entry began: a status, with its phase and the count of each run status, or, without
-    them, watched time in which nothing was said yet."""
+    """The state that the last entry began: a status with its phase and the count of each run status, or
+    watched time before the next response, with neither."""
 
     since: datetime
     phase: Phase | None
@@ -47,10 +47,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Dwell:
-    """Where the time went up to one of a ledger's entries, in microseconds.
+    """Where the time went up to an entry of a ledger, in microseconds.
 
-    `phases` and `runs` go by the order of the phases and of the run statuses. `held` is what the last
-    entry began and is not counted yet, None where nobody watches.
+    `phases` and `runs` are in the order of the phases and of the run statuses. `held` is the state that the
+    last entry began, whose time is not counted yet; None while the group is not watched.
     """
 
     watched: int = 0
@@ -60,18 +60,18 @@ class Dwell:
     held: Held | None = None
 
     def phase_seconds(self) -> dict[str, float]:
-        """Return for how many seconds the group was seen in each phase, every phase being a key."""
+        """Return how many seconds the group was observed in each phase; every phase is a key."""
         return {phase.value: micros / _PER_SECOND for phase, micros in zip(_PHASES, self.phases, strict=True)}
 
     def run_seconds(self) -> dict[str, float]:
-        """Return how many seconds its runs were seen in each run status, summed over the runs.
+        """Return how many seconds the runs were observed in each run status, summed over the runs.
 
-        Every run status is a key; a count that is absent, null or below 0 adds nothing.
+        Every run status is a key. A count that is absent, null or negative adds nothing.
         """
         return {status: micros / _PER_SECOND for status, micros in zip(RUN_STATUSES, self.runs, strict=True)}
 
     def coverage(self) -> Coverage:
-        """Return how much of the time that the group was watched it was seen."""
+        """Return how much of the watched time was observed."""
         observed = self.watched - self.gaps
         return Coverage(
             self.watched / _PER_SECOND,
@@ -82,7 +82,7 @@ class Dwell:
 
 
 def dwell_of(entries: Iterable[Entry], open_interval: Interval | None) -> Dwell:
-    """Return where the time of a group went; `entries` and `open_interval` are as in `episodes_of`."""
+    """Return where a group's time went; `entries` and `open_interval` are those of `episodes_of`."""
     dwell = Dwell()
     for entry in entries:
         dwell = advance_dwell(dwell, entry)
@@ -90,7 +90,7 @@ def dwell_of(entries: Iterable[Entry], open_interval: Interval | None) -> Dwell:
 
 
 def advance_dwell(dwell: Dwell, entry: Entry) -> Dwell:
-    """Return where the time went up to `entry`, which follows the last one that `dwell` knows."""
+    """Return where the time went up to `entry`, the one after the last entry in `dwell`."""
     content = entry.content
     if isinstance(content, StatusContent):
         reading = content.reading
@@ -105,7 +105,7 @@ def advance_dwell(dwell: Dwell, entry: Entry) -> Dwell:
 
 
 def count_until_last_seen(dwell: Dwell, open_interval: Interval | None) -> Dwell:
-    """Count the last entry until it was last seen, if it is a status; else `open_interval` is None."""
+    """Count the last entry up to its `last_seen_at` if it is a status; otherwise `open_interval` is None."""
     return dwell if open_interval is None else _counted(dwell, open_interval.last_seen_at)
 
 

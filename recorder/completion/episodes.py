@@ -1,14 +1,14 @@
-"""Episodes: stretches of work, from a group's becoming active to its being settled.
+"""Episodes: stretches of work, from when a group becomes active until it is settled.
 
-A fold over a ledger, entry by entry and in the order of `seq`: `advance` takes the next entry, and says
-which state follows and which episode ended there. What is known only of the last status, how long it
-held, comes with the entry that follows it, or from the watch.
+This is a fold over a ledger in the order of `seq`: `advance_episodes` takes the next entry and returns the
+new state, and the episode that ended there, if any. How long a status lasted is known from the entry that
+follows it; for the last status, from the watch.
 
-An observation in phase `unclear` shows neither work nor its end, so nothing rests on it: no bound, no
-counts, and it does not prolong an open episode. Its responses are counted in `polls` all the same.
+An observation in phase `unclear` shows neither work nor its end, so it sets no bound and no counts, and it
+does not prolong an open episode. Its responses still count in `polls`.
 
-A gap counts for the episode as far as it lies after the start and before the clear observation that
-follows it, or the end; one that no clear observation follows yet lies after an open episode's last sight.
+A gap counts for an episode from the episode's start to the clear observation after the gap, or to the
+episode's end. A gap without a clear observation after it lies behind the last sight of an open episode.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _WORKING = (Phase.ACTIVE, Phase.BLOCKED)
 
 
 class Outcome(StrEnum):
-    """How all runs finished that did so since the episode before; `mixed` where not all in one way, or
-    where no count rose."""
+    """How the runs ended that finished since the previous episode; `mixed` if they did not all end in the
+    same way, or if no count rose."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -40,7 +40,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """A group's counts at one observation; None where it did not say."""
+    """A group's counts at one observation; None where a count was not reported."""
 
     total: int | None
     completed: int | None
@@ -53,14 +53,15 @@ _NO_RUNS = RunCounts(0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One stretch of work of a group, the `number`th from 1.
+    """One stretch of work of a group; `number` counts from 1.
 
-    `completed` and `outcome` are None while it is open. Then it is `censored`: it is known to last longer
-    than `duration_seconds`, up to the last clear response. The other two durations bound it, None where a
-    bound of its start or end is not known; a duration that a clock stepping back made negative is 0.
-    `first_sight`: the first clear observation of the group was already in it or past it. `runs` are the
-    counts at its last clear observation. `gap_seconds` is how much of it fell into gaps. `polls` counts
-    the responses from the one that opened it to the one that ended it, or to the last one.
+    `completed` and `outcome` are None while it is open. It is `censored` then: `duration_seconds` runs to the
+    last clear response, and the true duration is longer. `duration_earliest_seconds` and
+    `duration_latest_seconds` bound the duration, None where a bound of its start or end is unknown. A
+    duration that would be negative, because our clock stepped back, is 0. `first_sight`: the group was first
+    clearly observed during the episode or after it. `runs` are the counts at its last clear observation.
+    `gap_seconds` is the time in it that lies in gaps. `polls` counts the responses from the one that opened
+    it to the one that ended it, or to the last one.
     """
 
     number: int
@@ -82,7 +83,7 @@ Stretch = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A clear observation, the entry `seq`, and when it was last made."""
+    """A clear observation, recorded as the entry `seq`, and when it was last confirmed."""
 
     seq: int
     phase: Phase
@@ -93,9 +94,8 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open episode. `polls` are without those of a status that is
-    the last entry; `gap_micros` is how much of it fell into gaps that no end can cut any more, in
-    microseconds."""
+    """An open episode. `polls` does not include the responses of a status that is the last entry.
+    `gap_micros` is the time in gaps that the end of the episode cannot shorten any more, in microseconds."""
 
     started: Moment
     first_sight: bool
@@ -105,12 +105,12 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a ledger says of its episodes up to one of its entries.
+    """The episodes of a ledger up to one of its entries.
 
-    `episodes` counts those that ended, `before` are the counts when the last one did. `sight` is the last
-    clear observation; `unclear` says that the last entry is an observation and no clear one. `gaps` are those
-    since the last clear observation; `near` are those before it that were not over when it was last asked
-    for, so that a start or an end may yet fall into them.
+    `episodes` counts the completed ones, and `before` has the counts when the last of them ended. `sight` is
+    the last clear observation. `unclear`: the last entry is an observation that is not clear. `gaps` are the
+    gaps since the last clear observation; `near` are earlier ones that ended after its last poll was sent, so
+    that a start or an end may still fall into them.
     """
 
     episodes: int = 0
@@ -123,10 +123,10 @@ class State:
 
 
 def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> list[Episode]:
-    """Return the episodes of a group, oldest first; only the last one may be open.
+    """Return the episodes of a group, oldest first; only the last one can be open.
 
-    `entries` is its whole ledger in order. `open_interval` is the interval of the last entry if that is a
-    status entry, None otherwise.
+    `entries` is the whole ledger in order. `open_interval` is the interval of the last entry if that is a
+    status entry, otherwise None.
     """
     state, episodes = State(), []
     for entry in entries:
@@ -138,8 +138,8 @@ def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> lis
 
 
 def advance_episodes(state: State, entry: Entry) -> tuple[State, Episode | None]:
-    """Return the state after `entry`, which follows the last one that `state` knows, and the episode that
-    it ended, if it ended one."""
+    """Return the state after `entry`, the one after the last entry in `state`, and the episode that it ended,
+    if any."""
     state = replace(extend_to_last_seen(state, entry.previous), unclear=False)
     if isinstance(entry.content, StatusContent):
         return _see(state, entry.seq, entry.content.reading, entry.at)
@@ -149,7 +149,7 @@ def advance_episodes(state: State, entry: Entry) -> tuple[State, Episode | None]
 
 
 def open_episode(state: State, open_interval: Interval | None) -> Episode | None:
-    """Return the episode that is open, None if there is none; `open_interval` as in `episodes_of`."""
+    """Return the open episode, None if there is none; `open_interval` is that of `episodes_of`."""
     state = extend_to_last_seen(state, open_interval)
     opened, sight = state.opened, state.sight
     if opened is None or sight is None:
@@ -172,14 +172,14 @@ def open_episode(state: State, open_interval: Interval | None) -> Episode | None
 
 
 def open_gap_seconds(state: State) -> float:
-    """Return how much of the open episode fell into gaps; only entries move it."""
+    """Return how many seconds of the open episode lie in gaps; they change with entries only."""
     if state.opened is None:
         return 0.0
     return _with_gaps(state.opened, state.near).gap_micros / _PER_SECOND
 
 
 def extend_to_last_seen(state: State, interval: Interval | None) -> State:
-    """Take in how long the last entry was in sight, if that is a status; else `interval` is None."""
+    """Extend the last entry to the end of its `interval`, which is None unless it is a status."""
     if interval is None:
         return state
     if state.opened is not None:
@@ -218,9 +218,9 @@ def _see(state: State, seq: int, reading: Reading, observed_at: datetime) -> tup
 
 
 def _shows_work(before: Sight | None, now: Sight) -> bool:
-    """Whether `now`, while no episode is open, shows work: going on, or begun and ended unseen.
+    """Whether `now`, with no episode open, shows work: in progress, or begun and ended unseen.
 
-    All runs of a settled group have finished, so that more runs always show in the counts compared here.
+    All runs of a settled group have finished, so additional runs always change the counts compared here.
     """
     if now.phase is not Phase.SETTLED:
         return now.phase in _WORKING
@@ -235,7 +235,7 @@ def _ended(state: State, opened: Opened, runs: RunCounts, completed: Moment) -> 
     shortest = longest = None
     if completed.earliest is not None:
         shortest = _seconds(started.latest, completed.earliest)
-        # Where our clock was set back meanwhile, what remains is no bound.
+        # If our clock stepped back in between, the difference is not a bound.
         if started.earliest is not None and started.earliest <= completed.latest:
             longest = _seconds(started.earliest, completed.latest)
     return Episode(
@@ -262,7 +262,7 @@ def _outcome(before: RunCounts, after: RunCounts) -> Outcome:
 
 
 def _rises(before: RunCounts, after: RunCounts) -> tuple[int, int, int]:
-    """By how much the counts of completed, failed and cancelled runs rose; an absent one counts as 0."""
+    """Return by how much the completed, failed and cancelled runs rose; an absent count counts as 0."""
     return (
         (after.completed or 0) - (before.completed or 0),
         (after.failed or 0) - (before.failed or 0),
@@ -271,7 +271,7 @@ def _rises(before: RunCounts, after: RunCounts) -> tuple[int, int, int]:
 
 
 def _with_gaps(opened: Opened, gaps: Iterable[Stretch]) -> Opened:
-    """Count what of the gaps lies after the episode's start."""
+    """Add the parts of `gaps` that lie after the episode's start."""
     overlaps = (max(_NOTHING, end - max(start, opened.started.at)) for start, end in gaps)
     return replace(opened, gap_micros=opened.gap_micros + sum(overlaps, start=_NOTHING) // _MICROSECOND)
 

@@ -1,9 +1,9 @@
-"""When an open episode will end: three quantiles, told from its own pace or from a cohort of like episodes.
+"""Estimate when an open episode will end: three quantiles, from its own pace or from similar episodes.
 
-Own pace: where j runs are left, the next one is taken to finish at a rate that goes with j to the power of
-an exponent (a pure death process). Exponent 0 is work at a constant rate; 1/2 is runs that began together
-and whose durations thin out linearly towards the longest; 1 is runs that each go on without any memory.
-The rate is that of the latter half of the finished runs, and the quantiles differ in their exponent.
+Pace: with j runs left, the next one finishes at a rate proportional to j to the power of an exponent (a
+pure death process). Exponent 0 is work at a constant rate; 1/2 is runs that began together and whose
+durations thin out linearly towards the longest; 1 is runs without memory. The rate is that of the second half
+of the finished runs, and each quantile has its own exponent.
 
 Cohort: the Kaplan-Meier quantiles of the cohort's durations, given that they exceed the time elapsed.
 """
@@ -29,11 +29,11 @@ FEWEST_FINISHED_SHARE = 0.2
 FEWEST_LONGER = 10
 
 _QUANTILES = (0.10, 0.50, 0.90)
-# Of p10, p50 and p90, chosen with benchmarks/eta_backtest.py like the spread: p10 keeps near work at a
-# constant rate, which ends soonest, and p90 stands for runs that thin out.
+# For p10, p50 and p90, chosen like the spread with benchmarks/eta_backtest.py: p10 is close to work at a
+# constant rate, which ends soonest, and p90 is for runs that thin out.
 _EXPONENTS = (0.05, 0.42, 0.50)
 _SPREAD = 0.5
-"""How much of a pure death process's own spread is used: the runs of one group vary less than that."""
+"""The fraction of a pure death process's spread that is used: the runs of one group vary less than that."""
 
 _ROUNDING = 1e-12
 
@@ -53,16 +53,16 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class NoEstimate:
-    """There is no telling, and why, in words."""
+    """No estimate is available; `reason` is for people."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class WorkSoFar:
-    """Where an open episode stands: begun at `started_at`, last seen clearly at `seen_at` (both aware).
+    """The progress of an open episode, started at `started_at`, last seen clearly at `seen_at` (both aware).
 
-    `blocked`: all runs that are left wait for action.
+    `blocked`: all remaining runs wait for action.
     """
 
     started_at: datetime
@@ -73,40 +73,40 @@ class WorkSoFar:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CohortCurve:
-    """Durations of like episodes, made ready once for any number of estimates; see `of`."""
+    """The durations of similar episodes, prepared for any number of estimates; see `of`."""
 
     curve: SurvivalCurve
     completed: NDArray[np.float64]
 
     @classmethod
     def of(cls, seconds: NDArray[np.float64], completed: NDArray[np.bool_]) -> CohortCurve:
-        """Return the cohort of these durations; one that is not `completed` lasts longer than `seconds`."""
+        """Return the cohort of these durations; those that are not `completed` last longer than `seconds`."""
         return cls(kaplan_meier(seconds, completed), np.sort(seconds[completed]))
 
     def count_longer(self, elapsed_seconds: float) -> int:
-        """Return how many completed ones lasted longer than `elapsed_seconds`."""
+        """Return how many completed episodes lasted longer than `elapsed_seconds`."""
         return len(self.completed) - int(np.searchsorted(self.completed, elapsed_seconds, side="right"))
 
     def quantile(self, p: float, elapsed_seconds: float) -> float | None:
-        """Return the duration by which the share `p` of those longer than `elapsed_seconds` has ended.
+        """Return the duration by which the share `p` of the episodes longer than `elapsed_seconds` has ended.
 
-        It is the first t with S(t) / S(elapsed) <= 1 - p, None where the curve does not get there.
+        It is the first t with S(t) / S(elapsed) <= 1 - p, None if the curve does not get there.
         """
         passed = int(np.searchsorted(self.curve.seconds, elapsed_seconds, side="right"))
         share = self.curve.surviving[passed - 1] if passed else 1.0
-        sought = (1 - p + _ROUNDING) * share
-        later = passed + int(np.searchsorted(-self.curve.surviving[passed:], -sought))
+        target = (1 - p + _ROUNDING) * share
+        later = passed + int(np.searchsorted(-self.curve.surviving[passed:], -target))
         return float(self.curve.seconds[later]) if later < len(self.curve.seconds) else None
 
 
-def estimate(standing: WorkSoFar, cohort: CohortCurve | None = None) -> Estimate | NoEstimate:
-    """Return when the episode will end, from the narrower of both bases.
+def estimate(work: WorkSoFar, cohort: CohortCurve | None = None) -> Estimate | NoEstimate:
+    """Return when the episode will end, from pace or cohort, whichever gives the narrower range.
 
-    Where the two do not overlap, the episode is not like its cohort or its runs are not like any that the
-    pace allows for, and nothing tells which: p50 is that of the pace, p10 and p90 span both.
+    If the two ranges do not overlap, either the episode differs from its cohort or its runs do not behave as
+    the pace assumes, and it is unknown which: p50 is that of the pace then, and p10 and p90 span both.
     """
-    by_pace = from_pace(standing)
-    by_cohort = NoEstimate("there is no cohort") if cohort is None else from_cohort(standing, cohort)
+    by_pace = from_pace(work)
+    by_cohort = NoEstimate("there is no cohort") if cohort is None else from_cohort(work, cohort)
     if isinstance(by_cohort, NoEstimate):
         return by_pace
     if isinstance(by_pace, NoEstimate):
@@ -117,28 +117,28 @@ def estimate(standing: WorkSoFar, cohort: CohortCurve | None = None) -> Estimate
     return min(by_cohort, by_pace, key=lambda basis: basis.p90 - basis.p10)
 
 
-def from_pace(standing: WorkSoFar) -> Estimate | NoEstimate:
-    """Return when the episode will end if its runs go on finishing as they lately did."""
-    reason = _doubt(standing) or _too_little(standing.pace)
-    return NoEstimate(reason) if reason else _at(standing, _pace_seconds(standing), "pace")
+def from_pace(work: WorkSoFar) -> Estimate | NoEstimate:
+    """Return when the episode will end if its runs keep finishing at their recent pace."""
+    reason = _doubt(work) or _too_little(work.pace)
+    return NoEstimate(reason) if reason else _at(work, _pace_seconds(work), "pace")
 
 
-def from_cohort(standing: WorkSoFar, cohort: CohortCurve) -> Estimate | NoEstimate:
-    """Return when the episode will end if it is one of `cohort`."""
-    reason = _doubt(standing)
-    elapsed = (standing.seen_at - standing.started_at).total_seconds()
+def from_cohort(work: WorkSoFar, cohort: CohortCurve) -> Estimate | NoEstimate:
+    """Return when the episode will end if it belongs to `cohort`."""
+    reason = _doubt(work)
+    elapsed = (work.seen_at - work.started_at).total_seconds()
     if reason is None and cohort.count_longer(elapsed) < FEWEST_LONGER:
         reason = f"fewer than {FEWEST_LONGER} episodes of the cohort lasted longer than this one has"
     if reason:
         return NoEstimate(reason)
     p10, p50, p90 = (cohort.quantile(p, elapsed) for p in _QUANTILES)
     if p10 is None or p50 is None or p90 is None:
-        return NoEstimate("too many episodes of the cohort are not over yet")
-    return _at(standing, (p10 - elapsed, p50 - elapsed, p90 - elapsed), "cohort")
+        return NoEstimate("too many episodes of the cohort are still open")
+    return _at(work, (p10 - elapsed, p50 - elapsed, p90 - elapsed), "cohort")
 
 
 def eta_members(result: Estimate | NoEstimate) -> dict[str, Any]:
-    """Return `result` as JSON values: times as text, or all None with a reason."""
+    """Return `result` as JSON values: the times as text, or None for all of them and a reason."""
     if isinstance(result, NoEstimate):
         return {"p10": None, "p50": None, "p90": None, "basis": None, "reason": result.reason}
     return {
@@ -150,24 +150,24 @@ def eta_members(result: Estimate | NoEstimate) -> dict[str, Any]:
     }
 
 
-def _doubt(standing: WorkSoFar) -> str | None:
-    """Return what makes any estimate void, None if nothing does."""
-    pace = standing.pace
-    if standing.blocked:
-        return "blocked: the runs that are left wait for action"
-    if standing.seen_at < standing.started_at or (pace.marks and standing.seen_at < pace.marks[-1].at):
-        return "our clock went back"
+def _doubt(work: WorkSoFar) -> str | None:
+    """Return why no estimate makes sense, None if one does."""
+    pace = work.pace
+    if work.blocked:
+        return "blocked: the remaining runs wait for action"
+    if work.seen_at < work.started_at or (pace.marks and work.seen_at < pace.marks[-1].at):
+        return "our clock stepped back"
     if pace.finished is not None and pace.marks and pace.finished != pace.marks[-1].finished:
-        return "the count of finished runs, or our clock, went back"
+        return "the count of finished runs decreased, or our clock stepped back"
     if pace.finished is not None and pace.total is not None and pace.finished >= pace.total:
-        return "no run is left by the counts, though the group is active"
+        return "the counts show no run left, although the group is active"
     return None
 
 
 def _too_little(pace: ProgressMarks) -> str | None:
-    """Return why the pace does not suffice for an estimate, None if it does."""
+    """Return why the pace is not enough for an estimate, None if it is."""
     if pace.finished is None or pace.total is None or not pace.marks:
-        return "how many runs have finished, or how many there are, is not known"
+        return "the number of runs, or of finished runs, is not known"
     finished = pace.finished - pace.marks[0].finished
     if finished < FEWEST_FINISHED:
         return f"fewer than {FEWEST_FINISHED} runs were seen to finish in this episode"
@@ -176,12 +176,12 @@ def _too_little(pace: ProgressMarks) -> str | None:
     return None
 
 
-def _pace_seconds(standing: WorkSoFar) -> _Seconds:
-    """Return the quantiles of the time left, for a pace with enough in it."""
-    newest = standing.pace.marks[-1]
-    remaining = (standing.pace.total or 0) - newest.finished
-    finished = (newest.finished - standing.pace.marks[0].finished) / 2
-    stretches = _recent(standing, remaining)
+def _pace_seconds(work: WorkSoFar) -> _Seconds:
+    """Return the quantiles of the time left, from a pace that is enough for them."""
+    newest = work.pace.marks[-1]
+    remaining = (work.pace.total or 0) - newest.finished
+    finished = (newest.finished - work.pace.marks[0].finished) / 2
+    stretches = _recent(work, remaining)
     spread = _SPREAD * sqrt(1 / finished + 1 / remaining)
 
     def left(p: float, exponent: float) -> float:
@@ -193,16 +193,17 @@ def _pace_seconds(standing: WorkSoFar) -> _Seconds:
     return p10, p50, p90
 
 
-def _recent(standing: WorkSoFar, remaining: int) -> list[tuple[float, float]]:
-    """Return (seconds, mean number of runs left) of the stretches since half of the finished ones had.
+def _recent(work: WorkSoFar, remaining: int) -> list[tuple[float, float]]:
+    """Return (seconds, mean number of runs left) of each stretch in which the second half of the finished
+    runs finished.
 
-    Between two marks the count is taken to rise evenly; since the last mark it stood still.
+    The count is assumed to rise evenly between two marks, and not at all since the last one.
     """
-    marks = standing.pace.marks
+    marks = work.pace.marks
     newest = marks[-1]
     half = (newest.finished - marks[0].finished) / 2
     points = [((mark.at - newest.at).total_seconds(), newest.finished - mark.finished) for mark in marks]
-    stretches = [((standing.seen_at - newest.at).total_seconds(), float(remaining))]
+    stretches = [((work.seen_at - newest.at).total_seconds(), float(remaining))]
     for (start, left), (end, right) in pairwise(points):
         if right < half:
             part = min(1.0, (half - right) / (left - right))
@@ -211,14 +212,14 @@ def _recent(standing: WorkSoFar, remaining: int) -> list[tuple[float, float]]:
 
 
 def _power_sum(count: int, exponent: float) -> float:
-    """Return the sum of j ** -exponent over j = 1 to `count`, by the integral (off by 4 % at the most)."""
+    """Return the sum of j ** -exponent for j = 1 to `count`, as an integral (at most 4 % off)."""
     power = 1 - exponent
     return (pow(count + 0.5, power) - pow(0.5, power)) / power
 
 
-def _at(standing: WorkSoFar, left: _Seconds, basis: EstimateBasis) -> Estimate | NoEstimate:
+def _at(work: WorkSoFar, left: _Seconds, basis: EstimateBasis) -> Estimate | NoEstimate:
     try:
-        p10, p50, p90 = (standing.seen_at + timedelta(seconds=seconds) for seconds in left)
+        p10, p50, p90 = (work.seen_at + timedelta(seconds=seconds) for seconds in left)
     except OverflowError:
-        return NoEstimate("so far off that it has no date")
+        return NoEstimate("the estimate is too far in the future to have a date")
     return Estimate(p10, p50, p90, basis)

@@ -1,4 +1,4 @@
-"""The Kaplan-Meier curve: which share of episodes lasts longer than a time, though some are not over yet."""
+"""The Kaplan-Meier curve: the share of episodes that last longer than a time, while some are still open."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurvivalCurve:
-    """A survival function as arrays over the distinct times at which something ended or was censored.
+    """A survival function as arrays over the distinct times at which a duration ended or was censored.
 
-    `seconds` are these times, ascending. `surviving` is the estimated share that lasts longer, and holds
-    until the next time; before the first one it is 1. `low` and `high` are its 95 % band, NaN where
-    `surviving` is 0, as there is none. `at_risk` counts what was not over just before the time.
+    `seconds` are these times, ascending. `surviving` is the estimated share that lasts longer; it holds until
+    the next time, and is 1 before the first. `low` and `high` are its 95 % band, NaN where `surviving` is 0
+    and there is no band. `at_risk` counts the durations that had not ended just before the time.
     """
 
     seconds: NDArray[np.float64]
@@ -29,10 +29,10 @@ class SurvivalCurve:
 
 
 def kaplan_meier(seconds: NDArray[np.float64], events: NDArray[np.bool_]) -> SurvivalCurve:
-    """Return the curve of `seconds`, at which a duration ended (an event) or else was censored.
+    """Return the curve of the durations `seconds`, each of which ended (is among `events`) or was censored.
 
-    At equal times events come before censorings. The arrays are equally long; a time may be infinite, but
-    not NaN. The estimate is Kaplan's and Meier's (1958), its variance Greenwood's (1926), and the band
+    At equal times events come before censorings. The arrays have the same length; a time can be infinite but
+    not NaN. The estimate is that of Kaplan and Meier (1958) with Greenwood's variance (1926). The band is
     that of log(-log S) (Kalbfleisch and Prentice 1980), which stays within [0, 1].
     """
     times, which, counts = np.unique(seconds, return_inverse=True, return_counts=True)
@@ -44,17 +44,17 @@ def kaplan_meier(seconds: NDArray[np.float64], events: NDArray[np.bool_]) -> Sur
 
 
 def quantile(curve: SurvivalCurve, p: float) -> float | None:
-    """Return the time by which the share `p` has ended, the first with S(t) <= 1 - p.
+    """Return the time by which the share `p` has ended: the first with S(t) <= 1 - p.
 
-    None where the curve does not get there. Rounding does not count: S may be larger by 1e-12.
+    None if the curve does not get there. S may be larger by 1e-12, to allow for rounding.
     """
     return _first_at_most(curve.surviving, curve, p)
 
 
 def quantile_ci95(curve: SurvivalCurve, p: float) -> tuple[float | None, float | None]:
-    """Return the 95 % confidence interval of `quantile`, an end None where the band does not get there.
+    """Return the 95 % confidence interval of `quantile`; an end is None if the band does not get there.
 
-    It holds the times that the band gives instead of the curve (Brookmeyer and Crowley 1982).
+    Its ends are the quantiles of the two edges of the band (Brookmeyer and Crowley 1982).
     """
     return _first_at_most(curve.low, curve, p), _first_at_most(curve.high, curve, p)
 
@@ -67,7 +67,7 @@ def _first_at_most(shares: NDArray[np.float64], curve: SurvivalCurve, p: float) 
 def _band(
     surviving: NDArray[np.float64], ended: NDArray[np.int64], at_risk: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the band; where S is 1 its exponents are NaN, but 1 to the power of whatever is 1."""
+    """Return the band. Where S is 1 the exponents are NaN, but 1 to any power is 1."""
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(ended / (at_risk * (at_risk - ended)))
         exponent = np.exp(_Z95 * np.sqrt(variance) / np.log(surviving))

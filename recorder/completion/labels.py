@@ -1,7 +1,7 @@
-"""A group's metadata as labels: what groups can be selected and grouped by.
+"""A group's metadata as labels, by which groups can be selected and grouped.
 
-A label is a member of the metadata whose value is a scalar: its key and its value, both as JSON text in
-the form of RFC 8785, so that 1, "1" and true stay three values and 1.0 is 1.
+A label is a member of the metadata whose value is a scalar. Key and value are JSON texts in the form of
+RFC 8785, so 1, "1" and true are three different values, and 1.0 is the same as 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DIGEST = "sha256:"
 
 
 def labels_of(body: ResponseBody) -> dict[str, str]:
-    """Return the labels of a group, of which `body` is the latest response: JSON text by JSON text."""
+    """Return the labels in a response body: values by keys, both as JSON texts."""
     metadata = body.value.get("metadata")
     if not isinstance(metadata, Mapping):
         return {}
@@ -30,7 +30,7 @@ def labels_of(body: ResponseBody) -> dict[str, str]:
 
 
 def label_text(scalar: Scalar) -> str:
-    """Return a scalar as JSON text; a number that RFC 8785 cannot carry in Python's digits."""
+    """Return a scalar as JSON text; a number that RFC 8785 cannot represent is written as Python does."""
     try:
         return canonical(scalar).decode()
     except NotCanonicalError:
@@ -38,13 +38,13 @@ def label_text(scalar: Scalar) -> str:
 
 
 def scalar_of(text: str) -> Scalar:
-    """Read what `json_text` wrote."""
+    """Return the scalar whose `label_text` is `text`."""
     scalar: Scalar = json.loads(text)
     return scalar
 
 
 def texts_meant(text: str) -> list[str]:
-    """Return the JSON texts of the values that somebody may mean by `text`: a string, or another scalar."""
+    """Return the JSON texts of the values that `text` can mean: a string, and possibly another scalar."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -54,11 +54,11 @@ def texts_meant(text: str) -> list[str]:
 
 
 def mark_of(text: str) -> str:
-    """Return what stands for `text` in an index, which cannot hold long ones: itself, or its digest."""
+    """Return the mark of `text`, which represents it in an index: the text, or its digest if it is long."""
     raw = text.encode()
     return text if len(raw) <= _MAX_BYTES else f"{_DIGEST}{sha256(raw).hexdigest()}"
 
 
 def is_digest(mark: str) -> bool:
-    """Whether a mark is a digest; no JSON text of a scalar begins like one."""
+    """Whether a mark is a digest; no JSON text starts like one."""
     return mark.startswith(_DIGEST)

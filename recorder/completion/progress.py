@@ -1,4 +1,4 @@
-"""How fast the runs of an open episode finish: a bounded number of marks, kept observation by observation."""
+"""How fast the runs of an open episode finish, as a bounded number of marks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_MARKS = 32
 
 @dataclass(frozen=True, slots=True)
 class ProgressMark:
-    """At `at` (aware), `finished` runs of the group had completed, failed or been cancelled."""
+    """By `at` (aware), `finished` runs of the group had completed, failed or been cancelled."""
 
     at: datetime
     finished: int
@@ -18,12 +18,12 @@ class ProgressMark:
 
 @dataclass(frozen=True, slots=True)
 class ProgressMarks:
-    """What is kept of an episode's progress; `Pace()` knows of nothing yet.
+    """The progress of an episode; without arguments, before its first observation.
 
-    `marks` ascend in time and in count, and are at most MOST_MARKS. The first is where counting began: the
-    episode's start with the count before it, or the first observation where the start is not known. The
-    last is the newest rise. `finished` and `total` are the group's newest counts, None where it did not
-    say; they may contradict the marks.
+    `marks` ascend in time and in count; there are at most MOST_MARKS. The first is where counting began: the
+    episode's start with the count before it, or the first observation if the start is unknown. The last is
+    the newest rise. `finished` and `total` are the group's newest counts, None where they were not reported;
+    they can contradict the marks.
     """
 
     marks: tuple[ProgressMark, ...] = ()
@@ -31,10 +31,10 @@ class ProgressMarks:
     total: int | None = None
 
     def seen(self, at: datetime, finished: int | None, total: int | None) -> ProgressMarks:
-        """Return the pace after an observation at `at` (aware).
+        """Return the progress after an observation at `at` (aware).
 
-        A count that is absent, negative or no higher than before makes no mark, nor does a time before the
-        newest mark. Of two counts at one time the higher stands.
+        There is no new mark for a count that is absent, negative or not higher than before, nor for a time
+        before the newest mark. Of two counts at the same time the higher one is kept.
         """
         return ProgressMarks(self._marks_after(at, finished), finished, total)
 
@@ -51,5 +51,5 @@ class ProgressMarks:
 
 
 def _thinned(marks: tuple[ProgressMark, ...]) -> tuple[ProgressMark, ...]:
-    """Drop every second mark when there are too many. First and last stay, as MOST_MARKS is even."""
+    """Drop every second mark when there are too many; the first and the last stay, as MOST_MARKS is even."""
     return marks[::2] if len(marks) > MOST_MARKS else marks

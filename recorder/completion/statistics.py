@@ -1,4 +1,4 @@
-"""How long the episodes of a selection lasted, as the JSON members that every reader shows."""
+"""Statistics of episode durations, as JSON values."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 class Durations:
     """The durations of episodes, in seconds, as equally long arrays.
 
-    `earliest` and `latest` bound each, NaN where a bound is not known. A `censored` one is that of an open
-    episode: it lasts longer than `seconds`, and its `latest` is NaN.
+    `earliest` and `latest` bound each duration, NaN where a bound is unknown. A `censored` duration is that
+    of an open episode: the true one is longer than `seconds`, and `latest` is NaN.
     """
 
     seconds: NDArray[np.float64]
@@ -30,9 +30,10 @@ class Durations:
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[float | None]]) -> Durations:
-        """Return the durations of rows (seconds, earliest, latest, censored), None where not known.
+        """Return the durations of rows (seconds, earliest, latest, censored), with None for what is unknown.
 
-        Raise ValueError where rows have not four values each.
+        Raises:
+            ValueError: a row does not have four values.
         """
         table = np.array([tuple(row) for row in rows] or np.empty((0, 4)), dtype=np.float64)
         seconds, earliest, latest, censored = table.T
@@ -47,27 +48,27 @@ class Durations:
         *,
         censored: bool,
     ) -> Durations:
-        """Return durations that are all censored or all not, None where a bound is not known."""
+        """Return durations that are all censored or all completed; None is an unknown bound."""
         spans = [np.array(column, dtype=np.float64) for column in (seconds, earliest, latest)]
         return cls(spans[0], spans[1], spans[2], np.full(len(seconds), censored))
 
     @classmethod
     def joined(cls, parts: Sequence[Durations]) -> Durations:
-        """Return all durations of one part or more, in their order."""
+        """Return the durations of one or more parts, in order."""
         columns = [(part.seconds, part.earliest, part.latest, part.censored) for part in parts]
         return cls(*map(np.concatenate, zip(*columns, strict=True)))
 
     def select(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Durations:
-        """Return those for which `mask`, as long as the arrays, is true, or those that it numbers."""
+        """Return the durations where `mask` is true, or those at its indices."""
         return Durations(self.seconds[mask], self.earliest[mask], self.latest[mask], self.censored[mask])
 
 
 def statistics_of(durations: Durations) -> dict[str, Any]:
-    """Return the counts, quantiles and extremes of `durations` as JSON values, None where not known.
+    """Return the counts, quantiles and extremes of `durations` as JSON values; None is unknown.
 
-    Minimum, maximum and mean are of completed episodes only; the quantiles are Kaplan-Meier, so that open
-    ones count for as long as they were seen. `ci95` says how sure a quantile is given how few episodes
-    there are, `bounds` how far it may be off as their starts and ends are not known exactly.
+    Minimum, maximum and mean cover completed episodes only. The quantiles are Kaplan-Meier estimates, in
+    which open episodes count for as long as they were seen. `ci95` is the uncertainty that comes from the
+    number of episodes, `bounds` the one that comes from starts and ends that are not known exactly.
     """
     completed = durations.seconds[~durations.censored]
     curve = kaplan_meier(durations.seconds, ~durations.censored)
@@ -92,10 +93,10 @@ def statistics_of(durations: Durations) -> dict[str, Any]:
 
 
 def curve_items(durations: Durations) -> list[dict[str, Any]]:
-    """Return the Kaplan-Meier curve of `durations` as JSON values, item by item in order of time.
+    """Return the Kaplan-Meier curve of `durations` as JSON values in the order of time.
 
-    It starts at 0 seconds, where all survive unless something happens there; `low` and `high` are None
-    where there is no band.
+    It starts at 0 seconds, where all episodes survive unless some end or are censored there. `low` and `high`
+    are None where there is no band.
     """
     curve = kaplan_meier(durations.seconds, ~durations.censored)
     columns = (
@@ -119,10 +120,10 @@ def _item(
 def _bounding_curves(durations: Durations) -> tuple[SurvivalCurve, SurvivalCurve]:
     """Return the curves of the earliest and of the latest durations, which bound that of the true ones.
 
-    Less survives if censorings come earlier, and more if they never come and events come later: the later
-    bound always holds. Less survives too if events come earlier, unless one moves ahead of a censoring, so
-    that it finds more at risk: the earlier bound holds except where a completed episode took longer than an
-    open one, but its earliest duration is no longer than that of the open one.
+    The later bound always holds: more survives when events come later and censorings never come. The earlier
+    one usually holds: less survives when censorings and events come earlier. The exception is an event that
+    moves ahead of a censoring and so finds more at risk: a completed episode that took longer than an open
+    one, although its earliest duration is not longer than that of the open one.
     """
     earliest = np.where(np.isnan(durations.earliest), 0.0, durations.earliest)
     latest = np.where(np.isnan(durations.latest), np.inf, durations.latest)

@@ -1,7 +1,7 @@
-"""What a group's ledger sums up to: kept beside it, so that no reader has to go through all of it.
+"""The summary of a group's ledger, stored beside it so that readers need not read the whole ledger.
 
-A fold over the ledger in the order of `seq`: taken on entry by entry as they are written, or done anew
-from the first one, it comes to the same.
+This is a fold over the ledger in the order of `seq`. Applying entries as they are written gives the same
+summary as starting again from the first one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from recorder.ledger.entries import Entry, Interval, StatusContent
 from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase, Reading
 
 SUMMARY_RULES = 1
-"""The version of how all this is derived: a summary of another version is derived anew."""
+"""The version of these rules: a summary made by another version is rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a ledger says up to its entry `seq`.
+    """A ledger up to its entry `seq`.
 
-    `created_at` and `labels` are of the newest status; a `created_at` that is said no more stays known.
-    `pace` is of the open episode.
+    `labels` are those of the newest status, `created_at` is the newest one that a status had. `pace` is that
+    of the open episode.
     """
 
     seq: int
@@ -41,11 +41,11 @@ class Summary:
 
 
 NOTHING = Summary(0, episodes.State(), Dwell(), None, (), ProgressMarks())
-"""What a ledger without entries sums up to."""
+"""The summary of a ledger without entries."""
 
 
 def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | None]:
-    """Return the summary up to `entry`, the next one, and the episode that it ended, if it ended one."""
+    """Return the summary after `entry`, the next one, and the episode that it ended, if any."""
     content, created_at, labels, pace = entry.content, summary.created_at, summary.labels, summary.pace
     work, ended = episodes.advance_episodes(summary.work, entry)
     if isinstance(content, StatusContent):
@@ -56,19 +56,19 @@ def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | 
     return Summary(entry.seq, work, held, created_at, labels, pace), ended
 
 
-def summarised(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, list[Episode]]:
-    """Return the summary up to the last of `entries`, which follow it in order, and the episodes that
-    they ended."""
-    over = []
+def summarize(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, list[Episode]]:
+    """Return the summary after `entries`, the next ones in order, and the episodes that they ended."""
+    completed = []
     for entry in entries:
         summary, ended = advance_summary(summary, entry)
         if ended is not None:
-            over.append(ended)
-    return summary, over
+            completed.append(ended)
+    return summary, completed
 
 
 def work_so_far(summary: Summary, open_interval: Interval | None) -> WorkSoFar | None:
-    """Return where the open episode stands, None if there is none; `open_interval` as in `episodes_of`."""
+    """Return the progress of the open episode, None if there is none; `open_interval` is that of
+    `episodes_of`."""
     work = episodes.extend_to_last_seen(summary.work, open_interval)
     if work.opened is None or work.sight is None:
         return None
@@ -79,7 +79,7 @@ def work_so_far(summary: Summary, open_interval: Interval | None) -> WorkSoFar |
 def _pace(
     pace: ProgressMarks, before: episodes.State, work: episodes.State, reading: Reading, observed_at: datetime
 ) -> ProgressMarks:
-    """The pace counts from the start of the episode, unless nothing is known of that."""
+    """Return the pace after an observation; it is measured from the episode's start if that is known."""
     if work.opened is None:
         return ProgressMarks()
     if before.opened is None:

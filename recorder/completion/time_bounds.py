@@ -1,4 +1,4 @@
-"""When something happened that nobody saw happen: a best guess between two bounds, and what it rests on."""
+"""Estimate when an unobserved transition happened: a best guess between two bounds, with its basis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from enum import StrEnum
 
 
 class Basis(StrEnum):
-    """What a moment's `at` rests on: the upstream's word, the middle of its bounds, or when it was seen."""
+    """What a moment's `at` is based on: a time reported by the upstream, the middle of the bounds, or the
+    first sight."""
 
     MODIFIED_AT = "modified_at"
     MIDPOINT = "midpoint"
@@ -18,7 +19,7 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time that lies in [earliest, latest], and is taken to be `at`; `earliest` is None if unbounded."""
+    """A time in [earliest, latest], estimated as `at`; `earliest` is None if there is no lower bound."""
 
     at: datetime
     earliest: datetime | None
@@ -28,10 +29,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is known of a transition that the response received at `latest` is the first to show.
+    """When a transition can have happened; the response received at `latest` is the first to show it.
 
-    `modified_at` is that response's, None where it lies outside the window. `first_sight` says that no
-    observation came before, so that `earliest` is the group's creation (None where that is not known).
+    `modified_at` is that of the response, None if it lies outside the window. `first_sight`: there was no
+    earlier observation, so `earliest` is the group's creation (None if that is unknown).
     """
 
     earliest: datetime | None
@@ -49,10 +50,10 @@ def window_of(
 ) -> Window:
     """Return the window between two consecutive observations.
 
-    `asked_before` is when the last poll that showed the earlier one was sent, None if there is no earlier
-    one; the rest is of the later observation. A `created_at` after `observed_at` is not believed. Where
-    our clock stepped back in between, the window is open below: its ends were read off clocks that
-    disagree, and its middle would be no guess at all.
+    `asked_before` is when the last poll that showed the earlier observation was sent, None if there was none.
+    The other arguments are those of the later observation. A `created_at` after `observed_at` is ignored. If
+    our clock stepped back in between, the window has no lower bound: its ends come from clocks that
+    disagree, and its middle would mean nothing.
     """
     first_sight = asked_before is None
     if asked_before is not None and asked_before > observed_at:
@@ -69,7 +70,7 @@ def window_of(
 
 
 def start_in(window: Window) -> Moment:
-    """Return when work started: no later than the group's last update, which only bounds it."""
+    """Return when work started; the group's last update is only an upper bound for it."""
     latest = window.modified_at or window.latest
     if window.earliest is None:
         return Moment(latest, None, latest, Basis.FIRST_SIGHT)
@@ -79,7 +80,7 @@ def start_in(window: Window) -> Moment:
 
 
 def end_in(window: Window) -> Moment:
-    """Return when work ended: at the group's last update, if that is known."""
+    """Return when work ended: at the group's last update if that is known."""
     if window.modified_at is not None:
         return Moment(window.modified_at, window.earliest, window.latest, Basis.MODIFIED_AT)
     if window.earliest is None:

@@ -107,7 +107,7 @@ class Worker:
 
     async def _write(self, batch: list[PollResult]) -> None:
         try:
-            held = await self._writer.write(partial(write_results, batch=batch))
+            written = await self._writer.write(partial(write_results, batch=batch))
         except DatabaseUnavailableError:
             raise
         except Exception:
@@ -120,7 +120,7 @@ class Worker:
             for start in range(0, len(batch), half := (len(batch) + 1) // 2):
                 await self._write(batch[start : start + half])
         else:
-            self._count(held, dropped=len(batch) - len(held))
+            self._count(written.results, dropped=len(batch) - len(written.results))
 
     async def wait_for_polls(self, seconds: float | None = None) -> None:
         """Wait until every poll under way has ended, or end those that go on for longer than `seconds`."""

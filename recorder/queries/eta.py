@@ -1,9 +1,8 @@
-"""When groups will be done, each by its own pace and by what is known of those alike."""
+"""Estimate when groups will be done, from their own pace and from episodes of similar groups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,7 +10,6 @@ from sqlalchemy import Connection
 from recorder.completion.eta import CohortCurve, Estimate, NoEstimate, estimate, eta_members
 from recorder.completion.labels import label_text
 from recorder.completion.summary import Summary, work_so_far
-from recorder.ledger.entries import Interval
 from recorder.ledger.status_fields import Phase
 from recorder.store.derived import find_summaries
 from recorder.store.durations import recent_durations
@@ -21,9 +19,9 @@ from recorder.store.groups import GroupItem
 def etas_of(
     connection: Connection, groups: Sequence[GroupItem], cohort_key: str | None
 ) -> dict[str, dict[str, Any]]:
-    """Return when each of `groups` will be settled, by their ids; null with a reason where nobody can tell.
+    """Return the estimate for each of `groups`, by group id; null with a reason where there is none.
 
-    Groups with the same value of `cohort_key` in their metadata are alike; without it all are.
+    Groups with the same value of `cohort_key` in their metadata are one cohort; without it, all groups are.
     """
     active = [group.watch.taskgroup_id for group in groups if _phase(group) is Phase.ACTIVE]
     summaries = find_summaries(connection, active)
@@ -35,33 +33,30 @@ def etas_of(
 
 
 def eta_of(connection: Connection, group: GroupItem, cohort_key: str | None) -> dict[str, Any]:
-    """Return when a group will be settled, as `etas_of` does for several."""
+    """Return the estimate for one group, as `etas_of` does for several."""
     return etas_of(connection, [group], cohort_key)[group.watch.taskgroup_id]
 
 
 class _Cohorts:
-    """Recent episodes by the label that makes groups alike; read once, and only if they are asked for."""
+    """The recent episodes of each cohort, read when a group of it first needs them."""
 
     def __init__(self, connection: Connection, key: str | None) -> None:
         self._connection = connection
-        self._key = key
-        self._made: dict[str | None, CohortCurve] = {}
+        self._key = None if key is None else label_text(key)
+        self._curves: dict[tuple[str, str] | None, CohortCurve] = {}
 
     def of(self, summary: Summary) -> CohortCurve | None:
-        """Return the cohort of a group, None if it has no label to be alike by."""
-        value = None
+        """Return the cohort of a group, None if the group lacks the label that defines cohorts."""
+        label = None
         if self._key is not None:
-            value = dict(summary.labels).get(label_text(self._key))
+            value = dict(summary.labels).get(self._key)
             if value is None:
                 return None
-        if value not in self._made:
-            durations = self._durations[value]
-            self._made[value] = CohortCurve.of(durations.seconds, ~durations.censored)
-        return self._made[value]
-
-    @cached_property
-    def _durations(self) -> Any:
-        return recent_durations(self._connection, self._key)
+            label = self._key, value
+        if label not in self._curves:
+            durations = recent_durations(self._connection, label)
+            self._curves[label] = CohortCurve.of(durations.seconds, ~durations.censored)
+        return self._curves[label]
 
 
 def _eta(group: GroupItem, summary: Summary | None, cohorts: _Cohorts) -> Estimate | NoEstimate:
@@ -70,11 +65,10 @@ def _eta(group: GroupItem, summary: Summary | None, cohorts: _Cohorts) -> Estima
         return NoEstimate("the group was never seen")
     if phase is not Phase.ACTIVE:
         return NoEstimate(f"the group is not active but {phase}")
-    opened: Interval | None = group.watch.open
-    standing = None if summary is None else work_so_far(summary, opened)
-    if summary is None or standing is None:
-        return NoEstimate("the group is not summed up; recorder db rebuild does it")
-    return estimate(standing, cohorts.of(summary))
+    work = None if summary is None else work_so_far(summary, group.watch.open)
+    if summary is None or work is None:
+        return NoEstimate("the group has no summary; recorder db rebuild makes it")
+    return estimate(work, cohorts.of(summary))
 
 
 def _phase(group: GroupItem) -> Phase | None:

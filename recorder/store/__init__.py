@@ -1,1 +1,1 @@
-"""The ledger in SQL: tables and views, the one way to begin a transaction, writers and readers."""
+"""The ledger in SQL: tables and views, transactions, and the functions that write and read."""

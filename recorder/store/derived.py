@@ -1,6 +1,7 @@
-"""What is derived from the ledgers, in rows: summaries, episodes and labels.
+"""Summaries, episodes and labels: what is derived from the ledgers, stored in tables.
 
-It is kept up to date in the transaction that writes the entries, and can be rebuilt from the ledger alone."""
+These rows are updated in the transaction that writes the entries, and can be rebuilt from the ledger alone.
+"""
 
 from __future__ import annotations
 
@@ -23,37 +24,41 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from recorder.completion.episodes import Episode, Outcome, RunCounts, State, open_episode, open_gap_seconds
 from recorder.completion.labels import label_text, mark_of, texts_meant
-from recorder.completion.summary import NOTHING, SUMMARY_RULES, Summary, summarised
+from recorder.completion.summary import NOTHING, SUMMARY_RULES, Summary, summarize
 from recorder.completion.time_bounds import Basis, Moment
 from recorder.ledger.entries import Entry
+from recorder.store.dialects.registry import dialect_of
 from recorder.store.history import read_entries
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
 from recorder.store.transactions import reading, writing
 
 _json = TypeAdapter(Summary)
-
-
 _ids = select(watches.c.taskgroup_id).order_by(watches.c.taskgroup_id)
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
-    """A group's summary before and after its new entries, and the episodes that these ended."""
+class SummaryChange:
+    """The effect of new entries on a group: its summaries before and after, and the episodes they ended."""
 
     taskgroup_id: str
     before: Summary
     after: Summary
     ended: Sequence[Episode]
 
+    @property
+    def opened(self) -> range:
+        """The numbers of the episodes that the entries opened; some of them may be in `ended` too."""
+        return range(_episodes_begun(self.before) + 1, _episodes_begun(self.after) + 1)
 
-def apply_entries(connection: Connection, entries: Iterable[Entry]) -> None:
-    """Sum up `entries`, which were just written, in the order of each group's `seq`.
 
-    A group whose summary is missing or of other rules, as after an upgrade, is summed up anew.
+def apply_entries(connection: Connection, entries: Iterable[Entry]) -> list[SummaryChange]:
+    """Derive what follows from `entries`, which were just written, in the order of each group's `seq`.
+
+    The ledger of a group whose summary is missing or has other rules, as after an upgrade, is read again from
+    its first entry. Returns a change for each group.
     """
     by_group: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -62,20 +67,20 @@ def apply_entries(connection: Connection, entries: Iterable[Entry]) -> None:
     changes = []
     for taskgroup_id, new in by_group.items():
         before = known.get(taskgroup_id, NOTHING)
-        if before.seq == new[0].seq - 1:
-            changes.append(_Change(taskgroup_id, before, *summarised(before, new)))
-        else:
-            rebuild_group(connection, taskgroup_id)
+        if before.seq != new[0].seq - 1:
+            before = rebuild_group(connection, taskgroup_id, until_seq=new[0].seq)
+        changes.append(SummaryChange(taskgroup_id, before, *summarize(before, new)))
     _write(connection, changes)
+    return changes
 
 
 def summary_of(connection: Connection, taskgroup_id: str) -> Summary:
-    """Return what the ledger of a group sums up to."""
+    """Return the summary of a group's ledger; that of an empty ledger if none is stored."""
     return find_summaries(connection, [taskgroup_id]).get(taskgroup_id, NOTHING)
 
 
 def find_summaries(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, Summary]:
-    """Return what the ledgers of groups sum up to, by their ids."""
+    """Return the stored summaries of groups, by group id; those of other rules are left out."""
     if not taskgroup_ids:
         return {}
     statement = select(summaries.c.taskgroup_id, summaries.c.summary)
@@ -85,7 +90,7 @@ def find_summaries(connection: Connection, taskgroup_ids: Collection[str]) -> di
 
 
 def rebuild_stale(connection: Connection) -> None:
-    """Sum up the ledgers that are not summed up yet, or by other rules than the present ones."""
+    """Rebuild the derived rows of groups whose summary is missing or was made by other rules."""
     stale = or_(summaries.c.taskgroup_id.is_(None), summaries.c.rules != SUMMARY_RULES)
     joined = watches.outerjoin(summaries, summaries.c.taskgroup_id == watches.c.taskgroup_id)
     for taskgroup_id in connection.scalars(_ids.select_from(joined).where(stale)).all():
@@ -93,10 +98,10 @@ def rebuild_stale(connection: Connection) -> None:
 
 
 def rebuild_all(engine: Engine) -> Iterator[int]:
-    """Sum up every ledger anew, a transaction each; yield how many groups are done.
+    """Rebuild the derived rows of every group, one transaction each; yield how many groups are done.
 
     Raises:
-        DatabaseUnavailableError: the database cannot be used just now; what was yielded is done.
+        DatabaseUnavailableError: the database cannot be used now; the groups counted so far are done.
     """
     with reading(engine) as connection:
         ids = connection.scalars(_ids).all()
@@ -109,61 +114,66 @@ def rebuild_all(engine: Engine) -> Iterator[int]:
         yield done
 
 
-def rebuild_group(connection: Connection, taskgroup_id: str) -> None:
-    _forget(connection, [taskgroup_id])
-    entries = read_entries(connection, taskgroup_id)
-    _write(connection, [_Change(taskgroup_id, NOTHING, *summarised(NOTHING, entries))])
-
-
-def _forget(connection: Connection, taskgroup_ids: Collection[str]) -> None:
+def rebuild_group(connection: Connection, taskgroup_id: str, until_seq: int | None = None) -> Summary:
+    """Rebuild the derived rows of a group from its entries, those before `until_seq` if given; return the
+    summary."""
     for table in (episodes, group_labels, labelled_durations, summaries):
-        connection.execute(delete(table).where(table.c.taskgroup_id.in_(taskgroup_ids)))
+        connection.execute(delete(table).where(table.c.taskgroup_id == taskgroup_id))
+    entries = read_entries(connection, taskgroup_id)
+    if until_seq is not None:
+        entries = (entry for entry in entries if entry.seq < until_seq)
+    change = SummaryChange(taskgroup_id, NOTHING, *summarize(NOTHING, entries))
+    _write(connection, [change])
+    return change.after
 
 
-def _write(connection: Connection, changes: Sequence[_Change]) -> None:
-    _put(connection, summaries, [summary_row(change.taskgroup_id, change.after) for change in changes])
-    _put(connection, episodes, [row for change in changes for row in _episode_rows(change)])
+def _episodes_begun(summary: Summary) -> int:
+    return summary.work.episodes + (summary.work.opened is not None)
+
+
+def _write(connection: Connection, changes: Sequence[SummaryChange]) -> None:
+    _upsert(connection, summaries, [summary_row(change.taskgroup_id, change.after) for change in changes])
+    _upsert(connection, episodes, [row for change in changes for row in _episode_rows(change)])
     relabelled = [change for change in changes if change.before.labels != change.after.labels]
     if relabelled:
         ids = [change.taskgroup_id for change in relabelled]
         for table in (group_labels, labelled_durations):
             connection.execute(delete(table).where(table.c.taskgroup_id.in_(ids)))
-        _put(connection, group_labels, _rows_of_labels(relabelled))
-        connection.execute(_put_labelled(episodes.c.taskgroup_id.in_(ids)))
+        rows = [row for change in relabelled for row in label_rows(change.taskgroup_id, change.after)]
+        _upsert(connection, group_labels, rows)
+        connection.execute(_insert_labelled(episodes.c.taskgroup_id.in_(ids)))
     ended = [change for change in changes if change.ended and change.before.labels == change.after.labels]
     for change in ended:
         since = episodes.c.number >= change.ended[0].number
-        connection.execute(_put_labelled((episodes.c.taskgroup_id == change.taskgroup_id) & since))
+        connection.execute(_insert_labelled((episodes.c.taskgroup_id == change.taskgroup_id) & since))
 
 
-def labelled(which: ColumnElement[bool]) -> Select[Any]:
-    """Select the rows of `labelled_durations`: episodes that are over, once for each label of their group."""
+def _upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    statement = dialect_of(connection).insert(table)
+    updated = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=updated), rows)
+
+
+def _insert_labelled(condition: ColumnElement[bool]) -> Insert:
+    columns = [column.name for column in labelled_durations.c]
+    return insert(labelled_durations).from_select(columns, labelled(condition))
+
+
+def labelled(condition: ColumnElement[bool]) -> Select[Any]:
+    """Select the rows of `labelled_durations`: completed episodes, once for each label of their group."""
     columns = [column.name for column in labelled_durations.c]
     sources = [group_labels.c if name in {"key", "value"} else episodes.c for name in columns]
     found = select(*(source[name] for source, name in zip(sources, columns, strict=True)))
     same = group_labels.c.taskgroup_id == episodes.c.taskgroup_id
     joined = found.select_from(episodes.join(group_labels, same))
-    return joined.where(which, episodes.c.completed_at.is_not(None))
-
-
-def _put_labelled(which: ColumnElement[bool]) -> Insert:
-    columns = [column.name for column in labelled_durations.c]
-    return insert(labelled_durations).from_select(columns, labelled(which))
-
-
-def _put(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows, or put them in the place of those with the same key."""
-    if not rows:
-        return
-    keys = [column.name for column in table.primary_key]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    brought = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=brought), rows)
+    return joined.where(condition, episodes.c.completed_at.is_not(None))
 
 
 def summary_row(taskgroup_id: str, summary: Summary) -> dict[str, Any]:
-    """Return the row of `summaries` for a group whose ledger sums up to `summary`."""
+    """Return the row of `summaries` for a group."""
     return {
         "taskgroup_id": taskgroup_id,
         "seq": summary.seq,
@@ -174,7 +184,7 @@ def summary_row(taskgroup_id: str, summary: Summary) -> dict[str, Any]:
 
 
 def label_rows(taskgroup_id: str, summary: Summary) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `group_labels` for a group whose ledger sums up to `summary`."""
+    """Yield the rows of `group_labels` for a group."""
     for key, value in summary.labels:
         mark = mark_of(value)
         yield {
@@ -183,6 +193,12 @@ def label_rows(taskgroup_id: str, summary: Summary) -> Iterator[dict[str, Any]]:
             "value": mark,
             "long_value": None if mark == value else value,
         }
+
+
+def _episode_rows(change: SummaryChange) -> Iterator[dict[str, Any]]:
+    for episode in change.ended:
+        yield episode_row(change.taskgroup_id, episode)
+    yield from open_episode_rows(change.taskgroup_id, change.after.work)
 
 
 def open_episode_rows(taskgroup_id: str, work: State) -> Iterator[dict[str, Any]]:
@@ -199,18 +215,8 @@ def open_episode_rows(taskgroup_id: str, work: State) -> Iterator[dict[str, Any]
         }
 
 
-def _rows_of_labels(changes: Iterable[_Change]) -> list[dict[str, Any]]:
-    return [row for change in changes for row in label_rows(change.taskgroup_id, change.after)]
-
-
-def _episode_rows(change: _Change) -> Iterator[dict[str, Any]]:
-    for episode in change.ended:
-        yield episode_row(change.taskgroup_id, episode)
-    yield from open_episode_rows(change.taskgroup_id, change.after.work)
-
-
 def episode_row(taskgroup_id: str, episode: Episode) -> dict[str, Any]:
-    """Return the row of `episodes` for an episode that is over."""
+    """Return the row of `episodes` for a completed episode."""
     started, completed = episode.started, episode.completed
     return {
         "taskgroup_id": taskgroup_id,
@@ -242,16 +248,14 @@ def episode_row(taskgroup_id: str, episode: Episode) -> dict[str, Any]:
 def completed_episodes(
     connection: Connection, taskgroup_id: str, *, after: int = 0, limit: int | None = None
 ) -> list[Episode]:
-    """Return the episodes of a group that have ended, oldest first: those after number `after`, up to
-    `limit` of them."""
+    """Return up to `limit` completed episodes of a group after number `after`, oldest first."""
     statement = select(episodes).where(
         episodes.c.taskgroup_id == taskgroup_id,
         episodes.c.completed_at.is_not(None),
         episodes.c.number > after,
     )
-    return [
-        _episode_of(row) for row in connection.execute(statement.order_by(episodes.c.number).limit(limit))
-    ]
+    rows = connection.execute(statement.order_by(episodes.c.number).limit(limit))
+    return [_episode_of(row) for row in rows]
 
 
 def _episode_of(row: Row[Any]) -> Episode:
@@ -274,16 +278,16 @@ def _episode_of(row: Row[Any]) -> Episode:
 
 
 def groups_with(key: str, text: str | None = None) -> Select[Any]:
-    """Select the groups with a label; `text` is that of a string, or of another scalar that reads so."""
+    """Select the ids of the groups with a label; `text` is a string, or another scalar's JSON text."""
     found = select(group_labels.c.taskgroup_id).where(group_labels.c.key == key_mark(key))
     return found if text is None else found.where(group_labels.c.value.in_(marks_meant(text)))
 
 
 def key_mark(key: str) -> str:
-    """Return what stands for a key."""
+    """Return the mark of a label's key."""
     return mark_of(label_text(key))
 
 
 def marks_meant(text: str) -> list[str]:
-    """Return what stands for the values that somebody may mean by `text`."""
-    return [mark_of(meant) for meant in texts_meant(text)]
+    """Return the marks of the values that `text` can mean."""
+    return [mark_of(value) for value in texts_meant(text)]

@@ -1,4 +1,4 @@
-"""How long the episodes of a selection lasted: what statistics are made of."""
+"""Read the durations of a selection of episodes."""
 
 from __future__ import annotations
 
@@ -8,29 +8,22 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Null,
-    case,
-    func,
-    null,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, FromClause, Null, Table, case, func, null, select
 
-from recorder.completion.labels import is_digest
+from recorder.completion.labels import is_digest, mark_of
 from recorder.completion.statistics import Durations
 from recorder.store.derived import groups_with, key_mark, marks_meant
-from recorder.store.dialects import seconds_between
+from recorder.store.dialects.functions import seconds_between
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
 
 MOST_COHORTS = 1000
 MOST_RECENT = 2000
+"""How many completed episodes of a cohort an estimate is based on."""
+_MANY_GROUPS = 50_000
 
 
 class TooManyCohortsError(Exception):
-    """The label to group by has more values than an answer may have items."""
+    """The label to group by has more values than a response may have items."""
 
     def __init__(self, most: int) -> None:
         super().__init__(
@@ -40,13 +33,13 @@ class TooManyCohortsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which episodes, and from when their durations count.
+    """Which episodes to read, and where their durations start.
 
-    `since_created`: only first ones, from the creation of their groups, where that is known and no later than
-    they were. `prospective`:
-    only those whose start was observed. `from_` and `until`: only those with `started.at` in
-    [`from_`, `until`). `labels`: only those of groups with each of these (key, text of the value) in their
-    metadata. `group_by`: the key of the label whose values part them into cohorts.
+    `since_created`: first episodes only, measured from the creation of their groups; groups whose creation
+    is unknown, or later than the episode, are left out. `prospective`: only episodes whose start was
+    observed. `from_` and `until`: only episodes with `started.at` in [`from_`, `until`). `labels`: only
+    groups that have every one of these (key, text of the value) in their metadata. `group_by`: the key of
+    the label whose values divide the episodes into cohorts.
     """
 
     since_created: bool = False
@@ -59,7 +52,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Episodes with one value of the label to group by, as JSON text; None if they have none."""
+    """The episodes with one value of the label to group by, as JSON text; None for those without one."""
 
     value: str | None
     durations: Durations
@@ -67,7 +60,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The cohorts of a selection; `as_of` is the newest response that any of it rests on."""
+    """The cohorts of a selection; `as_of` is the newest response that any of them depends on."""
 
     cohorts: list[Cohort]
     as_of: datetime | None
@@ -75,7 +68,8 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where durations are read: their three columns, the label's value, and the response they rest on."""
+    """Where to read durations: `spans` are the expected, earliest and latest duration, `value` is the value
+    of the label to group by, and `response` is the time of the response that each duration depends on."""
 
     table: FromClause
     spans: Sequence[ColumnElement[Any]]
@@ -87,19 +81,19 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What was read from a source: durations, and the mark of each one's label."""
+    """What was read from a source: the durations, and the mark of each one's label."""
 
     durations: Durations
     values: Sequence[str | None]
 
 
 def durations_of(
-    connection: Connection, selection: Selection, *, most_cohorts: int | None = MOST_COHORTS
+    connection: Connection, selection: Selection, *, most_cohorts: int = MOST_COHORTS
 ) -> Selected:
     """Return how long the episodes of a selection lasted, or have lasted so far.
 
-    Cohorts are in the order of the JSON texts of their values, that without a value last. Without
-    `group_by` there is exactly one.
+    Cohorts are ordered by the JSON texts of their values, with the cohort without a value last. Without
+    `group_by` there is exactly one cohort.
 
     Raises:
         TooManyCohortsError: `group_by` has more than `most_cohorts` values.
@@ -113,37 +107,60 @@ def durations_of(
     if selection.group_by is None:
         return Selected([Cohort(None, durations)], as_of)
     values = [value for part in parts for value in part.values]
-    cohorts = _parted(durations, values, most_cohorts)
-    return Selected(_spelt_out(connection, selection.group_by, cohorts), as_of)
+    cohorts = _split(durations, values, most_cohorts)
+    return Selected(_with_full_values(connection, selection.group_by, cohorts), as_of)
 
 
-def recent_durations(connection: Connection, group_by: str | None) -> dict[str | None, Durations]:
-    """Return how long the last MOST_RECENT episodes to start have lasted, by the values of a label.
+def recent_durations(connection: Connection, label: tuple[str, str] | None) -> Durations:
+    """Return the durations of the newest episodes of a cohort: MOST_RECENT completed ones, and the open ones
+    that started no earlier than these.
 
-    Open ones are among them: leaving them out would make all seem shorter. Without `group_by` all are one
-    cohort, of the value None.
+    Open episodes are included because leaving them out would make all of them look shorter. `label` is the
+    (key, value) that the groups of the cohort share, as JSON texts; None takes all groups.
     """
-    starts = select(episodes.c.started_at).order_by(episodes.c.started_at.desc())
-    since = connection.scalar(starts.offset(MOST_RECENT - 1).limit(1))
-    selection = Selection(from_=since, group_by=group_by)
-    found = durations_of(connection, selection, most_cohorts=None)
-    return {cohort.value: cohort.durations for cohort in found.cohorts}
+    table, completed, at_work = episodes, [_is_over], _open(Selection())
+    still_open = list(at_work.conditions)
+    if label is not None:
+        same = group_labels.c.taskgroup_id == episodes.c.taskgroup_id
+        has_label = select(group_labels).where(same, *_labelled(group_labels, label)).exists()
+        completed.append(has_label)
+        still_open.append(has_label)
+        if _is_small(connection, label):
+            table, completed = labelled_durations, _labelled(labelled_durations, label)
+    starts = select(table.c.started_at).where(*completed).order_by(table.c.started_at.desc())
+    oldest = connection.scalar(starts.offset(MOST_RECENT - 1).limit(1))
+    if oldest is not None:
+        completed.append(table.c.started_at >= oldest)
+        still_open.append(episodes.c.started_at >= oldest)
+    sources = _durations(table, null(), completed), replace(at_work, conditions=still_open)
+    return Durations.joined([_read(connection, source).durations for source in sources])
+
+
+def _labelled(table: Table, label: tuple[str, str]) -> list[ColumnElement[bool]]:
+    key, value = map(mark_of, label)
+    return [table.c.key == key, table.c.value == value]
+
+
+def _is_small(connection: Connection, label: tuple[str, str]) -> bool:
+    """Whether reading all groups with a label is faster than searching the newest episodes for them."""
+    groups = select(group_labels.c.taskgroup_id).where(*_labelled(group_labels, label)).limit(_MANY_GROUPS)
+    return (connection.scalar(select(func.count()).select_from(groups.subquery())) or 0) < _MANY_GROUPS
 
 
 def _over(selection: Selection) -> _Source:
-    """Completed episodes, where they are read fastest unless they are to be parted by a label."""
+    """Return the source that reads the completed episodes fastest when they are not grouped."""
     if selection.since_created:
         return _since_created(selection)
     if selection.labels and selection.group_by is None:
         (key, text), *others = selection.labels
         table = labelled_durations
-        labelled_so = [table.c.key == key_mark(key), table.c.value.in_(marks_meant(text))]
-        return _durations(table, null(), [*labelled_so, *_conditions(table, selection, others)])
+        has_label = [table.c.key == key_mark(key), table.c.value.in_(marks_meant(text))]
+        return _durations(table, null(), [*has_label, *_conditions(table, selection, others)])
     return _durations(episodes, null(), [_is_over, *_conditions(episodes, selection)])
 
 
 def _completed(connection: Connection, selection: Selection, over: _Source, count: int) -> Iterator[_Part]:
-    """Read the completed episodes, `count` of them; by a label from the table that has them in its order."""
+    """Read the `count` completed episodes; grouped ones come from the table that is ordered by label."""
     if selection.since_created or selection.group_by is None:
         yield _read(connection, over)
         return
@@ -162,17 +179,17 @@ def _durations(table: Any, value: ColumnElement[Any], conditions: Sequence[Colum
 
 
 def _since_created(selection: Selection) -> _Source:
-    """Completed first episodes from the creation of their groups."""
+    """Return the source of completed first episodes, measured from the creation of their groups."""
     ends = (episodes.c.completed_at, episodes.c.completed_earliest, episodes.c.completed_latest)
     spans = [seconds_between(summaries.c.created_at, end) for end in ends]
     table, value = _with_label(_WITH_CREATION, selection.group_by)
-    believed = summaries.c.created_at <= episodes.c.completed_latest
-    conditions = [_is_over, believed, *_conditions(episodes, selection)]
+    plausible = summaries.c.created_at <= episodes.c.completed_latest
+    conditions = [_is_over, plausible, *_conditions(episodes, selection)]
     return _Source(table, spans, value, episodes.c.completed_latest, conditions)
 
 
 def _open(selection: Selection) -> _Source:
-    """Open episodes, which have lasted until they were last seen clearly."""
+    """Return the source of open episodes, measured to their last clear observation."""
     starts = [episodes.c.started_at, episodes.c.started_latest]
     conditions = [episodes.c.completed_at.is_(None), *_conditions(episodes, selection)]
     source = _WITH_WATCHES
@@ -195,7 +212,7 @@ def _with_label(table: FromClause, key: str | None) -> tuple[FromClause, ColumnE
 def _conditions(
     table: Any, selection: Selection, labels: Sequence[tuple[str, str]] | None = None
 ) -> list[ColumnElement[bool]]:
-    """What is asked of the episodes in `table`; `labels` are those that are not seen to otherwise."""
+    """Return the conditions of a selection on `table`; `labels` replaces the labels of the selection."""
     found: list[ColumnElement[bool]] = [
         table.c.taskgroup_id.in_(groups_with(key, text))
         for key, text in (selection.labels if labels is None else labels)
@@ -215,7 +232,7 @@ def _read(connection: Connection, source: _Source) -> _Part:
     labelled = not isinstance(source.value, Null)
     columns = (*source.spans, source.value) if labelled else source.spans
     found = connection.execute(select(*columns).select_from(source.table).where(*source.conditions))
-    # The driver's own rows: making SQLAlchemy's of them takes as long as all the rest.
+    # Reads the driver's own rows: wrapping them in SQLAlchemy's takes as long as everything else here.
     rows = found.cursor.fetchall() if found.cursor is not None else []
     seconds, earliest, latest, *values = ([row[place] for row in rows] for place in range(len(columns)))
     durations = Durations.of_columns(seconds, earliest, latest, censored=source.censored)
@@ -223,17 +240,17 @@ def _read(connection: Connection, source: _Source) -> _Part:
 
 
 def _extent(connection: Connection, source: _Source) -> tuple[int, datetime | None]:
-    """Return how many episodes a source has, and the newest response that they rest on."""
+    """Return how many episodes a source has, and the newest response that they depend on."""
     newest = func.max(source.response, type_=source.response.type).label("newest")
-    asked = select(func.count().label("episodes"), newest).select_from(source.table)
-    found = connection.execute(asked.where(*source.conditions)).one()
+    statement = select(func.count().label("episodes"), newest).select_from(source.table)
+    found = connection.execute(statement.where(*source.conditions)).one()
     return found.episodes, found.newest
 
 
-def _parted(durations: Durations, values: Sequence[str | None], most: int | None) -> list[Cohort]:
+def _split(durations: Durations, values: Sequence[str | None], most: int) -> list[Cohort]:
     numbers: dict[str | None, int] = {}
     which = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)
-    if most is not None and len(numbers) - (None in numbers) > most:
+    if len(numbers) - (None in numbers) > most:
         raise TooManyCohortsError(most)
     order = np.argsort(which, kind="stable")
     ends = np.cumsum(np.bincount(which, minlength=len(numbers)))
@@ -241,20 +258,20 @@ def _parted(durations: Durations, values: Sequence[str | None], most: int | None
     return [Cohort(value, durations.select(part)) for value, part in zip(numbers, parts, strict=True)]
 
 
-def _spelt_out(connection: Connection, key: str, cohorts: list[Cohort]) -> list[Cohort]:
-    """Put long values in the place of their marks, and the cohorts in order."""
+def _with_full_values(connection: Connection, key: str, cohorts: list[Cohort]) -> list[Cohort]:
+    """Replace the marks of long values by the values, and sort the cohorts."""
     texts: dict[str | None, str] = {}
     digests = [cohort.value for cohort in cohorts if cohort.value is not None and is_digest(cohort.value)]
     if digests:
         long = select(group_labels.c.value, group_labels.c.long_value).distinct()
         long = long.where(group_labels.c.key == key_mark(key), group_labels.c.value.in_(digests))
         texts = {row.value: row.long_value for row in connection.execute(long)}
-    spelt = [Cohort(texts.get(cohort.value, cohort.value), cohort.durations) for cohort in cohorts]
-    return sorted(spelt, key=lambda cohort: (cohort.value is None, cohort.value or ""))
+    named = [Cohort(texts.get(cohort.value, cohort.value), cohort.durations) for cohort in cohorts]
+    return sorted(named, key=lambda cohort: (cohort.value is None, cohort.value or ""))
 
 
-_is_over = episodes.c.completed_at.is_not(None)
+_is_over: ColumnElement[bool] = episodes.c.completed_at.is_not(None)
 _WITH_WATCHES = episodes.join(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
 _WITH_CREATION = episodes.join(summaries, summaries.c.taskgroup_id == episodes.c.taskgroup_id)
 _SEEN_AT = case((watches.c.head_seq == episodes.c.seen_seq, watches.c.last_seen_at), else_=episodes.c.seen_at)
-"""When an open episode was last seen clearly."""
+"""The last clear observation of an open episode."""

@@ -1,7 +1,7 @@
-"""Enrolling groups, and pausing, resuming and stopping their watches: each leaves an entry.
+"""Enrol groups, and pause, resume and stop their watches; each of these writes an entry.
 
-The time of an entry is taken once the group's row is ours: what a recorder wrote while we waited for it
-came before.
+The time of the entry is read after the group's row is locked, so that it follows whatever a recorder wrote
+while we waited for the lock.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from recorder.store.tables import entries, watches
 from recorder.store.transactions import writing
 
 WAIT_SECONDS = 2.0
-"""How long to wait for polls under way, so that what they received is written before their watches end."""
-_LOOK_SECONDS = 0.05
+"""How long to wait for polls in flight, so that their results are written before the watches end."""
+_CHECK_SECONDS = 0.05
 
 
 class UnknownGroupError(LookupError):
-    """No group of that id was ever watched."""
+    """No group with this id was ever watched."""
 
 
 class BrokenLedgerError(Exception):
-    """What lies in the database of a group contradicts itself; nothing was entered. The text says how."""
+    """The rows of a group contradict each other; nothing was written. The text says how."""
 
 
 def watch_group(
     engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, now: Clock, rules: Rules
 ) -> Action | None:
-    """Watch a group: a new one is `started`, one that is not being watched is `resumed`.
+    """Watch a group: `started` if it is new, `resumed` if it is not being watched.
 
-    Returns what was entered, None for a group that is being watched already.
+    Returns the action that was written, None if the group is being watched already.
 
     Raises:
-        BrokenLedgerError: its watch row is gone or set back, and its ledger is not.
+        BrokenLedgerError: the watch row is missing or older than the ledger.
     """
     try:
         with writing(engine) as connection:
             return _watch(connection, taskgroup_id, actor=actor, note=note, now=now, rules=rules)
     except IntegrityError:
-        # Somebody else enrolled it between our look and our INSERT.
+        # Someone else enrolled the group between our SELECT and our INSERT.
         with writing(engine) as connection:
             return _watch(connection, taskgroup_id, actor=actor, note=note, now=now, rules=rules)
 
@@ -57,11 +57,11 @@ def watch_group(
 def resume_watching(
     engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, now: Clock, rules: Rules
 ) -> Action | None:
-    """Watch a known group again; return what was entered, None if it is being watched.
+    """Watch a known group again; return the action that was written, None if it is being watched already.
 
     Raises:
         UnknownGroupError: the group was never watched.
-        BrokenLedgerError: its watch row was set back, and its ledger was not.
+        BrokenLedgerError: the watch row is older than the ledger.
     """
     with writing(engine) as connection:
         watch = _known(connection, taskgroup_id)
@@ -69,14 +69,14 @@ def resume_watching(
 
 
 class Deadline:
-    """How long a command may wait for polls under way, over all the groups that it changes."""
+    """The time that a command may wait for polls in flight, for all groups that it changes together."""
 
     def __init__(self, seconds: float = WAIT_SECONDS) -> None:
         self._until = time.monotonic() + seconds
 
     @property
-    def lasts(self) -> bool:
-        return time.monotonic() < self._until
+    def passed(self) -> bool:
+        return time.monotonic() >= self._until
 
 
 def cease_watching(
@@ -87,21 +87,21 @@ def cease_watching(
     actor: str,
     note: str | None,
     now: Clock,
-    patience: Deadline,
+    deadline: Deadline,
 ) -> Action | None:
-    """Pause or stop the watch of a group; return what was entered, None if it stood so already.
+    """Pause or stop the watch of a group; return the action that was written, None if that was done already.
 
-    A poll under way is waited for while the patience lasts; then it loses its claim, and its result.
+    A poll in flight is waited for until the deadline. Then it loses its claim, and its result is dropped.
 
     Raises:
         UnknownGroupError: the group was never watched.
-        BrokenLedgerError: its watch row was set back, and its ledger was not.
+        BrokenLedgerError: the watch row is older than the ledger.
     """
     while True:
         with writing(engine) as connection:
-            if not (patience.lasts and _is_claimed(connection, taskgroup_id)):
+            if deadline.passed or not _is_claimed(connection, taskgroup_id):
                 return _cease(connection, taskgroup_id, WatchChange(action, actor, note), now)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
 
 
 def _is_claimed(connection: Connection, taskgroup_id: str) -> bool:
@@ -111,8 +111,8 @@ def _is_claimed(connection: Connection, taskgroup_id: str) -> bool:
 
 def _cease(connection: Connection, taskgroup_id: str, change: WatchChange, now: Clock) -> Action | None:
     watch = _known(connection, taskgroup_id)
-    ends = {WatchState.STOPPED} | ({WatchState.PAUSED} if change.action is Action.PAUSED else set())
-    if watch.state in ends:
+    done = {WatchState.STOPPED} | ({WatchState.PAUSED} if change.action is Action.PAUSED else set())
+    if watch.state in done:
         return None
     _write(connection, cease(watch, change, now()), next_poll_at=None)
     return change.action
@@ -157,7 +157,7 @@ def _locked(connection: Connection, taskgroup_id: str) -> Watch | None:
 
 
 def _write(connection: Connection, step: Transition, *, next_poll_at: datetime | None) -> None:
-    """The owner is cleared, so that a poll in flight loses its claim."""
+    """Write a transition. It clears the owner, so that a poll in flight loses its claim."""
     free = {"owner": None, "lease_until": None, "next_poll_at": next_poll_at, "interval_seconds": None}
     connection.execute(
         update(watches)
@@ -171,8 +171,8 @@ def _append(connection: Connection, written: Sequence[Entry]) -> None:
     try:
         connection.execute(insert(entries), [entry_row(entry) for entry in written])
     except IntegrityError:
-        # The group's row is ours: nobody else can have entered anything meanwhile.
-        newest = written[0].seq - 1
-        words = f"goes on after entry {newest}, which its watch row names" if newest else "has no watch row"
-        raise BrokenLedgerError(f"its ledger {words}") from None
+        # The group's row is locked, so nobody else can have written the entry meanwhile.
+        head = written[0].seq - 1
+        problem = f"has entries after entry {head}, its head by the watch row" if head else "has no watch row"
+        raise BrokenLedgerError(f"its ledger {problem}") from None
     apply_entries(connection, written)

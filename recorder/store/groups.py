@@ -1,4 +1,4 @@
-"""Reading groups: each with its latest status, and counts across all of them."""
+"""Read groups, each with its latest status, and counts across all groups."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class GroupItem(WatchRow):
 
 @dataclass(frozen=True, slots=True)
 class GroupFilter:
-    """Which groups: in one of `phases`, with a watch in one of `states` (None: all); with a gap that is open
-    at `late_at`; with each of `labels` (key, text of the value) in their metadata; created in
-    [`created_from`, `created_to`); with an entry of the time `changed_from` or a later one."""
+    """Which groups to select: in one of `phases`, with a watch in one of `states` (None: any), with a gap
+    that is open at `late_at`, with every one of `labels` (key, text of the value) in their metadata, created
+    in [`created_from`, `created_to`), and with an entry at or after `changed_from`."""
 
     phases: Collection[Phase] | None = None
     states: Collection[WatchState] | None = None
@@ -62,10 +62,7 @@ class GroupFilter:
 
 ALL_GROUPS = GroupFilter()
 
-
 _WATCH = select(watches).where(watches.c.taskgroup_id == bindparam("taskgroup_id"))
-
-
 _ITEM = ITEMS.where(entries.c.taskgroup_id == bindparam("taskgroup_id"), entries.c.seq == bindparam("seq"))
 
 
@@ -93,9 +90,9 @@ def list_groups(
     limit: int,
     after: tuple[datetime, str] | None = None,
 ) -> list[GroupItem]:
-    """Return groups, the newest enrolment first, then by id.
+    """Return groups in the order of enrolment, the newest first, then by id.
 
-    `after` is the (`enrolled_at`, id) of the group that the page before ended with.
+    `after` is the (`enrolled_at`, id) of the last group on the previous page.
     """
     statement = select(watches).where(*_group_conditions(query))
     if after is not None:
@@ -107,20 +104,20 @@ def list_groups(
 
 
 def count_groups(connection: Connection, query: GroupFilter, *, most: int) -> int:
-    """Return how many groups there are, `most` if there are more."""
+    """Return the number of groups, at most `most`."""
     found = select(watches.c.taskgroup_id).where(*_group_conditions(query)).limit(most)
     return connection.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
 def read_sums(connection: Connection) -> tuple[int, int, int]:
-    """Return how many groups there are, and the sums of their `seq` and of their open intervals' polls."""
+    """Return the number of groups, and the sums of their `seq` and of the polls in their open intervals."""
     sums = select(func.count(), func.sum(watches.c.head_seq), func.sum(watches.c.polls))
     groups, entries_in_all, polls = connection.execute(sums).one()
     return groups, entries_in_all or 0, polls or 0
 
 
 def count_entries(connection: Connection) -> int:
-    """Return how many entries all ledgers hold together."""
+    """Return the number of entries in all ledgers."""
     return int(connection.scalar(select(func.coalesce(func.sum(watches.c.head_seq), 0))) or 0)
 
 
@@ -155,8 +152,8 @@ def _group_items(connection: Connection, rows: Collection[Row[Any]]) -> list[Gro
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """Counts of groups by phase (None: never seen) and by state of the watch, of gaps that are open, of polls
-    that are due, and of entries; and how late the poll is that is due longest, in seconds."""
+    """Counts across all groups: of groups by phase (None: never seen) and by state of the watch, of open
+    gaps, of polls that are due, and of entries. `late_seconds` is how overdue the most overdue poll is."""
 
     phases: Mapping[Phase | None, int]
     states: Mapping[WatchState, int]
@@ -167,7 +164,7 @@ class GroupCounts:
 
 
 def read_group_counts(connection: Connection, now: datetime) -> GroupCounts:
-    """Return how all groups stand at `now`."""
+    """Return the counts across all groups at `now`."""
     phases: Counter[Phase | None] = Counter()
     states: Counter[WatchState] = Counter()
     grouped = select(watches.c.phase, watches.c.state, func.count().label("groups"))
@@ -189,11 +186,11 @@ def read_group_counts(connection: Connection, now: datetime) -> GroupCounts:
 
 
 MANY_POLLS = 50
-"""From so many equal responses in a row on, a group's pace does not change any more."""
+"""After this many equal responses in a row, a group's poll interval does not grow any more."""
 
 
 def workload(connection: Connection) -> list[tuple[Phase | None, int, int]]:
-    """Return how many watched groups are in which phase after how many equal responses (MANY_POLLS at most).
+    """Count the watched groups by phase and by equal responses in a row (at most MANY_POLLS).
 
     Items are (phase, responses, groups); the phase is None for groups that were never seen.
     """
@@ -207,9 +204,9 @@ def workload(connection: Connection) -> list[tuple[Phase | None, int, int]]:
 
 
 def make_due(connection: Connection, now: datetime, latest: datetime) -> int:
-    """Let groups be due at `now` whose next poll is planned for after `latest`; return how many.
+    """Make groups due at `now` whose next poll is planned for after `latest`; return how many there were.
 
-    No plan reaches so far: it was made before the clock was set back.
+    No poll is planned that far ahead unless the clock was set back since.
     """
     far = update(watches).where(watches.c.next_poll_at > latest, watches.c.owner.is_(None))
     return connection.execute(far.values(next_poll_at=now)).rowcount

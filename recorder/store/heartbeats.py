@@ -1,4 +1,4 @@
-"""The recorders at work on a database, each with a heartbeat."""
+"""The recorders that use a database, each with its heartbeat."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from recorder.store.tables import recorders
 
 HEARTBEAT_SECONDS = 2
 ALIVE_SECONDS = 15
-"""A recorder whose heartbeat does not move for longer counts as dead."""
+"""A recorder without a heartbeat for longer than this counts as dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One recorder's sign of life; `counters` count since its start.
+    """The heartbeat of one recorder; `counters` count from its start.
 
-    `report` holds JSON members on how things stand: `upstream` (what is wrong with it) and `rate` (what
-    the groups need of it).
+    `report` has JSON members about its condition: `upstream` (what is wrong with the upstream) and `rate`
+    (how much of the rate the groups need).
     """
 
     recorder_id: str
@@ -35,7 +35,7 @@ class Heartbeat:
 
 
 def beat(connection: Connection, heartbeat: Heartbeat) -> None:
-    """Write a recorder's sign of life."""
+    """Write the heartbeat of a recorder."""
     row = {
         "host": heartbeat.host,
         "pid": heartbeat.pid,
@@ -50,12 +50,12 @@ def beat(connection: Connection, heartbeat: Heartbeat) -> None:
 
 
 def sign_off(connection: Connection, recorder_ids: Collection[str]) -> None:
-    """Take recorders that have ended off the list."""
+    """Remove recorders that have ended."""
     connection.execute(delete(recorders).where(recorders.c.recorder_id.in_(recorder_ids)))
 
 
 def heartbeats(connection: Connection) -> list[Heartbeat]:
-    """Return the recorders on the list, the longest at work first."""
+    """Return the heartbeats of all recorders, the longest running first."""
     rows = connection.execute(select(recorders).order_by(recorders.c.started_at, recorders.c.recorder_id))
     return [
         Heartbeat(

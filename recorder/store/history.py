@@ -1,4 +1,4 @@
-"""Reading a group's history: its entries as they are stored, and as items ready to be shown."""
+"""Read a group's history, as entries and as items for display."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, W
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import Phase, Reading
 from recorder.ledger.timestamps import parse_time
-from recorder.store.dialects import time_text
+from recorder.store.dialects.functions import time_text
 from recorder.store.mapping import anomalies_in, entry_of, gap_of, reading_of, watch_change_of
 from recorder.store.tables import Time, entries, watches
 
 
 @dataclass(frozen=True, slots=True)
 class StatusItem:
-    """A status entry's content: what was said (`value`), as it is reported, and how long it was in sight."""
+    """A status: the response body (`value`), its fields and anomalies, and the interval it was seen in."""
 
     value: JsonObject
     reading: Reading
@@ -46,8 +46,8 @@ class StatusItem:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of a group's history: the columns that say it, times as text, and by the names `until_…` those
-    that end the interval of a status."""
+    """One line of a group's history: its columns, with times as text; `until_…` are the columns that end the
+    interval of a status."""
 
     columns: Mapping[str, Any]
 
@@ -61,7 +61,7 @@ class Item:
 
     @property
     def phase(self) -> Phase | None:
-        """The phase of a status, else None."""
+        """The phase of a status, None for other entries."""
         phase = self.columns["phase"]
         return None if phase is None else Phase(phase)
 
@@ -72,12 +72,12 @@ class Item:
 
     @property
     def start(self) -> datetime:
-        """From when on it counts: of a gap when that began, else `at`."""
+        """When the line starts to apply: a gap at its beginning, other entries at `at`."""
         return parse_time(self.columns["gap_from"] or self.columns["at"])
 
     @property
     def last_seen_at(self) -> datetime:
-        """When a status was seen last."""
+        """When a status was last seen."""
         return parse_time(self.columns["until_seen_at"])
 
     @property
@@ -86,7 +86,7 @@ class Item:
 
     @property
     def content(self) -> StatusItem | Gap | WatchChange:
-        """What the line says, in the ledger's own types."""
+        """The content in the ledger's own types."""
         row = cast(Any, self._typed())
         if self.kind is Kind.GAP:
             return gap_of(row)
@@ -98,7 +98,7 @@ class Item:
         return StatusItem(value, reading, anomalies_in(row), interval)
 
     def value(self) -> JsonObject:
-        """The body of a status, as it was said."""
+        """The response body of a status."""
         row = cast(Any, self._typed())
         return decode_value(row.taskgroup_id, reading_of(row), row.extra)
 
@@ -107,24 +107,13 @@ class Item:
         return SimpleNamespace(**{**self.columns, **times})
 
 
-_UNSHOWN = {"previous_last_asked_at", "previous_last_seen_at", "previous_polls", "rules"}
-
-
-_SHOWN = tuple(column for column in entries.c if column.name not in _UNSHOWN)
-
-
+_HIDDEN = {"previous_last_asked_at", "previous_last_seen_at", "previous_polls", "rules"}
+_SHOWN = tuple(column for column in entries.c if column.name not in _HIDDEN)
 _UNTIL = ("until_asked_at", "until_seen_at")
-
-
 _TIMES = (*(column.name for column in _SHOWN if isinstance(column.type, Time)), *_UNTIL)
 
-
 next_entry = entries.alias("next_entry")
-
-
 _after = and_(next_entry.c.taskgroup_id == entries.c.taskgroup_id, next_entry.c.seq == entries.c.seq + 1)
-
-
 _head = and_(watches.c.taskgroup_id == entries.c.taskgroup_id, watches.c.head_seq == entries.c.seq)
 
 
@@ -138,7 +127,7 @@ ITEMS: Select[Any] = select(
     _shown(func.coalesce(next_entry.c.previous_last_seen_at, watches.c.last_seen_at), "until_seen_at"),
     func.coalesce(next_entry.c.previous_polls, watches.c.polls).label("until_polls"),
 ).select_from(entries.outerjoin(next_entry, _after).outerjoin(watches, _head))
-"""Entries with what ends the interval of each: the entry after it, or the watch row."""
+"""Entries with the end of their intervals, from the following entry or from the watch row."""
 
 
 def item_of(row: RowMapping) -> Item:
@@ -148,8 +137,9 @@ def item_of(row: RowMapping) -> Item:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Which entries of a group's history: those whose time meets [`since`, `until`), of `kinds` (None: all),
-    with one of `anomalies` (None: with or without), after the entry `after_seq` in the order asked for."""
+    """Which entries of a group's history to select: those whose time overlaps [`since`, `until`), of `kinds`
+    (None: all), with one of `anomalies` (None: with or without), after the entry `after_seq` in the order
+    that `descending` gives."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -161,8 +151,8 @@ class HistoryFilter:
 
 def read_history(connection: Connection, taskgroup_id: str, query: HistoryFilter, limit: int) -> list[Item]:
     """Return up to `limit` entries of a group's history."""
-    sought = {"taskgroup_id": taskgroup_id, "limit": limit}
-    sought |= {"since": query.since, "until": query.until, "after_seq": query.after_seq}
+    parameters = {"taskgroup_id": taskgroup_id, "limit": limit}
+    parameters |= {"since": query.since, "until": query.until, "after_seq": query.after_seq}
     statement = _history_statement(
         since=query.since is not None,
         until=query.until is not None,
@@ -171,26 +161,30 @@ def read_history(connection: Connection, taskgroup_id: str, query: HistoryFilter
         descending=query.descending,
         after=query.after_seq is not None,
     )
-    return list(map(item_of, connection.execute(statement, sought).mappings()))
+    return list(map(item_of, connection.execute(statement, parameters).mappings()))
 
 
 def find_body(connection: Connection, taskgroup_id: str, seq: int) -> ResponseBody:
-    """Return the body of a status entry that there is, as it was said."""
+    """Return the response body of an existing status entry.
+
+    Raises:
+        LookupError: the entry is not a status.
+    """
     found = select(entries).where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq == seq)
     content = entry_of(connection.execute(found).one()).content
     if not isinstance(content, StatusContent):
-        raise LookupError(f"entry {seq} of {taskgroup_id!r} is no status")
+        raise LookupError(f"entry {seq} of {taskgroup_id!r} is not a status")
     return content.body
 
 
 def find_entries(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, Item]:
-    """Return those entries of a group that have one of the numbers `seqs`, by their numbers."""
+    """Return the entries of a group with the numbers `seqs`, by number."""
     statement = ITEMS.where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
     return {row["seq"]: item_of(row) for row in connection.execute(statement).mappings()}
 
 
 def statuses_before(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, int]:
-    """Return for each of the entries `seqs` the number of the newest status entry before it, if any."""
+    """Return the number of the newest status entry before each of the entries `seqs`, if there is one."""
     before = entries.alias("before")
     newest = (
         select(before.c.seq)
@@ -209,28 +203,28 @@ def statuses_before(connection: Connection, taskgroup_id: str, seqs: Collection[
 
 
 def read_entries(connection: Connection, taskgroup_id: str) -> Iterator[Entry]:
-    """Yield a group's whole ledger in order, bodies rebuilt as they were said."""
+    """Yield a group's whole ledger in order, with the exact response bodies."""
     statement = select(entries).where(entries.c.taskgroup_id == taskgroup_id).order_by(entries.c.seq)
     for row in connection.execute(statement.execution_options(yield_per=500)):
         yield entry_of(row)
 
 
 def count_gaps(connection: Connection) -> dict[str, int]:
-    """Return how many closed gaps each group has; groups without one are left out."""
+    """Return the number of closed gaps of each group that has any."""
     statement = select(entries.c.taskgroup_id, func.count()).where(entries.c.kind == Kind.GAP.value)
     return dict(connection.execute(statement.group_by(entries.c.taskgroup_id)).tuples().all())
 
 
 def count_gaps_of(connection: Connection, taskgroup_id: str) -> int:
-    """Return how many closed gaps a group has."""
+    """Return the number of closed gaps of a group."""
     statement = select(func.count()).where(entries.c.kind == Kind.GAP.value)
     return connection.scalar(statement.where(entries.c.taskgroup_id == taskgroup_id)) or 0
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What an auditor asks first: how many entries a ledger has, the times of the first and the last, and how
-    many of them have which anomaly."""
+    """An overview of a ledger: the number of its entries, the times of the first and the last, and the number
+    of entries with each anomaly."""
 
     entries: int
     first_at: datetime
@@ -239,7 +233,7 @@ class Trail:
 
 
 def read_trail(connection: Connection, taskgroup_id: str) -> Trail:
-    """Return the audit trail of a group that has one."""
+    """Return the overview of an existing ledger."""
     mine = entries.c.taskgroup_id == taskgroup_id
     count, newest = connection.execute(select(func.count(), func.max(entries.c.seq)).where(mine)).one()
     at = select(entries.c.at).where(mine)
@@ -266,9 +260,9 @@ def _history_statement(
     descending: bool,
     after: bool,
 ) -> Select[Any]:
-    """Entries of a group by a HistoryQuery with these members; made once, since that takes as long as asking.
+    """Build the statement for a HistoryFilter with these members; building takes as long as executing it.
 
-    An entry's time is [its start, the next entry's start); an entry of no length is a moment.
+    The time of an entry is [its start, the next entry's start); an entry of no length is a moment.
     """
     statement = ITEMS.where(entries.c.taskgroup_id == bindparam("taskgroup_id"))
     start = func.coalesce(entries.c.gap_from, entries.c.at, type_=entries.c.at.type)
@@ -281,7 +275,7 @@ def _history_statement(
     if kinds is not None:
         statement = statement.where(entries.c.kind.in_([kind.value for kind in kinds]))
     if anomalies is not None:
-        # The column is a list of names as JSON text, and no name is a part of another.
+        # The column is a JSON list of names, and no quoted name is part of another.
         named = (entries.c.anomalies.contains(f'"{name}"', autoescape=True) for name in anomalies)
         statement = statement.where(or_(*named))
     seq = entries.c.seq

@@ -1,8 +1,8 @@
-"""Claiming groups that are due, and writing what their polls brought.
+"""Claim groups that are due, and write the results of their polls.
 
-A claim is a lease: the group's owner and the lease's end. What a claim brought is written only if the
-group still has that owner, that lease and that head; else somebody else has taken it meanwhile, and the
-whole step is dropped, entries included.
+A claim is a lease: the group's owner and the lease's end. A result is written only if the group still has the
+owner, the lease and the head of its claim. Otherwise another recorder has claimed the group meanwhile, and
+the result is dropped with all its entries.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from sqlalchemy import Connection, cast, column, insert, select, update, values
 
 from recorder.ledger.entries import Entry
 from recorder.ledger.watch import Watch
-from recorder.store.derived import apply_entries
+from recorder.store.derived import SummaryChange, apply_entries
+from recorder.store.dialects.registry import evaluated_once
 from recorder.store.mapping import entry_row, watch_of, watch_row
 from recorder.store.tables import entries, watches
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to poll one group until `lease_until`, and the watch row as it was claimed."""
+    """The right to poll one group until `lease_until`, with its watch at the time of the claim."""
 
     watch: Watch
     owner: str
@@ -32,7 +33,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What came of a claim: the entries to write, the next watch row, and when to poll it next."""
+    """The result of a claim: the entries to write, the new watch, and when to poll the group next."""
 
     claim: Claim
     entries: Sequence[Entry]
@@ -41,22 +42,29 @@ class PollResult:
     interval_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenResults:
+    """The results that were written, because their claims still held, and what their entries changed."""
+
+    results: list[PollResult]
+    changes: list[SummaryChange]
+
+
 def claim_due(
     connection: Connection, *, owner: str, now: datetime, lease_until: datetime, limit: int
 ) -> list[Claim]:
-    """Claim up to `limit` groups that are due at `now`, those longest due first.
+    """Claim up to `limit` groups that are due at `now`, the most overdue first.
 
-    The lease's end goes into `next_poll_at` too: one plain index serves, and the groups of a recorder
-    that died become due by themselves.
+    `next_poll_at` is set to the lease's end: one plain index is enough then, and the groups of a recorder
+    that died become due again without any cleanup.
     """
-    due = (
+    due = evaluated_once(
         select(watches.c.taskgroup_id)
         .where(watches.c.next_poll_at <= now)
         .order_by(watches.c.next_poll_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("due")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
     )
     statement = (
         update(watches)
@@ -67,75 +75,73 @@ def claim_due(
     return [Claim(watch_of(row), owner, lease_until) for row in connection.execute(statement)]
 
 
-def write_results(connection: Connection, batch: Sequence[PollResult]) -> list[PollResult]:
-    """Write what a batch of claims brought; return those whose claims still held."""
-    # A group can be in a batch twice if it was claimed again: one of the claims has lost it then, and the
-    # fence tells which.
-    held = [item for part in _one_a_group(batch) for item in _held(connection, part)]
-    written = [entry for item in held for entry in item.entries]
-    if written:
-        connection.execute(insert(entries), [entry_row(entry) for entry in written])
-        apply_entries(connection, written)
-    return held
+def write_results(connection: Connection, batch: Sequence[PollResult]) -> WrittenResults:
+    """Write the results of a batch of claims, as far as the claims still hold."""
+    # A group that was claimed twice can be in a batch twice. One of its claims is lost, and only the fence
+    # knows which, so the two are tried in separate statements.
+    kept = []
+    for part in _without_repeats(batch):
+        ids = _update_watches(connection, part)
+        kept += [result for result in part if result.watch.taskgroup_id in ids]
+    written = [entry for result in kept for entry in result.entries]
+    if not written:
+        return WrittenResults(kept, [])
+    connection.execute(insert(entries), [entry_row(entry) for entry in written])
+    return WrittenResults(kept, apply_entries(connection, written))
 
 
-def _one_a_group(batch: Sequence[PollResult]) -> list[list[PollResult]]:
-    """Part a batch so that each part has a group once at most."""
+def _without_repeats(batch: Sequence[PollResult]) -> list[list[PollResult]]:
+    """Split a batch into parts that have each group at most once, in the order of the ids."""
     parts: list[dict[str, PollResult]] = []
-    for item in batch:
-        taskgroup_id = item.watch.taskgroup_id
+    for result in batch:
+        taskgroup_id = result.watch.taskgroup_id
         part = next((part for part in parts if taskgroup_id not in part), None)
         if part is None:
             parts.append(part := {})
-        part[taskgroup_id] = item
-    return [[item for _, item in sorted(part.items())] for part in parts]
-
-
-def _held(connection: Connection, part: list[PollResult]) -> list[PollResult]:
-    """Write the watch rows of those whose claims still hold, and return these."""
-    won = _update_watches(connection, part)
-    return [item for item in part if item.watch.taskgroup_id in won]
+        part[taskgroup_id] = result
+    return [[result for _, result in sorted(part.items())] for part in parts]
 
 
 def release(connection: Connection, owners: Collection[str], now: datetime) -> int:
-    """Give back every claim of `owners` whose poll was not finished; return how many.
+    """Release all claims of `owners` whose polls did not finish; return how many there were.
 
-    The groups are due again at once: what their polls would have brought was not seen.
+    The groups are due again at once.
     """
     free = {"owner": None, "lease_until": None, "next_poll_at": now}
     released = update(watches).where(watches.c.owner.in_(owners)).values(free)
     return connection.execute(released).rowcount
 
 
-_WRITTEN = (
+_FENCE = ("taskgroup_id", "owner", "lease_until", "head_seq")
+_UPDATED = (
     *("state", "head_seq", "head_kind", "head_at", "head_digest", "due_at", "gap_at", "poll_due_at"),
     *("last_asked_at", "last_seen_at", "polls", "status_seq", "fingerprint", "phase", "finished"),
     *("modified_at", "quiet_since", "failures", "next_poll_at", "interval_seconds"),
 )
 
 
-def _update_watches(connection: Connection, batch: Sequence[PollResult]) -> set[str]:
-    fence = ("taskgroup_id", "owner", "lease_until", "head_seq")
-    columns = [column(f"was_{name}", watches.c[name].type) for name in fence]
-    columns += [column(name, watches.c[name].type) for name in _WRITTEN]
-    rows = values(*columns, name="brought").data([_brought(item) for item in batch]).cte("brought")
-    # PostgreSQL takes a column of which every row is NULL for text.
-    brought = {name: cast(rows.c[name], watches.c[name].type) for name in _WRITTEN}
+def _update_watches(connection: Connection, part: Sequence[PollResult]) -> set[str]:
+    """Update the watches whose claims still hold; return the ids of their groups."""
+    columns = [column(f"claimed_{name}", watches.c[name].type) for name in _FENCE]
+    columns += [column(name, watches.c[name].type) for name in _UPDATED]
+    rows = values(*columns, name="results").data([_update_values(result) for result in part]).cte("results")
+    # A column that is NULL in every row would be taken for text.
+    updated = {name: cast(rows.c[name], watches.c[name].type) for name in _UPDATED}
     statement = (
         update(watches)
-        .where(*(watches.c[name] == rows.c[f"was_{name}"] for name in fence))
-        .values(brought | {"owner": None, "lease_until": None})
+        .where(*(watches.c[name] == rows.c[f"claimed_{name}"] for name in _FENCE))
+        .values(updated | {"owner": None, "lease_until": None})
         .returning(watches.c.taskgroup_id)
     )
     return set(connection.scalars(statement))
 
 
-def _brought(item: PollResult) -> tuple[Any, ...]:
-    claim = item.claim
+def _update_values(result: PollResult) -> tuple[Any, ...]:
+    claim = result.claim
     row = {
-        **watch_row(item.watch),
-        "next_poll_at": item.next_poll_at,
-        "interval_seconds": item.interval_seconds,
+        **watch_row(result.watch),
+        "next_poll_at": result.next_poll_at,
+        "interval_seconds": result.interval_seconds,
     }
     fence = (claim.watch.taskgroup_id, claim.owner, claim.lease_until, claim.watch.head.seq)
-    return (*fence, *(row[name] for name in _WRITTEN))
+    return (*fence, *(row[name] for name in _UPDATED))

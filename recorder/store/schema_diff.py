@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import URL, Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine
 
-from recorder.store.engine import open_engine
+from recorder.store.dialects.base import StoreDialect
+from recorder.store.dialects.registry import dialect_of
 from recorder.store.schema import SchemaError, bring_to_head
-from recorder.store.transactions import reading, writing
+from recorder.store.transactions import reading
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,52 +41,22 @@ def differences(engine: Engine) -> list[str]:
         SchemaError: on PostgreSQL, the role may not create the schema needed for the comparison.
         DatabaseUnavailableError: the database cannot be read.
     """
+    dialect = dialect_of(engine)
     with reading(engine) as connection:
-        if connection.dialect.name == "sqlite":
-            return list(_compare(_parts(connection), _expected_in_memory()))
-        return list(_compare(_parts(connection), _expected_in_scratch_schema(connection)))
+        present = _parts(dialect, connection)
+        try:
+            with dialect.empty_schema(connection) as empty:
+                bring_to_head(empty)
+                expected = _parts(dialect, empty)
+        except PermissionError:
+            needed = "a role that may create schemas in the database, such as its owner"
+            raise SchemaError(f"the check needs {needed}") from None
+    return list(_compare(present, expected))
 
 
-def _expected_in_memory() -> _Parts:
-    engine = open_engine(URL.create("sqlite"))
-    try:
-        with writing(engine) as connection:
-            bring_to_head(connection)
-            return _parts(connection)
-    finally:
-        engine.dispose()
-
-
-def _expected_in_scratch_schema(connection: Connection) -> _Parts:
-    """Migrate a temporary schema: the server rewrites definitions, so only its own output can be compared."""
-    if not connection.scalar(text("SELECT has_database_privilege(current_database(), 'CREATE')")):
-        raise SchemaError("the check needs a role that may create schemas in the database, such as its owner")
-    scratch = f"recorder_check_{secrets.token_hex(4)}"
-    with connection.begin_nested() as savepoint:
-        connection.execute(text(f"CREATE SCHEMA {scratch}"))
-        connection.execute(text(f"SET LOCAL search_path TO {scratch}"))
-        bring_to_head(connection)
-        parts = _parts(connection)
-        savepoint.rollback()
-    return parts
-
-
-def _parts(connection: Connection) -> _Parts:
-    found = connection.execute(text(_CATALOG_QUERIES[connection.dialect.name]))
-    parts = {
-        _Part(table, kind, name): " ".join(definition.split()) for kind, table, name, definition in found
-    }
-    return parts | (_sqlite_checks(connection) if connection.dialect.name == "sqlite" else {})
-
-
-def _sqlite_checks(connection: Connection) -> _Parts:
-    """SQLite has no catalog of CHECK constraints: SQLAlchemy parses them from the CREATE TABLE statements."""
-    inspector = inspect(connection)
-    return {
-        _Part(table, "constraint", str(check["name"])): str(check["sqltext"])
-        for table in inspector.get_table_names()
-        for check in inspector.get_check_constraints(table)
-    }
+def _parts(dialect: StoreDialect, connection: Connection) -> _Parts:
+    found = dialect.catalogue(connection)
+    return {_Part(table, kind, name): " ".join(definition.split()) for kind, table, name, definition in found}
 
 
 def _compare(present: _Parts, expected: _Parts) -> Iterator[str]:
@@ -109,53 +79,3 @@ def _missing_from(parts: _Parts, others: Iterable[_Part]) -> list[_Part]:
     missing = [part for part in others if part not in parts]
     tables = {part.table for part in missing if part.kind == "table"}
     return [part for part in missing if part.kind == "table" or part.table not in tables]
-
-
-_CATALOG_QUERIES = {
-    "sqlite": """
-        SELECT 'table' AS kind, name AS "table", name,
-            CASE WHEN sql LIKE '%WITHOUT ROWID%' THEN 'without rowid' ELSE '' END AS definition
-        FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
-        UNION ALL
-        SELECT 'column', m.name, c.name, c.type
-            || CASE WHEN c."notnull" THEN ' NOT NULL' ELSE '' END
-            || coalesce(' DEFAULT ' || c.dflt_value, '')
-            || CASE WHEN c.pk THEN ' PRIMARY KEY ' || c.pk ELSE '' END
-        FROM sqlite_master m JOIN pragma_table_info(m.name) c
-        WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite~_%' ESCAPE '~'
-        UNION ALL
-        SELECT type, tbl_name, name, sql FROM sqlite_master
-        WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL""",
-    # A trigger's action is in its function; tgenabled has whether it fires.
-    "postgresql": """
-        WITH relations AS (SELECT * FROM pg_class WHERE relnamespace = current_schema()::regnamespace),
-        tables AS (SELECT * FROM relations WHERE relkind IN ('r', 'p') AND NOT relispartition)
-        SELECT 'table' AS kind, relname AS "table", relname AS name, relpersistence::text AS definition
-        FROM tables
-        UNION ALL
-        SELECT 'column', t.relname, a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
-            'COLLATE ' || nullif(l.collname, 'default'), CASE WHEN a.attnotnull THEN 'NOT NULL' END,
-            'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid))
-        FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
-        LEFT JOIN pg_collation l ON l.oid = a.attcollation
-        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        UNION ALL
-        SELECT 'constraint', t.relname, c.conname, pg_get_constraintdef(c.oid)
-        FROM tables t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype <> 'n'
-        UNION ALL
-        SELECT 'index', t.relname, i.relname,
-            pg_get_indexdef(i.oid, 0, true) || CASE WHEN x.indisvalid THEN '' ELSE ' INVALID' END
-        FROM tables t JOIN pg_index x ON x.indrelid = t.oid AND NOT x.indisprimary
-        JOIN pg_class i ON i.oid = x.indexrelid
-        UNION ALL
-        SELECT 'rule', t.relname, r.rulename, pg_get_ruledef(r.oid, true)
-        FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid
-        UNION ALL
-        SELECT 'trigger', t.relname, g.tgname,
-            concat_ws(' ', pg_get_triggerdef(g.oid, true), g.tgenabled, f.prosrc)
-        FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
-        JOIN pg_proc f ON f.oid = g.tgfoid
-        UNION ALL
-        SELECT 'view', relname, relname, concat_ws(' ', pg_get_viewdef(oid), reloptions)
-        FROM relations WHERE relkind = 'v'""",
-}

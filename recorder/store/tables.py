@@ -1,8 +1,8 @@
-"""The tables, private to this package; what people query are the views of the migrations."""
+"""The tables. They are private to the recorder: users query the views that the migrations create."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from recorder.ledger.timestamps import format_time, parse_time
+from recorder.ledger.status_fields import RUN_STATUSES
+from recorder.store.dialects.registry import TABLE_OPTIONS, dialect_named, id_type, partial_index
 
 TABLE_NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -34,27 +35,23 @@ metadata = MetaData(naming_convention=TABLE_NAMING)
 
 
 class Time(TypeDecorator[datetime]):
-    """An aware UTC time: timestamptz on PostgreSQL; on SQLite text that sorts as the times do."""
+    """An aware time in UTC, which sorts as the times do."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+        return dialect.type_descriptor(dialect_named(dialect.name).time_type)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return format_time(value)
+        return None if value is None else dialect_named(dialect.name).to_time_column(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return parse_time(value) if isinstance(value, str) else value.astimezone(UTC)
+        return None if value is None else dialect_named(dialect.name).from_time_column(value)
 
 
-Id = Text().with_variant(Text(collation="C"), "postgresql")
-"""Ids sort by their UTF-8 bytes on both databases."""
+Id = id_type()
+"""Ids, which sort by their UTF-8 bytes."""
 
 watches = Table(
     "watches",
@@ -85,7 +82,7 @@ watches = Table(
     Column("failures", Text),
     Index(None, "next_poll_at"),
     Index(None, "enrolled_at", "taskgroup_id"),
-    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )
 
 entries = Table(
@@ -100,13 +97,7 @@ entries = Table(
     Column("previous_polls", BigInteger),
     Column("phase", Text),
     Column("num_task_runs", BigInteger),
-    Column("queued", BigInteger),
-    Column("action_required", BigInteger),
-    Column("running", BigInteger),
-    Column("completed", BigInteger),
-    Column("failed", BigInteger),
-    Column("cancelling", BigInteger),
-    Column("cancelled", BigInteger),
+    *(Column(status, BigInteger) for status in RUN_STATUSES),
     Column("is_active", Boolean),
     Column("status_message", Text),
     Column("modified_at", Time),
@@ -127,10 +118,8 @@ entries = Table(
     Column("digest", Text, nullable=False),
     CheckConstraint("kind IN ('watch', 'status', 'gap')", name="kind"),
     CheckConstraint("seq >= 1", name="seq"),
-    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )
-
-_IS_OPEN = text("completed_at IS NULL")
 
 episodes = Table(
     "episodes",
@@ -158,17 +147,17 @@ episodes = Table(
     Column("runs_cancelled", BigInteger),
     Column("gap_seconds", Float, nullable=False),
     Column("polls", BigInteger, nullable=False),
-    Index("ix_episodes_open", "taskgroup_id", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
+    Index("ix_episodes_open", "taskgroup_id", **partial_index(text("completed_at IS NULL"))),
     Index(
         "ix_episodes_durations",
         *("started_at", "first_sight", "completed_latest"),
         *("duration_seconds", "duration_earliest_seconds", "duration_latest_seconds", "completed_at"),
     ),
-    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )
-"""Derived. Of an open episode, which goes on without an entry, the durations are not known here, and `polls`
-lacks those of a status that is still in force; `seen_seq` is the entry of its last clear observation, and
-`seen_at` when that was last made, as far as entries tell."""
+"""Derived. An open episode grows without new entries, so its durations are NULL here, and its `polls` do not
+include those of the status that is still in force. `seen_seq` is the entry of its last clear observation, and
+`seen_at` the last time of that observation that an entry records."""
 
 group_labels = Table(
     "group_labels",
@@ -178,10 +167,10 @@ group_labels = Table(
     Column("value", Text, nullable=False),
     Column("long_value", Text),
     Index(None, "key", "value", "taskgroup_id"),
-    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )
-"""Derived: the newest status's metadata. `key` and `value` are marks; `long_value` is a value whose mark
-is not itself."""
+"""Derived from the metadata of the newest status. `key` and `value` are marks; `long_value` is the full value
+where the mark is a digest."""
 
 labelled_durations = Table(
     "labelled_durations",
@@ -197,10 +186,10 @@ labelled_durations = Table(
     Column("duration_latest_seconds", Float),
     Column("completed_latest", Time, nullable=False),
     Index(None, "taskgroup_id"),
-    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )
-"""Derived: completed episodes once more for each label of their group, so that statistics by label read one
-stretch of one table."""
+"""Derived: completed episodes, repeated for each label of their group, so that statistics by label read one
+range of one table."""
 
 summaries = Table(
     "summaries",
@@ -210,9 +199,9 @@ summaries = Table(
     Column("rules", Integer, nullable=False),
     Column("created_at", Time),
     Column("summary", Text, nullable=False),
-    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )
-"""Derived: what each ledger sums up to at its entry `seq`."""
+"""Derived: the summary of each ledger up to its entry `seq`."""
 
 recorders = Table(
     "recorders",
@@ -224,5 +213,5 @@ recorders = Table(
     Column("heartbeat_at", Time, nullable=False),
     Column("counters", Text, nullable=False),
     Column("report", Text, nullable=False, server_default="{}"),
-    sqlite_with_rowid=False,
+    **TABLE_OPTIONS,
 )

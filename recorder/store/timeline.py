@@ -1,4 +1,4 @@
-"""Reading a ledger as of moments of the past."""
+"""Read a ledger as of past moments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _is_status = entries.c.kind == Kind.STATUS.value
 
 
 def extent_of(connection: Connection, taskgroup_id: str) -> tuple[datetime, datetime]:
-    """Return when the first entry of a ledger starts, and when its newest one does."""
+    """Return when the first and the newest entry of a ledger start."""
     mine = select(_start).where(entries.c.taskgroup_id == taskgroup_id)
     first = connection.execute(mine.order_by(entries.c.seq).limit(1)).scalar_one()
     last = connection.execute(mine.order_by(entries.c.seq.desc()).limit(1)).scalar_one()
@@ -28,25 +28,25 @@ def extent_of(connection: Connection, taskgroup_id: str) -> tuple[datetime, date
 
 
 def seqs_at(connection: Connection, watch: Watch, moment: datetime) -> range:
-    """Return the numbers of the entries that tell of a moment: the one that counts then, the one before it,
-    and all up to the next status."""
-    counting = _seq_at(connection, watch, moment)
-    return range(counting - 1, _next_status(connection, watch, counting) + 1)
+    """Return the numbers of the entries that describe a moment: the entry in force then, the one before it,
+    and those up to the next status."""
+    current = _seq_at(connection, watch, moment)
+    return range(current - 1, _next_status(connection, watch, current) + 1)
 
 
 def seqs_between(connection: Connection, watch: Watch, first: datetime, last: datetime) -> range:
-    """Return the numbers of the entries that tell of every moment from `first` to `last`."""
-    sought = select(func.min(entries.c.seq)).where(_of(watch), entries.c.at >= first)
-    reaching = connection.scalar(sought) or watch.head.seq + 1
-    # Nothing before it reaches so far, so that at `first` the one before it counts, or a later one.
-    counting = _seq_at(connection, watch, last)
-    return range(max(1, reaching - 2), _next_status(connection, watch, counting) + 1)
+    """Return the numbers of the entries that describe the moments from `first` to `last`."""
+    statement = select(func.min(entries.c.seq)).where(_of(watch), entries.c.at >= first)
+    following = connection.scalar(statement) or watch.head.seq + 1
+    # At `first` the entry before it is in force, or a later one.
+    current = _seq_at(connection, watch, last)
+    return range(max(1, following - 2), _next_status(connection, watch, current) + 1)
 
 
 def read_timeline(
     connection: Connection, watch: Watch, seqs: range, now: datetime
 ) -> tuple[list[Mark], Timeline]:
-    """Return the entries `seqs` of a group, and the timeline of the moments up to `now` that they tell of."""
+    """Return the entries `seqs` of a group and the timeline that they describe, up to `now`."""
     marks = _marks(connection, watch, seqs)
     seen_before = select(func.max(entries.c.seq)).where(_of(watch), _is_status, entries.c.seq < seqs.start)
     gap_is_open = watch.head.seq in seqs and open_gap(watch, now) is not None
@@ -58,13 +58,13 @@ def _of(watch: Watch) -> ColumnElement[bool]:
 
 
 def _seq_at(connection: Connection, watch: Watch, moment: datetime) -> int:
-    """The entry that counts at a moment, the first if none does yet."""
+    """Return the entry in force at a moment, the first one if none is yet."""
     found = select(entries.c.seq).where(_of(watch), _start <= moment)
     return connection.scalar(found.order_by(entries.c.seq.desc()).limit(1)) or 1
 
 
 def _next_status(connection: Connection, watch: Watch, seq: int) -> int:
-    """The first status entry after an entry, else the newest entry."""
+    """Return the first status entry after an entry, or the newest entry if there is none."""
     following = select(func.min(entries.c.seq)).where(_of(watch), _is_status, entries.c.seq > seq)
     return connection.scalar(following) or watch.head.seq
 
@@ -72,7 +72,7 @@ def _next_status(connection: Connection, watch: Watch, seq: int) -> int:
 def _marks(connection: Connection, watch: Watch, seqs: range) -> list[Mark]:
     columns = (entries.c.seq, entries.c.kind, entries.c.at, _start.label("start"), entries.c.watch_action)
     found = select(*columns, entries.c.previous_last_seen_at).where(_of(watch))
-    # One more, since it says until when the last of them was seen. They may be many: no row is kept.
+    # One more row, which has the end of the last entry's interval. Rows are not kept: there may be many.
     found = found.where(entries.c.seq.between(seqs.start, seqs.stop)).order_by(entries.c.seq)
     rows: Iterable[Any] = chain(connection.execute(found), [None])
     return [_mark(row, following, watch) for row, following in pairwise(rows) if row.seq in seqs]

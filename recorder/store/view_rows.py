@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from recorder.store.dialects import time_text
+from recorder.store.dialects.functions import time_text
 from recorder.store.tables import Time
 
 

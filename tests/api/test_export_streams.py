@@ -151,9 +151,8 @@ def _see_many(engine: Engine, taskgroup_id: str, count: int, metadata: Any = Non
             step = observe(watch, seen, RULES)
             watch = step.watch
             entries += step.entries
-        assert write_results(
-            connection, [PollResult(claim, entries, watch, after(count + 10), INTERVAL.total_seconds())]
-        )
+        result = PollResult(claim, entries, watch, after(count + 10), INTERVAL.total_seconds())
+        assert write_results(connection, [result]).results == [result]
 
 
 def _peak(asking: FlaskClient, address: str) -> tuple[int, int]:

@@ -89,7 +89,7 @@ def record(engine: Engine) -> None:
         actor="ada",
         note="\N{GRINNING FACE}",
         now=lambda: after(131),
-        patience=Deadline(0),
+        deadline=Deadline(0),
     )
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from recorder.audit.verify.fold import Fold
 from recorder.audit.verify.raw_rows import as_stored
 from recorder.audit.verify.usual import UsualReader, anomalies_of_usual
-from recorder.completion.summary import NOTHING, summarised
+from recorder.completion.summary import NOTHING, summarize
 from recorder.ledger.entries import Entry, Interval, StatusContent
 from recorder.ledger.replay import Replay, replay_entry, status_said
 from recorder.ledger.response_body import parse_body
@@ -186,7 +186,7 @@ def test_a_fold_comes_to_what_replay_and_summary_come_to(seed: int) -> None:
         replay = replay_entry(replay, entry)
         if look.random() < 0.1 or number == len(ledger.entries):
             assert _without_quiet(fold.replay) == _without_quiet(replay)
-            assert (fold.summary, fold.ended) == summarised(NOTHING, ledger.entries[:number])
+            assert (fold.summary, fold.ended) == summarize(NOTHING, ledger.entries[:number])
     assert steady > 20
 
 

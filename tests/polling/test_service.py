@@ -13,7 +13,8 @@ from recorder.ledger.entries import Action, Kind
 from recorder.ledger.poll_outcome import PollOutcome
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
-from recorder.store.engine import IMMEDIATE, open_engine
+from recorder.store.dialects.base import WRITING
+from recorder.store.engine import open_engine
 from recorder.store.enrolment import Deadline, cease_watching, resume_watching
 from recorder.store.heartbeats import heartbeats
 from recorder.store.history import HistoryFilter, read_history
@@ -79,7 +80,7 @@ def test_a_group_that_is_enrolled_later_is_recorded_too(
 def test_a_paused_group_is_not_asked_for(engine: Engine, simulate: Simulate, settings: Settings) -> None:
     upstream = simulate()
     paused, watched = (upstream.create(engine, settings) for _ in range(2))
-    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, patience=Deadline(0))
+    cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, deadline=Deadline(0))
     record(settings, engine, upstream, lambda: upstream.answered()[watched] >= 3)
     assert upstream.answered()[paused] == 0
 
@@ -100,7 +101,7 @@ def test_what_was_received_before_a_pause_is_written(
                 actor="test",
                 note=None,
                 now=utc_now,
-                patience=Deadline(),
+                deadline=Deadline(),
             )
             resume_watching(engine, taskgroup_id, actor="test", note=None, now=utc_now, rules=settings.rules)
         return next(rounds, None) is None
@@ -186,7 +187,7 @@ def test_a_locked_database_is_waited_for_and_told_once(
     upstream = simulate()
     taskgroup_id = upstream.create(engine, settings)
     other = open_engine(engine.url)
-    lock = other.connect().execution_options(**{IMMEDIATE: True})
+    lock = other.connect().execution_options(**{WRITING: True})
     lock.begin()
     with capture_logs() as logs:
 

@@ -116,7 +116,7 @@ class Fleet:
             actor="ann",
             note=note,
             now=lambda: moment(self.now),
-            patience=Deadline(0),
+            deadline=Deadline(0),
         )
         model = group.model
         if model.state == "stopped" or model.state == action == "paused":
@@ -173,7 +173,8 @@ class Fleet:
     def write(self, results: Sequence[PollResult]) -> list[str]:
         """Write results in one transaction; return the ids of those that held."""
         with writing(self.engine) as connection:
-            return sorted(item.watch.taskgroup_id for item in write_results(connection, results))
+            written = write_results(connection, results)
+        return sorted(result.watch.taskgroup_id for result in written.results)
 
     def _finished(self, flight: Flight, said: Said) -> PollResult:
         ended = self.now + said.took

@@ -11,10 +11,11 @@ from recorder.completion.summary import SUMMARY_RULES
 from recorder.ledger.entries import Action
 from recorder.store.derived import rebuild_all
 from recorder.store.enrolment import Deadline, cease_watching
+from recorder.store.leases import write_results
 from recorder.store.schema import upgrade
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries
 from recorder.store.transactions import reading, writing
-from tests.support.store_samples import at, body, enrol, failed, poll, seen
+from tests.support.store_samples import at, body, claim_one, enrol, failed, finished, poll, seen
 
 DERIVED = (summaries, episodes, group_labels, labelled_durations)
 LONG = "x" * 5000
@@ -53,7 +54,7 @@ def recorded(engine: Engine) -> Engine:
         actor="ann",
         note=None,
         now=lambda: at(100),
-        patience=Deadline(0),
+        deadline=Deadline(0),
     )
     enrol(engine, "Gruppe ä", seconds=200)
     poll(engine, "Gruppe ä", seen(body("Gruppe ä", 2), 201))
@@ -101,6 +102,37 @@ def test_a_group_without_a_summary_is_summed_up_with_its_next_entry(recorded: En
     assert [len(rows) for rows in written] == [3, 3, 2, 2]
     assert list(rebuild_all(recorded)) == [1, 2, 3]
     assert _rows(recorded) == written
+
+
+def _changes(engine: Engine, taskgroup_id: str, completed: int, total: int, seconds: float) -> list[Any]:
+    """What one poll changed: (group, numbers of the episodes opened, numbers of those ended)."""
+    claim = claim_one(engine, taskgroup_id, seconds - 0.5)
+    result = finished(claim, seen(body(taskgroup_id, completed, total=total), seconds))
+    with writing(engine) as connection:
+        changes = write_results(connection, [result]).changes
+    return [
+        (change.taskgroup_id, list(change.opened), [episode.number for episode in change.ended])
+        for change in changes
+    ]
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_write_reports_which_episodes_it_opened_and_ended(engine: Engine, stale: bool) -> None:
+    enrol(engine, "tgrp_1")
+    steps = [
+        ((1, 5, 1), [("tgrp_1", [1], [])]),
+        ((2, 5, 12), [("tgrp_1", [], [])]),
+        ((2, 5, 25), []),
+        ((5, 5, 50), [("tgrp_1", [], [1])]),
+        ((5, 6, 360), [("tgrp_1", [2], [])]),
+        ((6, 6, 372), [("tgrp_1", [], [2])]),
+        ((9, 9, 690), [("tgrp_1", [3], [3])]),
+    ]
+    for (completed, total, seconds), expected in steps:
+        if stale:
+            with writing(engine) as connection:
+                connection.execute(update(summaries).values(rules=SUMMARY_RULES + 1))
+        assert _changes(engine, "tgrp_1", completed, total, seconds) == expected
 
 
 def test_labels_are_the_scalars_of_the_newest_metadata(engine: Engine) -> None:

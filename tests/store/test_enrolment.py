@@ -42,7 +42,7 @@ def _watch(engine: Engine, seconds: float, note: str | None = None) -> Action | 
 
 def _cease(engine: Engine, action: Action, seconds: float) -> Action | None:
     return cease_watching(
-        engine, "tgrp_1", action, actor="bob", note="why", now=lambda: at(seconds), patience=Deadline(0)
+        engine, "tgrp_1", action, actor="bob", note="why", now=lambda: at(seconds), deadline=Deadline(0)
     )
 
 
@@ -114,7 +114,7 @@ def test_the_time_of_an_entry_is_taken_when_the_row_is_ours(engine: Engine) -> N
         return at(5)
 
     def pause() -> None:
-        cease_watching(engine, "tgrp_1", Action.PAUSED, actor="bob", note=None, now=now, patience=Deadline(0))
+        cease_watching(engine, "tgrp_1", Action.PAUSED, actor="bob", note=None, now=now, deadline=Deadline(0))
 
     with writing(engine) as connection:
         connection.execute(select(watches).with_for_update())

@@ -98,7 +98,7 @@ def _record(engine: Engine, taskgroup_id: str, texts: Sequence[str]) -> None:
             step = observe(claim.watch, seen, RULES)
             next_poll_at = now if number < len(texts) else None
             result = PollResult(claim, step.entries, step.watch, next_poll_at, None)
-            assert write_results(connection, [result]) == [result]
+            assert write_results(connection, [result]).results == [result]
 
 
 def _told(polls: Sequence[tuple[Any, str]]) -> list[Told]:

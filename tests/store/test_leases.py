@@ -126,7 +126,8 @@ def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(
     old = finished(claim_one(engine, "tgrp_1", 11), seen(body("tgrp_1", 2), 12))
     new = finished(claim_one(engine, "tgrp_1", 42), seen(body("tgrp_1", 1), 43))
     with writing(engine) as connection:
-        assert write_results(connection, [new, old] if newer_first else [old, new]) == [new]
+        batch = [new, old] if newer_first else [old, new]
+        assert write_results(connection, batch).results == [new]
     poll(engine, "tgrp_1", seen(body("tgrp_1", 3), 60))
     assert _kinds(engine, "tgrp_1") == ["watch", "status", "gap", "status", "status"]
 
@@ -135,7 +136,7 @@ def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engi
     enrol(engine, "tgrp_1")
     claim = claim_one(engine, "tgrp_1", 1)
     cease_watching(
-        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2), patience=Deadline(0)
+        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(2), deadline=Deadline(0)
     )
     with writing(engine) as connection:
         assert written(connection, finished(claim, seen(body("tgrp_1", 1), 3))) == set()
@@ -149,7 +150,7 @@ def test_the_others_of_a_batch_are_written_when_one_has_lost_its_claim(engine: E
         enrol(engine, name)
         claims[name] = claim_one(engine, name, 1)
     cease_watching(
-        engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2), patience=Deadline(0)
+        engine, "tgrp_b", Action.STOPPED, actor="ada", note=None, now=lambda: at(2), deadline=Deadline(0)
     )
     with writing(engine) as connection:
         batch = [finished(claim, seen(body(name, 1), 3)) for name, claim in claims.items()]

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, Engine, select
 
-from recorder.completion.summary import NOTHING, summarised
+from recorder.completion.summary import NOTHING, summarize
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent
 from recorder.ledger.poll_outcome import Cause
 from recorder.store.derived import find_summaries
@@ -255,7 +255,7 @@ class StoredFleet(RuleBasedStateMachine):
         assert (watch.failures.missing_polls, since) == (len(missing), missing[0].ended if missing else None)
         assert watch.failures.attempts == len(model.failed)
         brute_force.assert_views_agree(connection, entries, watch)
-        summary, _ = summarised(NOTHING, entries)
+        summary, _ = summarize(NOTHING, entries)
         assert find_summaries(connection, [watch.taskgroup_id]) == {watch.taskgroup_id: summary}
         self._check_items(connection, entries, watch.open)
 

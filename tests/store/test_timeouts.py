@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from api.app import create_app
-from recorder.store import engine as engines
+from recorder.store.dialects import postgresql
 from recorder.store.engine import check_url, open_engine
 from recorder.store.schema import upgrade
 from recorder.store.transactions import DatabaseUnavailableError, reading
@@ -39,7 +39,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "BUSY_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(postgresql, "BUSY_TIMEOUT_SECONDS", 1)
 
 
 @contextmanager

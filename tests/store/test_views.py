@@ -115,7 +115,7 @@ def test_latest_status_stays_while_a_group_is_not_watched(engine: Engine) -> Non
     poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 1))
     poll(engine, "tgrp_1", seen(body("tgrp_1", 2), 11.5))
     cease_watching(
-        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(15), patience=Deadline(0)
+        engine, "tgrp_1", Action.PAUSED, actor="ada", note=None, now=lambda: at(15), deadline=Deadline(0)
     )
     (row,) = _select(engine, "latest_status")
     assert (row["state"], row["due_at"]) == ("paused", None)

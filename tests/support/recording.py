@@ -60,7 +60,7 @@ class Recording:
             actor="ada",
             note="lunch",
             now=lambda: after(at),
-            patience=Deadline(0),
+            deadline=Deadline(0),
         )
 
     def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:
@@ -85,7 +85,8 @@ class Recording:
                 connection, owner="test", now=now, lease_until=now + timedelta(seconds=30), limit=1000
             )
             (claim,) = (claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
-            assert write_results(connection, [_finished(claim, step_of(claim), now, due=due)])
+            result = _finished(claim, step_of(claim), now, due=due)
+            assert write_results(connection, [result]).results == [result]
             release(connection, ["test"], now)
 
 

@@ -91,4 +91,4 @@ def poll(engine: Engine, taskgroup_id: str, outcome: Observation | Failure) -> N
 
 def written(connection: Connection, *results: PollResult) -> set[str]:
     """Write what claims brought; return the ids of the groups whose claims still held."""
-    return {item.watch.taskgroup_id for item in write_results(connection, results)}
+    return {item.watch.taskgroup_id for item in write_results(connection, results).results}

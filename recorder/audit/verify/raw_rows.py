@@ -1,15 +1,15 @@
-"""Rows as they lie in the database, whatever somebody put there.
+"""Rows exactly as the database holds them, whatever was put there.
 
-Nothing is refused and nothing rebuilt: times are texts in our own form on both databases, other values are
-the driver's. On SQLite a text that is no UTF-8 has lone surrogates for the bytes that are none, in what is
-asked for too.
+Nothing is rejected and nothing converted: times are texts in the recorder's own form on every database, and
+other values are the driver's. Where a database can hold invalid UTF-8 it is decoded with `surrogateescape`,
+in parameters too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, LargeBinary, Row, Table, Text, cast, literal,
 from sqlalchemy.exc import OperationalError
 
 from recorder.ledger.timestamps import format_time
+from recorder.store.dialects.registry import dialect_of
 from recorder.store.tables import (
     Time,
     entries,
@@ -35,8 +36,7 @@ RawRow = Mapping[Any, Any]
 """The values of a row by the names of its columns."""
 
 _BYTES = ("utf-8", "surrogateescape")
-"""How a text that is no UTF-8 is read, and written again."""
-_NOT_UTF8 = "Could not decode to UTF-8"
+"""How invalid UTF-8 is decoded, and encoded again."""
 _ROWS_AT_ONCE = 500
 
 _ENTRIES = "{after} AND taskgroup_id <= :last ORDER BY taskgroup_id, seq LIMIT :limit"
@@ -46,15 +46,10 @@ _NEXT_IDS = """WITH RECURSIVE ids (id) AS (
     SELECT (SELECT min(taskgroup_id) FROM {table} WHERE taskgroup_id > ids.id) FROM ids WHERE id IS NOT NULL
     ) SELECT id FROM ids WHERE id IS NOT NULL LIMIT :limit"""
 
-_COLUMNS = """CASE WHEN "{0}" >= '0001-01-01 00:00:00+00'
-    THEN to_char("{0}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')
-    ELSE "{0}"\\:\\:text END AS "{0}\""""
-"""A time of PostgreSQL as text: in our form where it has one, else in the server's."""
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Groups by their ids, from `first` to `last`; both are in it, and on SQLite may be anything."""
+    """The groups with ids from `first` to `last`, both included; on SQLite an id can be of any type."""
 
     first: Any
     last: Any
@@ -62,9 +57,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class RowPosition:
-    """An entry of a group, or an episode of one, by its number: what comes after it, or up to it.
+    """A position among the entries or episodes of a group: what follows it, or what comes up to it.
 
-    Without a number it is before the first of the group, or after its last, whatever their numbers are.
+    Without a number it is before the group's first or after its last one, whatever their numbers are.
     """
 
     taskgroup_id: Any
@@ -76,7 +71,7 @@ class RawTables:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sqlite = connection.dialect.name == "sqlite"
+        self._dialect = dialect_of(connection)
 
     def entries(self, after: RowPosition, last: Any, limit: int) -> Iterator[Row[Any]]:
         """Yield entries in order: those after a position, of groups up to `last`."""
@@ -86,9 +81,9 @@ class RawTables:
             for number, row in enumerate(self._ask(question, given), 1):  # noqa: B007 (used where it fails)
                 yield row
         except OperationalError as error:
-            if _NOT_UTF8 not in str(error.orig):
+            if error.orig is None or not self._dialect.is_invalid_text(error.orig):
                 raise
-            # From where it failed on, in the same snapshot.
+            # Continue where it failed, in the same snapshot.
             if row is not None:
                 after, limit = RowPosition(row.taskgroup_id, row.seq), limit - number
             with self.any_text():
@@ -145,7 +140,7 @@ class RawTables:
         return found
 
     def _ask(self, question: str, given: dict[str, Any]) -> Iterator[Row[Any]]:
-        # What the driver cannot pass as a text goes as its bytes.
+        # Text that the driver cannot pass is passed as bytes.
         raw = {name: value.encode(*_BYTES) for name, value in given.items() if not _is_utf8(value)}
         for name in raw:
             question = re.sub(rf":{name}\b", f"CAST(:{name} AS TEXT)", question)
@@ -154,42 +149,31 @@ class RawTables:
 
     def _columns(self, table: Table) -> str:
         return ", ".join(
-            _COLUMNS.format(column.name)
-            if isinstance(column.type, Time) and not self._sqlite
-            else f'"{column.name}"'
+            self._dialect.raw_time_text(column.name) if isinstance(column.type, Time) else f'"{column.name}"'
             for column in table.c
         )
 
-    @contextmanager
-    def any_text(self) -> Iterator[None]:
-        """On SQLite, read texts that are no UTF-8 too, which takes longer."""
-        driver: Any = self._connection.connection.driver_connection
-        if not self._sqlite:
-            yield
-            return
-        driver.text_factory = _lenient
-        try:
-            yield
-        finally:
-            driver.text_factory = str
+    def any_text(self) -> AbstractContextManager[None]:
+        """Decode invalid UTF-8 too while the block runs, which takes longer."""
+        return self._dialect.reading_invalid_text(self._connection)
 
 
 def id_order(taskgroup_id: Any) -> tuple[bool, Any]:
-    """Return what ids sort by, as both databases do: texts by their bytes, and then what is none."""
+    """Return the sort key of an id, as databases sort them: texts by their bytes, then binary values."""
     if isinstance(taskgroup_id, bytes):
         return True, taskgroup_id
     return False, taskgroup_id.encode(*_BYTES)
 
 
 def bound(taskgroup_id: Any) -> Any:
-    """Return what stands for an id in a statement."""
+    """Return an id as a parameter of a statement."""
     if _is_utf8(taskgroup_id):
         return taskgroup_id
     return cast(literal(taskgroup_id.encode(*_BYTES), LargeBinary), Text)
 
 
 def _is_utf8(value: Any) -> bool:
-    """Whether a value can be passed to a driver as it is; only a text cannot that is no UTF-8."""
+    """Whether a driver accepts a value: it rejects text that cannot be encoded as UTF-8."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -199,9 +183,5 @@ def _is_utf8(value: Any) -> bool:
 
 
 def as_stored(row: RawRow) -> dict[str, Any]:
-    """Return a row that is to be written as it lies in the database then."""
+    """Return a row that is about to be written as it will be read back."""
     return {name: format_time(value) if isinstance(value, datetime) else value for name, value in row.items()}
-
-
-def _lenient(raw: bytes) -> str:
-    return raw.decode(*_BYTES)

@@ -17,6 +17,7 @@ from recorder.settings import load_settings
 from recorder.store import grants as granting
 from recorder.store import schema
 from recorder.store.derived import rebuild_all
+from recorder.store.dialects.registry import dialect_of
 from recorder.store.grants import Roles
 from recorder.store.schema_diff import differences
 from recorder.store.tables import watches
@@ -82,7 +83,7 @@ def check() -> None:
 def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None:
     """Print the GRANT statements for the roles on PostgreSQL; the owner of the tables must run them."""
     with _present_database() as engine:
-        if engine.dialect.name != "postgresql":
+        if not dialect_of(engine).has_roles:
             raise click.ClickException("SQLite has no roles: whoever may write the file may change all of it")
         try:
             roles = granting.Roles(recorder, api, reporting)

@@ -20,6 +20,7 @@ from recorder.cli.output.files import Advance, progress, sizes_text, stoppable
 from recorder.clock import utc_now
 from recorder.processes import stop_requests
 from recorder.settings import load_settings
+from recorder.store.engine import database_file, database_files
 from recorder.store.schema import bring_to_head, require_head, state_in
 from recorder.store.transactions import writing
 
@@ -54,24 +55,25 @@ def command(file: BinaryIO) -> None:
 @contextmanager
 def _database(url: URL) -> Iterator[Engine]:
     """Open the database; a SQLite file that is not there has its name only once the block ends well."""
-    if url.get_backend_name() != "sqlite" or _is_there(Path(str(url.database))):
+    file = database_file(url)
+    if file is None or _is_there(file):
         with opened_database(url) as engine:
             yield engine
         return
-    target = Path(str(url.database)).resolve()
-    beside = target.with_name(f".recorder-{secrets.token_hex(6)}.part")
+    target = file.resolve()
+    part = url.set(database=str(target.with_name(f".recorder-{secrets.token_hex(6)}.part")))
     try:
-        with opened_database(url.set(database=str(beside))) as engine:
+        with opened_database(part) as engine:
             yield engine
         if target.exists():
             raise click.ClickException(
                 f"somebody else made {display_url(url)} meanwhile; nothing was written"
             )
-        beside.replace(target)
+        database_files(part)[0].replace(target)
     finally:
-        for end in ("", "-wal", "-shm"):
+        for leftover in database_files(part):
             with suppress(OSError):
-                beside.with_name(f"{beside.name}{end}").unlink()
+                leftover.unlink()
 
 
 def _is_there(path: Path) -> bool:

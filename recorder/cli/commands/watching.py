@@ -142,7 +142,7 @@ def _stop_watch(
         actor=settings.actor,
         note=note,
         now=utc_now,
-        patience=patience,
+        deadline=patience,
     )
 
 
@@ -161,7 +161,7 @@ def _pause_watch(
         actor=settings.actor,
         note=note,
         now=utc_now,
-        patience=patience,
+        deadline=patience,
     )
 
 

@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL on which nobody waits for ever.
+"""Connections to PostgreSQL that never wait for ever.
 
-A server that is frozen keeps none of its own limits; and since its kernel still acknowledges what it is sent,
-no timeout of TCP ends the wait either.
+A frozen server does not enforce its own limits. Its kernel still acknowledges what it is sent, so TCP
+timeouts do not end the wait either.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from psycopg.abc import PQGen
 from sqlalchemy import Engine, event
 
 _GRACE_SECONDS = 2
-"""How much later than the server we give up: a limit of its own comes first, and says more."""
+"""How much longer than the server we wait: its own limit comes first and has the better message."""
 
 _T = TypeVar("_T")
 
 
 class TimeLimitedConnection(Connection[Any]):
-    """A connection that is closed once an answer on it has not come for `patience_seconds`."""
+    """A connection that is closed when a response takes longer than `patience_seconds`."""
 
     patience_seconds: float
 
     def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
-        """Wait as every call of the driver does.
+        """Wait for a response; every call of the driver goes through here.
 
         Raises:
-            OperationalError: the answer has not come.
+            OperationalError: there was no response in time.
         """
         return super().wait(self._limited(gen), *args, **kwargs)
 
@@ -38,22 +38,22 @@ class TimeLimitedConnection(Connection[Any]):
         try:
             wanted = next(gen)
             while True:
-                # Several times a second the driver looks up with nothing in its hands.
+                # The driver resumes here several times a second even if nothing has arrived.
                 ready = yield wanted
                 if not ready and time.monotonic() > deadline:
                     self.close()
                     raise OperationalError(f"no answer for {self.patience_seconds:g} s")
                 wanted = gen.send(ready)
         except StopIteration as end:
-            answer: _T = end.value
-            return answer
+            response: _T = end.value
+            return response
 
 
 def limit_waiting(engine: Engine, *, statement_seconds: float, ping_seconds: float) -> None:
-    """Give up a connection of `engine` on which an answer does not come.
+    """Close connections of `engine` on which a response does not arrive.
 
-    `statement_seconds` is the server's own limit for a statement. `ping_seconds` is for what is asked of a
-    connection while nobody has it: when it is new, before it is handed out, and after it came back.
+    `statement_seconds` is the server's own limit for a statement. `ping_seconds` applies while a connection
+    is not checked out: when it is opened, before it is handed out, and after it was returned.
     """
 
     @event.listens_for(engine, "do_connect")
@@ -63,9 +63,9 @@ def limit_waiting(engine: Engine, *, statement_seconds: float, ping_seconds: flo
         return connection
 
     @event.listens_for(engine, "checkout")
-    def hand_out(connection: TimeLimitedConnection, *_: object) -> None:
+    def check_out(connection: TimeLimitedConnection, *_: object) -> None:
         connection.patience_seconds = statement_seconds + _GRACE_SECONDS
 
     @event.listens_for(engine, "reset")
-    def take_back(connection: TimeLimitedConnection, *_: object) -> None:
+    def check_in(connection: TimeLimitedConnection, *_: object) -> None:
         connection.patience_seconds = ping_seconds

@@ -1,0 +1,1 @@
+"""The differences between databases; `base` lists all that a database has to provide."""

@@ -1,0 +1,136 @@
+"""Everything that differs between databases: to support another one, implement `StoreDialect` for it.
+
+The rest of the store is written once. It asks the dialect of its connection and never branches on a name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sqlalchemy import URL, Connection, Engine, Table
+from sqlalchemy.types import TypeEngine
+
+BUSY_TIMEOUT_SECONDS = 5
+"""How long to wait for a lock, for a new connection, and for a server that does not respond."""
+
+WRITING = "recorder_writing"
+"""Execution option of a connection: its transactions are going to write."""
+
+CatalogueRow = tuple[str, str, str, str]
+"""A part of a schema: its kind, its table, its name and its definition as the database spells it."""
+
+
+class DatabaseUrlError(ValueError):
+    """The text is not the URL of a database that the recorder can use."""
+
+
+class StoreDialect(ABC):
+    """One kind of database. `name` is SQLAlchemy's name for it."""
+
+    name: ClassVar[str]
+
+    # Its URLs
+    drivers: ClassVar[frozenset[str]]
+    """The schemes that its URLs may have."""
+    url_form: ClassVar[str]
+    """An example of its URLs, for messages."""
+
+    # Its tables
+    table_options: ClassVar[Mapping[str, Any]] = {}
+    """Keyword arguments for every table."""
+    id_collation: ClassVar[str | None] = None
+    """The collation that sorts texts by their UTF-8 bytes, None if the default one does."""
+    time_type: ClassVar[TypeEngine[Any]]
+    """The type of a column of times, which must sort as the times do."""
+
+    # Its statements
+    cte_prefix: ClassVar[str | None] = None
+    """What makes the database evaluate a common table expression once, None if it always does."""
+    has_roles: ClassVar[bool]
+    """Whether access can be granted per role."""
+
+    @abstractmethod
+    def check_url(self, url: URL) -> URL:
+        """Return `url` with the driver to use.
+
+        Raises:
+            DatabaseUrlError: the recorder cannot use such a database. The text does not repeat the URL.
+        """
+
+    @abstractmethod
+    def open_engine(self, url: URL, *, read_only: bool, timeout_seconds: float | None) -> Engine:
+        """Open a database; see `recorder.store.engine.open_engine`.
+
+        Transactions must see one snapshot if `read_only` is set. Otherwise two transactions with the option
+        WRITING that would change the same rows must wait for each other.
+        """
+
+    def files(self, url: URL) -> Sequence[Path]:
+        """Return the file of a database, then those that can exist beside it; none for a server."""
+        return ()
+
+    @abstractmethod
+    def to_time_column(self, value: datetime) -> Any:
+        """Return an aware time as a value for a column of type `time_type`."""
+
+    @abstractmethod
+    def from_time_column(self, value: Any) -> datetime:
+        """Return the aware UTC time that a column of type `time_type` holds."""
+
+    @abstractmethod
+    def insert(self, table: Table) -> Any:
+        """Return an INSERT that has `excluded` and `on_conflict_do_update`."""
+
+    @abstractmethod
+    def seconds_between(self, start: str, end: str) -> str:
+        """Return SQL for the seconds from one time to another; see `functions.seconds_between`."""
+
+    @abstractmethod
+    def time_text(self, time: str) -> str:
+        """Return SQL for a time as text in the recorder's own form."""
+
+    @property
+    @abstractmethod
+    def driver_error(self) -> type[Exception]:
+        """The driver's error for a database that cannot be used, as raised past SQLAlchemy."""
+
+    @abstractmethod
+    def is_timeout(self, error: BaseException) -> bool:
+        """Whether a driver's error means that a statement was cancelled because it took too long."""
+
+    def lacks_privilege(self, error: BaseException) -> bool:
+        """Whether a driver's error means that the role may not do this."""
+        return False
+
+    # Verification
+    @abstractmethod
+    def raw_time_text(self, column: str) -> str:
+        """Return SQL for a column of times as text, whatever value it holds: in the recorder's own form if
+        there is one, otherwise as the database shows it."""
+
+    @abstractmethod
+    def reading_invalid_text(self, connection: Connection) -> AbstractContextManager[None]:
+        """Decode text that is not valid UTF-8 with `surrogateescape` while the block runs, if the database
+        can hold such text."""
+
+    def is_invalid_text(self, error: BaseException) -> bool:
+        """Whether a driver's error means that it read text that is not valid UTF-8."""
+        return False
+
+    # Checking the schema
+    @abstractmethod
+    def catalogue(self, connection: Connection) -> list[CatalogueRow]:
+        """Return every part of the schema that `connection` works in."""
+
+    @abstractmethod
+    def empty_schema(self, connection: Connection) -> AbstractContextManager[Connection]:
+        """Yield a connection to an empty schema that is gone after the block.
+
+        Raises:
+            PermissionError: the role of `connection` may not create a schema.
+        """

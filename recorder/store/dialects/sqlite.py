@@ -1,0 +1,193 @@
+"""SQLite: one file, times as text, one writer at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, Table, Text, create_engine, event, inspect, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DisconnectionError
+
+from recorder.ledger.timestamps import format_time, parse_time
+from recorder.store.dialects.base import (
+    BUSY_TIMEOUT_SECONDS,
+    WRITING,
+    CatalogueRow,
+    DatabaseUrlError,
+    StoreDialect,
+)
+
+_DEADLINE = "recorder_deadline"
+_FILE = "recorder_file"
+_STEPS_BETWEEN_CHECKS = 10_000
+_INTERRUPTED = "interrupted"
+_INVALID_TEXT = "Could not decode to UTF-8"
+_SIDE_FILES = ("-wal", "-shm")
+
+_CATALOGUE = """
+    SELECT 'table' AS kind, name AS "table", name,
+        CASE WHEN sql LIKE '%WITHOUT ROWID%' THEN 'without rowid' ELSE '' END AS definition
+    FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
+    UNION ALL
+    SELECT 'column', m.name, c.name, c.type
+        || CASE WHEN c."notnull" THEN ' NOT NULL' ELSE '' END
+        || coalesce(' DEFAULT ' || c.dflt_value, '')
+        || CASE WHEN c.pk THEN ' PRIMARY KEY ' || c.pk ELSE '' END
+    FROM sqlite_master m JOIN pragma_table_info(m.name) c
+    WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite~_%' ESCAPE '~'
+    UNION ALL
+    SELECT type, tbl_name, name, sql FROM sqlite_master
+    WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL"""
+
+
+class SQLite(StoreDialect):
+    name = "sqlite"
+    drivers = frozenset({"sqlite", "sqlite+pysqlite"})
+    url_form = "sqlite:///FILE"
+    table_options: ClassVar[Mapping[str, Any]] = {"sqlite_with_rowid": False}
+    time_type = Text()
+    has_roles = False
+
+    def check_url(self, url: URL) -> URL:
+        if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+            raise DatabaseUrlError("a database in memory cannot be shared by recorder and API")
+        if url.host or url.username or url.password or url.query:
+            raise DatabaseUrlError("SQLite takes a file and nothing else")
+        return url.set(drivername="sqlite")
+
+    def open_engine(self, url: URL, *, read_only: bool, timeout_seconds: float | None) -> Engine:
+        path = Path(str(url.database)).absolute()
+        if read_only:
+            url = url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        if read_only:
+            _follow_file(engine, path)
+        _prepare(engine, read_only=read_only)
+        if timeout_seconds is not None:
+            _limit_statements(engine, timeout_seconds)
+        return engine
+
+    def files(self, url: URL) -> Sequence[Path]:
+        path = Path(str(url.database))
+        return path, *(path.with_name(f"{path.name}{end}") for end in _SIDE_FILES)
+
+    def to_time_column(self, value: datetime) -> str:
+        return format_time(value)
+
+    def from_time_column(self, value: str) -> datetime:
+        return parse_time(value)
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        return sqlite.insert(table)
+
+    def seconds_between(self, start: str, end: str) -> str:
+        # SQLite's time functions round to milliseconds, so they are given whole seconds only.
+        whole = f"strftime('%s', substr({end}, 1, 19)) - strftime('%s', substr({start}, 1, 19))"
+        micros = f"substr({end}, 21, 6) - substr({start}, 21, 6)"
+        return f"max(0.0, (({whole}) * 1000000 + {micros}) / 1000000.0)"
+
+    def time_text(self, time: str) -> str:
+        return time
+
+    @property
+    def driver_error(self) -> type[Exception]:
+        return sqlite3.OperationalError
+
+    def is_timeout(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError) and str(error) == _INTERRUPTED
+
+    def raw_time_text(self, column: str) -> str:
+        return f'"{column}"'
+
+    @contextmanager
+    def reading_invalid_text(self, connection: Connection) -> Iterator[None]:
+        driver: Any = connection.connection.driver_connection
+        driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        try:
+            yield
+        finally:
+            driver.text_factory = str
+
+    def is_invalid_text(self, error: BaseException) -> bool:
+        return _INVALID_TEXT in str(error)
+
+    def catalogue(self, connection: Connection) -> list[CatalogueRow]:
+        parts: list[CatalogueRow] = [tuple(row) for row in connection.execute(text(_CATALOGUE))]
+        # No catalogue lists CHECK constraints; SQLAlchemy parses them out of the CREATE TABLE statements.
+        inspector = inspect(connection)
+        for table in inspector.get_table_names():
+            for check in inspector.get_check_constraints(table):
+                parts.append(("constraint", table, str(check["name"]), str(check["sqltext"])))
+        return parts
+
+    @contextmanager
+    def empty_schema(self, connection: Connection) -> Iterator[Connection]:
+        engine = self.open_engine(URL.create("sqlite"), read_only=False, timeout_seconds=None)
+        try:
+            with engine.connect() as in_memory, in_memory.begin():
+                yield in_memory
+        finally:
+            engine.dispose()
+
+
+def _prepare(engine: Engine, *, read_only: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        # The driver must not begin transactions: the hook below does, and before DDL too.
+        connection.isolation_level = None
+        pragmas = ["foreign_keys = ON", f"busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"]
+        pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get(WRITING)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _follow_file(engine: Engine, path: Path) -> None:
+    """Replace connections whose file was moved away: they would keep reading the old file."""
+
+    @event.listens_for(engine, "connect")
+    def remember(_connection: Any, record: Any) -> None:
+        record.info[_FILE] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def compare(_connection: Any, record: Any, _proxy: object) -> None:
+        if record.info[_FILE] != _identity(path):
+            # The pool opens a new connection instead.
+            raise DisconnectionError("the database file was replaced")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _limit_statements(engine: Engine, timeout_seconds: float) -> None:
+    """Interrupt statements that take too long: SQLite has no such limit, but calls back while it works."""
+
+    @event.listens_for(engine, "connect")
+    def install(connection: Any, record: Any) -> None:
+        record.info[_DEADLINE] = None
+
+        def is_late() -> bool:
+            deadline = record.info[_DEADLINE]
+            return deadline is not None and time.monotonic() > deadline
+
+        connection.set_progress_handler(is_late, _STEPS_BETWEEN_CHECKS)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def start(connection: Connection, *_: object) -> None:
+        connection.info[_DEADLINE] = time.monotonic() + timeout_seconds
