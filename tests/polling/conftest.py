@@ -11,7 +11,7 @@ import pytest
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings, parse_outage
 from tests.polling.at_work import Simulate, Upstream
-from tests.simulator.conftest import simulating
+from tests.support.simulator import simulating
 
 
 @pytest.fixture

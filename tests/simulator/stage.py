@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from recorder.simulator import Scene, SimulatorSettings, parse_scenario
-from tests.simulator.conftest import KEY, HandClock, simulating
 from tests.support.pages import ROOT
+from tests.support.simulator import SIMULATOR_KEY, HandClock, simulating
 
 EXAMPLE = ROOT / "docs/examples/scenario.toml"
 SCENES = parse_scenario(EXAMPLE.read_bytes())
@@ -61,7 +61,7 @@ class Stage:
         url = self.client.base_url
         connection = socket.create_connection((url.host, url.port or 0), timeout=30)
         request = f"GET /v1/tasks/groups/{self.groups[plays]} HTTP/1.1\r\nHost: simulator\r\n"
-        connection.sendall(f"{request}Connection: close\r\nx-api-key: {KEY}\r\n\r\n".encode())
+        connection.sendall(f"{request}Connection: close\r\nx-api-key: {SIMULATOR_KEY}\r\n\r\n".encode())
         return connection
 
     def last_line(self, plays: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def staged(scenes: tuple[Scene, ...], clock: HandClock, log: Path) -> Iterator[S
         def client(scenario: tuple[Scene, ...], log_path: Path | None) -> httpx.Client:
             settings = SimulatorSettings(seed=4, scenario=scenario, log_path=log_path)
             url = stack.enter_context(simulating(settings, clock))
-            headers = {"x-api-key": KEY}
+            headers = {"x-api-key": SIMULATOR_KEY}
             return stack.enter_context(
                 httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
             )

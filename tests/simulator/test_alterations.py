@@ -10,9 +10,9 @@ import pytest
 
 from recorder.ledger.timestamps import parse_time
 from recorder.simulator import parse_scenario
-from recorder.simulator.catalogue import ALTERATIONS
-from tests.simulator.conftest import HandClock
+from recorder.simulator.alterations import ALTERATIONS
 from tests.simulator.stage import PLAYS, SCENES, Stage, staged
+from tests.support.simulator import HandClock
 
 Body = dict[str, Any]
 MODIFIED = "2026-11-24T12:16:01.000000Z"

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from recorder.simulator.catalogue import FAULTS
-from tests.simulator.conftest import HandClock
+from recorder.simulator.faults import FAULTS
 from tests.simulator.stage import PLAYS, SCENES, Stage, staged
+from tests.support.simulator import HandClock
 
 NOW = datetime(2026, 11, 24, 12, 16, 10, tzinfo=UTC)
 HEAD_END = b"\r\n\r\n"

@@ -13,8 +13,8 @@ import pytest
 
 from recorder.ledger.timestamps import parse_time
 from recorder.simulator import Fault, Outage, SimulatorSettings
-from tests.simulator.conftest import Connect, HandClock, Start, simulating
 from tests.support.program import wait_until
+from tests.support.simulator import Connect, HandClock, Start, simulating
 
 RUN = {"input": "who?", "processor": "lite"}
 
