@@ -45,7 +45,7 @@ def test_a_connection_that_nobody_answers_on_is_left_and_the_next_write_goes_on(
         answer.wait(30)
 
     async def scenario() -> None:
-        writer = DatabaseWriter(engine, patience_seconds=0.2)
+        writer = DatabaseWriter(engine, timeout_seconds=0.2)
         try:
             with pytest.raises(DatabaseUnavailableError, match=r"no answer for 0\.2 s"):
                 await writer.write(silent)
@@ -62,6 +62,6 @@ def test_a_connection_that_nobody_answers_on_is_left_and_the_next_write_goes_on(
     with capture_logs() as logs:
         asyncio.run(scenario())
     assert [line["event"] for line in logs] == [
-        "database unavailable, recording waits for it",
+        "database unavailable, waiting for it to return",
         "database is back",
     ]

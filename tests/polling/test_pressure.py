@@ -61,7 +61,7 @@ def test_a_rejected_key_stops_all_polls_but_a_probe(
     assert "key_rejected" in states
     events = [line["event"] for line in logs]
     assert sum("rejects the API key" in event for event in events) == 1
-    assert sum("takes the API key again" in event for event in events) == 1
+    assert sum("accepts the API key again" in event for event in events) == 1
     for taskgroup_id in ids:
         with reading(engine) as connection:
             items = read_history(connection, taskgroup_id, HistoryFilter(kinds=[Kind.GAP]), 10)

@@ -203,6 +203,6 @@ def test_a_locked_database_is_waited_for_and_told_once(
             other.dispose()
     events = [line["event"] for line in logs]
     assert [e for e in events if "database" in e] == [
-        "database unavailable, recording waits for it",
+        "database unavailable, waiting for it to return",
         "database is back",
     ]

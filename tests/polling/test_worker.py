@@ -94,13 +94,13 @@ def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_i
         nonlocal later
         async with client_of(settings, upstream) as client:
             second = timedelta(seconds=1)
-            pace = Intervals(second, second, second)
+            intervals = Intervals(second, second, second)
             worker = Worker(
                 owner="one",
                 writer=DatabaseWriter(engine),
-                poller=Poller(client, settings.rules, pace, time.monotonic, random.Random(1)),
-                gate=CircuitBreaker(pace),
-                budget=RateLimiter(1000, time.monotonic()),
+                poller=Poller(client, settings.rules, intervals, time.monotonic, random.Random(1)),
+                circuit_breaker=CircuitBreaker(intervals),
+                rate_limiter=RateLimiter(1000, time.monotonic()),
                 concurrency=10,
                 lease=timedelta(seconds=30),
                 now=now,
