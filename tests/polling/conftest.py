@@ -1,4 +1,4 @@
-"""A simulated upstream, and settings that make a recorder fast."""
+"""A simulated upstream, and settings for a fast recorder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wall clock that is set, beside one that never is."""
+"""Steps of the wall clock next to a steady clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 
 
 class Clocks:
-    """Both clocks of a machine: `true` seconds pass on both, `set` moves one of them."""
+    """Both clocks of a machine: `true` seconds pass on both, `offset` moves only the wall clock."""
 
     def __init__(self) -> None:
         self.true = 0.0
@@ -62,7 +62,7 @@ def test_a_step_of_the_clock_is_no_gap(offset: timedelta) -> None:
 
 
 @pytest.mark.parametrize("offset", [HOUR, -HOUR])
-def test_what_was_not_seen_around_a_step_is_a_gap_still(offset: timedelta) -> None:
+def test_time_without_polls_around_a_step_is_still_a_gap(offset: timedelta) -> None:
     clocks = Clocks()
     corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
@@ -74,7 +74,7 @@ def test_what_was_not_seen_around_a_step_is_a_gap_still(offset: timedelta) -> No
     assert gaps[0].unpolled_seconds == 35
 
 
-def test_a_machine_that_slept_did_not_see() -> None:
+def test_a_machine_that_slept_has_a_gap() -> None:
     clocks = Clocks()
     corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
@@ -83,7 +83,7 @@ def test_a_machine_that_slept_did_not_see() -> None:
     assert len(_polled(clocks, corrector, watch)[1]) == 1
 
 
-def test_times_that_somebody_else_set_are_theirs() -> None:
+def test_times_set_by_another_recorder_are_not_corrected() -> None:
     clocks = Clocks()
     corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
@@ -96,7 +96,7 @@ def test_times_that_somebody_else_set_are_theirs() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(-5000, 5000)), max_size=20))
-def test_steps_are_told_by_how_much(moves: list[tuple[float, float]]) -> None:
+def test_the_size_of_steps_is_measured(moves: list[tuple[float, float]]) -> None:
     clocks = Clocks()
     watchdog = ClockWatch(clocks.now, clocks.steady)
     for passed, set_by in moves:

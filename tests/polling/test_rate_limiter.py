@@ -1,4 +1,4 @@
-"""The rate limiter: never more than the rate over any stretch, and nobody waits for ever."""
+"""The rate limiter never grants more than the rate over any period, and nobody waits forever."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def test_no_more_is_granted_than_the_rate_allows(rate: float, sharers: int, step
         limiter.spend(available)
         granted += available
     share = rate / sharers
-    # One request is free at the start, and what was saved up in a quiet second may come at once.
+    # One request is free at the start, and what a quiet second saved up may come at once.
     assert granted <= now * share + 1 + share * BURST_SECONDS + 1e-6
 
 
 @given(RATES, st.integers(1, 5))
-def test_after_the_wait_it_names_a_request_is_granted(rate: float, sharers: int) -> None:
+def test_a_request_is_granted_after_the_reported_wait(rate: float, sharers: int) -> None:
     limiter = RateLimiter(rate, 0.0)
     limiter.share_among(sharers)
     limiter.spend(limiter.available(0.0))
@@ -34,17 +34,17 @@ def test_after_the_wait_it_names_a_request_is_granted(rate: float, sharers: int)
 
 
 @given(RATES)
-def test_a_steady_recorder_gets_its_whole_rate(rate: float) -> None:
+def test_a_steady_recorder_gets_its_full_rate(rate: float) -> None:
     limiter, granted = RateLimiter(rate, 0.0), 0
     for tick in range(1, 1001):
         available = limiter.available(tick * 0.1)
         limiter.spend(available)
         granted += available
-    # The last request of the stretch may still be a fraction away.
+    # The last request of the period may still be a fraction short.
     assert granted >= rate * 100 - 1
 
 
-def test_a_clock_that_stands_still_grants_nothing_new() -> None:
+def test_nothing_is_granted_while_the_clock_stands_still() -> None:
     limiter = RateLimiter(10, 0.0)
     limiter.spend(limiter.available(5.0))
     assert limiter.available(5.0) == 0

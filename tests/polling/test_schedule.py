@@ -1,4 +1,4 @@
-"""When a group is asked again."""
+"""When a group is polled again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _started(intervals: Intervals = INTERVALS) -> Watch:
 
 
 def _seen(body: ResponseBody, polls: int = 1, intervals: Intervals = INTERVALS) -> Watch:
-    """A group that said `body` in the last `polls` responses, the last one at noon."""
+    """A group with `body` in its last `polls` responses, the last one at noon."""
     watch = observe(_started(intervals), Observation(NOON, NOON, body), _rules(intervals)).watch
     assert watch.open is not None
     return replace(watch, open=replace(watch.open, polls=polls))
@@ -140,7 +140,7 @@ def test_due_when_it_is_polled_next_and_lost_a_window_later(
 
 @settings(max_examples=200, deadline=None)
 @given(BODIES, INTERVAL_SETS, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
-def test_failures_leave_due_at_and_gap_at(
+def test_failures_do_not_change_due_at_and_gap_at(
     phase: str, intervals: Intervals, chance: float, failures: int, wish: float | None
 ) -> None:
     before = _planned(PHASES[phase], 3, intervals, chance)
@@ -154,7 +154,7 @@ def test_failures_leave_due_at_and_gap_at(
 
 
 def _retries(polled: Plan, intervals: Intervals, chance: float, times: int) -> list[datetime]:
-    """When a group is asked again whose every poll fails at once, from the first that was due."""
+    """Return when a group is polled again if every poll from the due one on fails immediately."""
     watch, at = polled.watch, polled.next_poll_at
     retries = []
     for _ in range(times):
@@ -187,7 +187,7 @@ def test_no_retry_waits_for_more_than_a_part_of_the_window_before_gap_at(
         assert later - earlier <= longest or earlier > polled.watch.gap_at
 
 
-def test_a_gap_is_at_most_half_as_long_again_as_its_outage() -> None:
+def test_a_gap_is_at_most_half_again_as_long_as_its_outage() -> None:
     retries = _retries(_planned(RUNNING), INTERVALS, 0, 12)
     gap_at = _planned(RUNNING).watch.gap_at
     assert gap_at is not None
@@ -225,13 +225,13 @@ def test_retry_after_is_obeyed(wish: float, chance: float) -> None:
 
 
 @pytest.mark.parametrize("chance", [-1, 0, 1])
-def test_short_retry_after_does_not_hasten_a_retry(chance: float) -> None:
+def test_short_retry_after_does_not_bring_a_retry_forward(chance: float) -> None:
     watch = _failed(_planned(RUNNING).watch, moment(10))
     without = plan(watch, moment(10), INTERVALS, chance=chance)
     assert plan(watch, moment(10), INTERVALS, chance=chance, retry_after_seconds=0) == without
 
 
-def test_response_ends_the_back_off_of_failures() -> None:
+def test_a_response_ends_the_back_off_of_failures() -> None:
     watch = _planned(RUNNING).watch
     for at in (10, 14, 21):
         watch = plan(_failed(watch, moment(at)), moment(at), INTERVALS, chance=0).watch
@@ -244,7 +244,7 @@ def _gone() -> Watch:
 
 
 @pytest.mark.parametrize("chance", [-1, 0, 1])
-def test_gone_group_is_asked_at_the_settled_interval(chance: float) -> None:
+def test_gone_group_is_polled_at_the_settled_interval(chance: float) -> None:
     polled = plan(_gone(), NOON, INTERVALS, chance=chance)
     assert _seconds(polled) == pytest.approx(300 * (1 + 0.1 * chance))
     assert (polled.watch, polled.interval_seconds) == (_gone(), None)
@@ -255,13 +255,13 @@ def test_retry_after_is_obeyed_for_a_gone_group_too() -> None:
 
 
 @pytest.mark.parametrize("state", [WatchState.PAUSED, WatchState.STOPPED, WatchState.RETIRED])
-def test_group_that_is_not_watched_is_not_asked(state: WatchState) -> None:
+def test_group_that_is_not_watched_is_not_polled(state: WatchState) -> None:
     watch = replace(_gone(), state=state)
     assert plan(watch, NOON, INTERVALS, chance=0) == Plan(watch, None, None)
 
 
 @given(BODIES, POLLS, CHANCES, INTERVAL_SETS, st.floats(1, 100))
-def test_stretched_intervals_are_so_many_times_as_long(
+def test_stretched_intervals_are_longer_by_the_factor(
     phase: str, polls: int, chance: float, intervals: Intervals, stretch: float
 ) -> None:
     watch = _seen(PHASES[phase], polls, intervals)
@@ -280,7 +280,7 @@ WORKLOADS = st.lists(
 
 
 @given(WORKLOADS, INTERVAL_SETS, st.floats(0.01, 1000))
-def test_what_is_stretched_fits_into_the_rate(
+def test_a_stretched_workload_fits_the_rate(
     groups: list[tuple[Phase | None, int, int]], intervals: Intervals, rate: float
 ) -> None:
     needed = requests_per_second(groups, intervals)
@@ -292,7 +292,7 @@ def test_what_is_stretched_fits_into_the_rate(
 
 
 @given(BODIES, POLLS, INTERVAL_SETS)
-def test_what_a_group_needs_is_one_request_an_interval(phase: str, polls: int, intervals: Intervals) -> None:
+def test_a_group_needs_one_request_per_interval(phase: str, polls: int, intervals: Intervals) -> None:
     watch = _seen(PHASES[phase], polls, intervals)
     assert watch.in_force is not None
     needed = requests_per_second([(watch.in_force.phase, polls, 1)], intervals)

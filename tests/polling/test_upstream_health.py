@@ -1,4 +1,4 @@
-"""What is said of the upstream's health: in the log once for each change in kind."""
+"""Failures of the upstream are logged once for each new cause, and summarized in the heartbeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _failed(cause: Cause, seconds: float = 0) -> Failure:
     return Failure(NOW, NOW + timedelta(seconds=seconds), cause, None, f"{cause} at {seconds}")
 
 
-def test_an_outage_is_told_once_and_its_end_once() -> None:
+def test_an_outage_and_its_end_are_logged_once() -> None:
     health = UpstreamHealth()
     health.polled(SEEN)
     assert health.news() is None
@@ -40,7 +40,7 @@ def test_an_outage_is_told_once_and_its_end_once() -> None:
     assert health.news() is None
 
 
-def test_failures_that_come_and_go_are_no_flood() -> None:
+def test_intermittent_failures_do_not_flood_the_log() -> None:
     health = UpstreamHealth()
     reported = []
     for _ in range(20):
@@ -51,7 +51,7 @@ def test_failures_that_come_and_go_are_no_flood() -> None:
     assert len([news for news in reported if news is not None]) == 1
 
 
-def test_who_asks_is_told_since_when_what_and_how_much() -> None:
+def test_the_summary_has_the_failures_since_the_first_one() -> None:
     health = UpstreamHealth()
     health.polled(SEEN)
     assert health.as_json() is None

@@ -30,7 +30,7 @@ def after(seconds: float) -> datetime:
 def filled_group(
     seed: int, speed: float, additions: list[tuple[float, list[str]]]
 ) -> tuple[SimulatedGroup, float, int]:
-    """Return a group with runs added after each pause, the time of the last addition, and the number of runs."""
+    """Return a group with runs added after each pause, when the last were added, and how many there are."""
     groups = Groups(seed, speed, MIX)
     group = groups.create({"team": "a"}, CREATED)
     elapsed = 0.0

@@ -59,7 +59,9 @@ def test_a_run_is_cancelled_through_cancelling_only(life: Life) -> None:
 
 
 @given(randoms, processors, mixes)
-def test_a_run_takes_a_time_that_its_processor_allows(random: Random, processor: str, mix: OutcomeMix) -> None:
+def test_a_run_takes_a_time_that_its_processor_allows(
+    random: Random, processor: str, mix: OutcomeMix
+) -> None:
     life = draw_life(random, processor, mix, Steering())
     low, high = PROCESSOR_SECONDS[processor]
     assert QUEUE_SECONDS[0] <= life[1].seconds <= QUEUE_SECONDS[1]

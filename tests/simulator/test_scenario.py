@@ -22,7 +22,9 @@ from tests.support.program import wait_until
 from tests.support.simulator import Connect, HandClock, Start, simulating
 
 
-def client_with(start: Start, connect: Connect, clock: HandClock | None, text: str, **settings: Any) -> httpx.Client:
+def client_with(
+    start: Start, connect: Connect, clock: HandClock | None, text: str, **settings: Any
+) -> httpx.Client:
     return connect(start(clock, scenario=parse_scenario(text.encode()), **settings))
 
 
@@ -38,7 +40,9 @@ def test_the_example_has_every_kind() -> None:
     assert {scene.what for scene in SCENES} == set(SCENE_KINDS)
 
 
-def test_a_scene_is_timed_from_the_start_of_the_simulator(start: Start, connect: Connect, clock: HandClock) -> None:
+def test_a_scene_is_timed_from_the_start_of_the_simulator(
+    start: Start, connect: Connect, clock: HandClock
+) -> None:
     client = client_with(start, connect, clock, '[[scenes]]\nwhat = "refuse"\nfrom = 2\nto = 3.5')
     group = group_of(client)
     statuses = []
@@ -48,7 +52,9 @@ def test_a_scene_is_timed_from_the_start_of_the_simulator(start: Start, connect:
     assert statuses == [200, 503, 503, 200]
 
 
-def test_a_scene_can_be_timed_from_the_creation_of_the_group(start: Start, connect: Connect, clock: HandClock) -> None:
+def test_a_scene_can_be_timed_from_the_creation_of_the_group(
+    start: Start, connect: Connect, clock: HandClock
+) -> None:
     text = '[[scenes]]\nwhat = "refuse"\nsince = "creation"\nfrom = 1\nto = 2'
     client = client_with(start, connect, clock, text)
     clock.advance(1.5)
@@ -188,7 +194,10 @@ SCENE = '[[scenes]]\nwhat = "hang"\n'
             '[[scenes]]\nwhat = "oversize"\nbytes = 1.5',
             "`bytes` must be a whole number from 1 to 268435456, not 1.5",
         ),
-        ('[[scenes]]\nwhat = "slow"\nshares = 1', "`shares` is unknown; the allowed members are .*, share, seconds$"),
+        (
+            '[[scenes]]\nwhat = "slow"\nshares = 1',
+            "`shares` is unknown; the allowed members are .*, share, seconds$",
+        ),
         (
             '[[scenes]]\nwhat = "refuse"\nretry_after = "a\\nb"',
             r"`retry_after` must be .* ASCII .*, not 'a\\nb'",

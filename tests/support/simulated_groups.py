@@ -1,6 +1,6 @@
 """Groups of which the truth is known, polled in virtual time: the recorder's own decision writes the ledger.
 
-What the upstream answers comes from the simulator's `SimulatedGroup`. The truth does not: it is read off the lives
+What the upstream answers comes from the simulator. The truth does not: it is read off the lives
 that were given to its runs. Times are exact to the microsecond.
 """
 
