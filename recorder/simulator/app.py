@@ -25,9 +25,9 @@ from recorder.simulator.responses import (
     JSON_TYPE,
     IncompleteResponse,
     body_text,
+    compact_json_response,
     framework_error_response,
     group_not_found,
-    json_response,
     send_incomplete,
     unauthorized_response,
 )
@@ -61,12 +61,16 @@ class SimulatorApp:
     async def _create(self, request: web.Request) -> web.Response:
         body = read_request_body(CreateGroup, await request.read())
         now = self._clock()
-        return json_response(self._groups.create(body.metadata, now).body(now))
+        return compact_json_response(self._groups.create(body.metadata, now).body(now))
 
     async def _retrieve(self, request: web.Request) -> web.Response:
         taskgroup_id = request.match_info["taskgroup_id"]
         group = self._groups.find(taskgroup_id)
-        return group_not_found(taskgroup_id) if group is None else json_response(group.body(self._clock()))
+        return (
+            group_not_found(taskgroup_id)
+            if group is None
+            else compact_json_response(group.body(self._clock()))
+        )
 
     async def _add_runs(self, request: web.Request) -> web.Response:
         raw = await request.read()
@@ -79,7 +83,7 @@ class SimulatorApp:
         cursor = str(group.run_count) if group.run_count else None
         now = self._clock()
         run_ids = self._groups.add_runs(group, processors, steering, now)
-        return json_response(
+        return compact_json_response(
             {
                 "status": group.status(now),
                 "run_ids": run_ids,
@@ -143,7 +147,7 @@ class SimulatorApp:
                 return unauthorized_response()
             return await handler(request)
         except InvalidRequestError as error:
-            return json_response({"detail": error.problems}, 422)
+            return compact_json_response({"detail": error.problems}, 422)
         except web.HTTPException as error:
             return framework_error_response(error)
 

@@ -10,14 +10,14 @@ from gzip import compress
 
 from aiohttp import web
 
-from recorder.simulator.json_bodies import JsonLiteral, JsonObject, json_text
+from recorder.simulator.json_bodies import GroupBody, JsonLiteral, json_text
 from recorder.simulator.responses import (
     JSON_TYPE,
     ConnectionEnd,
     IncompleteResponse,
+    compact_json_response,
     error_response,
     group_not_found,
-    json_response,
     unauthorized_response,
 )
 from recorder.simulator.scene_kinds import (
@@ -41,7 +41,7 @@ class FaultyRequest:
     path: str
     taskgroup_id: str
     now: datetime
-    truth: JsonObject
+    truth: GroupBody
     values: ParameterValues
 
 
@@ -98,7 +98,7 @@ def garbage(_: FaultyRequest) -> IncompleteResponse:
 
 @_add("gets an honest 200 with an extra header of `bytes` bytes", bytes=whole_number(65_536, 1, _MEGABYTE))
 def huge_header(request: FaultyRequest) -> web.Response:
-    return json_response(request.truth, headers={"X-Padding": "x" * request.values["bytes"]})
+    return compact_json_response(request.truth, headers={"X-Padding": "x" * request.values["bytes"]})
 
 
 @_add("gets an honest 200 whose JSON is padded with spaces to `bytes` bytes in total", bytes=_SIZE)
@@ -171,7 +171,7 @@ def _retry_headers(request: FaultyRequest) -> dict[str, str]:
 
 def _unprocessable(_: FaultyRequest) -> web.Response:
     problem = {"loc": ["path", "taskgroup_id"], "msg": "Value error, no such id", "type": "value_error"}
-    return json_response({"detail": [problem]}, 422)
+    return compact_json_response({"detail": [problem]}, 422)
 
 
 FAULTS.update(
@@ -180,7 +180,7 @@ FAULTS.update(
         "payment_required": _error(402, "No credit is left"),
         "forbidden": SceneKind(
             "gets a 403 with an error body of a different shape",
-            lambda _: json_response({"detail": "Forbidden"}, 403),
+            lambda _: compact_json_response({"detail": "Forbidden"}, 403),
         ),
         "not_found": SceneKind(
             "gets a 404 with an error body", lambda request: group_not_found(request.taskgroup_id)
@@ -201,26 +201,26 @@ FAULTS.update(
 # Bodies of a 200 that do not describe a group
 
 
-def _truncated(truth: JsonObject) -> str:
+def _truncated(truth: GroupBody) -> str:
     text = json_text(truth)
     return text[: len(text) // 2]
 
 
-def _duplicate_keys(truth: JsonObject) -> str:
+def _duplicate_keys(truth: GroupBody) -> str:
     status = json_text(truth["status"])
     opposite = json_text(not truth["status"]["is_active"])
     return json_text({**truth, "status": JsonLiteral(f'{status[:-1]},"is_active":{opposite}}}')})
 
 
-def _with_message(truth: JsonObject, literal: str) -> str:
+def _with_message(truth: GroupBody, literal: str) -> str:
     return json_text({**truth, "status": {**truth["status"], "status_message": JsonLiteral(literal)}})
 
 
-def _no_status(truth: JsonObject) -> str:
+def _no_status(truth: GroupBody) -> str:
     return json_text({name: value for name, value in truth.items() if name != "status"})
 
 
-def _odd_body(description: str, make: Callable[[JsonObject], str]) -> SceneKind[FaultAct]:
+def _odd_body(description: str, make: Callable[[GroupBody], str]) -> SceneKind[FaultAct]:
     """A 200 with the text that `make` returns for the true body; U+DC80 to U+DCFF stand for raw bytes."""
     return SceneKind(
         f"gets a 200 with {description}",

@@ -8,7 +8,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-JsonObject = dict[str, Any]
+GroupBody = dict[str, Any]
+"""The body of a GET of a group."""
 
 MemberPath = tuple[str, ...]
 """The names that lead from the top of a body to one member."""
@@ -37,7 +38,7 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def patched(body: JsonObject, patches: Iterable[Patch]) -> JsonObject:
+def patched(body: GroupBody, patches: Iterable[Patch]) -> GroupBody:
     """Return a copy of `body` with all patches applied.
 
     If several patches change the same member, the first one wins.
@@ -57,7 +58,7 @@ def _overlap(one: MemberPath, other: MemberPath) -> bool:
     return one[:shared] == other[:shared]
 
 
-def _set(body: JsonObject, path: MemberPath, value: Any) -> None:
+def _set(body: GroupBody, path: MemberPath, value: Any) -> None:
     *parents, name = path
     for parent in parents:
         if not isinstance(body.get(parent), dict):

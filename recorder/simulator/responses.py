@@ -20,7 +20,7 @@ JSON_TYPE = "application/json"
 _LINGER = struct.Struct("hh" if os.name == "nt" else "ii")
 
 
-def json_response(
+def compact_json_response(
     value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -35,7 +35,7 @@ def error_response(
 ) -> web.Response:
     """An error in the upstream's own shape, with a new reference id each time."""
     error = {"ref_id": str(uuid4()), "message": message, "detail": detail}
-    return json_response({"type": "error", "error": error}, status, headers)
+    return compact_json_response({"type": "error", "error": error}, status, headers)
 
 
 def group_not_found(taskgroup_id: str) -> web.Response:
@@ -49,7 +49,7 @@ def unauthorized_response() -> web.Response:
 def framework_error_response(error: web.HTTPException) -> web.Response:
     """An error raised by the web framework (no such path, wrong method, too large), as JSON."""
     allow = error.headers.get("Allow")
-    return json_response({"detail": error.reason}, error.status, {"Allow": allow} if allow else None)
+    return compact_json_response({"detail": error.reason}, error.status, {"Allow": allow} if allow else None)
 
 
 def body_text(response: web.Response) -> str | None:

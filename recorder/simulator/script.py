@@ -11,7 +11,7 @@ from datetime import datetime
 from recorder.simulator.alterations import ALTERATIONS
 from recorder.simulator.faults import FAULTS
 from recorder.simulator.groups import SimulatedGroup
-from recorder.simulator.json_bodies import JsonObject, json_text, patched
+from recorder.simulator.json_bodies import GroupBody, json_text, patched
 from recorder.simulator.outages import Fault, Outage, outage_at
 from recorder.simulator.scene_kinds import DELAYS, ParameterValues
 from recorder.simulator.scenes import Hit, Scene, Visit, hit_by
@@ -86,7 +86,7 @@ def _treatment(hits: Sequence[Hit]) -> Treatment:
     )
 
 
-def altered_text(truth: JsonObject, alterations: Sequence[Hit]) -> str:
+def altered_text(truth: GroupBody, alterations: Sequence[Hit]) -> str:
     """Return the text of the honest body with all alterations applied."""
     patches = (ALTERATIONS[hit.scene.what].act(truth, hit) for hit in alterations)
     return json_text(patched(truth, patches))

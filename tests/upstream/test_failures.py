@@ -191,13 +191,13 @@ RETRY_AFTERS = [
     retry_after("a fraction", "Retry-After: 2.5", 2.5),
     retry_after("a date", "Retry-After: Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
     retry_after("a date that has passed", "Retry-After: Tue, 24 Nov 2026 11:59:30 GMT", None),
-    retry_after("a date that is none", "Retry-After: Tue, 99 Nov 2026 12:00:30 GMT", None),
+    retry_after("an invalid date", "Retry-After: Tue, 99 Nov 2026 12:00:30 GMT", None),
     retry_after(
         "a date a century off", "Retry-After: Fri, 24 Nov 2126 12:00:00 GMT", MAX_RETRY_AFTER_SECONDS
     ),
     retry_after("milliseconds", "retry-after-ms: 250", 0.25),
     retry_after("milliseconds before seconds", "retry-after: 9\nretry-after-ms: 1500", 1.5),
-    retry_after("milliseconds that are none", "retry-after: 9\nretry-after-ms: soon", 9.0),
+    retry_after("invalid milliseconds", "retry-after: 9\nretry-after-ms: soon", 9.0),
     retry_after("a negative number", "Retry-After: -5", None),
     retry_after("negative milliseconds", "retry-after-ms: -5", None),
     retry_after("a large number", "Retry-After: 1000000", MAX_RETRY_AFTER_SECONDS),
