@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 
 from recorder.ledger.entries import StatusContent
 from recorder.ledger.status_fields import Phase
-from recorder.simulator.lives import Life, OutcomeMix, RunOutcome, Steering, draw_life
+from recorder.simulator.runs import Life, OutcomeMix, RunOutcome, Steering, draw_life
 from tests.support.ledgers import time
 from tests.support.simulated_groups import Batch, Polling, Recording, record
 

@@ -42,7 +42,7 @@ from recorder.completion.eta import (
 from recorder.completion.progress import ProgressMarks
 from recorder.ledger.entries import Entry, Interval, StatusContent
 from recorder.ledger.status_fields import FINISHED_STATUSES, Phase, Reading
-from recorder.simulator.lives import PROCESSOR_SECONDS, OutcomeMix, Steering, draw_life
+from recorder.simulator.runs import PROCESSOR_SECONDS, OutcomeMix, Steering, draw_life
 from recorder.store.engine import check_url, open_engine
 from recorder.store.groups import list_groups
 from recorder.store.history import read_entries

@@ -1,1 +1,1 @@
-"""When to ask again, and the engine that asks."""
+"""The polling schedule, and the engine that carries it out."""

@@ -1,4 +1,4 @@
-"""Checkpoints that the recorder writes by itself, as long as it is at work."""
+"""A job that writes checkpoints regularly while the recorder runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from recorder.audit.checkpoints import BrokenHeadError, is_due, keep_checkpoint
 from recorder.clock import Clock
 
 CHECK_SECONDS = 5.0
-"""How often it looks whether one is due."""
+"""How often to check whether a checkpoint is due."""
 
 _log = structlog.get_logger("recorder")
 
 
 class CheckpointJob:
-    """Writes a checkpoint into `folder` every `interval`, whoever wrote the one before."""
+    """Writes a checkpoint into `folder` every `interval`, counted from the last one of any recorder."""
 
     def __init__(self, engine: Engine, folder: Path, interval: timedelta, now: Clock) -> None:
         self._engine = engine
@@ -28,18 +28,18 @@ class CheckpointJob:
         self._now = now
         self._failing = False
 
-    async def attest(self) -> None:
-        """Write a checkpoint if one is due; that the folder cannot be written is said once.
+    async def run(self) -> None:
+        """Write a checkpoint if one is due. Repeated errors in writing the file are logged once.
 
         Raises:
-            DatabaseUnavailableError: the database cannot be read just now.
+            DatabaseUnavailableError: the database cannot be read at the moment.
         """
         try:
             path = await asyncio.to_thread(self._write)
         except (OSError, BrokenHeadError) as error:
             if not self._failing:
                 self._failing = True
-                _log.error("no checkpoint can be written", folder=str(self._folder), reason=str(error))
+                _log.error("cannot write checkpoints", folder=str(self._folder), reason=str(error))
             return
         self._failing = False
         if path is not None:

@@ -1,4 +1,4 @@
-"""The recorder's heartbeat: a sign of life with a report, and what it learns of the others on the way."""
+"""The recorder's heartbeat: a sign of life with a report, which also takes note of the other recorders."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from recorder.store.groups import workload
 from recorder.store.heartbeats import ALIVE_SECONDS, Heartbeat, beat, heartbeats, sign_off
 from recorder.store.leases import release
 
-_TELLING = 0.2
-"""By which part the stretch must change to be told again in the log."""
-
+_LOGGED_CHANGE = 0.2
+"""The relative change of the stretch from which it is logged again."""
 
 _log = structlog.get_logger("recorder")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many recorders share the rate, what the groups need of it (requests per second), and how many
-    times as long their intervals are because it does not suffice."""
+    """The load on the rate that recorders share.
+
+    `needed` is what the groups need, in requests per second. `stretch` is the factor by which all intervals
+    are longer because the rate does not suffice.
+    """
 
     recorders: int
     needed: float
@@ -36,42 +38,44 @@ class Load:
 
 
 class HeartbeatWriter:
-    """Writes heartbeats of the recorder `recorder_id`; each learns the load anew."""
+    """Writes the heartbeats of a recorder; each of them updates the `load`."""
 
     def __init__(
-        self, recorder_id: str, *, rate: float, pace: Intervals, now: Clock, steady: SteadyClock
+        self, recorder_id: str, *, rate: float, intervals: Intervals, now: Clock, steady: SteadyClock
     ) -> None:
         self.load = Load(1, 0.0, 1.0)
         self._id = recorder_id
         self._rate = rate
-        self._pace = pace
+        self._intervals = intervals
         self._now = now
         self._steady = steady
         self._started_at = now()
-        self._roster = LivenessTracker()
-        self._told = 1.0
+        self._liveness = LivenessTracker()
+        self._logged_stretch = 1.0
 
     def beat(self, connection: Connection, counters: dict[str, int], upstream: dict[str, Any]) -> None:
-        """Write a sign of life, take over from recorders that are dead, and take the load."""
+        """Write a heartbeat, release the claims of dead recorders, and update the load."""
         now = self._now()
         listed = heartbeats(connection)
-        dead = [other for other in self._roster.dead(listed, now, self._steady()) if other != self._id]
+        dead = [other for other in self._liveness.dead(listed, now, self._steady()) if other != self._id]
         if dead:
             sign_off(connection, dead)
-            # What they had claimed need not wait until its leases run out.
+            # Their claims can be released before the leases expire.
             groups = release(connection, dead, now)
-            _log.warning("took over from recorders without a sign of life", recorders=dead, groups=groups)
+            _log.warning("took over from dead recorders", recorders=dead, groups=groups)
         alive = {heartbeat.recorder_id for heartbeat in listed} - set(dead) | {self._id}
-        needed = requests_per_second(workload(connection), self._pace)
+        needed = requests_per_second(workload(connection), self._intervals)
         self.load = Load(len(alive), needed, stretch_of(needed, self._rate))
         beat(connection, self._heartbeat(now, counters, {"upstream": upstream, "rate": self._figures()}))
 
-    def tell(self) -> None:
-        """Say in the log when the rate does not suffice any more, by how much, and when it does again."""
+    def log_load(self) -> None:
+        """Log when the rate stops or starts to suffice, and when the shortfall changes."""
         stretch = self.load.stretch
-        if abs(stretch - self._told) <= _TELLING * self._told and (stretch > 1) == (self._told > 1):
+        if abs(stretch - self._logged_stretch) <= _LOGGED_CHANGE * self._logged_stretch and (stretch > 1) == (
+            self._logged_stretch > 1
+        ):
             return
-        self._told = stretch
+        self._logged_stretch = stretch
         if stretch > 1:
             _log.warning("the rate does not suffice: all intervals are stretched", **self._figures())
         else:
@@ -103,15 +107,15 @@ class _Sign:
 
 
 class LivenessTracker:
-    """Remembers when each recorder's heartbeat last moved, by a clock that is never set."""
+    """Remembers when each recorder's heartbeat last changed, by the steady clock."""
 
     def __init__(self) -> None:
         self._signs: dict[str, _Sign] = {}
 
     def dead(self, listed: Sequence[Heartbeat], now: datetime, steady: float) -> list[str]:
-        """Return the ids of the listed recorders that gave no sign of life for ALIVE_SECONDS.
+        """Return the ids of the listed recorders whose heartbeat has not changed for ALIVE_SECONDS.
 
-        `now` serves for a recorder that is seen for the first time: its heartbeat may be old already.
+        `now` is used for a recorder that is seen for the first time: its heartbeat may already be old.
         """
         self._signs = {beat.recorder_id: self._sign(beat, now, steady) for beat in listed}
         return [

@@ -1,4 +1,4 @@
-"""One claimed group: poll it, decide what to write, plan the next poll."""
+"""Polling one claimed group: make the request, decide what to write, and plan the next poll."""
 
 from __future__ import annotations
 
@@ -10,48 +10,47 @@ from recorder.clock import SteadyClock
 from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
 from recorder.ledger.transitions import Rules, fail, observe
 from recorder.ledger.watch import Watch
-from recorder.polling.clock_steps import ClockSight
+from recorder.polling.clock_steps import ClockStepCorrector
 from recorder.polling.schedule import Intervals, plan
 from recorder.store.leases import Claim, PollResult
 from recorder.upstream.client import UpstreamClient
 
 
 class Poller:
-    """Turns claims into what is to be written. `chance` is the source of jitter, `steady` a clock that is
-    never set."""
+    """Turns claims into results. `steady` is a clock that is never set, `chance` the source of jitter."""
 
     def __init__(
         self,
         client: UpstreamClient,
         rules: Rules,
-        pace: Intervals,
+        intervals: Intervals,
         steady: SteadyClock,
         chance: random.Random,
     ) -> None:
         self._client = client
         self._rules = rules
-        self._pace = pace
+        self._intervals = intervals
         self._steady = steady
-        self._sight = ClockSight()
+        self._clock_steps = ClockStepCorrector()
         self._chance = chance
 
     async def poll(
         self, claim: Claim, *, stretch: float, held_until: datetime | None
     ) -> tuple[PollOutcome, PollResult]:
-        """Ask the upstream once; return the outcome and what it leads to.
+        """Poll the upstream once; return the outcome and the result to write.
 
-        `held_until` is until when the recorder held polls back because the key was rejected.
+        `held_until` is the time until which polls were held back because the key was rejected.
         """
         outcome = await self._client.poll(claim.watch.taskgroup_id)
-        # The outcome's own time: the wall clock may have been set since.
+        # Not the present time, since the wall clock may have been set meanwhile.
         at = outcome.ended_at if isinstance(outcome, Failure) else outcome.observed_at
         ended = (at, self._steady())
-        watch = _due_when_let(self._sight.corrected(claim.watch, ended), held_until)
-        finished = self._finished(claim, watch, outcome, at, stretch)
-        self._sight.planned(finished.watch, ended)
-        return outcome, finished
+        watch = _due_after_pause(self._clock_steps.corrected(claim.watch, ended), held_until)
+        result = self._result(claim, watch, outcome, at, stretch)
+        self._clock_steps.remember(result.watch, ended)
+        return outcome, result
 
-    def _finished(
+    def _result(
         self, claim: Claim, watch: Watch, outcome: PollOutcome, now: datetime, stretch: float
     ) -> PollResult:
         retry_after_seconds = None
@@ -63,7 +62,7 @@ class Poller:
         planned = plan(
             step.watch,
             now,
-            self._pace,
+            self._intervals,
             chance=self._chance.uniform(-1, 1),
             stretch=stretch,
             retry_after_seconds=retry_after_seconds,
@@ -71,8 +70,8 @@ class Poller:
         return PollResult(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
 
 
-def _due_when_let(watch: Watch, held_until: datetime | None) -> Watch:
-    """A poll that failed by the key was not due again before the key was tried again."""
+def _due_after_pause(watch: Watch, held_until: datetime | None) -> Watch:
+    """Move the due time of a watch whose last poll was rejected to the end of the pause."""
     due_at, failures = watch.poll_due_at, watch.failures.tallies
     if due_at is None or held_until is None or not failures or failures[-1].cause is not Cause.UNAUTHORIZED:
         return watch

@@ -1,13 +1,13 @@
-"""The rate budget: how many requests may start now."""
+"""Rate limiting: how many requests may start now."""
 
 from __future__ import annotations
 
 BURST_SECONDS = 1.0
-"""One request, and those of this long, are saved up while none is made: an idle recorder does not burst."""
+"""An idle recorder saves up one request plus what the rate allows for this long, which keeps bursts small."""
 
 
 class RateLimiter:
-    """Grants requests at `rate` per second over all recorders that share it.
+    """Grants `rate` requests per second across all recorders that share it.
 
     Times are readings of a monotonic clock, in seconds.
     """
@@ -19,7 +19,7 @@ class RateLimiter:
         self._counted_until = started
 
     def share_among(self, recorders: int) -> None:
-        """Set how many recorders are at work: each takes an equal part."""
+        """Set how many recorders are running; each takes an equal share."""
         self._sharers = max(1, recorders)
 
     def available(self, now: float) -> int:
@@ -32,9 +32,9 @@ class RateLimiter:
         return int(self._saved)
 
     def spend(self, requests: int) -> None:
-        """Note that `requests` were started."""
+        """Deduct `requests` that were started."""
         self._saved -= requests
 
     def seconds_until_one(self) -> float:
-        """Return how long it takes until a request may start, counted from the last look."""
+        """Return the time until a request may start, counted from the last call of `available`."""
         return max(0.0, (1.0 - self._saved) * self._sharers / self._rate)

@@ -1,4 +1,4 @@
-"""When to ask a group again: pure, the caller brings time and chance."""
+"""When to poll a group again. Pure: the caller passes in time and randomness."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ ACTIVE_STRETCH = 6
 JITTER = 0.1
 FIRST_RETRY_SHARE = 8
 EARLY_RETRY_SHARE = 4
-"""Before a gap opens, retries come after these fractions of the gap window: several fit into it."""
+"""The first and longest wait before a gap opens are the gap window divided by these: several retries fit."""
 LONGEST_RETRY = timedelta(minutes=5)
 USABLE_SHARE = 0.9
-"""Regular polls are planned to need no more than this share of the rate: the rest is for retries."""
+"""The share of the rate that regular polls may use; the rest is reserved for retries."""
 
 _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
 
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """`poll_interval`: between two polls while something changes. `settled_interval`: what a quiet
-    settled or empty group backs off to. `gap_window`: how late a response may come without a gap."""
+    """The intervals of the schedule.
+
+    `poll_interval` is the time between polls while a group changes, `settled_interval` what an unchanging
+    settled or empty group backs off to, and `gap_window` how late a response may be without causing a gap.
+    """
 
     poll_interval: timedelta
     settled_interval: timedelta
@@ -34,8 +37,11 @@ class Intervals:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A watch with its next times set. `next_poll_at` is when to try next, None for never;
-    `interval_seconds` is the pace of a watched group, None while it is not watched."""
+    """A watch with its next times set.
+
+    `next_poll_at` is when to poll next, None for never. `interval_seconds` is the interval of a watched
+    group, None while the group is not watched.
+    """
 
     watch: Watch
     next_poll_at: datetime | None
@@ -45,79 +51,85 @@ class Plan:
 def plan(
     watch: Watch,
     now: datetime,
-    pace: Intervals,
+    intervals: Intervals,
     *,
     chance: float,
     stretch: float = 1.0,
     retry_after_seconds: float | None = None,
 ) -> Plan:
-    """Set the next times of a group that was polled just now.
+    """Set the next times of a group that has just been polled.
 
-    `chance` in [-1, 1] spreads polls that would otherwise fall together; `stretch` is how many times as
-    long every wait is because the rate does not suffice. After a failure `due_at` and `gap_at` stay as
-    they are, and the upstream's wish to be left alone is obeyed if it is longer.
+    `chance` in [-1, 1] spreads polls that would otherwise coincide. `stretch` is the factor by which every
+    wait is longer because the rate does not suffice. After a failure `due_at` and `gap_at` stay unchanged,
+    and the upstream's `Retry-After` is honored if it is longer than the planned wait.
     """
-    wish = timedelta(seconds=retry_after_seconds or 0)
+    retry_after = timedelta(seconds=retry_after_seconds or 0)
     if watch.state is WatchState.GONE:
-        return Plan(watch, now + max(_spread(pace.settled_interval * stretch, chance), wish), None)
+        return Plan(
+            watch, now + max(_spread(intervals.settled_interval * stretch, chance), retry_after), None
+        )
     if watch.state is not WatchState.WATCHING:
         return Plan(watch, None, None)
-    interval = interval_of(watch, pace) * stretch
+    interval = interval_of(watch, intervals) * stretch
     if watch.failures.attempts:
-        delay = min(_retry_delay(watch, now, pace) * stretch, max(LONGEST_RETRY, interval))
-        retry_at = now + max(_spread(delay, chance), wish)
+        delay = min(_retry_delay(watch, now, intervals) * stretch, max(LONGEST_RETRY, interval))
+        retry_at = now + max(_spread(delay, chance), retry_after)
         return Plan(replace(watch, poll_due_at=retry_at), retry_at, interval.total_seconds())
     due_at = now + _spread(interval, chance)
-    due = replace(watch, due_at=due_at, gap_at=due_at + pace.gap_window, poll_due_at=due_at)
+    due = replace(watch, due_at=due_at, gap_at=due_at + intervals.gap_window, poll_due_at=due_at)
     return Plan(due, due_at, interval.total_seconds())
 
 
-def interval_of(watch: Watch, pace: Intervals) -> timedelta:
-    """Return the pace of a group: half as long again with each response that brought nothing new."""
+def interval_of(watch: Watch, intervals: Intervals) -> timedelta:
+    """Return the interval of a group, which grows by half with every unchanged response."""
     phase = None if watch.in_force is None else watch.in_force.phase
-    return _interval(phase, 0 if watch.open is None else watch.open.polls, pace)
+    return _interval(phase, 0 if watch.open is None else watch.open.polls, intervals)
 
 
-def requests_per_second(groups: Iterable[tuple[Phase | None, int, int]], pace: Intervals) -> float:
-    """Return what groups need at their own paces.
+def requests_per_second(groups: Iterable[tuple[Phase | None, int, int]], intervals: Intervals) -> float:
+    """Return the rate that groups need at their own intervals.
 
-    Each item is a phase (None: never seen), how many responses in a row said the same, and how many
-    watched groups stand so.
+    Each item is a phase (None if never seen), the number of equal responses in a row, and the number of
+    watched groups for which both hold.
     """
-    return sum(count / _interval(phase, polls, pace).total_seconds() for phase, polls, count in groups)
+    return sum(count / _interval(phase, polls, intervals).total_seconds() for phase, polls, count in groups)
 
 
 def stretch_of(needed: float, rate: float) -> float:
-    """Return how many times as long intervals must be so that `rate` suffices for what is needed."""
+    """Return the factor by which intervals must be longer so that `rate` covers what is needed."""
     return max(1.0, needed / (rate * USABLE_SHARE))
 
 
-def longest_wait(pace: Intervals, stretch: float) -> timedelta:
-    """Return the longest wait that is planned without a wish of the upstream's."""
-    longest = max(pace.settled_interval, pace.poll_interval * ACTIVE_STRETCH, LONGEST_RETRY)
+def longest_wait(intervals: Intervals, stretch: float) -> timedelta:
+    """Return the longest wait that is ever planned without a `Retry-After`."""
+    longest = max(intervals.settled_interval, intervals.poll_interval * ACTIVE_STRETCH, LONGEST_RETRY)
     return longest * stretch * (1 + JITTER)
 
 
-def probe_delay(probes: int, held: timedelta, pace: Intervals) -> timedelta:
+def probe_delay(probes: int, held: timedelta, intervals: Intervals) -> timedelta:
     """Return how long to wait before the next probe of an upstream that rejects the key.
 
-    `probes` were made in vain, the polls of all groups being held back since `held`.
+    `probes` is the number of failed probes, and `held` how long all polls have been held back.
     """
-    early = min(pace.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
-    delay = _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, probes, early)
-    return min(max(delay, (held - pace.gap_window) / 2), LONGEST_RETRY)
+    early = min(intervals.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
+    delay = _grown(intervals.gap_window / FIRST_RETRY_SHARE, 2.0, probes, early)
+    return min(max(delay, (held - intervals.gap_window) / 2), LONGEST_RETRY)
 
 
-def _interval(phase: Phase | None, polls: int, pace: Intervals) -> timedelta:
+def _interval(phase: Phase | None, polls: int, intervals: Intervals) -> timedelta:
     quiet = phase in _QUIET_PHASES
-    longest = max(pace.settled_interval, pace.poll_interval) if quiet else pace.poll_interval * ACTIVE_STRETCH
-    return _grown(pace.poll_interval, BACK_OFF, max(0, polls - 1), longest)
+    longest = (
+        max(intervals.settled_interval, intervals.poll_interval)
+        if quiet
+        else intervals.poll_interval * ACTIVE_STRETCH
+    )
+    return _grown(intervals.poll_interval, BACK_OFF, max(0, polls - 1), longest)
 
 
-def _retry_delay(watch: Watch, now: datetime, pace: Intervals) -> timedelta:
-    """Several retries fit into the gap window; once a gap is open, they come after half of its length."""
-    early = min(pace.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
-    delay = _grown(pace.gap_window / FIRST_RETRY_SHARE, 2.0, watch.failures.attempts - 1, early)
+def _retry_delay(watch: Watch, now: datetime, intervals: Intervals) -> timedelta:
+    """Return the wait before a retry: a part of the gap window, or half of the gap once one is open."""
+    early = min(intervals.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
+    delay = _grown(intervals.gap_window / FIRST_RETRY_SHARE, 2.0, watch.failures.attempts - 1, early)
     if watch.gap_at is not None and now > watch.gap_at:
         delay = max(delay, (now - watch.gap_at) / 2)
     return min(delay, LONGEST_RETRY)

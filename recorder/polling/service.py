@@ -1,4 +1,4 @@
-"""The recorder as a service: a few jobs on a schedule, a heartbeat, and a bounded end."""
+"""The recorder as a service: scheduled jobs, a heartbeat, and a shutdown within a time limit."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from recorder.upstream.client import UpstreamClient
 CLAIM_SECONDS = 0.2
 FLUSH_SECONDS = 0.2
 CLOCK_SECONDS = 1.0
-"""How often the wall clock is looked at."""
+"""How often the wall clock is checked for steps."""
 LAST_POLLS_SECONDS = 4.0
-"""How long polls under way may go on once the recorder is told to stop."""
-END_SECONDS = 8.0
-"""How long polls under way and the last write may take together."""
+"""How long running polls may continue once the recorder is asked to stop."""
+SHUTDOWN_SECONDS = 8.0
+"""How long running polls and the last write may take in total."""
 
 _log = structlog.get_logger("recorder")
 
@@ -56,31 +56,33 @@ class Recorder:
         now: Clock,
         steady: SteadyClock = steady_seconds,
     ) -> None:
-        pace = Intervals(
+        intervals = Intervals(
             poll_interval=timedelta(seconds=settings.poll_interval),
             settled_interval=timedelta(seconds=settings.settled_interval),
             gap_window=settings.rules.gap_window,
         )
-        chance = random.Random()  # noqa: S311 (jitter, no secret)
+        chance = random.Random()  # noqa: S311 - jitter, not secrecy
         self._id = uuid.uuid4().hex
         self._now = now
-        self._pace = pace
+        self._intervals = intervals
         self._lease = timedelta(seconds=settings.lease)
-        self._step_watch = ClockWatch(now, steady)
-        self._budget = RateLimiter(settings.rate, time.monotonic())
-        self._gate = CircuitBreaker(pace)
-        self._pulse = HeartbeatWriter(self._id, rate=settings.rate, pace=pace, now=now, steady=steady)
+        self._clock_watch = ClockWatch(now, steady)
+        self._rate_limiter = RateLimiter(settings.rate, time.monotonic())
+        self._circuit_breaker = CircuitBreaker(intervals)
+        self._heartbeat = HeartbeatWriter(
+            self._id, rate=settings.rate, intervals=intervals, now=now, steady=steady
+        )
         self._writer = DatabaseWriter(engine)
-        self._notary = None
+        self._checkpoint_job = None
         if settings.checkpoint_dir is not None:
             interval = timedelta(seconds=settings.checkpoint_interval)
-            self._notary = CheckpointJob(engine, settings.checkpoint_dir, interval, now)
+            self._checkpoint_job = CheckpointJob(engine, settings.checkpoint_dir, interval, now)
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
-            poller=Poller(client, settings.rules, pace, steady, chance),
-            budget=self._budget,
-            gate=self._gate,
+            poller=Poller(client, settings.rules, intervals, steady, chance),
+            rate_limiter=self._rate_limiter,
+            circuit_breaker=self._circuit_breaker,
             concurrency=settings.concurrency,
             lease=self._lease,
             now=now,
@@ -91,10 +93,10 @@ class Recorder:
         return self._worker.counters
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Record until `stop` is set; then let polls under way end, write what they brought and sign off."""
+        """Record until `stop` is set, then let running polls finish, write their results and sign off."""
         scheduler = self._scheduler()
-        await _unless_database_away(self._beat)
-        await _unless_database_away(self._mend_plans)
+        await _retry_if_unavailable(self._beat)
+        await _retry_if_unavailable(self._reschedule_distant_polls)
         scheduler.start()
         _log.info("recording", recorder=self._id)
         watchdog = asyncio.create_task(self._watch_clock(scheduler))
@@ -103,34 +105,34 @@ class Recorder:
         finally:
             watchdog.cancel()
             scheduler.remove_all_jobs()
-            await self._end()
+            await self._shut_down()
             scheduler.shutdown(wait=False)
 
     async def run_once(self, stop: asyncio.Event) -> None:
-        """Poll every group that is due now, once, or as many as are polled when `stop` is set.
+        """Poll every group that is due now once, or fewer if `stop` is set meanwhile.
 
         Raises:
-            DatabaseUnavailableError: what could not be written is lost.
+            DatabaseUnavailableError: results that could not be written are lost.
         """
         due_until = self._now()
         try:
             await self._beat()
-            await self._mend_plans()
+            await self._reschedule_distant_polls()
             while not stop.is_set() and await self._worker.claim(due_until):
                 await _first_of(self._worker.wait_for_polls(), stop.wait())
                 await self._worker.flush()
-                await _first_of(asyncio.sleep(self._budget.seconds_until_one()), stop.wait())
+                await _first_of(asyncio.sleep(self._rate_limiter.seconds_until_one()), stop.wait())
         finally:
-            await self._end()
+            await self._shut_down()
 
     @property
     def unwritten(self) -> int:
-        """How many results could not be written in the end, and are lost."""
+        """The number of results that could not be written by the end and are lost."""
         return self._worker.unwritten
 
     @property
     def stuck(self) -> bool:
-        """Whether the last write has not come to an end: its thread would hold the process up."""
+        """Whether the last write has not returned; its thread would keep the process from exiting."""
         return self._writer.stuck
 
     def _scheduler(self) -> AsyncIOScheduler:
@@ -143,10 +145,10 @@ class Recorder:
             (self._worker.flush, FLUSH_SECONDS),
             (self._beat, HEARTBEAT_SECONDS),
         ]
-        if self._notary is not None:
-            jobs.append((self._notary.attest, CHECK_SECONDS))
+        if self._checkpoint_job is not None:
+            jobs.append((self._checkpoint_job.run, CHECK_SECONDS))
         for job, seconds in jobs:
-            scheduler.add_job(_unless_database_away, "interval", args=[job], seconds=seconds)
+            scheduler.add_job(_retry_if_unavailable, "interval", args=[job], seconds=seconds)
         scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)
         return scheduler
 
@@ -154,77 +156,77 @@ class Recorder:
         if isinstance(event.exception, asyncio.CancelledError):
             return
         self.counters.error()
-        _log.error("a job failed by an error of the recorder", exc_info=event.exception)
+        _log.error("a job failed because of a bug in the recorder", exc_info=event.exception)
 
     async def _claim(self) -> None:
         await self._worker.claim(self._now())
 
     async def _beat(self) -> None:
-        news = self._worker.trouble.news()
+        news = self._worker.upstream_health.news()
         if news:
             _log.warning("polls fail", **news)
         elif news is not None:
             _log.info("polls succeed again")
         counters, upstream = self.counters.as_dict(), self._upstream()
-        await self._writer.write(partial(self._pulse.beat, counters=counters, upstream=upstream))
-        self._pulse.tell()
-        self._budget.share_among(self._pulse.load.recorders)
-        self._worker.stretch = self._pulse.load.stretch
+        await self._writer.write(partial(self._heartbeat.beat, counters=counters, upstream=upstream))
+        self._heartbeat.log_load()
+        self._rate_limiter.share_among(self._heartbeat.load.recorders)
+        self._worker.stretch = self._heartbeat.load.stretch
 
     def _upstream(self) -> dict[str, Any]:
-        trouble = self._worker.trouble.members()
-        state = "key_rejected" if self._gate.closed else "ok" if trouble is None else "failing"
+        trouble = self._worker.upstream_health.as_json()
+        state = "key_rejected" if self._circuit_breaker.tripped else "ok" if trouble is None else "failing"
         return {"state": state, "trouble": trouble}
 
     async def _watch_clock(self, scheduler: AsyncIOScheduler) -> None:
-        """Wake the jobs when the wall clock is set: the scheduler waits for one that was set back."""
-        mend_until = time.monotonic()
+        """Wake the jobs when the wall clock is set; set back, it would stall the scheduler."""
+        reschedule_until = time.monotonic()
         while True:
             await asyncio.sleep(CLOCK_SECONDS)
-            step = self._step_watch.step()
+            step = self._clock_watch.step()
             if step is not None:
                 _log.warning("the clock was set", seconds=round(step.total_seconds(), 3))
                 for job in scheduler.get_jobs():
                     job.modify(next_run_time=datetime.now(UTC))
-                # What was under way was planned by the old clock, and is written within its lease.
-                mend_until = time.monotonic() + self._lease.total_seconds()
-            if time.monotonic() < mend_until:
-                await _unless_database_away(self._mend_plans)
+                # Running polls may still write plans made by the old clock, until their leases end.
+                reschedule_until = time.monotonic() + self._lease.total_seconds()
+            if time.monotonic() < reschedule_until:
+                await _retry_if_unavailable(self._reschedule_distant_polls)
 
-    async def _mend_plans(self) -> None:
-        """Let groups be due whose next poll was planned by a clock that has been set back since."""
+    async def _reschedule_distant_polls(self) -> None:
+        """Make groups due whose next poll was planned by a clock that has since been set back."""
         now = self._now()
-        latest = now + longest_wait(self._pace, self._pulse.load.stretch)
+        latest = now + longest_wait(self._intervals, self._heartbeat.load.stretch)
         groups = await self._writer.write(partial(make_due, now=now, latest=latest))
         if groups:
-            _log.warning("polls were planned further off than any wait: they are due now", groups=groups)
+            _log.warning("polls were planned too far ahead and are due now", groups=groups)
 
-    async def _end(self) -> None:
+    async def _shut_down(self) -> None:
         try:
-            async with asyncio.timeout(END_SECONDS):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await self._worker.close(LAST_POLLS_SECONDS)
                 await self._worker.flush()
-                await self._worker.give_back()
+                await self._worker.release_claims()
                 await self._writer.write(lambda connection: sign_off(connection, [self._id]))
         except DatabaseUnavailableError:
-            _log.error("ended without its database", unwritten=self.unwritten)
+            _log.error("ended while the database was unavailable", unwritten=self.unwritten)
         except TimeoutError:
-            _log.error("ended while its database kept it waiting", unwritten=self.unwritten)
+            _log.error("ended before the database responded", unwritten=self.unwritten)
         finally:
             self._writer.close()
         _log.info("ended", **self.counters.as_dict())
 
 
 async def _first_of(*waits: Coroutine[object, object, object]) -> None:
-    """Wait until one of several waits is over, and give the others up."""
+    """Wait until one of several awaitables is done, and cancel the others."""
     tasks = [asyncio.create_task(wait) for wait in waits]
     _, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for other in others:
         other.cancel()
 
 
-async def _unless_database_away(job: Callable[[], Awaitable[None]]) -> None:
-    """The writer has said already that the database is away; the next run tries again."""
+async def _retry_if_unavailable(job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job; if the database is unavailable, which the writer has logged, leave it to the next run."""
     try:
         await job()
     except DatabaseUnavailableError:

@@ -1,4 +1,4 @@
-"""What is wrong with the upstream, as the recorder's polls tell it: for the log, and for who asks."""
+"""The upstream's health as seen by the recorder's polls, for the log and the heartbeat; poll counters."""
 
 from __future__ import annotations
 
@@ -12,73 +12,73 @@ from recorder.ledger.poll_outcome import Failure, PollOutcome
 from recorder.ledger.timestamps import format_time
 
 GOOD_BEATS = 3
-"""After how many beats with answers and without failures an outage counts as over."""
+"""An outage is over after this many heartbeats with responses and without failures."""
 
 
 @dataclass(slots=True)
-class _Spell:
-    """Failures by cause and answers since the first failure; `told` are the causes that the log knows."""
+class _Failing:
+    """Failures by cause, and responses, since the first failure; `logged` are the causes logged so far."""
 
     since: datetime
     last: Failure
     failures: Counter[str] = field(default_factory=Counter)
     answers: int = 0
-    told: frozenset[str] = frozenset()
+    logged: frozenset[str] = frozenset()
 
 
 class UpstreamHealth:
-    """Sums up failing polls from the first failure until polls have succeeded again for a while."""
+    """Summarizes failing polls, from the first failure until polls have succeeded again for a while."""
 
     def __init__(self) -> None:
-        self._spell: _Spell | None = None
+        self._failing: _Failing | None = None
         self._failed = self._answered = False
         self._good_beats = 0
 
     def polled(self, outcome: PollOutcome) -> None:
-        """Take in what came of a poll."""
+        """Take note of the outcome of a poll."""
         if not isinstance(outcome, Failure):
             self._answered = True
-            if self._spell is not None:
-                self._spell.answers += 1
+            if self._failing is not None:
+                self._failing.answers += 1
             return
         self._failed = True
-        if self._spell is None:
-            self._spell = _Spell(outcome.ended_at, outcome)
-        self._spell.last = outcome
-        self._spell.failures[outcome.cause.value] += 1
+        if self._failing is None:
+            self._failing = _Failing(outcome.ended_at, outcome)
+        self._failing.last = outcome
+        self._failing.failures[outcome.cause.value] += 1
 
     def news(self) -> dict[str, Any] | None:
-        """Return what the log should say now; to be called once a beat.
+        """Return what to log now; must be called once per heartbeat.
 
-        None where nothing changed in kind: a long outage is one line in the log, not a flood. An empty
-        dict says that polls have not failed any more for GOOD_BEATS calls.
+        None if there is no new cause of failure, so that a long outage does not flood the log. An empty
+        dict once polls have succeeded for GOOD_BEATS calls.
         """
         failed, answered = self._failed, self._answered
         self._failed = self._answered = False
         self._good_beats = 0 if failed else self._good_beats + answered
-        spell = self._spell
-        if spell is None:
+        failing = self._failing
+        if failing is None:
             return None
         if self._good_beats >= GOOD_BEATS:
-            self._spell = None
+            self._failing = None
             return {}
-        new = spell.failures.keys() - spell.told
-        spell.told |= new
-        return {**spell.failures, "last": spell.last.detail} if new else None
+        new = failing.failures.keys() - failing.logged
+        failing.logged |= new
+        return {**failing.failures, "last": failing.last.detail} if new else None
 
-    def members(self) -> dict[str, Any] | None:
-        """Return the trouble as JSON members, None while there is none.
+    def as_json(self) -> dict[str, Any] | None:
+        """Return the failures as JSON members, None while polls succeed.
 
-        `since` when, `failures` by cause, `answers` meanwhile, and the `last_failure`.
+        `since`, the number of `failures` by cause and of `answers` since then, and the `last_failure`.
         """
-        spell = self._spell
-        if spell is None:
+        failing = self._failing
+        if failing is None:
             return None
-        last = spell.last
+        last = failing.last
         return {
-            "since": format_time(spell.since),
-            "failures": dict(spell.failures),
-            "answers": spell.answers,
+            "since": format_time(failing.since),
+            "failures": dict(failing.failures),
+            "answers": failing.answers,
             "last_failure": {
                 "at": format_time(last.ended_at),
                 "cause": last.cause.value,
@@ -89,10 +89,10 @@ class UpstreamHealth:
 
 
 class Counters:
-    """Counts of polls by outcome, of entries written by kind, and of what went wrong.
+    """Counts of polls by outcome, entries by kind, and errors.
 
-    Names: `polls`, `failures`, `failures.<cause>`, `still_gone` (failures that were expected), `entries`,
-    `entries.<kind>`, `dropped` (results whose claim was lost), `errors` (bugs).
+    Names: `polls`, `failures`, `failures.<cause>`, `still_gone` (expected failures of a gone group),
+    `entries`, `entries.<kind>`, `dropped` (results whose claim was lost), `errors` (bugs).
     """
 
     def __init__(self) -> None:

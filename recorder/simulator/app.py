@@ -1,4 +1,4 @@
-"""The simulator as a web application: routes, the key, what scenes bring, and a log line for each request."""
+"""The simulator as a web application: routes, the API key, faults and alterations, and the request log."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import cast
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from recorder.simulator.answers import (
-    JSON_TYPE,
-    framework_answer,
-    json_answer,
-    text_of,
-    unauthorized,
-    unknown_group,
-)
-from recorder.simulator.catalogue import FAULTS
-from recorder.simulator.clock import SimulatedClock
-from recorder.simulator.faults import Asked, Broken
+from recorder.clock import Clock
+from recorder.simulator.faults import FAULTS, FaultyRequest
 from recorder.simulator.groups import Groups
-from recorder.simulator.intake import (
+from recorder.simulator.request_log import LoggedRequest, LoggedScene, RequestLog
+from recorder.simulator.requests import (
     AddRuns,
     CreateGroup,
     InvalidRequestError,
     read_request_body,
     read_steering,
 )
-from recorder.simulator.log import LoggedRequest, RequestLog, SceneMet
-from recorder.simulator.script import HONEST, Meeting, Script, ScriptedTrouble, altered_text
+from recorder.simulator.responses import (
+    JSON_TYPE,
+    IncompleteResponse,
+    body_text,
+    compact_json_response,
+    framework_error_response,
+    group_not_found,
+    send_incomplete,
+    unauthorized_response,
+)
+from recorder.simulator.script import HONEST, ActiveFault, Script, Treatment, altered_text
 from recorder.simulator.settings import SimulatorSettings
-from recorder.simulator.wire import break_off
 
 _GROUPS = "/{prefix:v1|v1beta}/tasks/groups"
 _MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
 
 class SimulatorApp:
-    """The handlers and what they share. `log` stays the caller's to close."""
+    """The request handlers and their shared state. The caller closes `log`."""
 
-    def __init__(self, settings: SimulatorSettings, clock: SimulatedClock, log: RequestLog) -> None:
+    def __init__(self, settings: SimulatorSettings, clock: Clock, log: RequestLog) -> None:
         self._settings = settings
         self._clock = clock
         self._log = log
@@ -50,7 +50,7 @@ class SimulatorApp:
         self._stopping = asyncio.Event()
 
     def application(self) -> web.Application:
-        middlewares = [self._logged, self._refusing]
+        middlewares = [self._logged, self._errors_as_json]
         app = web.Application(middlewares=middlewares, client_max_size=_MAX_REQUEST_BYTES)
         app.router.add_post(_GROUPS, self._create)
         app.router.add_get(_GROUPS + "/{taskgroup_id}", self._retrieve, allow_head=False)
@@ -59,27 +59,31 @@ class SimulatorApp:
         return app
 
     async def _create(self, request: web.Request) -> web.Response:
-        wanted = read_request_body(CreateGroup, await request.read())
+        body = read_request_body(CreateGroup, await request.read())
         now = self._clock()
-        return json_answer(self._groups.create(wanted.metadata, now).body(now))
+        return compact_json_response(self._groups.create(body.metadata, now).body(now))
 
     async def _retrieve(self, request: web.Request) -> web.Response:
         taskgroup_id = request.match_info["taskgroup_id"]
         group = self._groups.find(taskgroup_id)
-        return unknown_group(taskgroup_id) if group is None else json_answer(group.body(self._clock()))
+        return (
+            group_not_found(taskgroup_id)
+            if group is None
+            else compact_json_response(group.body(self._clock()))
+        )
 
     async def _add_runs(self, request: web.Request) -> web.Response:
         raw = await request.read()
         taskgroup_id = request.match_info["taskgroup_id"]
         group = self._groups.find(taskgroup_id)
         if group is None:
-            return unknown_group(taskgroup_id)
+            return group_not_found(taskgroup_id)
         steering = read_steering(request.headers)
         processors = [run.processor for run in read_request_body(AddRuns, raw).inputs]
         cursor = str(group.run_count) if group.run_count else None
         now = self._clock()
         run_ids = self._groups.add_runs(group, processors, steering, now)
-        return json_answer(
+        return compact_json_response(
             {
                 "status": group.status(now),
                 "run_ids": run_ids,
@@ -93,57 +97,59 @@ class SimulatorApp:
         at = self._clock()
         taskgroup_id = request.match_info.get("taskgroup_id")
         if request.method != "GET" or taskgroup_id is None:
-            response = cast(web.Response, await handler(request))  # no handler here streams
-            self._record(request, at, response)
-            return response
-        meeting = self._script.meeting(self._groups.find(taskgroup_id), at)
-        await self._delay(request, at, meeting)
-        answer = await self._answer(request, handler, meeting)
-        self._record(request, at, None if isinstance(answer, Broken) else answer, meeting)
-        if isinstance(answer, Broken):
-            return await break_off(request, answer, self._stopping)
-        return answer
+            plain = cast(web.Response, await handler(request))  # no handler here streams
+            self._record(request, at, plain)
+            return plain
+        treatment = self._script.treatment(self._groups.find(taskgroup_id), at)
+        await self._delay(request, at, treatment)
+        response = await self._respond(request, handler, treatment)
+        if isinstance(response, IncompleteResponse):
+            self._record(request, at, None, treatment)
+            return await send_incomplete(request, response, self._stopping)
+        self._record(request, at, response, treatment)
+        return response
 
-    async def _delay(self, request: web.Request, at: datetime, meeting: Meeting) -> None:
-        if not meeting.delay_seconds:
+    async def _delay(self, request: web.Request, at: datetime, treatment: Treatment) -> None:
+        if not treatment.delay_seconds:
             return
         try:
-            async with asyncio.timeout(meeting.delay_seconds):
+            async with asyncio.timeout(treatment.delay_seconds):
                 await self._stopping.wait()
         except TimeoutError:
             pass
         except asyncio.CancelledError:
-            self._record(request, at, None, meeting)  # who asked has gone
+            self._record(request, at, None, treatment)  # the client has disconnected
             raise
 
-    async def _answer(
-        self, request: web.Request, handler: Handler, meeting: Meeting
-    ) -> web.Response | Broken:
-        if meeting.trouble is not None:
-            return self._lie(request, meeting.trouble)
+    async def _respond(
+        self, request: web.Request, handler: Handler, treatment: Treatment
+    ) -> web.Response | IncompleteResponse:
+        if treatment.fault is not None:
+            return self._fault_response(request, treatment.fault)
         response = cast(web.Response, await handler(request))
-        if response.status != 200 or not meeting.alterations:
+        if response.status != 200 or not treatment.alterations:
             return response
         truth = json.loads(str(response.text))
-        return web.Response(body=altered_text(truth, meeting.alterations).encode(), content_type=JSON_TYPE)
+        return web.Response(body=altered_text(truth, treatment.alterations).encode(), content_type=JSON_TYPE)
 
-    def _lie(self, request: web.Request, trouble: ScriptedTrouble) -> web.Response | Broken:
+    def _fault_response(self, request: web.Request, fault: ActiveFault) -> web.Response | IncompleteResponse:
         taskgroup_id = request.match_info["taskgroup_id"]
         group = self._groups.find(taskgroup_id)
         now = self._clock()
         truth = {} if group is None else group.body(now)
-        return FAULTS[trouble.fault].act(Asked(request.raw_path, taskgroup_id, now, truth, trouble.values))
+        faulty = FaultyRequest(request.raw_path, taskgroup_id, now, truth, fault.values)
+        return FAULTS[fault.name].act(faulty)
 
     @web.middleware
-    async def _refusing(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _errors_as_json(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.match_info.http_exception is None and not self._admits(request):
-                return unauthorized()
+                return unauthorized_response()
             return await handler(request)
         except InvalidRequestError as error:
-            return json_answer({"detail": error.problems}, 422)
+            return compact_json_response({"detail": error.problems}, 422)
         except web.HTTPException as error:
-            return framework_answer(error)
+            return framework_error_response(error)
 
     def _admits(self, request: web.Request) -> bool:
         key = request.headers.get("x-api-key", "")
@@ -157,7 +163,7 @@ class SimulatorApp:
         request: web.Request,
         at: datetime,
         response: web.Response | None,
-        meeting: Meeting = HONEST,
+        treatment: Treatment = HONEST,
     ) -> None:
         self._log.append(
             LoggedRequest(
@@ -167,8 +173,8 @@ class SimulatorApp:
                 path=request.raw_path,
                 taskgroup_id=request.match_info.get("taskgroup_id"),
                 status=None if response is None else response.status,
-                body=None if response is None else text_of(response),
-                fault=None if meeting.trouble is None else meeting.trouble.fault,
-                scenes=tuple(SceneMet(scene.number, scene.what) for scene in meeting.scenes),
+                body=None if response is None else body_text(response),
+                fault=None if treatment.fault is None else treatment.fault.name,
+                scenes=tuple(LoggedScene(scene.number, scene.what) for scene in treatment.scenes),
             )
         )

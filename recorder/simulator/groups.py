@@ -1,4 +1,4 @@
-"""Groups of runs, and what the upstream says about one at a given moment. Pure: the time comes in."""
+"""Groups of runs, and the body that the upstream would return for one at a given time. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from random import Random
 from typing import Any
 
 from recorder.ledger.timestamps import format_time
-from recorder.simulator.lives import ACTIVE, FINISHED, Life, OutcomeMix, RunStatus, Steering, draw_life
+from recorder.simulator.runs import ACTIVE, FINISHED, Life, OutcomeMix, RunStatus, Steering, draw_life
 
-MetadataValue = str | int | float | bool
-GroupMetadata = Mapping[str, MetadataValue]
+GroupMetadataValue = str | int | float | bool
+GroupMetadata = Mapping[str, GroupMetadataValue]
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class SimulatedGroup:
-    """One group. `speed` is how many simulated seconds its runs live in a real one."""
+    """One group. `speed` is the number of simulated seconds that pass for its runs in one real second."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class SimulatedGroup:
         self._changes = _Changes()
 
     def add(self, lives: Sequence[Life], now: datetime) -> None:
-        """Let runs with these lives begin at `now`."""
+        """Add runs with these lives, starting at `now`."""
         self._changes.add(lives, self._microseconds(now), 1_000_000 / self._speed)
         self.run_count += len(lives)
 
     def body(self, now: datetime) -> dict[str, Any]:
-        """Return the upstream's answer to a GET of this group at `now`."""
+        """Return the body of a GET of this group at `now`."""
         return {
             "taskgroup_id": self.taskgroup_id,
             "metadata": self.metadata,
@@ -52,7 +52,7 @@ class SimulatedGroup:
         }
 
     def status(self, now: datetime) -> dict[str, Any]:
-        """Return the `status` member of that answer. A status that no run has is absent from the counts."""
+        """Return the `status` member of that body. The counts leave out statuses without runs."""
         at = self._microseconds(now)
         counts = self._changes.counts(at)
         changed = self._changes.latest(at)
@@ -75,9 +75,9 @@ class SimulatedGroup:
 
 
 class _Changes:
-    """When runs entered and left each status, in microseconds since the group was created.
+    """The times at which runs entered and left each status, in microseconds since the group's creation.
 
-    Both are sorted, so that a count at any moment takes two bisections, however many runs there are.
+    Both lists are sorted, so that a count takes two bisections, however many runs there are.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class _Changes:
             self._left[status] = _merged(self._left[status], left[status])
 
     def counts(self, at: int) -> dict[RunStatus, int]:
-        """Return how many runs are in each status at a moment, without those that none is in."""
+        """Return the number of runs in each status at a given time, without the statuses that have none."""
         counts = {
             status: bisect_right(self._entered[status], at) - bisect_right(self._left[status], at)
             for status in RunStatus
@@ -106,7 +106,7 @@ class _Changes:
         return {status: count for status, count in counts.items() if count}
 
     def latest(self, at: int) -> int | None:
-        """Return the last moment up to `at` at which a run entered a status, None if there is none."""
+        """Return the last time up to `at` at which a run entered a status, None if no run had."""
         positions = ((moments, bisect_right(moments, at)) for moments in self._entered.values())
         return max((moments[position - 1] for moments, position in positions if position), default=None)
 
@@ -118,8 +118,8 @@ def _merged(old: array[int], new: list[int]) -> array[int]:
 class Groups:
     """All groups of one simulator.
 
-    Ids and lives depend on the seed, the group's number and the run's number only, never on when
-    something was asked.
+    Ids and lives depend only on the seed, the group's number and the run's number, never on the time or
+    the order of requests.
     """
 
     def __init__(self, seed: int, speed: float, mix: OutcomeMix) -> None:
@@ -142,10 +142,10 @@ class Groups:
     def add_runs(
         self, group: SimulatedGroup, processors: Sequence[str], steering: Steering, now: datetime
     ) -> list[str]:
-        """Add a run for each of the processors and return the runs' ids.
+        """Add one run for each of the processors and return the ids of the runs.
 
         Raises:
-            KeyError: a processor is unknown.
+            KeyError: a processor is not one of PROCESSOR_SECONDS.
         """
         run_ids = []
         lives = []

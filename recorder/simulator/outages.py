@@ -1,4 +1,4 @@
-"""The timetable of outages: when the simulator misbehaves, and how. Pure."""
+"""Outages: periods in which every retrieval of a group fails in the same way. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAULT_STATUS = {
     Fault.BAD_GATEWAY: 502,
     Fault.REFUSE: 503,
 }
-"""The HTTP status of each fault; `hang` and `close` give no answer at all."""
+"""The HTTP status of each fault; `hang` and `close` send no response."""
 
 _SPELLINGS = {str(status): fault for fault, status in FAULT_STATUS.items()} | {str(f): f for f in Fault}
 _OUTAGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?):(\w+)", re.ASCII)
@@ -37,10 +37,10 @@ _OUTAGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?):(\w+)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """From `start` (included) to `end` (excluded), real seconds since the simulator started.
+    """A fault from `start` (inclusive) to `end` (exclusive), in real seconds since the simulator started.
 
     Raises:
-        ValueError: the end is not after the start, or the start is before 0.
+        ValueError: the end is not after the start, or the start is negative.
     """
 
     start: float
@@ -53,22 +53,22 @@ class Outage:
 
 
 def parse_outage(text: str) -> Outage:
-    """Read `START-END:FAULT`, as in `20-26:503`, `30-40.5:hang` or `60-90:rate_limit`.
+    """Parse `START-END:FAULT`, as in `20-26:503`, `30-40.5:hang` or `60-90:rate_limit`.
 
-    A fault is given by its name or by its HTTP status.
+    The fault is given by name or by HTTP status.
 
     Raises:
-        ValueError: the text is no outage; the message says what is allowed.
+        ValueError: the text does not describe an outage; the message describes the allowed form.
     """
     match = _OUTAGE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"not an outage: {text!r}; write START-END:FAULT in seconds, such as 20-26:503")
+        raise ValueError(f"not an outage: {text!r}; expected START-END:FAULT in seconds, such as 20-26:503")
     start, end, spelling = match.groups()
     if spelling not in _SPELLINGS:
-        raise ValueError(f"not a fault: {spelling!r}; one of {', '.join(_SPELLINGS)}")
+        raise ValueError(f"unknown fault {spelling!r}; expected one of {', '.join(_SPELLINGS)}")
     return Outage(float(start), float(end), _SPELLINGS[spelling])
 
 
 def outage_at(outages: Iterable[Outage], seconds: float) -> Outage | None:
-    """Return the outage at this many seconds since the start, the first listed one if several overlap."""
+    """Return the outage at `seconds` since the start, or the first one listed if several overlap."""
     return next((outage for outage in outages if outage.start <= seconds < outage.end), None)

@@ -1,4 +1,4 @@
-"""Scenes: which groups meet what, and when. Pure."""
+"""Scenes: what happens to requests for which groups, and when. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from recorder.simulator.groups import MetadataValue, SimulatedGroup
+from recorder.simulator.groups import GroupMetadataValue, SimulatedGroup
 
 
 class SceneStart(StrEnum):
-    """What a scene's times are counted from."""
+    """The moment that a scene's times count from: the simulator's start or the group's creation."""
 
     START = "start"
     CREATION = "creation"
@@ -21,19 +21,19 @@ class SceneStart(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What GETs of some groups meet for a while.
+    """Something that happens to GETs of some groups for some time.
 
-    `number` is its place among the scenes, from 1. `groups` are numbers by creation, None for all;
-    a group must have every pair of `label` in its metadata as well. `start` (included) and `end` (excluded)
-    are real seconds since the simulator's start, or since the group's creation. `share` is the part of the
-    requests that are hit. `values` has a value for each parameter of what is done.
+    `number` is the scene's position in the file, from 1, and `what` the name of its kind. `values` has a
+    value for each parameter of that kind. `groups` are group numbers in the order of creation, None for all
+    groups; a group's metadata must also contain every pair of `label`. `start` (inclusive) and `end`
+    (exclusive) are real seconds, counted from `since`. `share` is the fraction of requests that are hit.
     """
 
     number: int
     what: str
     values: Mapping[str, Any] = field(default_factory=dict)
     groups: frozenset[int] | None = None
-    label: Mapping[str, MetadataValue] = field(default_factory=dict)
+    label: Mapping[str, GroupMetadataValue] = field(default_factory=dict)
     start: float = 0.0
     end: float = math.inf
     since: SceneStart = SceneStart.START
@@ -44,8 +44,8 @@ class Scene:
 class Visit:
     """One GET of a group.
 
-    `elapsed` and `age` are the real seconds since the simulator's start and since the group's creation;
-    `turn` counts the GETs of that group.
+    `turn` counts the GETs of that group. `elapsed` and `age` are real seconds since the simulator's start
+    and since the group's creation.
     """
 
     group: SimulatedGroup
@@ -56,7 +56,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A scene that a request meets, `seconds` after the scene began for its group."""
+    """A scene that applies to a request, `seconds` after the scene began for its group."""
 
     scene: Scene
     seconds: float
@@ -66,25 +66,25 @@ class Hit:
 
 
 def hit_by(scene: Scene, visit: Visit, seed: int) -> Hit | None:
-    """Return how the scene hits a request, None if it does not."""
+    """Return the hit if the scene applies to a request, else None."""
     seconds = visit.elapsed if scene.since is SceneStart.START else visit.age
-    if not (scene.start <= seconds < scene.end and _concerns(scene, visit.group)):
+    if not (scene.start <= seconds < scene.end and _applies_to(scene, visit.group)):
         return None
-    return Hit(scene, seconds - scene.start) if _drawn(scene, visit, seed) else None
+    return Hit(scene, seconds - scene.start) if _is_drawn(scene, visit, seed) else None
 
 
-def _concerns(scene: Scene, group: SimulatedGroup) -> bool:
+def _applies_to(scene: Scene, group: SimulatedGroup) -> bool:
     if scene.groups is not None and group.number not in scene.groups:
         return False
     metadata = group.metadata or {}
     return all(_same(metadata.get(key), value) for key, value in scene.label.items())
 
 
-def _same(value: MetadataValue | None, wanted: MetadataValue) -> bool:
+def _same(value: GroupMetadataValue | None, wanted: GroupMetadataValue) -> bool:
     return type(value) is type(wanted) and value == wanted
 
 
-def _drawn(scene: Scene, visit: Visit, seed: int) -> bool:
-    """Draw the lot of a request: it depends on the seed, the scene, the group and the turn alone."""
-    lot = Random(f"{seed}/{scene.number}/{visit.group.number}/{visit.turn}")  # noqa: S311 - chance, not secrecy
-    return lot.random() < scene.share
+def _is_drawn(scene: Scene, visit: Visit, seed: int) -> bool:
+    """Whether the scene's share includes this request, by seed, scene, group and turn alone."""
+    random = Random(f"{seed}/{scene.number}/{visit.group.number}/{visit.turn}")  # noqa: S311 - chance, not secrecy
+    return random.random() < scene.share

@@ -1,48 +1,48 @@
-"""What a request meets, of all scenes and outages. Pure."""
+"""How each request is treated, given all outages and scenes. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from recorder.simulator.catalogue import ALTERATIONS, DELAYS, FAULTS
+from recorder.simulator.alterations import ALTERATIONS
+from recorder.simulator.faults import FAULTS
 from recorder.simulator.groups import SimulatedGroup
-from recorder.simulator.json_text import json_text
+from recorder.simulator.json_bodies import GroupBody, json_text, patched
 from recorder.simulator.outages import Fault, Outage, outage_at
-from recorder.simulator.patches import patched
+from recorder.simulator.scene_kinds import DELAYS, ParameterValues
 from recorder.simulator.scenes import Hit, Scene, Visit, hit_by
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptedTrouble:
-    """A fault and the values of its parameters."""
+class ActiveFault:
+    """A fault that a request meets, and the values of its parameters."""
 
-    fault: str
-    values: Mapping[str, Any]
+    name: str
+    values: ParameterValues
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
-    """What one request meets: a delay, and then a fault or alterations of the truth.
+class Treatment:
+    """How one request is treated: a delay, then either a fault or alterations of the honest body.
 
-    `scenes` are those that it comes from; none where an outage is the fault.
+    `scenes` are the scenes that apply; there are none if the fault comes from an outage.
     """
 
     delay_seconds: float = 0.0
-    trouble: ScriptedTrouble | None = None
+    fault: ActiveFault | None = None
     alterations: tuple[Hit, ...] = ()
     scenes: tuple[Scene, ...] = ()
 
 
-HONEST = Meeting()
+HONEST = Treatment()
 
 
 class Script:
-    """All scenes and outages of one simulator that was started at `started_at`."""
+    """The outages and scenes of a simulator that started at `started_at`."""
 
     def __init__(
         self, outages: Sequence[Outage], scenes: Sequence[Scene], seed: int, started_at: datetime
@@ -53,39 +53,40 @@ class Script:
         self._started_at = started_at
         self._turns: Counter[int] = Counter()
 
-    def meeting(self, group: SimulatedGroup | None, now: datetime) -> Meeting:
-        """Return what a GET meets that is received now; scenes leave unknown groups alone."""
+    def treatment(self, group: SimulatedGroup | None, now: datetime) -> Treatment:
+        """Return the treatment of a GET received now; scenes do not apply to unknown groups."""
         elapsed = (now - self._started_at).total_seconds()
         outage = outage_at(self._outages, elapsed)
         if outage is not None:
-            return Meeting(trouble=_trouble_of(outage, elapsed))
+            return Treatment(fault=_outage_fault(outage, elapsed))
         if group is None or not self._scenes:
             return HONEST
         self._turns[group.number] += 1
         age = (now - group.created_at).total_seconds()
         visit = Visit(group, self._turns[group.number], elapsed, age)
-        found = (hit_by(scene, visit, self._seed) for scene in self._scenes)
-        return _meeting([hit for hit in found if hit is not None])
+        hits = (hit_by(scene, visit, self._seed) for scene in self._scenes)
+        return _treatment([hit for hit in hits if hit is not None])
 
 
-def _trouble_of(outage: Outage, elapsed: float) -> ScriptedTrouble:
-    rest = {"retry_after": math.ceil(outage.end - elapsed)} if outage.fault is Fault.RATE_LIMIT else {}
-    return ScriptedTrouble(str(outage.fault), FAULTS[outage.fault].values(rest))
+def _outage_fault(outage: Outage, elapsed: float) -> ActiveFault:
+    remaining = {"retry_after": math.ceil(outage.end - elapsed)}
+    given = remaining if outage.fault is Fault.RATE_LIMIT else {}
+    return ActiveFault(str(outage.fault), FAULTS[outage.fault].values(given))
 
 
-def _meeting(hits: Sequence[Hit]) -> Meeting:
+def _treatment(hits: Sequence[Hit]) -> Treatment:
     fault = next((hit for hit in hits if hit.scene.what in FAULTS), None)
     delays = [hit for hit in hits if hit.scene.what in DELAYS]
     used = hits if fault is None else [hit for hit in hits if hit is fault or hit.scene.what in DELAYS]
-    return Meeting(
+    return Treatment(
         sum(hit["seconds"] for hit in delays),
-        None if fault is None else ScriptedTrouble(fault.scene.what, fault.scene.values),
+        None if fault is None else ActiveFault(fault.scene.what, fault.scene.values),
         tuple(hit for hit in used if hit.scene.what in ALTERATIONS),
         tuple(hit.scene for hit in used),
     )
 
 
-def altered_text(truth: dict[str, Any], alterations: Sequence[Hit]) -> str:
-    """Return the text of a body after all alterations."""
+def altered_text(truth: GroupBody, alterations: Sequence[Hit]) -> str:
+    """Return the text of the honest body with all alterations applied."""
     patches = (ALTERATIONS[hit.scene.what].act(truth, hit) for hit in alterations)
     return json_text(patched(truth, patches))

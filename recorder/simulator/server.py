@@ -1,37 +1,40 @@
-"""Starting and stopping the simulator, a stand-in for the upstream provider that speaks real HTTP.
+"""Starting and stopping the simulator, a stand-in for the upstream provider that serves real HTTP.
 
-Under `/v1` and `/v1beta` alike, each request with an `x-api-key`:
+It answers these requests under both `/v1` and `/v1beta`; each needs an `x-api-key`:
 
 - `POST …/tasks/groups` creates a group,
 - `POST …/tasks/groups/{id}/runs` adds 1 to 1,000 runs to it,
 - `GET …/tasks/groups/{id}` retrieves it.
 
-A client steers the runs that it adds by their processor, and, beyond what the upstream knows, by two
-headers of the request that adds them:
+The processor of a run determines how long it may take. A client can also control the runs that it adds
+with two headers that the upstream does not have:
 
-- `x-simulator-outcome`: how they all end: `completed`, `failed`, `cancelled`, `blocked` (they wait in
-  `action_required` for ever), or `mixed` (as without the header: each draws from the settings' mix);
-- `x-simulator-seconds`: they do not queue, and end exactly so many simulated seconds after being added.
+- `x-simulator-outcome`: how all the runs end: `completed`, `failed`, `cancelled`, `blocked` (waiting in
+  `action_required` forever), or `mixed` (the default: each run draws from the settings' mix);
+- `x-simulator-seconds`: the runs do not queue, and end exactly this many simulated seconds after being
+  added.
 
-Simulated seconds are real ones divided into `speed` parts: at speed 10, a run of 60 s takes 6 s. The
-timestamps in answers are real time. Outages and the scenes of a scenario count in real seconds and befall
-retrievals only, so that groups can be created and filled meanwhile.
+At a `speed` of 10, a run of 60 simulated seconds takes 6 real ones. Timestamps in responses are real time.
+Outages and scenes are timed in real seconds and affect retrievals only, so that groups can still be created
+and filled during an outage.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from aiohttp import web
 
+from recorder.clock import Clock
 from recorder.simulator.app import SimulatorApp
-from recorder.simulator.clock import SimulatedClock, steady_clock
-from recorder.simulator.log import RequestLog
+from recorder.simulator.request_log import RequestLog
 from recorder.simulator.settings import SimulatorSettings
 
 _SHUTDOWN_SECONDS = 2.0
@@ -39,22 +42,30 @@ _SHUTDOWN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Simulator:
-    """A running simulator; `url` has no path and no slash at its end."""
+    """A running simulator; `url` has no path and no trailing slash."""
 
     url: str
 
 
+def monotonic_clock() -> Clock:
+    """Return a clock that is set from the wall clock once and then follows the monotonic clock.
+
+    The provider's time must not jump when the clock of the machine under test does.
+    """
+    started_at = datetime.now(UTC)
+    origin = time.monotonic()
+    return lambda: started_at + timedelta(seconds=time.monotonic() - origin)
+
+
 @asynccontextmanager
-async def running(
-    settings: SimulatorSettings, clock: SimulatedClock | None = None
-) -> AsyncIterator[Simulator]:
-    """Run a simulator while the block runs. `clock` is real time unless one is given.
+async def running(settings: SimulatorSettings, clock: Clock | None = None) -> AsyncIterator[Simulator]:
+    """Run a simulator for the duration of the block, on real time unless a `clock` is given.
 
     Raises:
-        OSError: the address is taken or not ours, or the request log cannot be opened.
+        OSError: the address is in use or not available, or the request log cannot be opened.
     """
     log = RequestLog(settings.log_path)
-    app = SimulatorApp(settings, clock or steady_clock(), log).application()
+    app = SimulatorApp(settings, clock or monotonic_clock(), log).application()
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
     )
@@ -68,12 +79,12 @@ async def running(
 
 
 async def serve_simulator(settings: SimulatorSettings, announce: Callable[[str], None]) -> None:
-    """Run a simulator until SIGINT or SIGTERM; `announce` gets its URL once it listens.
+    """Run a simulator until SIGINT or SIGTERM; `announce` is called with its URL once it listens.
 
-    To be called in the main thread.
+    Must be called in the main thread.
 
     Raises:
-        OSError: the address is taken or not ours, or the request log cannot be opened.
+        OSError: the address is in use or not available, or the request log cannot be opened.
     """
     stop = asyncio.Event()
     with _stopped_by_signals(stop):
@@ -84,17 +95,17 @@ async def serve_simulator(settings: SimulatorSettings, announce: Callable[[str],
 
 @contextmanager
 def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    # `loop.add_signal_handler` would be shorter, but Windows has none.
+    # `loop.add_signal_handler` is not available on Windows.
     loop = asyncio.get_running_loop()
 
     def request_stop(_signal: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(stop.set)
 
-    before = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 

@@ -1,12 +1,12 @@
-"""What a simulator can be told when it starts."""
+"""The settings of a simulator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recorder.simulator.lives import OutcomeMix
 from recorder.simulator.outages import Outage
+from recorder.simulator.runs import OutcomeMix
 from recorder.simulator.scenes import Scene
 
 MIN_SPEED = 0.001
@@ -17,13 +17,12 @@ MAX_SPEED = 1_000_000
 class SimulatorSettings:
     """Settings of one simulator.
 
-    `port` 0 takes a free one. `speed` is how many simulated seconds pass in the runs' lives in one real
-    second; it touches neither timestamps nor outages nor the times of the scenario's scenes. Without
-    `api_key` any key that is not empty will do. Without `log_path` no request is logged.
+    `port` 0 picks a free port. `speed` is the number of simulated seconds that pass for runs in one real
+    second; it affects neither timestamps nor the times of outages and scenes. Without `api_key`, any
+    non-empty key is accepted. Without `log_path`, requests are not logged.
 
     Raises:
-        ValueError: the port is outside 0 to 65535, the speed outside MIN_SPEED to MAX_SPEED, or the key
-            is empty.
+        ValueError: the port or the speed is out of range, or the key is empty.
     """
 
     host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""The only HTTP client: one GET of a group becomes an observation or a failure with a cause."""
+"""The only HTTP client: turns one GET of a group into an observation or a failure with a cause."""
 
 from recorder.upstream.client import UpstreamClient
 

@@ -1,4 +1,4 @@
-"""The client that polls a group."""
+"""The client that polls groups."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import httpx
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.upstream.error_causes import NETWORK_ERRORS, PollFailedError, classify
 from recorder.upstream.http import http_client
-from recorder.upstream.interpret import Answer, Exchange, interpret
+from recorder.upstream.interpret import Exchange, ReceivedResponse, interpret
 
 
 class UpstreamClient:
-    """Asks the upstream how a group stands.
+    """Polls the upstream for the status of groups.
 
-    At most `concurrency` requests are under way at once; a further poll waits, and its waiting is not
-    counted against the upstream. `timeout_seconds` is for one request as a whole. A body of more than
-    `max_body_bytes` is not read to its end. `now` gives the time as an aware datetime.
+    At most `concurrency` requests run at once; further polls wait, and their waiting does not count towards
+    the timeout. `timeout_seconds` limits one request as a whole. Bodies larger than `max_body_bytes` are
+    not read to the end. `now` returns the current time as an aware datetime.
 
     Raises:
-        ValueError: the API key cannot be sent in a header.
+        ValueError: the API key is not printable ASCII and cannot be sent in a header.
     """
 
     def __init__(
@@ -62,36 +62,36 @@ class UpstreamClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections; nothing can be polled afterwards."""
+        """Close all connections; the client cannot be used afterwards."""
         await self._http.aclose()
 
     async def poll(self, taskgroup_id: str) -> Observation | Failure:
-        """Ask once how the group stands. Whatever the upstream or the network does is an outcome."""
+        """Poll a group once. Anything that the upstream or the network does is an outcome, not an error."""
         url = self._groups_url + quote(taskgroup_id, safe="")
         async with self._turns:
             exchange = await self._exchange(url)
         return interpret(exchange, self._api_key)
 
     async def _exchange(self, url: str) -> Exchange:
-        answer = Answer()
-        broken = None
+        response = ReceivedResponse()
+        interruption = None
         asked_at = self._now()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self._receive(url, answer)
+                await self._receive(url, response)
         except NETWORK_ERRORS as error:
-            broken = classify(error)
+            interruption = classify(error)
         ended_at = self._now()
-        # The clock may have been set back meanwhile, and nothing is asked after it was answered.
-        return Exchange(min(asked_at, ended_at), ended_at, answer, broken)
+        # The clock may have been set back meanwhile, but `asked_at` must not be after `ended_at`.
+        return Exchange(min(asked_at, ended_at), ended_at, response, interruption)
 
-    async def _receive(self, url: str, answer: Answer) -> None:
-        """Fill in `answer` as it arrives, so that its head is known even if the body breaks off."""
+    async def _receive(self, url: str, received: ReceivedResponse) -> None:
+        """Fill in `received` as data arrives, so that the head is known even if the body breaks off."""
         async with self._http.stream("GET", url) as response:
-            answer.status = response.status_code
-            answer.reason = response.reason_phrase
-            answer.headers = response.headers
-            answer.body = await self._body(response)
+            received.status = response.status_code
+            received.reason = response.reason_phrase
+            received.headers = response.headers
+            received.body = await self._body(response)
 
     async def _body(self, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() != "identity":

@@ -1,4 +1,7 @@
-"""From what went wrong in a poll to its cause: pure."""
+"""The mapping from HTTP statuses and network errors to causes. Pure.
+
+A new cause is added to `Cause` and mapped here.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from recorder.ledger.poll_outcome import Cause
 
 
 class PollFailedError(Exception):
-    """Nothing can be taken from this poll: `cause` says why, the text is for people."""
+    """A poll that yields no usable response: `cause` is the reason, the text describes it for people."""
 
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(text)
@@ -29,7 +32,7 @@ NETWORK_ERRORS = (
     OSError,
     UnicodeError,
 )
-"""All that a request may raise through no bug of ours; UnicodeError is what a host name can lead to."""
+"""Everything that a request may raise without a bug of ours; an invalid host name raises UnicodeError."""
 
 _STATUS_CAUSES = {
     401: Cause.UNAUTHORIZED,
@@ -41,7 +44,7 @@ _STATUS_CAUSES = {
 
 
 def cause_of_status(status: int) -> Cause:
-    """The cause of a failure for an HTTP status other than 200."""
+    """Return the cause of a failure with an HTTP status other than 200."""
     if status in _STATUS_CAUSES:
         return _STATUS_CAUSES[status]
     if 300 <= status < 500:
@@ -52,10 +55,10 @@ def cause_of_status(status: int) -> Cause:
 
 
 def classify(error: BaseException) -> tuple[Cause, str]:
-    """The cause of a failure for an error of NETWORK_ERRORS, and a plain phrase for it.
+    """Return the cause of a failure by one of NETWORK_ERRORS, and a short description of it.
 
-    httpx's own type says little (a refused connection is its ConnectTimeout), so what counts is the
-    chain of `__cause__`: the first kind that any link of it belongs to, its root before what wraps it.
+    The types of httpx are too coarse (it reports a refused connection as ConnectTimeout), so the whole
+    chain of `__cause__` is searched for the first kind in _KINDS, from the root outwards.
     """
     if isinstance(error, PollFailedError):
         return error.cause, str(error)
@@ -101,4 +104,4 @@ _KINDS: list[tuple[type[BaseException], Cause, str | Callable[..., str]]] = [
     (UnicodeError, Cause.UNREACHABLE, "bad URL: not a host name"),
     (OSError, Cause.UNREACHABLE, _system_error),
 ]
-"""In this order: an error can be of several kinds, and the first one says the most."""
+"""An error may be of several kinds; the first in this order is the most specific."""

@@ -1,4 +1,4 @@
-"""How HTTP is spoken: httpx over aiohttp, without cookies, redirects, proxies, compression or retries."""
+"""The HTTP transport: httpx on aiohttp, without cookies, redirects, proxies, compression or retries."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from recorder.upstream.redaction import redacted
 from recorder.upstream.resolver import Resolver
 
 IDLE_SECONDS = 4.0
-"""How long a connection is kept for the next request: less than the 5 s after which many servers close it.
+"""How long an idle connection is kept; many servers close theirs after 5 s.
 
-A request sent in the moment of the server's closing would get no answer, and be a failed poll.
+A request sent just as the server closes the connection gets no response, and the poll fails.
 """
 
 
 def http_client(*, headers: Mapping[str, str], api_key: str, connections: int) -> httpx.AsyncClient:
-    """A client with its own connection pool and no timeouts; whoever made it closes it.
+    """Return a client with its own connection pool and no timeouts; the caller must close it.
 
-    One call is one request, and what goes wrong before the head of an answer is a PollFailedError.
+    One call sends exactly one request. Errors before the head of a response are raised as PollFailedError.
     """
     tls = ssl.create_default_context()
 
@@ -35,31 +35,31 @@ def http_client(*, headers: Mapping[str, str], api_key: str, connections: int) -
                 limit=connections, keepalive_timeout=IDLE_SECONDS, resolver=Resolver(), ssl=tls
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=[_Wire(api_key)],
+            middlewares=[_KeyMiddleware(api_key)],
             trust_env=False,
         )
 
     return httpx.AsyncClient(
         transport=AiohttpTransport(client=session, verify=tls, trust_env=False),
         headers=headers,
-        # httpx has a jar of its own, beside the session's.
+        # httpx has its own cookie jar in addition to the session's.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(None),
         follow_redirects=False,
-        event_hooks={"response": [_forget_location]},
+        event_hooks={"response": [_drop_location]},
         trust_env=False,
     )
 
 
-async def _forget_location(response: httpx.Response) -> None:
-    # httpx parses a Location even where it does not follow it, and raises if it is no URL.
+async def _drop_location(response: httpx.Response) -> None:
+    # httpx parses a Location even if it does not follow it, and raises if it is not a valid URL.
     response.headers.pop("location", None)
 
 
-class _Wire:
-    """What is done to a request as it goes out, and to the head of its answer as it comes in.
+class _KeyMiddleware:
+    """Completes each outgoing request, and cleans the head of its response.
 
-    The API key is added here, so that no object of httpx shows it.
+    The API key is added here so that no httpx object contains it.
     """
 
     def __init__(self, api_key: str) -> None:
@@ -68,7 +68,7 @@ class _Wire:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        # aiohttp writes some reserved characters of a path bare that were given percent-encoded.
+        # aiohttp decodes some reserved characters that were percent-encoded in the path.
         url = request.url
         folder = url.raw_path.rpartition("/")[0]
         request.url = url.with_path(f"{folder}/{quote(url.name, safe='')}", encoded=True)
@@ -76,12 +76,12 @@ class _Wire:
         try:
             response = await handler(request)
         except NETWORK_ERRORS as error:
-            # On some of its own errors aiohttp sends the request once more, unseen: a poll that fails would
-            # be two requests and count as one. Others show the request's headers in their repr.
+            # aiohttp silently repeats the request after some of its own errors, so that one poll would be
+            # two requests. The repr of other errors includes the request's headers.
             raise PollFailedError(*classify(error)) from None
         response.reason = self._presentable(response.reason or "")
         return response
 
     def _presentable(self, reason: str) -> str:
-        # The transport encodes the phrase as UTF-8 and fails on bytes that never were UTF-8; httpx logs it.
+        # The transport encodes the phrase as UTF-8, which fails for undecodable bytes, and httpx logs it.
         return redacted(reason.encode("ascii", "replace").decode("ascii"), self._api_key)

@@ -1,4 +1,4 @@
-"""From one exchange with the upstream to the outcome of the poll: pure."""
+"""Turning one exchange with the upstream into the outcome of the poll. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recorder.upstream.retry_after import retry_after_seconds
 
 
 @dataclass(slots=True)
-class Answer:
-    """What arrived of a response: nothing (no `status`), its head alone, or all of it."""
+class ReceivedResponse:
+    """The part of a response that arrived: nothing (no `status`), only the head, or all of it."""
 
     status: int | None = None
     reason: str = ""
@@ -25,54 +25,56 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request, sent at `asked_at`, and what had come of it at `ended_at`.
+    """One request sent at `asked_at`, and the response received by `ended_at`.
 
-    `broken` is what broke it off, a cause and a phrase for people, or None if nothing did.
+    `interruption` is what cut the exchange short: a cause and a description, or None.
     """
 
     asked_at: datetime
     ended_at: datetime
-    answer: Answer
-    broken: tuple[Cause, str] | None
+    response: ReceivedResponse
+    interruption: tuple[Cause, str] | None
 
 
 def interpret(exchange: Exchange, secret: str) -> Observation | Failure:
-    """The outcome of a poll. `secret` is kept out of the failure's detail."""
-    status = exchange.answer.status
+    """Return the outcome of a poll. `secret` is kept out of the detail of a failure."""
+    status = exchange.response.status
     if status not in (None, 200):
-        return _refused(exchange, status, secret)
-    if exchange.broken is not None:
-        return _broken(exchange, *exchange.broken, secret)
+        return _bad_status(exchange, status, secret)
+    if exchange.interruption is not None:
+        return _interrupted(exchange, *exchange.interruption, secret)
     try:
-        body = parse_body(exchange.answer.body)
+        body = parse_body(exchange.response.body)
     except MalformedBodyError as error:
         return _failure(exchange, Cause.MALFORMED, status, str(error), secret)
     return Observation(exchange.asked_at, exchange.ended_at, body)
 
 
-def _refused(exchange: Exchange, status: int, secret: str) -> Failure:
-    """The status says what happened, even if the body after it broke off."""
-    answer = exchange.answer
-    text = f"{status} {answer.reason}".rstrip()
-    message = error_message(answer.body)
+def _bad_status(exchange: Exchange, status: int, secret: str) -> Failure:
+    """The status determines the cause, even if the body was cut short."""
+    response = exchange.response
+    text = f"{status} {response.reason}".rstrip()
+    message = error_message(response.body)
     if message is not None:
         text += f": {message}"
     return _failure(exchange, cause_of_status(status), status, text, secret)
 
 
-def _broken(exchange: Exchange, cause: Cause, text: str, secret: str) -> Failure:
-    # A 200 whose body never came whole is no answer, so there its status would mislead.
-    faulty_answer = cause in (Cause.MALFORMED, Cause.TOO_LARGE)
-    return _failure(exchange, cause, exchange.answer.status if faulty_answer else None, text, secret)
+def _interrupted(exchange: Exchange, cause: Cause, text: str, secret: str) -> Failure:
+    # A status of 200 would mislead if the body never arrived completely.
+    has_status = cause in (Cause.MALFORMED, Cause.TOO_LARGE)
+    return _failure(exchange, cause, exchange.response.status if has_status else None, text, secret)
 
 
 def _failure(exchange: Exchange, cause: Cause, status: int | None, text: str, secret: str) -> Failure:
-    wish = None if status is None else retry_after_seconds(exchange.answer.headers, exchange.ended_at)
+    retry_after = (
+        None if status is None else retry_after_seconds(exchange.response.headers, exchange.ended_at)
+    )
     return Failure(
         asked_at=exchange.asked_at,
         ended_at=exchange.ended_at,
         cause=cause,
         http_status=status,
         detail=plain_detail(text, secret),
-        retry_after_seconds=wish,
+        retry_after_seconds=retry_after,
     )

@@ -1,4 +1,4 @@
-"""The short text that goes with a failure: printable, without secrets, without pages: pure."""
+"""The short text that describes a failure: printable, and without secrets or HTML pages. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 MAX_CHARACTERS = 200
 
 MAX_FRAGMENT = 7
-"""How many characters of a secret may stand together: an echo may be cut, split, or in another case."""
+"""The longest piece of a secret that may remain; the upstream may return it cut, split or in another case."""
 
 _MAX_RAW_CHARACTERS = 1000
 _REDACTED = "[redacted]"
@@ -17,9 +17,9 @@ _CUT = "..."
 
 
 def plain_detail(text: str, secret: str) -> str:
-    """One line of printable ASCII, at most MAX_CHARACTERS long, with `secret` nowhere in it.
+    """Return `text` as one line of printable ASCII without `secret`, at most MAX_CHARACTERS long.
 
-    What is not printable ASCII is written as a backslash escape, and a backslash as two.
+    Other characters are written as backslash escapes, and a backslash is doubled.
     """
     words = redacted(text[:_MAX_RAW_CHARACTERS], secret).split()
     line = " ".join(words).encode("unicode_escape").decode("ascii")
@@ -27,7 +27,7 @@ def plain_detail(text: str, secret: str) -> str:
 
 
 def redacted(text: str, secret: str) -> str:
-    """`text` without `secret`, in whatever case, and without pieces of it longer than MAX_FRAGMENT."""
+    """Return `text` without `secret`, in any case, and without pieces of it longer than MAX_FRAGMENT."""
     if not secret:
         return text
     kept, end = "", 0
@@ -38,7 +38,7 @@ def redacted(text: str, secret: str) -> str:
 
 
 def error_message(body: bytes) -> str | None:
-    """The message in an error body of a shape that the upstream is known to send, else None."""
+    """Return the message of an error body in one of the upstream's known shapes, else None."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -54,7 +54,7 @@ def error_message(body: bytes) -> str | None:
 
 
 def _hits(text: str, secret: str) -> list[tuple[int, int]]:
-    """Where pieces of the secret begin and end, those that overlap as one."""
+    """Return where pieces of the secret start and end; overlapping pieces are merged."""
     size = min(MAX_FRAGMENT + 1, len(secret))
     hits: list[tuple[int, int]] = []
     for match in _pieces(secret, size).finditer(text):
@@ -67,6 +67,6 @@ def _hits(text: str, secret: str) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=1)
 def _pieces(secret: str, size: int) -> re.Pattern[str]:
-    """Finds every place where `size` characters of the secret stand, overlapping ones too."""
+    """Return a pattern that finds every piece of `size` characters of the secret, even overlapping ones."""
     pieces = {secret[start : start + size] for start in range(len(secret) - size + 1)}
     return re.compile(f"(?={'|'.join(map(re.escape, sorted(pieces)))})", re.ASCII | re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Looking up host names without being held up by a name server that does not answer."""
+"""Host name lookups that do not keep the process alive if a name server does not respond."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Addresses = list[tuple[Any, ...]]
 
 
 class Resolver(AbstractResolver):
-    """Asks the system, in a thread that the process does not wait for when it ends.
+    """Looks up names with the system's resolver, in a thread that does not keep the process from exiting.
 
-    A lookup cannot be called off, and may take far longer than a command has for its end.
+    A lookup cannot be cancelled and may take far longer than a command may take to stop.
     """
 
     async def resolve(
@@ -25,7 +25,7 @@ class Resolver(AbstractResolver):
         """Return the addresses of a host.
 
         Raises:
-            OSError: there are none, or none could be found.
+            OSError: the host has no address, or the lookup failed.
         """
         return [
             ResolveResult(
@@ -40,14 +40,14 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: what is under way ends by itself."""
+        """Do nothing: running lookups end without help."""
 
 
 async def _lookup(host: str, port: int, family: int) -> Addresses:
     loop = asyncio.get_running_loop()
     found: asyncio.Future[Addresses] = loop.create_future()
 
-    def settle(addresses: Addresses | None, error: Exception | None) -> None:
+    def set_outcome(addresses: Addresses | None, error: Exception | None) -> None:
         if found.done():
             return
         if error is None:
@@ -63,8 +63,8 @@ async def _lookup(host: str, port: int, family: int) -> Addresses:
             )
         except (OSError, UnicodeError) as caught:
             error = caught
-        with suppress(RuntimeError):  # the loop has been closed meanwhile
-            loop.call_soon_threadsafe(settle, addresses, error)
+        with suppress(RuntimeError):  # the loop may be closed by now
+            loop.call_soon_threadsafe(set_outcome, addresses, error)
 
     Thread(target=work, name="name lookup", daemon=True).start()
     return await found

@@ -1,4 +1,4 @@
-"""When the upstream wishes to be asked again, read from its response headers: pure."""
+"""Reading when the upstream wants to be polled again from its response headers. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
-"""What a longer wish is cut to, so that one odd header cannot silence the recorder."""
+"""The upper limit, so that one bad header cannot silence the recorder."""
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How many seconds from `now` to wait, from 0 to MAX_SECONDS; None without a wish that makes sense.
+    """Return the seconds to wait from `now`, 0 to MAX_RETRY_AFTER_SECONDS; None without a valid header.
 
-    `retry-after-ms` (milliseconds) goes before `retry-after` (seconds or an HTTP date). `headers` finds
-    names in lower case. A date that has passed is no wish.
+    `retry-after-ms` (milliseconds) takes precedence over `retry-after` (seconds or an HTTP date). `headers`
+    must find names in lower case. A date in the past is ignored.
     """
     seconds = _number(headers.get("retry-after-ms", ""))
     if seconds is not None:

@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 
 from recorder.simulator import SimulatorSettings
 from recorder.store.engine import check_url, open_engine
-from tests.simulator.conftest import simulating
 from tests.support.forker import Forker, running_forker
 from tests.support.program import KEY, PASSWORD, Program
 from tests.support.scripted_upstream import Upstream
+from tests.support.simulator import simulating
 
 QUICK = {
     "RECORDER_POLL_INTERVAL": "0.2",

@@ -25,7 +25,7 @@ from recorder.completion.eta import (
 )
 from recorder.completion.progress import ProgressMarks
 from recorder.ledger.entries import Entry, Interval
-from recorder.simulator.lives import PROCESSOR_SECONDS
+from recorder.simulator.runs import PROCESSOR_SECONDS
 from tests.completion.test_progress import OBSERVATIONS, pace_of
 from tests.support.ledgers import Ledger, body, seconds, time
 

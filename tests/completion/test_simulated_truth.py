@@ -13,7 +13,7 @@ from benchmarks.duration_error import SETTINGS, Setting, measure
 from recorder.completion.episodes import Episode, Outcome
 from recorder.completion.time_bounds import Basis, Moment
 from recorder.ledger.entries import Gap, StatusContent, WatchChange
-from recorder.simulator import lives
+from recorder.simulator.runs import PROCESSOR_SECONDS, RunStatus, RunStep
 from tests.support.ledgers import time
 from tests.support.simulated_groups import Batch, Case, Stretch, draw_case, stretches_of
 
@@ -38,7 +38,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    return [draw_case(processor, seed) for processor in lives.PROCESSOR_SECONDS for seed in range(GROUPS)]
+    return [draw_case(processor, seed) for processor in PROCESSOR_SECONDS for seed in range(GROUPS)]
 
 
 @pytest.fixture(scope="module")
@@ -157,14 +157,14 @@ def _marks(case: Case) -> Iterator[str]:
                 yield action.value
 
 
-def _batch(added: float, *lengths: float, last: lives.RunStatus = lives.RunStatus.COMPLETED) -> Batch:
-    start = lives.RunStep(0, lives.RunStatus.QUEUED)
-    return Batch(time(added), tuple((start, lives.RunStep(length, last)) for length in lengths))
+def _batch(added: float, *lengths: float, last: RunStatus = RunStatus.COMPLETED) -> Batch:
+    start = RunStep(0, RunStatus.QUEUED)
+    return Batch(time(added), tuple((start, RunStep(length, last)) for length in lengths))
 
 
 def test_the_truth_of_an_example() -> None:
-    failed, waits = lives.RunStatus.FAILED, lives.RunStatus.ACTION_REQUIRED
-    completed = lives.RunStatus.COMPLETED
+    failed, waits = RunStatus.FAILED, RunStatus.ACTION_REQUIRED
+    completed = RunStatus.COMPLETED
     batches = [_batch(0, 5, 10), _batch(4, 2), _batch(20, 5, last=failed), _batch(24, 1, 9), _batch(50, 1)]
     assert stretches_of(batches) == [
         Stretch(time(0), time(10), 0, 3, frozenset({completed})),

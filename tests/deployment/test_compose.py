@@ -25,11 +25,11 @@ from psycopg.conninfo import conninfo_to_dict
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings
 from recorder.tokens import new_token
-from tests.simulator.conftest import simulating
 from tests.support.compose import ROOT, MissingValueError, Service, secrets_in, services, variables
 from tests.support.postgres import binaries, free_port
 from tests.support.program import KEY, PASSWORD, Program, Running, wait_until
 from tests.support.real_upstream import create_group
+from tests.support.simulator import simulating
 
 SECRET, TOKEN = new_token("ada")
 VALUES = {

@@ -1,4 +1,4 @@
-"""The page of the simulator, and the simulator."""
+"""The simulator's page against the simulator."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from recorder.simulator import PROCESSOR_SECONDS, Fault, OutcomeMix, ScenarioError, parse_scenario
-from recorder.simulator.catalogue import ALTERATIONS, DELAYS, FAULTS
-from recorder.simulator.intake import MAX_RUNS_A_REQUEST, OUTCOME_HEADER, SECONDS_HEADER
-from recorder.simulator.kinds import GroupKind
-from recorder.simulator.lives import QUEUE_SECONDS, RunOutcome
-from recorder.simulator.log import LoggedRequest
+from recorder.simulator.alterations import ALTERATIONS
+from recorder.simulator.faults import FAULTS
 from recorder.simulator.outages import FAULT_STATUS
+from recorder.simulator.request_log import LoggedRequest
+from recorder.simulator.requests import MAX_RUNS_PER_REQUEST, OUTCOME_HEADER, SECONDS_HEADER
+from recorder.simulator.runs import QUEUE_SECONDS, RunOutcome
+from recorder.simulator.scene_kinds import DELAYS, SceneKind
 from tests.support.pages import blocks, first_codes, page, plain, section, table
 
 PAGE = "docs/reference/simulator.md"
@@ -25,7 +26,7 @@ def test_processors() -> None:
     assert described == PROCESSOR_SECONDS
 
 
-def test_chances() -> None:
+def test_probabilities() -> None:
     text = section(page(PAGE), "Lives of runs").replace("\n", " ")
     low, high = QUEUE_SECONDS
     mix = OutcomeMix()
@@ -44,7 +45,7 @@ def test_steering() -> None:
 
 
 def test_runs_a_request() -> None:
-    assert f"adds 1 to {MAX_RUNS_A_REQUEST} runs" in page(PAGE)
+    assert f"adds 1 to {MAX_RUNS_PER_REQUEST} runs" in page(PAGE)
 
 
 def test_faults() -> None:
@@ -60,9 +61,9 @@ def _described(heading: str) -> dict[str, tuple[str, str]]:
     return {plain(name): (does, parameters) for name, does, parameters in table(PAGE, heading)}
 
 
-def _parameters(kind: GroupKind[Any]) -> str:
+def _parameters(kind: SceneKind[Any]) -> str:
     return ", ".join(
-        f"`{name}`: {each.allowed}" + ("" if each.default is None else f"; {each.default} unless told")
+        f"`{name}`: {each.allowed}" + ("" if each.default is None else f"; default {each.default}")
         for name, each in kind.parameters.items()
     )
 
@@ -70,14 +71,14 @@ def _parameters(kind: GroupKind[Any]) -> str:
 @pytest.mark.parametrize(
     ("heading", "kinds"), [("Delays", DELAYS), ("Faults", FAULTS), ("Alterations", ALTERATIONS)]
 )
-def test_kinds_of_scenes(heading: str, kinds: Mapping[str, GroupKind[Any]]) -> None:
+def test_kinds_of_scenes(heading: str, kinds: Mapping[str, SceneKind[Any]]) -> None:
     assert _described(heading) == {name: (kind.does, _parameters(kind)) for name, kind in kinds.items()}
 
 
 def test_members_of_a_scene() -> None:
     with pytest.raises(ScenarioError) as caught:
         parse_scenario(b'[[scenes]]\nwhat = "hang"\nunknown = 1')
-    allowed = str(caught.value).partition("allowed are ")[2].split(", ")
+    allowed = str(caught.value).partition("the allowed members are ")[2].split(", ")
     assert first_codes(table(PAGE, "Scenarios")) == allowed
 
 

@@ -15,8 +15,8 @@ from aiohttp.typedefs import Handler
 
 from recorder.simulator import SimulatorSettings
 from recorder.simulator.app import SimulatorApp
-from recorder.simulator.clock import steady_clock
-from recorder.simulator.log import RequestLog
+from recorder.simulator.request_log import RequestLog
+from recorder.simulator.server import monotonic_clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class SlowSimulator:
             thread.join()
 
     async def _run(self, listening: Future[Callable[[], object]]) -> None:
-        log, clock = RequestLog(self.settings.log_path), steady_clock()
+        log, clock = RequestLog(self.settings.log_path), monotonic_clock()
         app = SimulatorApp(self.settings, clock, log).application()
 
         @web.middleware

@@ -20,9 +20,9 @@ from recorder.store.tables import watches
 from tests.durability.ledgers import read_ledgers
 from tests.durability.oracle import CLOCKS, Answer, Pace, answers_by_group, check_ledger
 from tests.durability.slow import SlowSimulator
-from tests.simulator.conftest import simulating
 from tests.support.program import KEY, Program, Running
 from tests.support.scripted_upstream import Upstream
+from tests.support.simulator import simulating
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 

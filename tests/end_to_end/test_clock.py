@@ -25,9 +25,9 @@ from recorder.simulator import SimulatorSettings
 from recorder.store.enrolment import watch_group
 from recorder.store.transactions import reading
 from tests.end_to_end.faketime import FakeTime
-from tests.simulator.conftest import simulating
 from tests.support.program import Program, Running
 from tests.support.request_log import read_log
+from tests.support.simulator import simulating
 
 GROUPS = 12
 HOUR = 3600

@@ -17,12 +17,11 @@ from recorder.queries.groups import require_watch
 from recorder.queries.history import HistoryQuery, history_answer
 from recorder.queries.json_output import dumps
 from recorder.simulator import SimulatorSettings
-from recorder.simulator.catalogue import KINDS
-from recorder.simulator.scenario import parse_scenario
+from recorder.simulator.scenario import SCENE_KINDS, parse_scenario
 from recorder.store.transactions import reading
 from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, Request, Told, read_requests
-from tests.simulator.conftest import simulating
 from tests.support.program import Program
+from tests.support.simulator import simulating
 
 POLL_SECONDS = 1.0
 WINDOW_SECONDS = 2.5
@@ -37,11 +36,11 @@ SPELLS = {"fault": (4, 11), "oddity": (9, 15), "slow": (0, 1000)}
 
 The oddities begin when a poll has shown finished runs: what is to fall must have risen.
 """
-PLAYED = [*KINDS, "mixed"]
+PLAYED = [*SCENE_KINDS, "mixed"]
 
 
 def _scenario() -> bytes:
-    scenes = [_scene(what, what, *SPELLS[_sort(what)]) for what in KINDS]
+    scenes = [_scene(what, what, *SPELLS[_sort(what)]) for what in SCENE_KINDS]
     scenes += [_scene("mixed", "server_error", 4, 7), _scene("mixed", "garbage", 7, 11)]
     scenes.append(_scene("mixed", "metadata_changes", 0, 3))
     return "\n".join(scenes).encode()

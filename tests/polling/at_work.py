@@ -1,4 +1,4 @@
-"""Recorders at work in this process, against a simulated upstream in a thread."""
+"""Recorders that run in this process, polling a simulated upstream in a thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STOP_SECONDS = 10
 
 
 class Upstream:
-    """A simulator with groups to record, and the log of what it answered."""
+    """A simulator with groups to record, and its request log."""
 
     def __init__(self, url: str, log: Path) -> None:
         self.log = log
@@ -40,7 +40,7 @@ class Upstream:
         )
 
     def create(self, engine: Engine, settings: Settings, runs: int = 3) -> str:
-        """Create a group whose runs take a twentieth of a second, and watch it."""
+        """Create a group whose runs take 0.05 s, and watch it."""
         created = self._http.post("/tasks/groups", json={}).raise_for_status()
         taskgroup_id: str = created.json()["taskgroup_id"]
         added = {"inputs": [{"input": "q", "processor": "lite"}] * runs}
@@ -52,7 +52,7 @@ class Upstream:
         self._http.close()
 
     def answered(self) -> Counter[str]:
-        """How many GETs of each group were answered with its status."""
+        """Return how many GETs of each group were answered with a 200."""
         lines = read_log(self.log)
         return Counter(
             line["taskgroup_id"] for line in lines if line["method"] == "GET" and line["status"] == 200
@@ -91,7 +91,7 @@ def record(
     recorders: int = 1,
     kind: type[UpstreamClient] = UpstreamClient,
 ) -> list[Recorder]:
-    """Run recorders until a condition holds, then stop them: they must end in time."""
+    """Run recorders until a condition holds, then stop them and require that they end in time."""
 
     async def scenario() -> list[Recorder]:
         async with AsyncExitStack() as stack:
@@ -99,15 +99,15 @@ def record(
                 await stack.enter_async_context(client_of(settings, upstream, kind)) for _ in range(recorders)
             ]
             stop = asyncio.Event()
-            at_work = [Recorder(settings, engine, client, utc_now) for client in clients]
-            tasks = [asyncio.create_task(recorder.run(stop)) for recorder in at_work]
+            running = [Recorder(settings, engine, client, utc_now) for client in clients]
+            tasks = [asyncio.create_task(recorder.run(stop)) for recorder in running]
             try:
                 await until_it(until)
             finally:
                 stop.set()
                 async with asyncio.timeout(STOP_SECONDS):
                     await asyncio.gather(*tasks)
-            return at_work
+            return running
 
     return asyncio.run(scenario())
 

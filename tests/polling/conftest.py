@@ -1,4 +1,4 @@
-"""A simulated upstream, and settings that make a recorder fast."""
+"""A simulated upstream, and settings for a fast recorder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings, parse_outage
 from tests.polling.at_work import Simulate, Upstream
-from tests.simulator.conftest import simulating
+from tests.support.simulator import simulating
 
 
 @pytest.fixture

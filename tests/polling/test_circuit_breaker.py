@@ -1,4 +1,4 @@
-"""What may start while the upstream rejects the key."""
+"""Which polls may start while the upstream rejects the key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recorder.polling.circuit_breaker import REJECTIONS, CircuitBreaker
 from recorder.polling.schedule import LONGEST_RETRY, Intervals
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=32))
+INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=32))
 
 
 def _at(seconds: float) -> datetime:
@@ -28,62 +28,62 @@ def _seen(seconds: float = 0) -> Observation:
 
 
 def _after(*outcomes: PollOutcome) -> CircuitBreaker:
-    gate = CircuitBreaker(PACE)
+    breaker = CircuitBreaker(INTERVALS)
     for outcome in outcomes:
-        gate.polled(outcome, 0)
-    return gate
+        breaker.polled(outcome, 0)
+    return breaker
 
 
-def _closed() -> CircuitBreaker:
+def _tripped() -> CircuitBreaker:
     return _after(*[_failed(Cause.UNAUTHORIZED)] * REJECTIONS)
 
 
-def test_open_until_enough_polls_in_a_row_are_rejected() -> None:
-    gate = _after(*[_failed(Cause.UNAUTHORIZED)] * (REJECTIONS - 1))
-    assert gate.limit(50, 3, 0) == 50
-    gate.polled(_failed(Cause.UNAUTHORIZED), 0)
-    assert gate.closed and gate.limit(50, 0, 0) == 0
+def test_trips_after_enough_rejected_polls_in_a_row() -> None:
+    breaker = _after(*[_failed(Cause.UNAUTHORIZED)] * (REJECTIONS - 1))
+    assert breaker.limit(50, 3, 0) == 50
+    breaker.polled(_failed(Cause.UNAUTHORIZED), 0)
+    assert breaker.tripped and breaker.limit(50, 0, 0) == 0
 
 
-def test_one_group_that_is_forbidden_does_not_stop_the_others() -> None:
-    gate = _after(*[_failed(Cause.UNAUTHORIZED), _seen()] * 20)
-    assert not gate.closed and gate.held_until is None
+def test_one_forbidden_group_does_not_stop_the_others() -> None:
+    breaker = _after(*[_failed(Cause.UNAUTHORIZED), _seen()] * 20)
+    assert not breaker.tripped and breaker.held_until is None
 
 
 @pytest.mark.parametrize("cause", [c for c in Cause if c is not Cause.UNAUTHORIZED])
-def test_other_failures_do_not_close_it(cause: Cause) -> None:
-    assert not _after(*[_failed(cause)] * 10).closed
+def test_other_failures_do_not_trip_it(cause: Cause) -> None:
+    assert not _after(*[_failed(cause)] * 10).tripped
 
 
-def test_probes_come_one_at_a_time_and_ever_more_seldom() -> None:
-    gate, now, waits = _closed(), 0.0, []
+def test_probes_come_one_at_a_time_and_less_and_less_often() -> None:
+    breaker, now, waits = _tripped(), 0.0, []
     for _ in range(30):
-        earliest = next(t for t in range(1_000_000) if gate.limit(50, 0, now + t / 10))
+        earliest = next(t for t in range(1_000_000) if breaker.limit(50, 0, now + t / 10))
         waits.append(earliest / 10)
         now += earliest / 10
-        assert gate.limit(50, 0, now) == 1
-        assert gate.limit(50, 1, now) == 0
-        gate.polled(_failed(Cause.UNAUTHORIZED, now), now)
+        assert breaker.limit(50, 0, now) == 1
+        assert breaker.limit(50, 1, now) == 0
+        breaker.polled(_failed(Cause.UNAUTHORIZED, now), now)
     assert waits[:3] == [4, 8, 8]
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST_RETRY.total_seconds()
 
 
 @pytest.mark.parametrize("outcome", [_seen(9), _failed(Cause.NOT_FOUND, 9)], ids=["seen", "not_found"])
-def test_an_answer_opens_it(outcome: PollOutcome) -> None:
-    gate = _closed()
-    gate.polled(outcome, 9)
-    assert gate.limit(50, 7, 9) == 50
-    assert gate.held_until == _at(9)
-    gate.polled(_failed(Cause.UNAUTHORIZED), 10)
-    assert not gate.closed
+def test_a_response_resets_it(outcome: PollOutcome) -> None:
+    breaker = _tripped()
+    breaker.polled(outcome, 9)
+    assert breaker.limit(50, 7, 9) == 50
+    assert breaker.held_until == _at(9)
+    breaker.polled(_failed(Cause.UNAUTHORIZED), 10)
+    assert not breaker.tripped
 
 
-def test_a_probe_that_fails_otherwise_leaves_it_closed() -> None:
-    gate = _closed()
-    gate.polled(_failed(Cause.SERVER_ERROR, 4), 4)
-    assert gate.closed and gate.limit(50, 0, 5) == 0 and gate.limit(50, 0, 12) == 1
+def test_a_probe_that_fails_otherwise_leaves_it_tripped() -> None:
+    breaker = _tripped()
+    breaker.polled(_failed(Cause.SERVER_ERROR, 4), 4)
+    assert breaker.tripped and breaker.limit(50, 0, 5) == 0 and breaker.limit(50, 0, 12) == 1
 
 
-def test_polls_count_as_due_when_the_next_probe_is() -> None:
-    assert _closed().held_until == _at(4)
+def test_polls_are_held_back_until_the_next_probe() -> None:
+    assert _tripped().held_until == _at(4)

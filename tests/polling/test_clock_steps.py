@@ -1,4 +1,4 @@
-"""A wall clock that is set, beside one that never is."""
+"""Steps of the wall clock next to a steady clock."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from recorder.ledger.entries import Action, Gap, WatchChange
 from recorder.ledger.poll_outcome import Observation
 from recorder.ledger.transitions import Rules, observe, start
 from recorder.ledger.watch import Watch
-from recorder.polling.clock_steps import ClockSight, ClockWatch
+from recorder.polling.clock_steps import ClockStepCorrector, ClockWatch
 from recorder.polling.schedule import Intervals, plan
 from tests.support.bodies import GROUP, RUNNING
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(timedelta(seconds=30), timedelta(seconds=900), None)
-PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
 HOUR = timedelta(hours=1)
 
 
 class Clocks:
-    """Both clocks of a machine: `true` seconds pass on both, `set` moves one of them."""
+    """Both clocks of a machine: `true` seconds pass on both, `offset` moves only the wall clock."""
 
     def __init__(self) -> None:
         self.true = 0.0
@@ -39,64 +39,64 @@ class Clocks:
         return self.now(), self.steady()
 
 
-def _polled(clocks: Clocks, sight: ClockSight, watch: Watch) -> tuple[Watch, list[Gap]]:
+def _polled(clocks: Clocks, corrector: ClockStepCorrector, watch: Watch) -> tuple[Watch, list[Gap]]:
     seen = Observation(clocks.now(), clocks.now(), RUNNING)
-    step = observe(sight.corrected(watch, clocks.both()), seen, RULES)
-    planned = plan(step.watch, clocks.now(), PACE, chance=0).watch
-    sight.planned(planned, clocks.both())
+    step = observe(corrector.corrected(watch, clocks.both()), seen, RULES)
+    planned = plan(step.watch, clocks.now(), INTERVALS, chance=0).watch
+    corrector.remember(planned, clocks.both())
     return planned, [entry.content for entry in step.entries if isinstance(entry.content, Gap)]
 
 
 @pytest.mark.parametrize("offset", [HOUR, -HOUR, timedelta(seconds=45), timedelta(days=-400)])
 def test_a_step_of_the_clock_is_no_gap(offset: timedelta) -> None:
     clocks = Clocks()
-    sight = ClockSight()
+    corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
-    watch, _ = _polled(clocks, sight, watch)
+    watch, _ = _polled(clocks, corrector, watch)
     clocks.true += 10
     clocks.offset = offset
-    watch, gaps = _polled(clocks, sight, watch)
+    watch, gaps = _polled(clocks, corrector, watch)
     assert gaps == []
     assert watch.poll_due_at is not None
     assert timedelta(0) < watch.poll_due_at - clocks.now() <= timedelta(seconds=15)
 
 
 @pytest.mark.parametrize("offset", [HOUR, -HOUR])
-def test_what_was_not_seen_around_a_step_is_a_gap_still(offset: timedelta) -> None:
+def test_time_without_polls_around_a_step_is_still_a_gap(offset: timedelta) -> None:
     clocks = Clocks()
-    sight = ClockSight()
+    corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
-    watch, _ = _polled(clocks, sight, watch)
+    watch, _ = _polled(clocks, corrector, watch)
     clocks.offset = offset
     clocks.true += 45
-    _, gaps = _polled(clocks, sight, watch)
+    _, gaps = _polled(clocks, corrector, watch)
     assert len(gaps) == 1
     assert gaps[0].unpolled_seconds == 35
 
 
-def test_a_machine_that_slept_did_not_see() -> None:
+def test_a_machine_that_slept_has_a_gap() -> None:
     clocks = Clocks()
-    sight = ClockSight()
+    corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
-    watch, _ = _polled(clocks, sight, watch)
+    watch, _ = _polled(clocks, corrector, watch)
     clocks.true += 3600
-    assert len(_polled(clocks, sight, watch)[1]) == 1
+    assert len(_polled(clocks, corrector, watch)[1]) == 1
 
 
-def test_times_that_somebody_else_set_are_theirs() -> None:
+def test_times_set_by_another_recorder_are_not_corrected() -> None:
     clocks = Clocks()
-    sight = ClockSight()
+    corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
-    watch, _ = _polled(clocks, sight, watch)
-    other, _ = _polled(clocks, ClockSight(), watch)
+    watch, _ = _polled(clocks, corrector, watch)
+    other, _ = _polled(clocks, ClockStepCorrector(), watch)
     clocks.true += 5
-    other, _ = _polled(clocks, ClockSight(), other)
+    other, _ = _polled(clocks, ClockStepCorrector(), other)
     clocks.offset = HOUR
-    assert sight.corrected(other, clocks.both()) == other
+    assert corrector.corrected(other, clocks.both()) == other
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(-5000, 5000)), max_size=20))
-def test_steps_are_told_by_how_much(moves: list[tuple[float, float]]) -> None:
+def test_the_size_of_steps_is_measured(moves: list[tuple[float, float]]) -> None:
     clocks = Clocks()
     watchdog = ClockWatch(clocks.now, clocks.steady)
     for passed, set_by in moves:

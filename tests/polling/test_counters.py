@@ -1,4 +1,4 @@
-"""What a recorder counts."""
+"""The counters of a recorder."""
 
 from __future__ import annotations
 

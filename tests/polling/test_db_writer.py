@@ -1,4 +1,4 @@
-"""The writer: what it writes, and what it does when the database does not answer."""
+"""Writes that succeed or fail, and a database that does not respond."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(recorders)).scalar_one()
 
 
-def test_a_write_that_fails_leaves_nothing(engine: Engine) -> None:
+def test_a_failed_write_is_rolled_back(engine: Engine) -> None:
     def work(connection: Connection) -> None:
         _sign(connection, "one")
         raise ZeroDivisionError
@@ -38,17 +38,17 @@ def test_a_write_that_fails_leaves_nothing(engine: Engine) -> None:
     assert asyncio.run(scenario()) == 0
 
 
-def test_a_connection_that_nobody_answers_on_is_left_and_the_next_write_goes_on(engine: Engine) -> None:
+def test_an_unresponsive_connection_is_abandoned_and_the_next_write_succeeds(engine: Engine) -> None:
     answer = threading.Event()
 
-    def silent(_: Connection) -> None:
+    def unresponsive(_: Connection) -> None:
         answer.wait(30)
 
     async def scenario() -> None:
-        writer = DatabaseWriter(engine, patience_seconds=0.2)
+        writer = DatabaseWriter(engine, timeout_seconds=0.2)
         try:
             with pytest.raises(DatabaseUnavailableError, match=r"no answer for 0\.2 s"):
-                await writer.write(silent)
+                await writer.write(unresponsive)
             assert writer.stuck
         finally:
             answer.set()
@@ -62,6 +62,6 @@ def test_a_connection_that_nobody_answers_on_is_left_and_the_next_write_goes_on(
     with capture_logs() as logs:
         asyncio.run(scenario())
     assert [line["event"] for line in logs] == [
-        "database unavailable, recording waits for it",
+        "database unavailable, waiting for it to return",
         "database is back",
     ]

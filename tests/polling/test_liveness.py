@@ -17,28 +17,28 @@ def _beat(seconds: float) -> Heartbeat:
     return Heartbeat("a", "host", 1, NOON, at, {}, {})
 
 
-def test_a_recorder_whose_heartbeat_stands_still_is_dead() -> None:
-    roster = LivenessTracker()
-    assert roster.dead([_beat(0)], NOON, 100) == []
-    assert roster.dead([_beat(0)], NOON, 100 + ALIVE_SECONDS) == []
-    assert roster.dead([_beat(0)], NOON, 101 + ALIVE_SECONDS) == ["a"]
+def test_a_recorder_whose_heartbeat_does_not_change_is_dead() -> None:
+    tracker = LivenessTracker()
+    assert tracker.dead([_beat(0)], NOON, 100) == []
+    assert tracker.dead([_beat(0)], NOON, 100 + ALIVE_SECONDS) == []
+    assert tracker.dead([_beat(0)], NOON, 101 + ALIVE_SECONDS) == ["a"]
 
 
-def test_a_heartbeat_that_is_old_at_first_sight_is_a_dead_one() -> None:
+def test_a_heartbeat_that_is_already_old_is_dead() -> None:
     assert LivenessTracker().dead([_beat(-ALIVE_SECONDS - 1)], NOON, 100) == ["a"]
     assert LivenessTracker().dead([_beat(-ALIVE_SECONDS + 1)], NOON, 100) == []
 
 
 @pytest.mark.parametrize("skew", [-7200, 7200])
-def test_a_clock_that_was_set_kills_nobody(skew: float) -> None:
-    roster = LivenessTracker()
-    roster.dead([_beat(0)], NOON, 0)
+def test_setting_the_clock_makes_no_recorder_dead(skew: float) -> None:
+    tracker = LivenessTracker()
+    tracker.dead([_beat(0)], NOON, 0)
     for seconds in range(2, 60, 2):
         now = NOON + timedelta(seconds=seconds + skew)
-        assert roster.dead([_beat(seconds)], now, seconds) == []
+        assert tracker.dead([_beat(seconds)], now, seconds) == []
 
 
-def test_a_recorder_whose_heartbeats_lie_ahead_dies_all_the_same() -> None:
-    roster = LivenessTracker()
-    assert roster.dead([_beat(3600)], NOON, 0) == []
-    assert roster.dead([_beat(3600)], NOON, ALIVE_SECONDS + 1) == ["a"]
+def test_a_recorder_with_heartbeats_in_the_future_can_die() -> None:
+    tracker = LivenessTracker()
+    assert tracker.dead([_beat(3600)], NOON, 0) == []
+    assert tracker.dead([_beat(3600)], NOON, ALIVE_SECONDS + 1) == ["a"]

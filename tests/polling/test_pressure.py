@@ -1,4 +1,4 @@
-"""A rejected key, and a rate that does not suffice: what the upstream gets to see, and what is said."""
+"""A rejected key and an insufficient rate: the requests that the upstream gets, and what is logged."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.support.request_log import read_log
 GROUPS = 30
 
 
-def _asked(upstream: Upstream) -> list[tuple[datetime, int | None]]:
-    """When groups were asked for, and the status of the answers."""
+def _polls(upstream: Upstream) -> list[tuple[datetime, int | None]]:
+    """Return when groups were polled, and the status of each response."""
     lines = read_log(upstream.log)
     return [(parse_time(line["at"]), line["status"]) for line in lines if line["method"] == "GET"]
 
@@ -52,8 +52,8 @@ def test_a_rejected_key_stops_all_polls_but_a_probe(
 
     with capture_logs() as logs:
         record(quick, engine, upstream, over)
-    rejected = [at for at, status in _asked(upstream) if status == 401]
-    # All are due at once at first; from then on one at a time.
+    rejected = [at for at, status in _polls(upstream) if status == 401]
+    # All groups are due at once at first, and then one at a time.
     first, probes = rejected[:GROUPS], rejected[GROUPS:]
     assert len(rejected) >= GROUPS and first[-1] - first[0] < timedelta(seconds=3)
     assert 1 <= len(probes) <= 20
@@ -61,7 +61,7 @@ def test_a_rejected_key_stops_all_polls_but_a_probe(
     assert "key_rejected" in states
     events = [line["event"] for line in logs]
     assert sum("rejects the API key" in event for event in events) == 1
-    assert sum("takes the API key again" in event for event in events) == 1
+    assert sum("accepts the API key again" in event for event in events) == 1
     for taskgroup_id in ids:
         with reading(engine) as connection:
             items = read_history(connection, taskgroup_id, HistoryFilter(kinds=[Kind.GAP]), 10)
@@ -70,7 +70,7 @@ def test_a_rejected_key_stops_all_polls_but_a_probe(
         assert gap.http_status == 401
 
 
-def test_a_rate_that_does_not_suffice_stretches_the_schedule_and_says_so(
+def test_an_insufficient_rate_stretches_the_schedule_and_is_reported(
     engine: Engine, simulate: Simulate, settings: Settings
 ) -> None:
     slow = settings.model_copy(update={"rate": 20.0, "poll_interval": 0.5, "settled_interval": 0.5})
@@ -82,18 +82,18 @@ def test_a_rate_that_does_not_suffice_stretches_the_schedule_and_says_so(
     def watched() -> bool:
         with reading(engine) as connection:
             reports.extend(beat.report["rate"] for beat in heartbeats(connection))
-        return len(_asked(upstream)) >= 6 * GROUPS
+        return len(_polls(upstream)) >= 6 * GROUPS
 
     with capture_logs() as logs:
         record(slow, engine, upstream, watched)
-    # 30 groups every 0.5 s need 60 requests a second, of 20 that are allowed.
+    # 30 groups every 0.5 s need 60 requests per second, but only 20 are allowed.
     assert reports[-1]["needed_per_second"] == pytest.approx(GROUPS / 0.5)
     assert reports[-1]["stretch"] == pytest.approx(GROUPS / 0.5 / (20 * 0.9), abs=0.001)
-    told = [line for line in logs if "rate does not suffice" in line["event"]]
-    assert len(told) == 1 and told[0]["needed_per_second"] == GROUPS / 0.5
-    times = [at for at, _ in _asked(upstream)]
+    warnings = [line for line in logs if "rate does not suffice" in line["event"]]
+    assert len(warnings) == 1 and warnings[0]["needed_per_second"] == GROUPS / 0.5
+    times = [at for at, _ in _polls(upstream)]
     seconds = (times[-1] - times[0]).total_seconds()
-    # A second's worth may be saved up.
+    # One second's worth of requests may be saved up.
     assert len(times) - 1 <= 20 * (seconds + 1.5)
     answered = upstream.answered()
     assert len(answered) == GROUPS and max(answered.values()) - min(answered.values()) <= 3

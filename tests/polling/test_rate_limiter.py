@@ -1,4 +1,4 @@
-"""The rate budget: never more than the rate over any stretch, and nobody waits for ever."""
+"""The rate limiter never grants more than the rate over any period, and nobody waits forever."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ RATES = st.floats(0.05, 500)
 
 @given(RATES, st.integers(1, 5), st.lists(st.floats(0, 5), max_size=50))
 def test_no_more_is_granted_than_the_rate_allows(rate: float, sharers: int, steps: list[float]) -> None:
-    budget, now, granted = RateLimiter(rate, 0.0), 0.0, 0
-    budget.share_among(sharers)
+    limiter, now, granted = RateLimiter(rate, 0.0), 0.0, 0
+    limiter.share_among(sharers)
     for step in steps:
         now += step
-        available = budget.available(now)
-        budget.spend(available)
+        available = limiter.available(now)
+        limiter.spend(available)
         granted += available
     share = rate / sharers
-    # One request is free at the start, and what was saved up in a quiet second may come at once.
+    # One request is free at the start, and what a quiet second saved up may come at once.
     assert granted <= now * share + 1 + share * BURST_SECONDS + 1e-6
 
 
 @given(RATES, st.integers(1, 5))
-def test_after_the_wait_it_names_a_request_is_granted(rate: float, sharers: int) -> None:
-    budget = RateLimiter(rate, 0.0)
-    budget.share_among(sharers)
-    budget.spend(budget.available(0.0))
-    wait = budget.seconds_until_one()
-    assert budget.available(wait * (1 + 1e-9) + 1e-9) >= 1
+def test_a_request_is_granted_after_the_reported_wait(rate: float, sharers: int) -> None:
+    limiter = RateLimiter(rate, 0.0)
+    limiter.share_among(sharers)
+    limiter.spend(limiter.available(0.0))
+    wait = limiter.seconds_until_one()
+    assert limiter.available(wait * (1 + 1e-9) + 1e-9) >= 1
 
 
 @given(RATES)
-def test_a_steady_recorder_gets_its_whole_rate(rate: float) -> None:
-    budget, granted = RateLimiter(rate, 0.0), 0
+def test_a_steady_recorder_gets_its_full_rate(rate: float) -> None:
+    limiter, granted = RateLimiter(rate, 0.0), 0
     for tick in range(1, 1001):
-        available = budget.available(tick * 0.1)
-        budget.spend(available)
+        available = limiter.available(tick * 0.1)
+        limiter.spend(available)
         granted += available
-    # The last request of the stretch may still be a fraction away.
+    # The last request of the period may still be a fraction short.
     assert granted >= rate * 100 - 1
 
 
-def test_a_clock_that_stands_still_grants_nothing_new() -> None:
-    budget = RateLimiter(10, 0.0)
-    budget.spend(budget.available(5.0))
-    assert budget.available(5.0) == 0
-    assert budget.available(4.0) == 0
+def test_nothing_is_granted_while_the_clock_stands_still() -> None:
+    limiter = RateLimiter(10, 0.0)
+    limiter.spend(limiter.available(5.0))
+    assert limiter.available(5.0) == 0
+    assert limiter.available(4.0) == 0

@@ -1,4 +1,4 @@
-"""When a group is asked again."""
+"""When a group is polled again."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from recorder.polling.schedule import (
 )
 from tests.support.bodies import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
 
-PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
 PHASES = {"active": RUNNING, "blocked": BLOCKED, "unclear": UNCLEAR, "empty": EMPTY, "settled": SETTLED}
 QUIET = {"empty", "settled"}
 
 CHANCES = st.floats(-1, 1)
 POLLS = st.integers(1, 10_000)
 BODIES = st.sampled_from(sorted(PHASES))
-PACES = st.builds(
+INTERVAL_SETS = st.builds(
     lambda poll, settled, grace: Intervals(
         timedelta(seconds=poll), timedelta(seconds=settled), timedelta(seconds=max(poll, grace))
     ),
@@ -47,28 +47,28 @@ PACES = st.builds(
 )
 
 
-def _rules(pace: Intervals) -> Rules:
-    return Rules(pace.gap_window, timedelta(days=300), None)
+def _rules(intervals: Intervals) -> Rules:
+    return Rules(intervals.gap_window, timedelta(days=300), None)
 
 
-def _started(pace: Intervals = PACE) -> Watch:
-    return start(GROUP, WatchChange(Action.STARTED, "ann", None), NOON, _rules(pace)).watch
+def _started(intervals: Intervals = INTERVALS) -> Watch:
+    return start(GROUP, WatchChange(Action.STARTED, "ann", None), NOON, _rules(intervals)).watch
 
 
-def _seen(body: ResponseBody, polls: int = 1, pace: Intervals = PACE) -> Watch:
-    """A group that said `body` in the last `polls` responses, the last one at noon."""
-    watch = observe(_started(pace), Observation(NOON, NOON, body), _rules(pace)).watch
+def _seen(body: ResponseBody, polls: int = 1, intervals: Intervals = INTERVALS) -> Watch:
+    """A group with `body` in its last `polls` responses, the last one at noon."""
+    watch = observe(_started(intervals), Observation(NOON, NOON, body), _rules(intervals)).watch
     assert watch.open is not None
     return replace(watch, open=replace(watch.open, polls=polls))
 
 
-def _planned(body: ResponseBody, polls: int = 1, pace: Intervals = PACE, chance: float = 0) -> Plan:
-    return plan(_seen(body, polls, pace), NOON, pace, chance=chance)
+def _planned(body: ResponseBody, polls: int = 1, intervals: Intervals = INTERVALS, chance: float = 0) -> Plan:
+    return plan(_seen(body, polls, intervals), NOON, intervals, chance=chance)
 
 
-def _failed(watch: Watch, at: datetime, pace: Intervals = PACE) -> Watch:
+def _failed(watch: Watch, at: datetime, intervals: Intervals = INTERVALS) -> Watch:
     failure = Failure(at, at, Cause.SERVER_ERROR, 500, "oops")
-    return fail(watch, failure, _rules(pace)).watch
+    return fail(watch, failure, _rules(intervals)).watch
 
 
 def _seconds(polled: Plan) -> float:
@@ -100,23 +100,25 @@ def test_backs_off_to_the_settled_interval(phase: str, polls: int, seconds: floa
 
 
 @settings(max_examples=200, deadline=None)
-@given(BODIES, POLLS, PACES, CHANCES)
-def test_bounds(phase: str, polls: int, pace: Intervals, chance: float) -> None:
-    polled = _planned(PHASES[phase], polls, pace, chance)
-    longest = 6 * pace.poll_interval
+@given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
+def test_bounds(phase: str, polls: int, intervals: Intervals, chance: float) -> None:
+    polled = _planned(PHASES[phase], polls, intervals, chance)
+    longest = 6 * intervals.poll_interval
     if phase in QUIET:
-        longest = max(pace.settled_interval, pace.poll_interval)
+        longest = max(intervals.settled_interval, intervals.poll_interval)
     interval = polled.interval_seconds
     assert interval is not None
-    assert pace.poll_interval.total_seconds() <= interval <= longest.total_seconds()
+    assert intervals.poll_interval.total_seconds() <= interval <= longest.total_seconds()
     assert 0.9 * interval - 1e-5 <= _seconds(polled) <= 1.1 * interval + 1e-5
 
 
 @settings(max_examples=200, deadline=None)
-@given(BODIES, st.integers(1, 200), PACES)
-def test_interval_never_shrinks_while_nothing_changes(phase: str, polls: int, pace: Intervals) -> None:
+@given(BODIES, st.integers(1, 200), INTERVAL_SETS)
+def test_interval_never_shrinks_while_nothing_changes(phase: str, polls: int, intervals: Intervals) -> None:
     body = PHASES[phase]
-    assert interval_of(_seen(body, polls, pace), pace) <= interval_of(_seen(body, polls + 1, pace), pace)
+    assert interval_of(_seen(body, polls, intervals), intervals) <= interval_of(
+        _seen(body, polls + 1, intervals), intervals
+    )
 
 
 @pytest.mark.parametrize(("chance", "seconds"), [(-1, 9), (-0.5, 9.5), (0, 10), (1, 11)])
@@ -125,39 +127,39 @@ def test_jitter(chance: float, seconds: float) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(BODIES, POLLS, PACES, CHANCES)
+@given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_due_when_it_is_polled_next_and_lost_a_window_later(
-    phase: str, polls: int, pace: Intervals, chance: float
+    phase: str, polls: int, intervals: Intervals, chance: float
 ) -> None:
-    polled = _planned(PHASES[phase], polls, pace, chance)
+    polled = _planned(PHASES[phase], polls, intervals, chance)
     watch = polled.watch
     assert watch.due_at is not None
     assert watch.due_at == watch.poll_due_at == polled.next_poll_at
-    assert watch.gap_at == watch.due_at + pace.gap_window
+    assert watch.gap_at == watch.due_at + intervals.gap_window
 
 
 @settings(max_examples=200, deadline=None)
-@given(BODIES, PACES, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
-def test_failures_leave_due_at_and_gap_at(
-    phase: str, pace: Intervals, chance: float, failures: int, wish: float | None
+@given(BODIES, INTERVAL_SETS, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
+def test_failures_do_not_change_due_at_and_gap_at(
+    phase: str, intervals: Intervals, chance: float, failures: int, wish: float | None
 ) -> None:
-    before = _planned(PHASES[phase], 3, pace, chance)
+    before = _planned(PHASES[phase], 3, intervals, chance)
     watch, at = before.watch, before.next_poll_at
     for _ in range(failures):
         assert at is not None
-        polled = plan(_failed(watch, at, pace), at, pace, chance=chance, retry_after_seconds=wish)
+        polled = plan(_failed(watch, at, intervals), at, intervals, chance=chance, retry_after_seconds=wish)
         watch, at = polled.watch, polled.next_poll_at
     assert (watch.due_at, watch.gap_at) == (before.watch.due_at, before.watch.gap_at)
     assert watch.poll_due_at == at
 
 
-def _retries(polled: Plan, pace: Intervals, chance: float, times: int) -> list[datetime]:
-    """When a group is asked again whose every poll fails at once, from the first that was due."""
+def _retries(polled: Plan, intervals: Intervals, chance: float, times: int) -> list[datetime]:
+    """Return when a group is polled again if every poll from the due one on fails immediately."""
     watch, at = polled.watch, polled.next_poll_at
     retries = []
     for _ in range(times):
         assert at is not None
-        polled = plan(_failed(watch, at, pace), at, pace, chance=chance)
+        polled = plan(_failed(watch, at, intervals), at, intervals, chance=chance)
         watch, at = polled.watch, polled.next_poll_at
         assert at is not None
         retries.append(at)
@@ -165,45 +167,47 @@ def _retries(polled: Plan, pace: Intervals, chance: float, times: int) -> list[d
 
 
 @settings(max_examples=200, deadline=None)
-@given(BODIES, POLLS, PACES, CHANCES)
-def test_two_retries_fit_before_gap_at(phase: str, polls: int, pace: Intervals, chance: float) -> None:
-    polled = _planned(PHASES[phase], polls, pace, chance)
+@given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
+def test_two_retries_fit_before_gap_at(phase: str, polls: int, intervals: Intervals, chance: float) -> None:
+    polled = _planned(PHASES[phase], polls, intervals, chance)
     assert polled.watch.gap_at is not None
-    assert _retries(polled, pace, chance, 2)[-1] < polled.watch.gap_at
+    assert _retries(polled, intervals, chance, 2)[-1] < polled.watch.gap_at
 
 
 @settings(max_examples=100, deadline=None)
-@given(BODIES, POLLS, PACES, CHANCES)
+@given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_no_retry_waits_for_more_than_a_part_of_the_window_before_gap_at(
-    phase: str, polls: int, pace: Intervals, chance: float
+    phase: str, polls: int, intervals: Intervals, chance: float
 ) -> None:
-    polled = _planned(PHASES[phase], polls, pace, chance)
+    polled = _planned(PHASES[phase], polls, intervals, chance)
     assert polled.watch.gap_at is not None
-    retries = _retries(polled, pace, chance, 12)
-    longest = pace.gap_window / EARLY_RETRY_SHARE * (1 + JITTER) + timedelta(microseconds=1)
+    retries = _retries(polled, intervals, chance, 12)
+    longest = intervals.gap_window / EARLY_RETRY_SHARE * (1 + JITTER) + timedelta(microseconds=1)
     for earlier, later in pairwise(retries):
         assert later - earlier <= longest or earlier > polled.watch.gap_at
 
 
-def test_a_gap_is_at_most_half_as_long_again_as_its_outage() -> None:
-    retries = _retries(_planned(RUNNING), PACE, 0, 12)
+def test_a_gap_is_at_most_half_again_as_long_as_its_outage() -> None:
+    retries = _retries(_planned(RUNNING), INTERVALS, 0, 12)
     gap_at = _planned(RUNNING).watch.gap_at
     assert gap_at is not None
     for earlier, later in pairwise(retries):
         if earlier > gap_at:
-            assert later - earlier <= max(PACE.gap_window / EARLY_RETRY_SHARE, (earlier - gap_at) / 2)
+            assert later - earlier <= max(INTERVALS.gap_window / EARLY_RETRY_SHARE, (earlier - gap_at) / 2)
 
 
 def test_two_retries_fit_before_gap_at_after_started() -> None:
     watch = _started()
     assert watch.gap_at is not None
-    assert _retries(Plan(watch, watch.due_at, None), PACE, 1, 2)[-1] < watch.gap_at
+    assert _retries(Plan(watch, watch.due_at, None), INTERVALS, 1, 2)[-1] < watch.gap_at
 
 
 @settings(max_examples=100, deadline=None)
-@given(BODIES, POLLS, PACES, CHANCES)
-def test_failures_back_off_to_five_minutes(phase: str, polls: int, pace: Intervals, chance: float) -> None:
-    retries = _retries(_planned(PHASES[phase], polls, pace, chance), pace, chance, 60)
+@given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
+def test_failures_back_off_to_five_minutes(
+    phase: str, polls: int, intervals: Intervals, chance: float
+) -> None:
+    retries = _retries(_planned(PHASES[phase], polls, intervals, chance), intervals, chance, 60)
     delays = [(later - earlier).total_seconds() for earlier, later in pairwise(retries)]
     assert min(delays) > 0
     assert delays == pytest.approx(sorted(delays), abs=1e-5)
@@ -214,25 +218,25 @@ def test_failures_back_off_to_five_minutes(phase: str, polls: int, pace: Interva
 @pytest.mark.parametrize("chance", [-1, 0, 1])
 def test_retry_after_is_obeyed(wish: float, chance: float) -> None:
     watch = _failed(_planned(RUNNING).watch, moment(10))
-    polled = plan(watch, moment(10), PACE, chance=chance, retry_after_seconds=wish)
+    polled = plan(watch, moment(10), INTERVALS, chance=chance, retry_after_seconds=wish)
     assert polled.next_poll_at is not None
     assert polled.next_poll_at >= moment(10 + wish)
     assert polled.next_poll_at <= moment(10 + 1.1 * wish)
 
 
 @pytest.mark.parametrize("chance", [-1, 0, 1])
-def test_short_retry_after_does_not_hasten_a_retry(chance: float) -> None:
+def test_short_retry_after_does_not_bring_a_retry_forward(chance: float) -> None:
     watch = _failed(_planned(RUNNING).watch, moment(10))
-    without = plan(watch, moment(10), PACE, chance=chance)
-    assert plan(watch, moment(10), PACE, chance=chance, retry_after_seconds=0) == without
+    without = plan(watch, moment(10), INTERVALS, chance=chance)
+    assert plan(watch, moment(10), INTERVALS, chance=chance, retry_after_seconds=0) == without
 
 
-def test_response_ends_the_back_off_of_failures() -> None:
+def test_a_response_ends_the_back_off_of_failures() -> None:
     watch = _planned(RUNNING).watch
     for at in (10, 14, 21):
-        watch = plan(_failed(watch, moment(at)), moment(at), PACE, chance=0).watch
-    back = observe(watch, Observation(moment(36), moment(36), RUNNING), _rules(PACE)).watch
-    assert plan(back, moment(36), PACE, chance=0).next_poll_at == moment(36 + 15)
+        watch = plan(_failed(watch, moment(at)), moment(at), INTERVALS, chance=0).watch
+    back = observe(watch, Observation(moment(36), moment(36), RUNNING), _rules(INTERVALS)).watch
+    assert plan(back, moment(36), INTERVALS, chance=0).next_poll_at == moment(36 + 15)
 
 
 def _gone() -> Watch:
@@ -240,34 +244,34 @@ def _gone() -> Watch:
 
 
 @pytest.mark.parametrize("chance", [-1, 0, 1])
-def test_gone_group_is_asked_at_the_settled_interval(chance: float) -> None:
-    polled = plan(_gone(), NOON, PACE, chance=chance)
+def test_gone_group_is_polled_at_the_settled_interval(chance: float) -> None:
+    polled = plan(_gone(), NOON, INTERVALS, chance=chance)
     assert _seconds(polled) == pytest.approx(300 * (1 + 0.1 * chance))
     assert (polled.watch, polled.interval_seconds) == (_gone(), None)
 
 
 def test_retry_after_is_obeyed_for_a_gone_group_too() -> None:
-    assert _seconds(plan(_gone(), NOON, PACE, chance=0, retry_after_seconds=3600)) >= 3600
+    assert _seconds(plan(_gone(), NOON, INTERVALS, chance=0, retry_after_seconds=3600)) >= 3600
 
 
 @pytest.mark.parametrize("state", [WatchState.PAUSED, WatchState.STOPPED, WatchState.RETIRED])
-def test_group_that_is_not_watched_is_not_asked(state: WatchState) -> None:
+def test_group_that_is_not_watched_is_not_polled(state: WatchState) -> None:
     watch = replace(_gone(), state=state)
-    assert plan(watch, NOON, PACE, chance=0) == Plan(watch, None, None)
+    assert plan(watch, NOON, INTERVALS, chance=0) == Plan(watch, None, None)
 
 
-@given(BODIES, POLLS, CHANCES, PACES, st.floats(1, 100))
-def test_stretched_intervals_are_so_many_times_as_long(
-    phase: str, polls: int, chance: float, pace: Intervals, stretch: float
+@given(BODIES, POLLS, CHANCES, INTERVAL_SETS, st.floats(1, 100))
+def test_stretched_intervals_are_longer_by_the_factor(
+    phase: str, polls: int, chance: float, intervals: Intervals, stretch: float
 ) -> None:
-    watch = _seen(PHASES[phase], polls, pace)
-    plain = plan(watch, NOON, pace, chance=chance)
-    stretched = plan(watch, NOON, pace, chance=chance, stretch=stretch)
+    watch = _seen(PHASES[phase], polls, intervals)
+    plain = plan(watch, NOON, intervals, chance=chance)
+    stretched = plan(watch, NOON, intervals, chance=chance, stretch=stretch)
     assert plain.interval_seconds is not None and stretched.interval_seconds is not None
     assert stretched.interval_seconds == pytest.approx(plain.interval_seconds * stretch, abs=1e-5)
     assert _seconds(stretched) == pytest.approx(_seconds(plain) * stretch, abs=1e-3)
     assert stretched.watch.due_at == stretched.next_poll_at
-    assert stretched.watch.gap_at == stretched.watch.due_at + pace.gap_window  # type: ignore[operator]
+    assert stretched.watch.gap_at == stretched.watch.due_at + intervals.gap_window  # type: ignore[operator]
 
 
 WORKLOADS = st.lists(
@@ -275,11 +279,11 @@ WORKLOADS = st.lists(
 )
 
 
-@given(WORKLOADS, PACES, st.floats(0.01, 1000))
-def test_what_is_stretched_fits_into_the_rate(
-    groups: list[tuple[Phase | None, int, int]], pace: Intervals, rate: float
+@given(WORKLOADS, INTERVAL_SETS, st.floats(0.01, 1000))
+def test_a_stretched_workload_fits_the_rate(
+    groups: list[tuple[Phase | None, int, int]], intervals: Intervals, rate: float
 ) -> None:
-    needed = requests_per_second(groups, pace)
+    needed = requests_per_second(groups, intervals)
     stretch = stretch_of(needed, rate)
     assert stretch >= 1
     assert needed / stretch <= rate * USABLE_SHARE * (1 + 1e-9)
@@ -287,23 +291,23 @@ def test_what_is_stretched_fits_into_the_rate(
         assert stretch == 1
 
 
-@given(BODIES, POLLS, PACES)
-def test_what_a_group_needs_is_one_request_an_interval(phase: str, polls: int, pace: Intervals) -> None:
-    watch = _seen(PHASES[phase], polls, pace)
+@given(BODIES, POLLS, INTERVAL_SETS)
+def test_a_group_needs_one_request_per_interval(phase: str, polls: int, intervals: Intervals) -> None:
+    watch = _seen(PHASES[phase], polls, intervals)
     assert watch.in_force is not None
-    needed = requests_per_second([(watch.in_force.phase, polls, 1)], pace)
-    assert needed == pytest.approx(1 / interval_of(watch, pace).total_seconds())
+    needed = requests_per_second([(watch.in_force.phase, polls, 1)], intervals)
+    assert needed == pytest.approx(1 / interval_of(watch, intervals).total_seconds())
 
 
-@given(BODIES, POLLS, CHANCES, PACES, st.floats(1, 50))
+@given(BODIES, POLLS, CHANCES, INTERVAL_SETS, st.floats(1, 50))
 def test_no_plan_reaches_further_than_the_longest_wait(
-    phase: str, polls: int, chance: float, pace: Intervals, stretch: float
+    phase: str, polls: int, chance: float, intervals: Intervals, stretch: float
 ) -> None:
-    watch = _seen(PHASES[phase], polls, pace)
+    watch = _seen(PHASES[phase], polls, intervals)
     for planned in (
-        plan(watch, NOON, pace, chance=chance, stretch=stretch),
-        plan(_failed(watch, NOON, pace), NOON, pace, chance=chance, stretch=stretch),
-        plan(replace(watch, state=WatchState.GONE), NOON, pace, chance=chance, stretch=stretch),
+        plan(watch, NOON, intervals, chance=chance, stretch=stretch),
+        plan(_failed(watch, NOON, intervals), NOON, intervals, chance=chance, stretch=stretch),
+        plan(replace(watch, state=WatchState.GONE), NOON, intervals, chance=chance, stretch=stretch),
     ):
         assert planned.next_poll_at is not None
-        assert planned.next_poll_at - NOON <= longest_wait(pace, stretch) + timedelta(milliseconds=1)
+        assert planned.next_poll_at - NOON <= longest_wait(intervals, stretch) + timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""An upstream that sends the API key back: the key and such answers are kept and shown nowhere."""
+"""If the upstream sends the API key back, neither the key nor the body is stored or shown anywhere."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ ECHOES: dict[str, Echo] = {
     ),
     "garbage": lambda key: f"{key} {TAIL}\r\n\r\n".encode(),
 }
-SAID = {"a-message", "another-message", "a-list", "a-phrase", "a-duplicate"}
-"""Whose details hold a piece of the answer."""
+ECHOED = {"a-message", "another-message", "a-list", "a-phrase", "a-duplicate"}
+"""The echoes of which a part is kept in the detail."""
 
 
 class EchoServer(ThreadingHTTPServer):
-    """Answers by the group's id with an echo of the key, and once it is `well` with a group."""
+    """Responds with the echo that the group's id names, or with a group once it is `healthy`."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.well = threading.Event()
+        self.healthy = threading.Event()
 
     @property
     def url(self) -> str:
@@ -63,10 +63,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         echo = ECHOES.get(self.path.rpartition("/")[2], unauthorized)
-        self.wfile.write(OK.data if self.server.well.is_set() else echo(self.headers["x-api-key"]))
+        self.wfile.write(OK.data if self.server.healthy.is_set() else echo(self.headers["x-api-key"]))
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def unauthorized(key: str) -> bytes:
@@ -91,7 +91,7 @@ def program(tmp_path: Path, database_url: str, upstream: EchoServer) -> Program:
 
 
 def everything_kept(engine: Engine, folder: Path) -> str:
-    """Every row of every table and view, and every file: what the program prints is in one."""
+    """Return every row of every table and view, and every file, including the program's output."""
     inspector = inspect(engine)
     with engine.connect() as connection:
         rows = [
@@ -103,7 +103,7 @@ def everything_kept(engine: Engine, folder: Path) -> str:
 
 
 def require_hidden(printed: str) -> None:
-    """Require that neither the key, in whatever case, nor much of it, nor a body's end is in a text."""
+    """Require that a text has neither the key, in any case, nor a long piece of it, nor the end of a body."""
     pieces = {KEY[start : start + 8].lower() for start in range(len(KEY) - 7)}
     found = [piece for piece in [TAIL, *pieces] if piece in printed.lower()]
     assert found == []
@@ -112,7 +112,7 @@ def require_hidden(printed: str) -> None:
 @pytest.mark.parametrize(
     ("database_url", "log_format"), [("sqlite", "console"), ("postgresql", "json")], indirect=["database_url"]
 )
-def test_an_echo_of_the_key_is_kept_nowhere(
+def test_an_echo_of_the_key_is_stored_nowhere(
     program: Program, engine: Engine, upstream: EchoServer, log_format: str
 ) -> None:
     def lasting_failures() -> dict[str, str] | None:
@@ -133,16 +133,16 @@ def test_an_echo_of_the_key_is_kept_nowhere(
         failures = recorder.wait_until(lasting_failures, "every group to be in a gap")
         recorder.wait_for("polls fail")
         require_hidden(everything_kept(engine, program.folder))
-        upstream.well.set()
+        upstream.healthy.set()
         recorder.wait_until(all_gaps_are_written, "every gap to be written")
         assert recorder.stop() == 0
-    assert {group for group, tallies in failures.items() if "[redacted]" in tallies} == SAID
+    assert {group for group, tallies in failures.items() if "[redacted]" in tallies} == ECHOED
     require_hidden(everything_kept(engine, program.folder))
     require_hidden("".join(program.ok(*command) for command in [("groups", "--json"), ("gaps", "a-message")]))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_rejected_key_is_told_without_the_key(program: Program, engine: Engine) -> None:
+def test_a_rejected_key_is_reported_without_the_key(program: Program, engine: Engine) -> None:
     program.ok("watch", "one", "two", "three")
     with program.using(RECORDER_LOG_FORMAT="json").start("run") as recorder:
         line = recorder.wait_for("the upstream rejects the API key")

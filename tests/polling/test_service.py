@@ -1,4 +1,4 @@
-"""The recorder at work, against a real upstream over HTTP and on both databases."""
+"""A running recorder, with an upstream over real HTTP and on both databases."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_every_response_is_recorded_once(
     record(settings, engine, upstream, lambda: settled(engine), recorders=recorders)
     answered = upstream.answered()
     for taskgroup_id in ids:
-        said = statuses(engine, taskgroup_id)
-        assert sum(status.interval.polls for status in said) == answered[taskgroup_id]
-        assert said[-1].reading.completed == 3
+        recorded = statuses(engine, taskgroup_id)
+        assert sum(status.interval.polls for status in recorded) == answered[taskgroup_id]
+        assert recorded[-1].reading.completed == 3
     nothing_is_left_behind(engine)
 
 
-def test_an_outage_that_is_over_in_time_is_no_gap_and_told_once(
+def test_a_short_outage_is_no_gap_and_logged_once(
     engine: Engine, simulate: Simulate, settings: Settings
 ) -> None:
     upstream = simulate("0-1.5:503")
@@ -77,7 +77,7 @@ def test_a_group_that_is_enrolled_later_is_recorded_too(
     record(settings, engine, upstream, second_is_settled)
 
 
-def test_a_paused_group_is_not_asked_for(engine: Engine, simulate: Simulate, settings: Settings) -> None:
+def test_a_paused_group_is_not_polled(engine: Engine, simulate: Simulate, settings: Settings) -> None:
     upstream = simulate()
     paused, watched = (upstream.create(engine, settings) for _ in range(2))
     cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, deadline=Deadline(0))
@@ -85,7 +85,7 @@ def test_a_paused_group_is_not_asked_for(engine: Engine, simulate: Simulate, set
     assert upstream.answered()[paused] == 0
 
 
-def test_what_was_received_before_a_pause_is_written(
+def test_responses_received_before_a_pause_are_written(
     engine: Engine, simulate: Simulate, settings: Settings
 ) -> None:
     upstream = simulate()
@@ -114,7 +114,7 @@ def test_what_was_received_before_a_pause_is_written(
         assert polls == answered[taskgroup_id]
 
 
-def test_polls_that_hang_do_not_hold_up_the_end(
+def test_hanging_polls_do_not_delay_the_shutdown(
     engine: Engine, simulate: Simulate, settings: Settings
 ) -> None:
     upstream = simulate("0-1000:hang")
@@ -124,7 +124,7 @@ def test_polls_that_hang_do_not_hold_up_the_end(
 
 
 class _Broken(UpstreamClient):
-    """Has a bug that one group meets."""
+    """Has a bug that affects one group."""
 
     unlucky = ""
 
@@ -134,7 +134,7 @@ class _Broken(UpstreamClient):
         return await super().poll(taskgroup_id)
 
 
-def test_a_bug_in_the_case_of_one_group_does_not_stop_the_others(
+def test_a_bug_with_one_group_does_not_stop_the_others(
     engine: Engine, simulate: Simulate, settings: Settings
 ) -> None:
     upstream = simulate()
@@ -147,9 +147,7 @@ def test_a_bug_in_the_case_of_one_group_does_not_stop_the_others(
     assert statuses(engine, lucky) and not statuses(engine, unlucky)
 
 
-def test_the_heartbeat_tells_who_is_at_work_and_what_was_done(
-    engine: Engine, simulate: Simulate, settings: Settings
-) -> None:
+def test_the_heartbeat_has_the_counters(engine: Engine, simulate: Simulate, settings: Settings) -> None:
     upstream = simulate()
     upstream.create(engine, settings)
     seen: list[dict[str, int]] = []
@@ -163,7 +161,7 @@ def test_the_heartbeat_tells_who_is_at_work_and_what_was_done(
     assert seen[-1]["entries"] >= 1
 
 
-def test_once_polls_what_is_due_once(engine: Engine, simulate: Simulate, settings: Settings) -> None:
+def test_run_once_polls_each_due_group_once(engine: Engine, simulate: Simulate, settings: Settings) -> None:
     upstream = simulate()
     ids = [upstream.create(engine, settings) for _ in range(60)]
 
@@ -181,7 +179,7 @@ def test_once_polls_what_is_due_once(engine: Engine, simulate: Simulate, setting
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_locked_database_is_waited_for_and_told_once(
+def test_a_locked_database_is_waited_for_and_logged_once(
     engine: Engine, simulate: Simulate, settings: Settings
 ) -> None:
     upstream = simulate()
@@ -192,8 +190,8 @@ def test_a_locked_database_is_waited_for_and_told_once(
     with capture_logs() as logs:
 
         def recorded() -> bool:
-            told = [line["event"] for line in logs]
-            if any(event.startswith("database unavailable") for event in told) and lock.in_transaction():
+            events = [line["event"] for line in logs]
+            if any(event.startswith("database unavailable") for event in events) and lock.in_transaction():
                 lock.rollback()
             return bool(statuses(engine, taskgroup_id))
 
@@ -204,6 +202,6 @@ def test_a_locked_database_is_waited_for_and_told_once(
             other.dispose()
     events = [line["event"] for line in logs]
     assert [e for e in events if "database" in e] == [
-        "database unavailable, recording waits for it",
+        "database unavailable, waiting for it to return",
         "database is back",
     ]

@@ -1,4 +1,4 @@
-"""What is said of the upstream's trouble: in the log once for each change in kind."""
+"""Failures of the upstream are logged once for each new cause, and summarized in the heartbeat."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ def _failed(cause: Cause, seconds: float = 0) -> Failure:
     return Failure(NOW, NOW + timedelta(seconds=seconds), cause, None, f"{cause} at {seconds}")
 
 
-def test_an_outage_is_told_once_and_its_end_once() -> None:
-    trouble = UpstreamHealth()
-    trouble.polled(SEEN)
-    assert trouble.news() is None
+def test_an_outage_and_its_end_are_logged_once() -> None:
+    health = UpstreamHealth()
+    health.polled(SEEN)
+    assert health.news() is None
     for _ in range(3):
-        trouble.polled(_failed(Cause.TIMEOUT))
-    assert trouble.news() == {"timeout": 3, "last": "timeout at 0"}
-    trouble.polled(_failed(Cause.TIMEOUT))
-    assert trouble.news() is None
-    assert trouble.news() is None
-    trouble.polled(_failed(Cause.SERVER_ERROR, 5))
-    assert trouble.news() == {"timeout": 4, "server_error": 1, "last": "server_error at 5"}
-    trouble.polled(_failed(Cause.TIMEOUT))
-    assert trouble.news() is None
+        health.polled(_failed(Cause.TIMEOUT))
+    assert health.news() == {"timeout": 3, "last": "timeout at 0"}
+    health.polled(_failed(Cause.TIMEOUT))
+    assert health.news() is None
+    assert health.news() is None
+    health.polled(_failed(Cause.SERVER_ERROR, 5))
+    assert health.news() == {"timeout": 4, "server_error": 1, "last": "server_error at 5"}
+    health.polled(_failed(Cause.TIMEOUT))
+    assert health.news() is None
     for _ in range(GOOD_BEATS - 1):
-        trouble.polled(SEEN)
-        assert trouble.news() is None
-    assert trouble.news() is None
-    trouble.polled(SEEN)
-    assert trouble.news() == {}
-    trouble.polled(SEEN)
-    assert trouble.news() is None
+        health.polled(SEEN)
+        assert health.news() is None
+    assert health.news() is None
+    health.polled(SEEN)
+    assert health.news() == {}
+    health.polled(SEEN)
+    assert health.news() is None
 
 
-def test_failures_that_come_and_go_are_no_flood() -> None:
-    trouble = UpstreamHealth()
-    told = []
+def test_intermittent_failures_do_not_flood_the_log() -> None:
+    health = UpstreamHealth()
+    reported = []
     for _ in range(20):
-        trouble.polled(_failed(Cause.NOT_FOUND))
-        told.append(trouble.news())
-        trouble.polled(SEEN)
-        told.append(trouble.news())
-    assert len([news for news in told if news is not None]) == 1
+        health.polled(_failed(Cause.NOT_FOUND))
+        reported.append(health.news())
+        health.polled(SEEN)
+        reported.append(health.news())
+    assert len([news for news in reported if news is not None]) == 1
 
 
-def test_who_asks_is_told_since_when_what_and_how_much() -> None:
-    trouble = UpstreamHealth()
-    trouble.polled(SEEN)
-    assert trouble.members() is None
-    trouble.polled(_failed(Cause.TIMEOUT, 1))
-    trouble.polled(SEEN)
-    trouble.polled(_failed(Cause.RATE_LIMITED, 2))
-    assert trouble.members() == {
+def test_the_summary_has_the_failures_since_the_first_one() -> None:
+    health = UpstreamHealth()
+    health.polled(SEEN)
+    assert health.as_json() is None
+    health.polled(_failed(Cause.TIMEOUT, 1))
+    health.polled(SEEN)
+    health.polled(_failed(Cause.RATE_LIMITED, 2))
+    assert health.as_json() == {
         "since": "2026-11-24T12:00:01.000000Z",
         "failures": {"timeout": 1, "rate_limited": 1},
         "answers": 1,
@@ -69,8 +69,8 @@ def test_who_asks_is_told_since_when_what_and_how_much() -> None:
             "detail": "rate_limited at 2",
         },
     }
-    trouble.news()
+    health.news()
     for _ in range(GOOD_BEATS):
-        trouble.polled(SEEN)
-        trouble.news()
-    assert trouble.members() is None
+        health.polled(SEEN)
+        health.news()
+    assert health.as_json() is None

@@ -1,4 +1,4 @@
-"""What must hold when things go wrong between the poll and the database."""
+"""Failures between the poll and the database."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from recorder.store.transactions import writing
 from tests.polling.at_work import Simulate, client_of, nothing_is_left_behind, record, statuses
 
 
-def test_a_result_that_cannot_be_written_takes_no_other_along(
+def test_a_result_that_cannot_be_written_does_not_affect_others(
     engine: Engine, simulate: Simulate, settings: Settings
 ) -> None:
     upstream = simulate()
@@ -44,21 +44,21 @@ def test_a_result_that_cannot_be_written_takes_no_other_along(
             return all(statuses(engine, taskgroup_id) for taskgroup_id in others)
 
         (recorder,) = record(settings, engine, upstream, all_seen)
-    complaints = [line for line in logs if line["log_level"] == "error"]
-    assert {line["taskgroup"] for line in complaints} == {ids[3]}
-    assert recorder.counters["errors"] == len(complaints)
+    errors = [line for line in logs if line["log_level"] == "error"]
+    assert {line["taskgroup"] for line in errors} == {ids[3]}
+    assert recorder.counters["errors"] == len(errors)
 
 
-def test_what_is_claimed_while_it_is_told_to_stop_is_not_asked_for(
+def test_groups_claimed_while_stopping_are_not_polled(
     engine: Engine, simulate: Simulate, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upstream = simulate()
     upstream.create(engine, settings)
-    claiming, told = threading.Event(), threading.Event()
+    claiming, stopping = threading.Event(), threading.Event()
 
     def slow_claim(connection: Connection, **arguments: Any) -> list[Claim]:
         claiming.set()
-        assert told.wait(30)
+        assert stopping.wait(30)
         return claim_due(connection, **arguments)
 
     monkeypatch.setattr(worker_module, "claim_due", slow_claim)
@@ -69,9 +69,9 @@ def test_what_is_claimed_while_it_is_told_to_stop_is_not_asked_for(
             task = asyncio.create_task(Recorder(settings, engine, client, utc_now).run(stop))
             await asyncio.to_thread(claiming.wait, 30)
             stop.set()
-            # The recorder is told, and goes on to end, before the claim comes back.
+            # The recorder begins to stop before the claim returns.
             await asyncio.sleep(0)
-            asyncio.get_running_loop().call_later(0.2, told.set)
+            asyncio.get_running_loop().call_later(0.2, stopping.set)
             async with asyncio.timeout(10):
                 await task
 
@@ -94,13 +94,13 @@ def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_i
         nonlocal later
         async with client_of(settings, upstream) as client:
             second = timedelta(seconds=1)
-            pace = Intervals(second, second, second)
+            intervals = Intervals(second, second, second)
             worker = Worker(
                 owner="one",
                 writer=DatabaseWriter(engine),
-                poller=Poller(client, settings.rules, pace, time.monotonic, random.Random(1)),
-                gate=CircuitBreaker(pace),
-                budget=RateLimiter(1000, time.monotonic()),
+                poller=Poller(client, settings.rules, intervals, time.monotonic, random.Random(1)),
+                circuit_breaker=CircuitBreaker(intervals),
+                rate_limiter=RateLimiter(1000, time.monotonic()),
                 concurrency=10,
                 lease=timedelta(seconds=30),
                 now=now,

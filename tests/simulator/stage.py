@@ -1,4 +1,4 @@
-"""The example of a scenario on stage: one group for each thing that it plays, beside an honest twin."""
+"""The example scenario in a running simulator, one group for each scene, next to an honest twin."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 import httpx
 
 from recorder.simulator import Scene, SimulatorSettings, parse_scenario
-from tests.simulator.conftest import KEY, HandClock, simulating
 from tests.support.pages import ROOT
+from tests.support.simulator import SIMULATOR_KEY, HandClock, simulating
 
 EXAMPLE = ROOT / "docs/examples/scenario.toml"
 SCENES = parse_scenario(EXAMPLE.read_bytes())
 PLAYS = {str(scene.label["plays"]): scene for scene in SCENES if "plays" in scene.label}
-"""What the example's groups can ask for, and the scene that they get."""
+"""The value of `plays` in a group's metadata, and the scene that it selects."""
 
 
 def group_of(client: httpx.Client, metadata: dict[str, Any] | None = None, runs: bool = True) -> str:
-    """Create a group, with three runs that complete after 1 s and two that run for long."""
+    """Create a group, by default with three runs that complete after 1 s and two long ones."""
     group = str(client.post("/v1/tasks/groups", json={"metadata": metadata}).json()["taskgroup_id"])
     for count, seconds in ((3, 1), (2, 1000)) if runs else ():
         headers = {"x-simulator-outcome": "completed", "x-simulator-seconds": str(seconds)}
@@ -34,7 +34,7 @@ def group_of(client: httpx.Client, metadata: dict[str, Any] | None = None, runs:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`client` asks the simulator with the scenario, `honest` its twin without, which has the same groups."""
+    """`client` uses the simulator with the scenario, `honest` its twin without one, with the same groups."""
 
     client: httpx.Client
     honest: httpx.Client
@@ -49,7 +49,7 @@ class Stage:
         return self.honest.get(f"/v1/tasks/groups/{self.groups[plays]}").text
 
     def raw(self, plays: str) -> bytes:
-        """Return all bytes of an answer, up to the end of its connection."""
+        """Return all bytes of a response, up to the end of its connection."""
         with self.connect(plays) as connection:
             received = b""
             while chunk := connection.recv(65_536):
@@ -57,15 +57,15 @@ class Stage:
         return received
 
     def connect(self, plays: str) -> socket.socket:
-        """Send the request for a group on a connection of its own."""
+        """Send the request for a group on a separate connection."""
         url = self.client.base_url
         connection = socket.create_connection((url.host, url.port or 0), timeout=30)
         request = f"GET /v1/tasks/groups/{self.groups[plays]} HTTP/1.1\r\nHost: simulator\r\n"
-        connection.sendall(f"{request}Connection: close\r\nx-api-key: {KEY}\r\n\r\n".encode())
+        connection.sendall(f"{request}Connection: close\r\nx-api-key: {SIMULATOR_KEY}\r\n\r\n".encode())
         return connection
 
     def last_line(self, plays: str) -> dict[str, Any]:
-        """The log's last line about a group."""
+        """The last line about a group in the log."""
         lines = map(json.loads, self.log.read_text("utf-8").splitlines())
         return [line for line in lines if line["taskgroup_id"] == self.groups[plays]][-1]
 
@@ -77,17 +77,17 @@ def staged(scenes: tuple[Scene, ...], clock: HandClock, log: Path) -> Iterator[S
         def client(scenario: tuple[Scene, ...], log_path: Path | None) -> httpx.Client:
             settings = SimulatorSettings(seed=4, scenario=scenario, log_path=log_path)
             url = stack.enter_context(simulating(settings, clock))
-            headers = {"x-api-key": KEY}
+            headers = {"x-api-key": SIMULATOR_KEY}
             return stack.enter_context(
                 httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
             )
 
         playing, honest = client(scenes, log), client((), None)
-        made = []
+        created = []
         for one in (playing, honest):
             groups = {plays: group_of(one, {"plays": plays}) for plays in PLAYS}
             empty = {plays: group_of(one, {"plays": plays}, runs=False) for plays in PLAYS}
-            made.append((groups, empty))
-        assert made[0] == made[1]
+            created.append((groups, empty))
+        assert created[0] == created[1]
         clock.advance(10)
-        yield Stage(playing, honest, log, *made[0])
+        yield Stage(playing, honest, log, *created[0])

@@ -1,4 +1,4 @@
-"""Every alteration of the example: what it changes, and that it changes nothing else."""
+"""Every alteration of the example scenario changes what it should and nothing else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from recorder.ledger.timestamps import parse_time
 from recorder.simulator import parse_scenario
-from recorder.simulator.catalogue import ALTERATIONS
-from tests.simulator.conftest import HandClock
+from recorder.simulator.alterations import ALTERATIONS
 from tests.simulator.stage import PLAYS, SCENES, Stage, staged
+from tests.support.simulator import HandClock
 
 Body = dict[str, Any]
 MODIFIED = "2026-11-24T12:16:01.000000Z"
@@ -32,12 +32,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory, clock: HandClock) -> Iterato
 
 
 def exactly(text: str) -> Any:
-    """Read JSON with numbers as the literals that they are."""
-    return json.loads(text, parse_int=lambda it: f"int {it}", parse_float=lambda it: f"float {it}")
+    """Parse JSON, keeping numbers as the literals in the text."""
+    return json.loads(
+        text, parse_int=lambda digits: f"int {digits}", parse_float=lambda digits: f"float {digits}"
+    )
 
 
 def changed(path: str, value: Any) -> Callable[[Body], None]:
-    """The member at this path is this value; ABSENT: it is not there."""
+    """Return a change that sets the member at `path`, or removes it if `value` is ABSENT."""
 
     def change(body: Body) -> None:
         *parents, name = path.split("/")
@@ -114,7 +116,7 @@ CHANGES: dict[str, Callable[[Body], None]] = {
 }
 
 
-def test_every_alteration_is_tried() -> None:
+def test_every_alteration_is_covered() -> None:
     assert (
         {*CHANGES, "nested"}
         == set(ALTERATIONS)
@@ -123,7 +125,7 @@ def test_every_alteration_is_tried() -> None:
 
 
 @pytest.mark.parametrize("plays", CHANGES)
-def test_it_changes_what_it_says_and_nothing_else(stage: Stage, plays: str) -> None:
+def test_an_alteration_changes_only_what_it_should(stage: Stage, plays: str) -> None:
     expected = exactly(stage.truth(plays))
     assert (expected["created_at"], expected["status"]["modified_at"]) == (CREATED, MODIFIED)
     CHANGES[plays](expected)
@@ -132,12 +134,12 @@ def test_it_changes_what_it_says_and_nothing_else(stage: Stage, plays: str) -> N
     assert exactly(answer.content.decode("utf-8")) == expected
 
 
-def test_an_offset_is_the_same_instant_said_otherwise(stage: Stage) -> None:
+def test_an_offset_keeps_the_instant(stage: Stage) -> None:
     body = stage.get("modified_offset").json()
     assert parse_time(body["status"]["modified_at"]) == parse_time(MODIFIED)
 
 
-def test_nesting_is_as_deep_as_it_says(stage: Stage) -> None:
+def test_nesting_is_as_deep_as_requested(stage: Stage) -> None:
     body = stage.get("nested").json()
     inner, levels = body["metadata"].pop("nested"), 3
     while inner:
@@ -148,7 +150,7 @@ def test_nesting_is_as_deep_as_it_says(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("plays", [plays for plays, scene in PLAYS.items() if scene.what in ALTERATIONS])
-def test_the_log_has_the_exact_text_and_says_who_changed_it(stage: Stage, plays: str) -> None:
+def test_the_log_has_the_exact_text_and_the_scene(stage: Stage, plays: str) -> None:
     text = stage.get(plays).content.decode("utf-8")
     line = stage.last_line(plays)
     assert (line["body"], line["status"], line["fault"]) == (text, 200, None)
@@ -164,7 +166,7 @@ def test_a_group_without_runs_can_be_altered_too(stage: Stage, plays: str) -> No
     assert (exactly(answer.text) == exactly(honest.text)) == (plays in nothing_to_change)
 
 
-def test_metadata_goes_on_changing(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_metadata_keeps_changing(tmp_path_factory: pytest.TempPathFactory) -> None:
     clock = HandClock()
     with staged(SCENES, clock, tmp_path_factory.mktemp("stage") / "log") as stage:
         revisions = []
@@ -174,7 +176,7 @@ def test_metadata_goes_on_changing(tmp_path_factory: pytest.TempPathFactory) -> 
     assert revisions == [5, 5, 6, 7]
 
 
-def test_alterations_go_together_and_the_first_counts_where_they_meet(
+def test_alterations_combine_and_the_first_wins_on_the_same_member(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     names = ("unknown_field", "count_null", "counts_absent", "counts_mismatch", "total_text", "astral")

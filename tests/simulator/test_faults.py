@@ -1,4 +1,4 @@
-"""Every fault of the example, over real sockets."""
+"""Every fault of the example scenario, over real sockets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from recorder.simulator.catalogue import FAULTS
-from tests.simulator.conftest import HandClock
+from recorder.simulator.faults import FAULTS
 from tests.simulator.stage import PLAYS, SCENES, Stage, staged
+from tests.support.simulator import HandClock
 
 NOW = datetime(2026, 11, 24, 12, 16, 10, tzinfo=UTC)
 HEAD_END = b"\r\n\r\n"
@@ -33,8 +33,8 @@ STATUSES = {
     "refuse": 503,
 }
 PAGES = {"bad_gateway": 502, "unavailable_page": 503, "page": 200}
-UNANSWERED = ("close", "reset", "hang", "close_in_body", "hang_in_body", "garbage")
-OF_BODIES = (
+INCOMPLETE = ("close", "reset", "hang", "close_in_body", "hang_in_body", "garbage")
+ODD_BODIES = (
     "empty",
     "truncated",
     "duplicate_keys",
@@ -46,7 +46,7 @@ OF_BODIES = (
     "no_status",
     "status_text",
 )
-AROUND_A_TRUE_BODY = ("huge_header", "oversize", "oversize_chunked", "gzipped")
+AROUND_AN_HONEST_BODY = ("huge_header", "oversize", "oversize_chunked", "gzipped")
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
 
 
-def test_every_fault_is_tried() -> None:
-    tried = {*STATUSES, *PAGES, *UNANSWERED, *OF_BODIES, *AROUND_A_TRUE_BODY, "redirect"}
-    assert tried == set(FAULTS) == {scene.what for scene in PLAYS.values()} & set(FAULTS)
+def test_every_fault_is_covered() -> None:
+    covered = {*STATUSES, *PAGES, *INCOMPLETE, *ODD_BODIES, *AROUND_AN_HONEST_BODY, "redirect"}
+    assert covered == set(FAULTS) == {scene.what for scene in PLAYS.values()} & set(FAULTS)
 
 
 @pytest.mark.parametrize(("plays", "status"), STATUSES.items())
@@ -88,7 +88,7 @@ def test_a_page_is_html(stage: Stage, plays: str, status: int) -> None:
         ("refuse, seconds", "3", None),
     ],
 )
-def test_when_to_come_back_is_said_as_the_scene_wants(
+def test_retry_headers_are_sent_as_the_scene_gives_them(
     stage: Stage, plays: str, after: str | None, after_ms: str | None
 ) -> None:
     headers = stage.get(plays).headers
@@ -96,19 +96,19 @@ def test_when_to_come_back_is_said_as_the_scene_wants(
 
 
 @pytest.mark.parametrize(("plays", "seconds"), [("rate_limit, date", 90), ("rate_limit, past date", -90)])
-def test_when_to_come_back_can_be_a_date(stage: Stage, plays: str, seconds: int) -> None:
+def test_retry_after_can_be_a_date(stage: Stage, plays: str, seconds: int) -> None:
     text = stage.get(plays).headers["retry-after"]
     assert text.endswith(" GMT")
     assert parsedate_to_datetime(text) == NOW + timedelta(seconds=seconds)
 
 
-def test_a_redirect_leads_to_where_it_came_from(stage: Stage) -> None:
+def test_a_redirect_points_to_the_same_path(stage: Stage) -> None:
     answer = stage.get("redirect")
     assert answer.status_code == 307
     assert answer.headers["location"] == answer.request.url.path
 
 
-def test_a_closed_connection_brings_no_byte(stage: Stage) -> None:
+def test_a_closed_connection_sends_nothing(stage: Stage) -> None:
     assert stage.raw("close") == b""
 
 
@@ -133,21 +133,21 @@ def test_garbage_is_not_http(stage: Stage) -> None:
 
 
 def half(received: bytes) -> tuple[bytes, int]:
-    """The part of a body that came, and the length that was promised."""
+    """Return the part of a body that was received, and its announced length."""
     head, _, body = received.partition(HEAD_END)
     lines = head.split(b"\r\n")
     assert lines[0] == b"HTTP/1.1 200 OK"
     return body, next(int(line.split(b" ")[1]) for line in lines if line.startswith(b"Content-Length"))
 
 
-def test_a_body_that_breaks_off_is_half_of_the_truth(stage: Stage) -> None:
-    body, promised = half(stage.raw("close_in_body"))
+def test_a_body_that_is_cut_short_is_half_of_the_honest_one(stage: Stage) -> None:
+    body, announced = half(stage.raw("close_in_body"))
     truth = stage.truth("close_in_body").encode()
-    assert promised == len(truth)
+    assert announced == len(truth)
     assert body == truth[: len(truth) // 2]
 
 
-def test_a_body_that_hangs_is_half_of_the_truth_and_no_more_comes(stage: Stage) -> None:
+def test_a_body_that_hangs_stops_after_half_of_the_honest_one(stage: Stage) -> None:
     truth = stage.truth("hang_in_body").encode()
     with stage.connect("hang_in_body") as connection:
         received = b""
@@ -161,14 +161,14 @@ def test_a_body_that_hangs_is_half_of_the_truth_and_no_more_comes(stage: Stage) 
     assert half(received) == (truth[: len(truth) // 2], len(truth))
 
 
-def test_a_huge_header_comes_with_the_truth(stage: Stage) -> None:
+def test_a_huge_header_comes_with_the_honest_body(stage: Stage) -> None:
     head, _, body = stage.raw("huge_header").partition(HEAD_END)
     assert max(map(len, head.split(b"\r\n"))) > 65_536
     assert body.decode() == stage.truth("huge_header")
 
 
 @pytest.mark.parametrize(("plays", "size"), [("oversize", 1_048_577), ("oversize_chunked", 2_097_152)])
-def test_an_oversize_body_is_true_but_for_its_length(stage: Stage, plays: str, size: int) -> None:
+def test_an_oversize_body_is_honest_except_for_its_length(stage: Stage, plays: str, size: int) -> None:
     answer = stage.get(plays)
     assert len(answer.content) == size
     assert answer.text.rstrip(" ") == stage.truth(plays)
@@ -177,26 +177,26 @@ def test_an_oversize_body_is_true_but_for_its_length(stage: Stage, plays: str, s
     assert answer.headers.get("transfer-encoding") == ("chunked" if chunked else None)
 
 
-def test_gzip_comes_although_not_asked_for(stage: Stage) -> None:
+def test_gzip_is_sent_although_the_client_does_not_accept_it(stage: Stage) -> None:
     group = stage.groups["gzipped"]
-    asking = {"accept-encoding": "identity"}
-    with stage.client.stream("GET", f"/v1/tasks/groups/{group}", headers=asking) as answer:
+    headers = {"accept-encoding": "identity"}
+    with stage.client.stream("GET", f"/v1/tasks/groups/{group}", headers=headers) as answer:
         assert answer.headers["content-encoding"] == "gzip"
         raw = b"".join(answer.iter_raw())
     assert gzip.decompress(raw).decode() == stage.truth("gzipped")
 
 
 def pairs(text: str) -> list[tuple[str, Any]]:
-    """All members of all objects, those that are said twice too."""
+    """Return all members of all objects, including duplicates."""
     found: list[tuple[str, Any]] = []
     json.loads(text, object_pairs_hook=lambda members: found.extend(members) or dict(members))
     return found
 
 
 def _duplicates(text: str, truth: str) -> None:
-    said = [value for name, value in pairs(text) if name == "is_active"]
-    assert sorted(said) == [False, True]
-    assert said[0] is json.loads(truth)["status"]["is_active"]
+    values = [value for name, value in pairs(text) if name == "is_active"]
+    assert sorted(values) == [False, True]
+    assert values[0] is json.loads(truth)["status"]["is_active"]
 
 
 def _surrogate(text: str, _: str) -> None:
@@ -232,8 +232,8 @@ BODY_CHECKS: dict[str, Callable[[str, str], None]] = {
 }
 
 
-@pytest.mark.parametrize("plays", [plays for plays in OF_BODIES if plays != "not_utf8"])
-def test_a_body_is_wrong_in_its_own_way(stage: Stage, plays: str) -> None:
+@pytest.mark.parametrize("plays", [plays for plays in ODD_BODIES if plays != "not_utf8"])
+def test_an_odd_body_is_wrong_in_the_expected_way(stage: Stage, plays: str) -> None:
     answer = stage.get(plays)
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "application/json")
     text = answer.content.decode("utf-8")
@@ -241,7 +241,7 @@ def test_a_body_is_wrong_in_its_own_way(stage: Stage, plays: str) -> None:
     assert stage.last_line(plays)["body"] == text
 
 
-def test_a_body_that_is_not_utf8_is_json_but_for_one_byte(stage: Stage) -> None:
+def test_a_body_that_is_not_utf8_is_json_except_for_one_byte(stage: Stage) -> None:
     content = stage.get("not_utf8").content
     with pytest.raises(UnicodeDecodeError):
         content.decode("utf-8")
@@ -249,14 +249,14 @@ def test_a_body_that_is_not_utf8_is_json_but_for_one_byte(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("plays", [plays for plays, scene in PLAYS.items() if scene.what in FAULTS])
-def test_the_log_tells_what_was_answered(stage: Stage, plays: str) -> None:
+def test_the_log_has_the_fault_and_what_was_sent(stage: Stage, plays: str) -> None:
     scene = PLAYS[plays]
     group = stage.groups[plays]
     answer = None
     try:
         answer = stage.client.get(f"/v1/tasks/groups/{group}", timeout=0.3 if "hang" in plays else 30)
     except httpx.TransportError:
-        assert scene.what in UNANSWERED
+        assert scene.what in INCOMPLETE
     line = stage.last_line(plays)
     assert (line["fault"], line["scenes"]) == (scene.what, [{"scene": scene.number, "what": scene.what}])
     if answer is None:
@@ -267,8 +267,8 @@ def test_the_log_tells_what_was_answered(stage: Stage, plays: str) -> None:
         assert line["body"] == (None if not_text else answer.content.decode("utf-8"))
 
 
-@pytest.mark.parametrize("plays", OF_BODIES)
-def test_a_group_without_runs_meets_the_same(stage: Stage, plays: str) -> None:
+@pytest.mark.parametrize("plays", ODD_BODIES)
+def test_a_group_without_runs_gets_the_same_body(stage: Stage, plays: str) -> None:
     stage.client.get(f"/v1/tasks/groups/{stage.empty[plays]}")
     line = json.loads(stage.log.read_text("utf-8").splitlines()[-1])
     assert (line["taskgroup_id"], line["fault"], line["status"]) == (stage.empty[plays], plays, 200)

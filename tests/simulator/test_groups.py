@@ -1,4 +1,4 @@
-"""Properties of what is said about a group over its life."""
+"""Properties of a group's body over its life."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recorder.ledger.timestamps import parse_time
 from recorder.simulator.groups import Groups, SimulatedGroup
-from recorder.simulator.lives import PROCESSOR_SECONDS, OutcomeMix, RunOutcome, RunStatus, Steering
+from recorder.simulator.runs import PROCESSOR_SECONDS, OutcomeMix, RunOutcome, RunStatus, Steering
 
 CREATED = datetime(2026, 11, 24, 12, 16, 0, 250, tzinfo=UTC)
 MIX = OutcomeMix(failed=0.2, cancelled=0.2, blocked=0.1, detour=0.3)
@@ -27,10 +27,10 @@ def after(seconds: float) -> datetime:
     return CREATED + timedelta(seconds=seconds)
 
 
-def filled(
+def filled_group(
     seed: int, speed: float, additions: list[tuple[float, list[str]]]
 ) -> tuple[SimulatedGroup, float, int]:
-    """A group whose runs were added at moments, the last of these moments, and the number of runs."""
+    """Return a group with runs added after each pause, when the last were added, and how many there are."""
     groups = Groups(seed, speed, MIX)
     group = groups.create({"team": "a"}, CREATED)
     elapsed = 0.0
@@ -48,7 +48,7 @@ def finished(status: dict[str, Any]) -> int:
 def test_counts_add_up_and_agree_with_is_active(
     seed: int, speed: float, additions: list[tuple[float, list[str]]], moments: list[float]
 ) -> None:
-    group, start, runs = filled(seed, speed, additions)
+    group, start, runs = filled_group(seed, speed, additions)
     for moment in moments:
         status = group.status(after(start + moment))
         counts = status["task_run_status_counts"]
@@ -58,10 +58,10 @@ def test_counts_add_up_and_agree_with_is_active(
 
 
 @given(seeds, speeds, additions, moments)
-def test_what_is_finished_stays_finished_and_modified_at_never_regresses(
+def test_finished_runs_stay_finished_and_modified_at_never_regresses(
     seed: int, speed: float, additions: list[tuple[float, list[str]]], moments: list[float]
 ) -> None:
-    group, start, _ = filled(seed, speed, additions)
+    group, start, _ = filled_group(seed, speed, additions)
     before = group.status(after(start))
     for moment in moments:
         now = after(start + moment)
@@ -72,10 +72,10 @@ def test_what_is_finished_stays_finished_and_modified_at_never_regresses(
 
 
 @given(seeds, speeds, additions, moments)
-def test_modified_at_moves_exactly_when_the_counts_do_and_not_later(
+def test_modified_at_changes_exactly_when_the_counts_do(
     seed: int, speed: float, additions: list[tuple[float, list[str]]], moments: list[float]
 ) -> None:
-    group, start, _ = filled(seed, speed, additions)
+    group, start, _ = filled_group(seed, speed, additions)
     for moment in moments:
         status = group.status(after(start + moment))
         modified_at = parse_time(status["modified_at"])
@@ -84,11 +84,11 @@ def test_modified_at_moves_exactly_when_the_counts_do_and_not_later(
 
 
 @given(seeds, speeds, additions, moments)
-def test_the_same_seed_tells_the_same_story_however_often_it_is_asked(
+def test_the_same_seed_gives_the_same_bodies_however_often_they_are_requested(
     seed: int, speed: float, additions: list[tuple[float, list[str]]], moments: list[float]
 ) -> None:
-    one, start, _ = filled(seed, speed, additions)
-    other, _, _ = filled(seed, speed, additions)
+    one, start, _ = filled_group(seed, speed, additions)
+    other, _, _ = filled_group(seed, speed, additions)
     for moment in moments:
         one.body(after(start + moment))
     last = after(start + moments[-1])
@@ -97,13 +97,13 @@ def test_the_same_seed_tells_the_same_story_however_often_it_is_asked(
 
 @given(seeds, additions)
 def test_every_run_ends_or_stays_blocked(seed: int, additions: list[tuple[float, list[str]]]) -> None:
-    group, start, _ = filled(seed, 1, additions)
+    group, start, _ = filled_group(seed, 1, additions)
     status = group.status(after(start + 8_000))
     assert status["is_active"] is False
     assert set(status["task_run_status_counts"]) <= {*FINISHED, "action_required"}
 
 
-def test_a_life_does_not_depend_on_when_other_groups_were_made_or_filled() -> None:
+def test_lives_do_not_depend_on_when_other_groups_were_created_or_filled() -> None:
     early, late = Groups(5, 1, MIX), Groups(5, 1, MIX)
     first = early.create(None, CREATED)
     early.add_runs(first, ["core"] * 20, Steering(), CREATED)
@@ -117,8 +117,8 @@ def test_a_life_does_not_depend_on_when_other_groups_were_made_or_filled() -> No
 
 
 def test_another_seed_gives_other_ids_and_lives() -> None:
-    one, _, _ = filled(1, 1, [(0, ["core"] * 50)])
-    other, _, _ = filled(2, 1, [(0, ["core"] * 50)])
+    one, _, _ = filled_group(1, 1, [(0, ["core"] * 50)])
+    other, _, _ = filled_group(2, 1, [(0, ["core"] * 50)])
     assert one.taskgroup_id != other.taskgroup_id
     assert one.status(after(150)) != other.status(after(150))
 
@@ -133,7 +133,7 @@ def test_a_new_group_is_empty_and_inactive() -> None:
     }
 
 
-def test_the_body_has_the_upstream_s_members_and_times() -> None:
+def test_the_body_has_the_members_and_time_format_of_the_upstream() -> None:
     groups = Groups(0, 10, MIX)
     group = groups.create({"n": 1, "ok": True}, CREATED)
     steering = Steering(RunOutcome.COMPLETED, seconds=15)

@@ -1,4 +1,4 @@
-"""The timetable of outages, read and looked up."""
+"""Parsing outages and looking them up; the settings of a simulator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recorder.simulator.outages import outage_at
         ("3-4:502", Outage(3, 4, Fault.BAD_GATEWAY)),
     ],
 )
-def test_an_outage_is_read_from_text(text: str, outage: Outage) -> None:
+def test_an_outage_is_parsed_from_text(text: str, outage: Outage) -> None:
     assert parse_outage(text) == outage
 
 
@@ -33,11 +33,11 @@ def test_an_outage_is_read_from_text(text: str, outage: Outage) -> None:
         ("20-26:503,30-40:503", "START-END:FAULT"),
         ("26-20:503", "must end after it starts"),
         ("20-20:503", "must end after it starts"),
-        ("20-26:418", "'418'; one of 401, .*hang"),
+        ("20-26:418", "'418'; expected one of 401, .*hang"),
         ("20-26:", "START-END:FAULT"),
     ],
 )
-def test_what_is_no_outage_is_refused_in_words(text: str, reason: str) -> None:
+def test_an_invalid_outage_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_outage(text)
 
@@ -59,10 +59,10 @@ def test_an_outage_holds_from_its_start_until_just_before_its_end() -> None:
         {"api_key": ""},
     ],
 )
-def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must"):
         SimulatorSettings(**settings)  # type: ignore[arg-type]
 
 
-def test_the_key_is_not_shown() -> None:
+def test_the_repr_of_settings_hides_the_key() -> None:
     assert "secret" not in repr(SimulatorSettings(api_key="secret"))

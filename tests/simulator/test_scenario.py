@@ -1,4 +1,4 @@
-"""Scenarios: read from text, and who is hit when."""
+"""Parsing scenarios, and which requests each scene hits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ import pytest
 from click.testing import CliRunner
 
 from recorder.cli.main import recorder
-from recorder.simulator import KINDS, Fault, Outage, ScenarioError, SimulatorSettings, parse_scenario
-from tests.simulator.conftest import Connect, HandClock, Start, simulating
+from recorder.simulator import SCENE_KINDS, Fault, Outage, ScenarioError, SimulatorSettings, parse_scenario
 from tests.simulator.stage import EXAMPLE, SCENES, group_of
 from tests.support.program import wait_until
+from tests.support.simulator import Connect, HandClock, Start, simulating
 
 
-def play(start: Start, connect: Connect, clock: HandClock | None, text: str, **settings: Any) -> httpx.Client:
+def client_with(
+    start: Start, connect: Connect, clock: HandClock | None, text: str, **settings: Any
+) -> httpx.Client:
     return connect(start(clock, scenario=parse_scenario(text.encode()), **settings))
 
 
@@ -35,29 +37,33 @@ def lines_of(log: Path) -> list[dict[str, Any]]:
 
 
 def test_the_example_has_every_kind() -> None:
-    assert {scene.what for scene in SCENES} == set(KINDS)
+    assert {scene.what for scene in SCENES} == set(SCENE_KINDS)
 
 
-def test_a_scene_has_its_time_from_the_start(start: Start, connect: Connect, clock: HandClock) -> None:
-    client = play(start, connect, clock, '[[scenes]]\nwhat = "refuse"\nfrom = 2\nto = 3.5')
+def test_a_scene_is_timed_from_the_start_of_the_simulator(
+    start: Start, connect: Connect, clock: HandClock
+) -> None:
+    client = client_with(start, connect, clock, '[[scenes]]\nwhat = "refuse"\nfrom = 2\nto = 3.5')
     group = group_of(client)
-    found = []
+    statuses = []
     for seconds in (1.9, 0.1, 1.4, 0.1):
         clock.advance(seconds)
-        found.append(status_of(client, group))
-    assert found == [200, 503, 503, 200]
+        statuses.append(status_of(client, group))
+    assert statuses == [200, 503, 503, 200]
 
 
-def test_a_scene_can_count_from_the_creation(start: Start, connect: Connect, clock: HandClock) -> None:
+def test_a_scene_can_be_timed_from_the_creation_of_the_group(
+    start: Start, connect: Connect, clock: HandClock
+) -> None:
     text = '[[scenes]]\nwhat = "refuse"\nsince = "creation"\nfrom = 1\nto = 2'
-    client = play(start, connect, clock, text)
+    client = client_with(start, connect, clock, text)
     clock.advance(1.5)
     group = group_of(client)
-    found = []
+    statuses = []
     for seconds in (0, 1, 1):
         clock.advance(seconds)
-        found.append(status_of(client, group))
-    assert found == [200, 503, 200]
+        statuses.append(status_of(client, group))
+    assert statuses == [200, 503, 200]
 
 
 @pytest.mark.parametrize(
@@ -79,60 +85,60 @@ def test_a_scene_can_count_from_the_creation(start: Start, connect: Connect, clo
 def test_groups_are_chosen_by_number_and_label(
     start: Start, connect: Connect, clock: HandClock, choice: str, hit: list[int]
 ) -> None:
-    client = play(start, connect, clock, f'[[scenes]]\nwhat = "refuse"\n{choice}')
+    client = client_with(start, connect, clock, f'[[scenes]]\nwhat = "refuse"\n{choice}')
     metadata = [{"team": 1, "ok": False}, {"team": True}, {"team": "1", "ok": False}, None]
     groups = [group_of(client, each) for each in metadata]
-    found = [number for number, group in enumerate(groups, 1) if status_of(client, group) == 503]
-    assert found == hit
+    numbers = [number for number, group in enumerate(groups, 1) if status_of(client, group) == 503]
+    assert numbers == hit
     assert status_of(client, "tgrp_unknown") == 404
 
 
-def test_the_first_fault_counts_and_no_alteration_with_it(
+def test_the_first_fault_wins_and_excludes_alterations(
     start: Start, connect: Connect, clock: HandClock, tmp_path: Path
 ) -> None:
     names = ("unknown_field", "refuse", "hang", "modified_null")
     text = "".join(f'[[scenes]]\nwhat = "{name}"\n' for name in names)
-    client = play(start, connect, clock, text, log_path=tmp_path / "log")
+    client = client_with(start, connect, clock, text, log_path=tmp_path / "log")
     assert status_of(client, group_of(client)) == 503
     line = lines_of(tmp_path / "log")[-1]
     assert (line["fault"], line["scenes"]) == ("refuse", [{"scene": 2, "what": "refuse"}])
 
 
-def test_an_outage_goes_before_all_scenes(
+def test_an_outage_takes_precedence_over_all_scenes(
     start: Start, connect: Connect, clock: HandClock, tmp_path: Path
 ) -> None:
     outages = (Outage(0, 1, Fault.SERVER_ERROR),)
-    client = play(
+    client = client_with(
         start, connect, clock, '[[scenes]]\nwhat = "gone"', outages=outages, log_path=tmp_path / "log"
     )
     group = group_of(client)
     assert status_of(client, group) == 500
     clock.advance(1)
     assert status_of(client, group) == 410
-    found = [(line["fault"], line["scenes"]) for line in lines_of(tmp_path / "log")]
-    assert found == [("server_error", []), ("gone", [{"scene": 1, "what": "gone"}])]
+    logged = [(line["fault"], line["scenes"]) for line in lines_of(tmp_path / "log")]
+    assert logged == [("server_error", []), ("gone", [{"scene": 1, "what": "gone"}])]
 
 
-def test_a_share_is_drawn_anew_for_each_request_and_alike_for_equal_seeds(
+def test_a_share_is_drawn_for_each_request_and_repeats_with_the_seed(
     connect: Connect, clock: HandClock
 ) -> None:
     scenes = parse_scenario(b'[[scenes]]\nwhat = "refuse"\nshare = 0.3')
-    told = []
+    drawn = []
     for seed in (1, 1, 2):
         with simulating(SimulatorSettings(seed=seed, scenario=scenes), clock) as url:
             client = connect(url)
             groups = [group_of(client), group_of(client)]
-            told.append([status_of(client, group) for _ in range(100) for group in groups])
-    assert told[0] == told[1] != told[2]
-    assert 30 <= told[0].count(503) <= 90
-    assert told[0][::2] != told[0][1::2]
+            drawn.append([status_of(client, group) for _ in range(100) for group in groups])
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert 30 <= drawn[0].count(503) <= 90
+    assert drawn[0][::2] != drawn[0][1::2]
 
 
-def test_a_slow_answer_is_made_after_its_delay_and_delays_add_up(
+def test_a_slow_response_is_made_after_the_sum_of_its_delays(
     start: Start, connect: Connect, tmp_path: Path
 ) -> None:
     text = '[[scenes]]\nwhat = "slow"\nseconds = 0.2\n' * 2 + '[[scenes]]\nwhat = "unknown_field"\n'
-    client = play(start, connect, None, text, log_path=tmp_path / "log")
+    client = client_with(start, connect, None, text, log_path=tmp_path / "log")
     before = time.monotonic()
     answer = client.get(f"/v1/tasks/groups/{group_of(client)}")
     assert time.monotonic() - before >= 0.4
@@ -142,11 +148,11 @@ def test_a_slow_answer_is_made_after_its_delay_and_delays_add_up(
     assert line["answered_at"] > line["at"]
 
 
-def test_who_does_not_wait_for_a_slow_answer_is_in_the_log(
+def test_a_client_that_does_not_wait_for_a_slow_response_is_logged(
     start: Start, connect: Connect, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    client = play(start, connect, None, '[[scenes]]\nwhat = "slow"\nseconds = 600', log_path=log)
+    client = client_with(start, connect, None, '[[scenes]]\nwhat = "slow"\nseconds = 600', log_path=log)
     group = group_of(client)
     with pytest.raises(httpx.ReadTimeout):
         client.get(f"/v1/tasks/groups/{group}", timeout=0.1)
@@ -163,54 +169,57 @@ SCENE = '[[scenes]]\nwhat = "hang"\n'
     [
         ("[[scenes]", r"^not TOML: "),
         (b"# \xff", r"^not TOML: "),
-        ("scenes = 1", r"^`scenes` must be tables, each under a line \[\[scenes\]\]$"),
+        ("scenes = 1", r"^`scenes` must be tables, each starting with the line \[\[scenes\]\]$"),
         ("scenes = [1]", r"^`scenes` must be tables"),
-        ("scene = 1", r"^`scene` is unknown; allowed are tables \[\[scenes\]\] alone$"),
-        ("[[scenes]]", r"^scene 1: `what` is missing; allowed are the names that `recorder simulate --list"),
-        ('[[scenes]]\nwhat = "hangs"', r"^scene 1: `what` is 'hangs' \(hang\?\); allowed are"),
-        ("[[scenes]]\nwhat = []", r"^scene 1: `what` is \[\]; allowed are"),
-        (SCENE * 2 + "from = -1", r"^scene 2 \(hang\): `from` must be seconds, from 0, not -1$"),
-        (SCENE + "from = true", "`from` must be seconds, from 0, not True"),
-        (SCENE + "from = nan", "`from` must be seconds, from 0, not nan"),
-        (SCENE + "from = 3\nto = 3", r"`to` must be seconds, more than `from` \(3\), not 3"),
-        (SCENE + "groups = 0", r"`groups` must be a number from 1, a list of them, or \"all\", not 0"),
+        ("scene = 1", r"^`scene` is unknown; only \[\[scenes\]\] tables are allowed$"),
+        ("[[scenes]]", r"^scene 1: `what` is missing; `recorder simulate --list-scenes` prints the allowed"),
+        ('[[scenes]]\nwhat = "hangs"', r"^scene 1: `what` is 'hangs' \(hang\?\); `recorder simulate"),
+        ("[[scenes]]\nwhat = []", r"^scene 1: `what` is \[\]; `recorder simulate"),
+        (SCENE * 2 + "from = -1", r"^scene 2 \(hang\): `from` must be a number of seconds from 0, not -1$"),
+        (SCENE + "from = true", "`from` must be a number of seconds from 0, not True"),
+        (SCENE + "from = nan", "`from` must be a number of seconds from 0, not nan"),
+        (SCENE + "from = 3\nto = 3", r"`to` must be a number of seconds greater than `from` \(3\), not 3"),
+        (SCENE + "groups = 0", r"`groups` must be a group number from 1, a list of them, or \"all\", not 0"),
         (SCENE + 'groups = ["a"]', r"`groups` must be .*, not \['a'\]"),
-        (SCENE + "label = 1", "`label` must be a table of texts, numbers, true and false, not 1"),
+        (SCENE + "label = 1", "`label` must be a table of strings, numbers and booleans, not 1"),
         (SCENE + "label = {a = []}", "`label` must be a table of"),
         (SCENE + 'since = "dawn"', '`since` must be "start" or "creation", not \'dawn\''),
         (SCENE + "share = 1.5", "`share` must be a number from 0 to 1, not 1.5"),
         (
             SCENE + "bytes = 1",
-            r"scene 1 \(hang\): `bytes` is unknown; allowed are what, groups, label, from, to",
+            r"scene 1 \(hang\): `bytes` is unknown; the allowed members are what, groups, label, from, to",
         ),
         ('[[scenes]]\nwhat = "slow"\nseconds = "1"', "`seconds` must be a number from 0 to 3600, not '1'"),
         (
             '[[scenes]]\nwhat = "oversize"\nbytes = 1.5',
             "`bytes` must be a whole number from 1 to 268435456, not 1.5",
         ),
-        ('[[scenes]]\nwhat = "slow"\nshares = 1', "`shares` is unknown; allowed are .*, share, seconds$"),
+        (
+            '[[scenes]]\nwhat = "slow"\nshares = 1',
+            "`shares` is unknown; the allowed members are .*, share, seconds$",
+        ),
         (
             '[[scenes]]\nwhat = "refuse"\nretry_after = "a\\nb"',
             r"`retry_after` must be .* ASCII .*, not 'a\\nb'",
         ),
         (
             '[[scenes]]\nwhat = "other_id"\nsays = ""',
-            "`says` must be a text of at least one character, not ''",
+            "`says` must be a non-empty string, not ''",
         ),
         (SCENE + f'share = "{"x" * 1000}"', r"not 'x{59}…$"),
     ],
 )
-def test_what_is_no_scenario_is_refused_in_a_line(text: str | bytes, reason: str) -> None:
+def test_an_invalid_scenario_is_refused_in_one_line(text: str | bytes, reason: str) -> None:
     with pytest.raises(ScenarioError, match=reason) as caught:
         parse_scenario(text if isinstance(text, bytes) else text.encode())
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_without_scenes_is_a_scenario() -> None:
+def test_a_file_without_scenes_is_valid() -> None:
     assert parse_scenario(b"# nothing yet") == ()
 
 
-def test_the_command_names_the_file_and_what_is_wrong(tmp_path: Path) -> None:
+def test_the_command_reports_the_file_and_the_mistake(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(SCENE + "share = 2")
     result = CliRunner().invoke(recorder, ["simulate", "--scenario", str(wrong)])
@@ -218,17 +227,17 @@ def test_the_command_names_the_file_and_what_is_wrong(tmp_path: Path) -> None:
     assert f"{wrong}: scene 1 (hang): `share` must be a number from 0 to 1, not 2" in result.stderr
 
 
-def test_the_command_names_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_the_command_reports_a_missing_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(recorder, ["simulate", "--scenario", str(tmp_path / "none.toml")])
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"{tmp_path / 'none.toml'}: No such file or directory" in result.stderr
 
 
-def test_the_command_lists_what_scenes_can_do() -> None:
+def test_the_command_lists_the_kinds_of_scenes() -> None:
     result = CliRunner().invoke(recorder, ["simulate", "--list-scenes"])
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()] == list(KINDS)
-    assert all(kind.does in result.stdout for kind in KINDS.values())
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(SCENE_KINDS)
+    assert all(kind.does in result.stdout for kind in SCENE_KINDS.values())
 
 
 def test_the_command_plays_a_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The provider's own SDK as the judge: it creates, fills and retrieves groups under both prefixes."""
+"""The provider's own SDK creates, fills and retrieves groups under both prefixes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 import parallel
 import pytest
 
-from tests.simulator.conftest import KEY, HandClock, Start
+from tests.support.simulator import SIMULATOR_KEY, HandClock, Start
 
 
 class Rerouted(httpx.HTTPTransport):
@@ -28,8 +28,8 @@ class Rerouted(httpx.HTTPTransport):
 def sdk(request: pytest.FixtureRequest, start: Start, clock: HandClock) -> Iterator[parallel.Parallel]:
     http = httpx.Client(transport=Rerouted(request.param))
     with parallel.Parallel(
-        api_key=KEY,
-        base_url=start(clock, seed=3, api_key=KEY),
+        api_key=SIMULATOR_KEY,
+        base_url=start(clock, seed=3, api_key=SIMULATOR_KEY),
         http_client=http,
         max_retries=0,
         _strict_response_validation=True,
@@ -37,7 +37,7 @@ def sdk(request: pytest.FixtureRequest, start: Start, clock: HandClock) -> Itera
         yield client
 
 
-def test_it_creates_fills_and_retrieves_a_group(sdk: parallel.Parallel, clock: HandClock) -> None:
+def test_the_sdk_creates_fills_and_retrieves_a_group(sdk: parallel.Parallel, clock: HandClock) -> None:
     created = sdk.task_group.create(metadata={"team": "a", "n": 3.5, "ok": True})
     assert created.metadata == {"team": "a", "n": 3.5, "ok": True}
     assert created.status.num_task_runs == 0
@@ -68,11 +68,11 @@ def test_it_creates_fills_and_retrieves_a_group(sdk: parallel.Parallel, clock: H
     assert (done.created_at, done.metadata) == (created.created_at, created.metadata)
 
 
-def test_it_needs_no_metadata(sdk: parallel.Parallel) -> None:
+def test_metadata_is_optional(sdk: parallel.Parallel) -> None:
     assert sdk.task_group.create().metadata is None
 
 
-def test_it_knows_the_errors_by_their_kind(sdk: parallel.Parallel) -> None:
+def test_the_sdk_recognizes_the_errors(sdk: parallel.Parallel) -> None:
     with pytest.raises(parallel.NotFoundError):
         sdk.task_group.retrieve("tgrp_unknown")
     with pytest.raises(parallel.UnprocessableEntityError):

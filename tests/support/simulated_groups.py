@@ -1,6 +1,6 @@
 """Groups of which the truth is known, polled in virtual time: the recorder's own decision writes the ledger.
 
-What the upstream answers comes from the simulator's `Group`. The truth does not: it is read off the lives
+What the upstream answers comes from the simulator. The truth does not: it is read off the lives
 that were given to its runs. Times are exact to the microsecond.
 """
 
@@ -18,7 +18,7 @@ from recorder.ledger.entries import Action
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import ResponseBody, parse_body
 from recorder.simulator.groups import SimulatedGroup
-from recorder.simulator.lives import FINISHED, Life, OutcomeMix, RunStatus, Steering, draw_life
+from recorder.simulator.runs import FINISHED, Life, OutcomeMix, RunStatus, Steering, draw_life
 from tests.support.ledgers import GAP_WINDOW, GROUP, Ledger, seconds, time
 
 POLLS = 150

@@ -1,4 +1,4 @@
-"""Clients under test, and a clock that moves only when it is told to."""
+"""Clients under test, and a clock that is set by hand."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def poll_once(base_url: str, **changes: Any) -> Observation | Failure:
 def with_server(
     scenario: Callable[[RawServer, UpstreamClient], Awaitable[Any]], *replies: Reply, **changes: Any
 ) -> Any:
-    """Run `scenario` with a server that gives `replies`, and a client of it."""
+    """Run `scenario` with a server that sends `replies`, and a client of it."""
 
     async def run() -> Any:
         async with serving(*replies) as server, client(server.url, **changes) as upstream:

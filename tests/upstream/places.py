@@ -1,4 +1,4 @@
-"""Places to ask where no proper server is, or none that the client trusts."""
+"""Addresses without a working server, or without one that the client trusts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from tests.support.stub_server import OK, Reply, Then, certified, serving
 
 Place = Callable[[], AbstractAsyncContextManager[str]]
-"""Somewhere to ask: gives its base URL."""
+"""An address to poll; yields its base URL."""
 
 
 @asynccontextmanager
@@ -28,7 +28,7 @@ async def nobody_vouches() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def no_tls() -> AsyncIterator[str]:
-    """A server that speaks plain HTTP, and first, so that the client hears it whatever it sends."""
+    """A server that sends plain HTTP as soon as a client connects."""
 
     async def speak_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Causes of errors that no socket on this machine can be made to raise at will."""
+"""Causes of errors that cannot be provoked with a real socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.upstream.error_causes import NETWORK_ERRORS, classify
 
 
 def raised(error: Exception, *causes: Exception) -> Exception:
-    """`error` as if it had been raised from the first of `causes`, that from the second, and so on."""
+    """Return `error` as if raised from the first of `causes`, that one from the second, and so on."""
     link: BaseException = error
     for cause in causes:
         link.__cause__ = cause
@@ -24,13 +24,13 @@ def raised(error: Exception, *causes: Exception) -> Exception:
 
 
 @pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EMFILE])
-def test_an_error_of_the_system_is_named_by_the_system(code: int) -> None:
-    error = raised(httpx.ConnectTimeout(""), OSError(code, "text of a driver"))
+def test_a_system_error_is_described_by_the_system(code: int) -> None:
+    error = raised(httpx.ConnectTimeout(""), OSError(code, "driver text"))
     assert classify(error) == (Cause.UNREACHABLE, os.strerror(code).lower())
 
 
-def test_a_connection_that_the_system_gave_up_is_a_timeout() -> None:
-    error = raised(httpx.ConnectTimeout(""), TimeoutError(errno.ETIMEDOUT, "text of a driver"))
+def test_a_connection_timeout_of_the_system_is_a_timeout() -> None:
+    error = raised(httpx.ConnectTimeout(""), TimeoutError(errno.ETIMEDOUT, "driver text"))
     assert classify(error)[0] is Cause.TIMEOUT
 
 
@@ -38,8 +38,8 @@ def test_a_connection_that_the_system_gave_up_is_a_timeout() -> None:
     ("code", "phrase"),
     [(socket.EAI_NONAME, "name not found"), (socket.EAI_AGAIN, "name lookup failed")],
 )
-def test_a_name_lookup_says_whether_there_is_no_such_name(code: int, phrase: str) -> None:
-    error = raised(httpx.ConnectTimeout(""), socket.gaierror(code, "text of a driver"))
+def test_a_failed_lookup_and_an_unknown_name_are_distinguished(code: int, phrase: str) -> None:
+    error = raised(httpx.ConnectTimeout(""), socket.gaierror(code, "driver text"))
     assert classify(error) == (Cause.UNREACHABLE, phrase)
 
 
@@ -53,5 +53,5 @@ def test_an_unknown_network_error_is_unreachable(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("bug", [TypeError, KeyError, RuntimeError, AssertionError, ValueError])
-def test_a_bug_is_no_network_error(bug: type[Exception]) -> None:
+def test_a_bug_is_not_a_network_error(bug: type[Exception]) -> None:
     assert not issubclass(bug, NETWORK_ERRORS)

@@ -1,4 +1,4 @@
-"""Every way in which a poll can fail, one row each: a real client over real sockets."""
+"""Every way in which a poll can fail, one row each, with a real client over real sockets."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ MUCH = b" " * (MAX_BODY_BYTES + 1)
 PAGE = b"<html><body><h1>Sorry</h1> nginx</body></html>"
 
 
-class Begins(str):
-    """Equal to every text that begins so; for words that are the system's."""
+class Prefix(str):
+    """Equal to every string with this prefix; for messages that depend on the system."""
 
     __slots__ = ()
 
@@ -56,7 +56,7 @@ def row(
     return pytest.param(upstream, failure, HANG_SECONDS if hangs else AMPLE_SECONDS, id=kind)
 
 
-def wish(kind: str, header: str, seconds: float | None) -> Any:
+def retry_after(kind: str, header: str, seconds: float | None) -> Any:
     reply = answer("429 Too Many Requests", b"", *header.split("\n"))
     return row(f"429 with {kind}", reply, Cause.RATE_LIMITED, 429, "429 Too Many Requests", wait=seconds)
 
@@ -77,10 +77,16 @@ ENCODED = "a Content-Encoding that was not asked for"
 
 NO_CONNECTION = [
     row("refused", nobody_listens, UNREACHABLE, None, "connection refused"),
-    row("name that does not exist", at("http://nonexistent.invalid"), UNREACHABLE, None, Begins("name ")),
+    row("name that does not exist", at("http://nonexistent.invalid"), UNREACHABLE, None, Prefix("name ")),
     row("network unreachable", at("http://224.0.0.1"), UNREACHABLE, None, "network is unreachable"),
-    row("certificate unknown", nobody_vouches, UNREACHABLE, None, Begins("TLS: certificate verify failed: ")),
-    row("no TLS", no_tls, UNREACHABLE, None, Begins("TLS: ")),
+    row(
+        "certificate unknown",
+        nobody_vouches,
+        UNREACHABLE,
+        None,
+        Prefix("TLS: certificate verify failed: "),
+    ),
+    row("no TLS", no_tls, UNREACHABLE, None, Prefix("TLS: ")),
     row("TLS hangs", tls_never_answers, TIMEOUT, None, NO_TIME, hangs=True),
     row("URL without a scheme", at("upstream"), UNREACHABLE, None, "bad URL"),
     row("URL that is empty", at(""), UNREACHABLE, None, "bad URL"),
@@ -179,40 +185,42 @@ ERROR_BODIES = [
     ),
 ]
 
-WISHES = [
-    wish("seconds", "Retry-After: 7", 7.0),
-    wish("no seconds", "Retry-After: 0", 0.0),
-    wish("a fraction", "Retry-After: 2.5", 2.5),
-    wish("a date", "Retry-After: Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
-    wish("a date that has passed", "Retry-After: Tue, 24 Nov 2026 11:59:30 GMT", None),
-    wish("a date that is none", "Retry-After: Tue, 99 Nov 2026 12:00:30 GMT", None),
-    wish("a date a century off", "Retry-After: Fri, 24 Nov 2126 12:00:00 GMT", MAX_RETRY_AFTER_SECONDS),
-    wish("milliseconds", "retry-after-ms: 250", 0.25),
-    wish("milliseconds before seconds", "retry-after: 9\nretry-after-ms: 1500", 1.5),
-    wish("milliseconds that are none", "retry-after: 9\nretry-after-ms: soon", 9.0),
-    wish("a negative number", "Retry-After: -5", None),
-    wish("negative milliseconds", "retry-after-ms: -5", None),
-    wish("a large number", "Retry-After: 1000000", MAX_RETRY_AFTER_SECONDS),
-    wish("a huge number", f"Retry-After: {'9' * 4000}", MAX_RETRY_AFTER_SECONDS),
-    wish("NaN", "Retry-After: NaN", None),
-    wish("infinity", "Retry-After: inf", None),
-    wish("an exponent", "Retry-After: 1e3", None),
-    wish("words", "Retry-After: in a while", None),
-    wish("nothing", "Retry-After:", None),
-    wish("bytes", "Retry-After: \xff\xfe", None),
+RETRY_AFTERS = [
+    retry_after("seconds", "Retry-After: 7", 7.0),
+    retry_after("no seconds", "Retry-After: 0", 0.0),
+    retry_after("a fraction", "Retry-After: 2.5", 2.5),
+    retry_after("a date", "Retry-After: Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
+    retry_after("a date that has passed", "Retry-After: Tue, 24 Nov 2026 11:59:30 GMT", None),
+    retry_after("an invalid date", "Retry-After: Tue, 99 Nov 2026 12:00:30 GMT", None),
+    retry_after(
+        "a date a century off", "Retry-After: Fri, 24 Nov 2126 12:00:00 GMT", MAX_RETRY_AFTER_SECONDS
+    ),
+    retry_after("milliseconds", "retry-after-ms: 250", 0.25),
+    retry_after("milliseconds before seconds", "retry-after: 9\nretry-after-ms: 1500", 1.5),
+    retry_after("invalid milliseconds", "retry-after: 9\nretry-after-ms: soon", 9.0),
+    retry_after("a negative number", "Retry-After: -5", None),
+    retry_after("negative milliseconds", "retry-after-ms: -5", None),
+    retry_after("a large number", "Retry-After: 1000000", MAX_RETRY_AFTER_SECONDS),
+    retry_after("a huge number", f"Retry-After: {'9' * 4000}", MAX_RETRY_AFTER_SECONDS),
+    retry_after("NaN", "Retry-After: NaN", None),
+    retry_after("infinity", "Retry-After: inf", None),
+    retry_after("an exponent", "Retry-After: 1e3", None),
+    retry_after("words", "Retry-After: in a while", None),
+    retry_after("nothing", "Retry-After:", None),
+    retry_after("bytes", "Retry-After: \xff\xfe", None),
 ]
 
 BODIES = [
     body("HTML", PAGE, "not JSON: Expecting value at character 0"),
     body("nothing", b"", "not JSON: Expecting value at character 0"),
-    body("truncated JSON", b'{"status": {', Begins("not JSON: ")),
+    body("truncated JSON", b'{"status": {', Prefix("not JSON: ")),
     body("more after the JSON", b'{"status": {}} x', "not JSON: Extra data at character 15"),
     body("NaN", b'{"status": {"x": NaN}}', "not JSON: NaN"),
     body("duplicate keys", b'{"status": {}, "status": {}}', "duplicate key 'status'"),
     body("duplicate keys inside", b'{"status": {"a": 1, "\\u0061": 1}}', "duplicate key 'a'"),
     body("a lone surrogate", b'{"status": {}, "x": "\\ud800"}', "a lone surrogate in a string"),
     body("a lone surrogate in a key", b'{"status": {"\\udfff": 1}}', "a lone surrogate in a string"),
-    body("a byte order mark", b"\xef\xbb\xbf" + json.dumps(GROUP).encode(), Begins("not JSON: ")),
+    body("a byte order mark", b"\xef\xbb\xbf" + json.dumps(GROUP).encode(), Prefix("not JSON: ")),
     body("bytes that are not UTF-8", b'{"status": {}, "x": "\xff"}', "not UTF-8 at byte 21"),
     body("UTF-16", json.dumps(GROUP).encode("utf-16"), "not UTF-8 at byte 0"),
     body(
@@ -227,7 +235,7 @@ BODIES = [
     body("an array for a status", b'{"status": [{}]}', "no object `status`"),
     body("null for a status", b'{"status": null}', "no object `status`"),
     row(
-        "200 with a wish",
+        "200 with a Retry-After",
         answer("200 OK", b"1", "Retry-After: 5"),
         MALFORMED,
         200,
@@ -261,12 +269,12 @@ BODIES = [
 
 @pytest.mark.parametrize(
     ("upstream", "failure", "timeout_seconds"),
-    [*NO_CONNECTION, *NO_ANSWER, *NO_HTTP_ANSWER, *STATUSES, *ERROR_BODIES, *WISHES, *BODIES],
+    [*NO_CONNECTION, *NO_ANSWER, *NO_HTTP_ANSWER, *STATUSES, *ERROR_BODIES, *RETRY_AFTERS, *BODIES],
 )
 def test_a_failure_has_its_cause(upstream: Place | Reply, failure: Failure, timeout_seconds: float) -> None:
     async def scenario() -> None:
-        async with place_of(upstream) as url, client(url, timeout_seconds=timeout_seconds) as asking:
-            outcome = await asking.poll("tgrp_1")
+        async with place_of(upstream) as url, client(url, timeout_seconds=timeout_seconds) as polling:
+            outcome = await polling.poll("tgrp_1")
         assert outcome == failure
         assert isinstance(outcome, Failure)
         assert len(outcome.detail) <= MAX_CHARACTERS

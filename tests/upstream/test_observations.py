@@ -1,4 +1,4 @@
-"""What counts as an answer, however it is put: over real sockets."""
+"""Every form of response that is an observation, over real sockets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chunked(raw: bytes) -> bytes:
         pytest.param(answer("200 OK", GROUP, "Content-Encoding: Identity"), id="identity"),
         pytest.param(answer("200 \xff\xfe", GROUP, "X-Odd: \xff"), id="bytes in the head that are not UTF-8"),
         pytest.param(answer("200", GROUP, "Content-Type: text/html"), id="no reason, another type"),
-        pytest.param(answer("200 OK", GROUP, "Location: http://["), id="with a place that is none"),
+        pytest.param(answer("200 OK", GROUP, "Location: http://["), id="with an invalid Location"),
         pytest.param(Reply(HEAD + b"\r\n" + RAW), id="until the connection closes"),
         pytest.param(Reply(HEAD.replace(b"1.1", b"1.0") + b"\r\n" + RAW), id="HTTP/1.0"),
         pytest.param(Reply(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(RAW)), id="in chunks"),
@@ -46,7 +46,7 @@ def test_a_group_is_an_observation(reply: Reply) -> None:
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
-    """An authority that clients of this test trust."""
+    """A certificate authority that the clients of this test trust."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
@@ -66,7 +66,7 @@ def test_a_trusted_certificate_is_accepted(authority: trustme.CA) -> None:
     assert poll_over_tls(tls, "localhost") == Observation(NOON, NOON, parse_body(RAW))
 
 
-def test_a_trusted_certificate_for_another_name_is_not(authority: trustme.CA) -> None:
+def test_a_trusted_certificate_for_another_name_is_rejected(authority: trustme.CA) -> None:
     outcome = poll_over_tls(certified("localhost", authority=authority), "127.0.0.1")
     assert isinstance(outcome, Failure)
     assert outcome.detail.startswith("TLS: certificate verify failed: IP address mismatch")

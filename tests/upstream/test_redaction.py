@@ -1,4 +1,4 @@
-"""The text that goes with a failure."""
+"""The text that describes a failure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_detail_is_short_printable_ascii_without_the_secret(before: str, after
         ("x" * 201, "x" * 197 + "..."),
     ],
 )
-def test_what_is_not_plain_is_escaped_and_what_is_long_is_cut(text: str, detail: str) -> None:
+def test_unprintable_text_is_escaped_and_long_text_is_cut(text: str, detail: str) -> None:
     assert plain_detail(text, SECRET) == detail
 
 

@@ -1,4 +1,4 @@
-"""What the client sends, and how it behaves over many polls: over real sockets."""
+"""What the client sends, and how it behaves over many polls, over real sockets."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_asked_at_is_before_the_request_and_observed_at_after_the_whole_body() -
 
 
 @pytest.mark.parametrize("reply", [OK, answer("404 Not Found")])
-def test_nothing_is_asked_after_its_end_by_a_clock_that_is_set_back(reply: Reply) -> None:
+def test_asked_at_is_not_after_the_end_if_the_clock_is_set_back(reply: Reply) -> None:
     clock = Clock()
     earlier = NOON - timedelta(hours=1)
 
@@ -161,7 +161,7 @@ def test_cookies_are_not_sent_back() -> None:
     asyncio.run(scenario())
 
 
-def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_in_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://proxy.invalid:1")
 
@@ -171,7 +171,7 @@ def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None
     with_server(scenario, OK)
 
 
-def test_one_connection_serves_many_polls_failed_ones_too() -> None:
+def test_one_connection_serves_many_polls_including_failed_ones() -> None:
     replies = [OK, answer("503 Service Unavailable", b"<html>"), answer("200 OK", b"{}"), OK]
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
@@ -209,7 +209,7 @@ def test_an_idle_connection_is_closed_before_servers_would(monkeypatch: pytest.M
     [(Then.CLOSE, "connection closed before an answer"), (Then.RESET, "connection reset")],
 )
 def test_one_poll_is_one_request_even_if_a_kept_connection_breaks(then: Then, detail: str) -> None:
-    """Whether the request that met no answer was received is not known, so it is a poll that failed."""
+    """It is unknown whether the server received the request, so the poll fails and is not repeated."""
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         assert isinstance(await upstream.poll("g"), Observation)
@@ -248,7 +248,7 @@ def test_polls_run_side_by_side_up_to_the_limit() -> None:
     with_server(scenario, OK, concurrency=3)
 
 
-def test_cancelling_a_poll_is_no_outcome_and_frees_its_turn() -> None:
+def test_cancelling_a_poll_lets_the_next_one_start() -> None:
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         poll = asyncio.create_task(upstream.poll("g"))
         await server.asked.acquire()
@@ -274,10 +274,10 @@ def test_closing_leaves_nothing_open() -> None:
         for _ in range(3):
             await upstream.poll("g")
         await upstream.aclose()
-        gc.collect()  # what was left open would warn here, and a warning is an error
+        gc.collect()  # anything left open would warn here, and a warning is an error
 
     with_server(scenario, OK, HANG, OK, timeout_seconds=HANG_SECONDS)
 
 
-def test_a_client_can_be_made_where_no_loop_runs_and_closed_unused() -> None:
+def test_a_client_can_be_created_without_a_loop_and_closed_unused() -> None:
     asyncio.run(client("http://127.0.0.1:1").aclose())

@@ -1,4 +1,4 @@
-"""Host names: a name server that does not answer holds up nothing but the poll that needs it."""
+"""An unresponsive name server affects only the poll that needs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, NOON, client, po
 
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """A system whose lookups hang; says whether one was answered, which the end of the test does."""
+    """Make lookups hang until the end of the test; the event is set when one has returned."""
     release, answered = threading.Event(), threading.Event()
 
     def hang(*_: object, **__: object) -> None:
@@ -30,7 +30,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     assert answered.wait(AMPLE_SECONDS)
 
 
-def test_a_lookup_that_hangs_is_a_timeout_and_does_not_keep_the_program_from_ending(
+def test_a_hanging_lookup_is_a_timeout_and_does_not_keep_the_program_alive(
     answered: threading.Event,
 ) -> None:
     outcome = poll_once("http://localhost", timeout_seconds=HANG_SECONDS)
@@ -38,7 +38,7 @@ def test_a_lookup_that_hangs_is_a_timeout_and_does_not_keep_the_program_from_end
     assert not answered.is_set()
 
 
-def test_a_name_with_several_addresses_is_reached_at_one_that_answers(
+def test_a_name_with_several_addresses_is_reached_at_one_that_responds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:

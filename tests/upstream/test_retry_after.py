@@ -1,4 +1,4 @@
-"""Reading the upstream's wish to be asked later."""
+"""Reading `Retry-After` headers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from tests.upstream.clients import NOON, failure_of
         ({"retry-after": "Fri, 24 Nov 2127 12:00:00 GMT"}, MAX_RETRY_AFTER_SECONDS),
     ],
 )
-def test_a_wish_is_seconds_and_at_most_an_hour(headers: dict[str, str], seconds: float | None) -> None:
+def test_a_valid_header_is_seconds_and_at_most_an_hour(
+    headers: dict[str, str], seconds: float | None
+) -> None:
     assert retry_after_seconds(headers, NOON) == seconds
 
 
@@ -48,16 +50,16 @@ def test_a_wish_is_seconds_and_at_most_an_hour(headers: dict[str, str], seconds:
         "2026-11-24T12:01:00Z",
     ],
 )
-def test_what_makes_no_sense_is_no_wish(text: str) -> None:
+def test_an_invalid_header_is_ignored(text: str) -> None:
     assert retry_after_seconds({"retry-after": text}, NOON) is None
 
 
 @given(st.text(), st.text())
-def test_no_header_is_an_error_or_more_than_an_hour(milliseconds: str, text: str) -> None:
+def test_any_header_is_ignored_or_at_most_an_hour(milliseconds: str, text: str) -> None:
     seconds = retry_after_seconds({"retry-after-ms": milliseconds, "retry-after": text}, NOON)
     assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "503 Service Unavailable", "302 Found", "201 Created"])
-def test_any_failure_with_a_status_carries_the_wish(status: str) -> None:
+def test_any_failure_with_a_status_has_the_retry_after(status: str) -> None:
     assert failure_of(answer(status, b"", "Retry-After: 2.5")).retry_after_seconds == 2.5

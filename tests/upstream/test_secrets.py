@@ -1,4 +1,4 @@
-"""The API key goes to the upstream and nowhere else, even if the upstream sends it back."""
+"""The API key is sent to the upstream and appears nowhere else, even if the upstream sends it back."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ ECHOES = [
 
 UNSEEN = [
     pytest.param(answer("302 Found", b"", f"Location: /?key={KEY}"), id="in a Location"),
-    pytest.param(answer("302 Found", b"", f"Location: http://[{KEY}"), id="in a Location that is none"),
+    pytest.param(answer("302 Found", b"", f"Location: http://[{KEY}"), id="in an invalid Location"),
     pytest.param(answer("401 No", b"", f"X-Api-Key: {KEY}", f"Set-Cookie: {KEY}=1"), id="in a header"),
     pytest.param(answer("401 No", b"", f"Set-Cookie: {KEY} and more=1"), id="in the name of a bad cookie"),
-    pytest.param(answer("429 No", b"", f"Retry-After: {KEY}"), id="in a wish"),
+    pytest.param(answer("429 No", b"", f"Retry-After: {KEY}"), id="in a Retry-After"),
     pytest.param(answer("200 OK", b"", f"Content-Encoding: {KEY}"), id="in an encoding"),
     pytest.param(answer("503 No", f"<html>{LONG}</html>".encode()), id="in a page"),
     pytest.param(answer("200 OK", f"<html>{LONG}</html>".encode()), id="in a page with 200"),
@@ -49,13 +49,13 @@ UNSEEN = [
 
 
 def hidden(text: str) -> bool:
-    """Whether neither the key, in whatever case, nor much of it, nor the end of a body is in a text."""
+    """Whether a text has neither the key, in any case, nor a long piece of it, nor the end of a body."""
     pieces = {KEY[start : start + 8].lower() for start in range(len(KEY) - 7)}
     return TAIL not in text and not any(piece in text.lower() for piece in pieces)
 
 
 @pytest.mark.parametrize("reply", [*ECHOES, *UNSEEN])
-def test_an_echo_of_the_key_is_in_no_failure_and_in_no_log(
+def test_an_echo_of_the_key_appears_in_no_failure_and_no_log(
     reply: Reply, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(0)
@@ -66,11 +66,11 @@ def test_an_echo_of_the_key_is_in_no_failure_and_in_no_log(
 
 
 @pytest.mark.parametrize("reply", ECHOES)
-def test_what_is_left_out_of_a_detail_is_marked(reply: Reply) -> None:
+def test_redacted_parts_of_a_detail_are_marked(reply: Reply) -> None:
     assert "[redacted]"[:5] in failure_of(reply).detail
 
 
-def test_no_object_that_a_log_line_could_hold_shows_the_key() -> None:
+def test_no_object_that_could_be_logged_shows_the_key() -> None:
     printable = (UpstreamClient, httpx.AsyncClient, httpx.Request, httpx.Headers)
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
@@ -86,7 +86,7 @@ def test_no_object_that_a_log_line_could_hold_shows_the_key() -> None:
     with_server(scenario, OK)
 
 
-def test_the_trace_of_a_bug_does_not_show_the_key() -> None:
+def test_the_traceback_of_a_bug_does_not_show_the_key() -> None:
     class BrokenBodyLimit(int):
         def __lt__(self, other: int) -> bool:
             raise TypeError("a bug")
@@ -100,7 +100,7 @@ def test_the_trace_of_a_bug_does_not_show_the_key() -> None:
 
 
 @pytest.mark.parametrize("key", ["line\nbreak", "tab\t", "\u00fcber"])
-def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII") as caught:
         client("http://127.0.0.1:1", api_key=key)
     assert key not in str(caught.value)

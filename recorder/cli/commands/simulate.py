@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from recorder.simulator import (
-    KINDS,
+    SCENE_KINDS,
     Outage,
     ScenarioError,
     Scene,
@@ -46,8 +46,8 @@ class _ScenarioType(click.ParamType[tuple[Scene, ...]]):
 
 def _list_scenes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        width = max(map(len, KINDS))
-        for name, kind in KINDS.items():
+        width = max(map(len, SCENE_KINDS))
+        for name, kind in SCENE_KINDS.items():
             given = "".join(f" [{parameter}]" for parameter in kind.parameters)
             click.echo(f"{name:{width}}  {kind.does}{given}")
         context.exit()

@@ -13,8 +13,8 @@ import pytest
 
 from recorder.ledger.timestamps import parse_time
 from recorder.simulator import Fault, Outage, SimulatorSettings
-from tests.simulator.conftest import Connect, HandClock, Start, simulating
 from tests.support.program import wait_until
+from tests.support.simulator import Connect, HandClock, Start, simulating
 
 RUN = {"input": "who?", "processor": "lite"}
 
@@ -63,7 +63,7 @@ def test_both_prefixes_know_the_same_groups(client: httpx.Client) -> None:
     assert retrieve(client, group, "/v1").json() == retrieve(client, group, "/v1beta").json()
 
 
-def test_steered_runs_end_when_and_as_asked_at_the_given_speed(
+def test_controlled_runs_end_as_requested_at_the_given_speed(
     start: Start, connect: Connect, clock: HandClock
 ) -> None:
     client = connect(start(clock, speed=10))
@@ -86,7 +86,7 @@ def test_steered_runs_end_when_and_as_asked_at_the_given_speed(
     assert ended["modified_at"] == "2026-11-24T12:16:06.000000Z"
 
 
-def test_unsteered_runs_begin_queued_and_end(client: httpx.Client, clock: HandClock) -> None:
+def test_other_runs_start_queued_and_end(client: httpx.Client, clock: HandClock) -> None:
     group = create(client)
     answer = add(client, group, 1000, x_simulator_outcome="mixed")
     assert len(set(answer["run_ids"])) == 1000
@@ -97,7 +97,7 @@ def test_unsteered_runs_begin_queued_and_end(client: httpx.Client, clock: HandCl
     assert set(counts) == {"completed", "failed", "cancelled"}
 
 
-def test_cursors_are_absent_for_the_first_runs_only(client: httpx.Client) -> None:
+def test_cursors_are_null_for_the_first_runs_only(client: httpx.Client) -> None:
     group = create(client)
     first, second = add(client, group), add(client, group)
     assert (first["event_cursor"], first["run_cursor"]) == (None, None)
@@ -106,12 +106,12 @@ def test_cursors_are_absent_for_the_first_runs_only(client: httpx.Client) -> Non
 
 
 def test_the_same_seed_gives_the_same_answers(connect: Connect, clock: HandClock) -> None:
-    told = []
+    run_ids = []
     for _ in range(2):
         with simulating(SimulatorSettings(seed=9), clock) as url:
             client = connect(url)
-            told.append(add(client, create(client), 20)["run_ids"])
-    assert told[0] == told[1]
+            run_ids.append(add(client, create(client), 20)["run_ids"])
+    assert run_ids[0] == run_ids[1]
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "wrong"}])
@@ -126,7 +126,7 @@ def test_a_request_without_the_right_key_is_refused(
     assert answer.json()["type"] == "error"
 
 
-def test_any_key_will_do_unless_one_is_set(start: Start) -> None:
+def test_any_key_is_accepted_unless_one_is_set(start: Start) -> None:
     answer = httpx.post(start() + "/v1/tasks/groups", headers={"x-api-key": "any"}, json={}, trust_env=False)
     assert answer.status_code == 200
 
@@ -156,7 +156,7 @@ def test_an_unknown_group_is_not_found(client: httpx.Client, group: str) -> None
         (b'{"inputs": [{"processor": "lite"}]}', ["body", "inputs", 0, "input"]),
     ],
 )
-def test_runs_that_make_no_sense_are_refused(client: httpx.Client, body: bytes, loc: list[object]) -> None:
+def test_invalid_runs_are_refused(client: httpx.Client, body: bytes, loc: list[object]) -> None:
     group = create(client)
     answer = client.post(f"/v1beta/tasks/groups/{group}/runs", content=body)
     assert answer.status_code == 422
@@ -185,7 +185,7 @@ def test_metadata_of_another_type_is_refused(client: httpx.Client, value: object
         ("x-simulator-seconds", "soon"),
     ],
 )
-def test_steering_that_makes_no_sense_is_refused(client: httpx.Client, name: str, value: str) -> None:
+def test_invalid_headers_are_refused(client: httpx.Client, name: str, value: str) -> None:
     path = f"/v1beta/tasks/groups/{create(client)}/runs"
     answer = client.post(path, json={"inputs": [RUN]}, headers={name: value})
     assert answer.status_code == 422
@@ -222,7 +222,7 @@ def test_other_paths_and_methods_are_answered_in_json(
         (Fault.NOT_FOUND, 404),
     ],
 )
-def test_an_outage_befalls_retrievals_only_and_only_in_its_time(
+def test_an_outage_affects_only_retrievals_and_only_in_its_time(
     start: Start, connect: Connect, clock: HandClock, fault: Fault, status: int
 ) -> None:
     client = connect(start(clock, outages=(Outage(20, 26, fault),)))
@@ -236,19 +236,19 @@ def test_an_outage_befalls_retrievals_only_and_only_in_its_time(
     assert statuses == [200, status, status, 200]
 
 
-def test_a_rate_limit_says_when_to_come_back(start: Start, connect: Connect, clock: HandClock) -> None:
+def test_a_rate_limit_has_a_retry_after(start: Start, connect: Connect, clock: HandClock) -> None:
     client = connect(start(clock, outages=(Outage(0, 6.5, Fault.RATE_LIMIT),)))
     clock.advance(4)
     assert retrieve(client, "tgrp_x").headers["retry-after"] == "3"
 
 
-def test_a_bad_gateway_answers_with_a_page(start: Start, connect: Connect, clock: HandClock) -> None:
+def test_a_bad_gateway_responds_with_a_page(start: Start, connect: Connect, clock: HandClock) -> None:
     answer = retrieve(connect(start(clock, outages=(Outage(0, 1, Fault.BAD_GATEWAY),))), "tgrp_x")
     assert answer.status_code == 502
     assert answer.headers["content-type"].startswith("text/html")
 
 
-def test_a_closed_connection_gives_no_answer(
+def test_a_closed_connection_has_no_response(
     start: Start, connect: Connect, clock: HandClock, tmp_path: Path
 ) -> None:
     log = tmp_path / "requests.ndjson"
@@ -262,7 +262,7 @@ def test_a_closed_connection_gives_no_answer(
     assert retrieve(client, group).status_code == 200
 
 
-def test_a_hanging_request_is_never_answered(
+def test_a_hanging_request_gets_no_response(
     start: Start, connect: Connect, clock: HandClock, tmp_path: Path
 ) -> None:
     log = tmp_path / "requests.ndjson"
@@ -272,7 +272,7 @@ def test_a_hanging_request_is_never_answered(
     assert [(line["fault"], line["status"]) for line in logged(log)] == [("hang", None)]
 
 
-def test_stopping_ends_requests_that_hang(clock: HandClock, tmp_path: Path) -> None:
+def test_stopping_ends_hanging_requests(clock: HandClock, tmp_path: Path) -> None:
     log = tmp_path / "requests.ndjson"
     settings = SimulatorSettings(outages=(Outage(0, 1, Fault.HANG),), log_path=log)
     with simulating(settings, clock) as url:
@@ -284,7 +284,7 @@ def test_stopping_ends_requests_that_hang(clock: HandClock, tmp_path: Path) -> N
         assert waiting.recv(1024) == b""
 
 
-def test_the_log_holds_exactly_what_was_answered(
+def test_the_log_has_exactly_what_was_sent(
     start: Start, connect: Connect, clock: HandClock, tmp_path: Path
 ) -> None:
     log = tmp_path / "requests.ndjson"
@@ -314,7 +314,7 @@ def test_the_log_holds_exactly_what_was_answered(
     }
 
 
-def test_a_log_goes_on_where_it_ended(connect: Connect, tmp_path: Path) -> None:
+def test_an_existing_log_is_appended_to(connect: Connect, tmp_path: Path) -> None:
     log = tmp_path / "requests.ndjson"
     for _ in range(2):
         with simulating(SimulatorSettings(log_path=log)) as url:

@@ -1,4 +1,4 @@
-"""`serve` in a process of its own, ended by signals."""
+"""`serve_simulator` in a separate process, stopped by signals."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 
 PROGRAM = """
 import asyncio
-from recorder.simulator import SimulatorSettings, serve
+from recorder.simulator import SimulatorSettings, serve_simulator
 
 def announce(url):
     print(url, flush=True)
 
-asyncio.run(serve(SimulatorSettings(), announce))
+asyncio.run(serve_simulator(SimulatorSettings(), announce))
 print("ended", flush=True)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_announces_its_url_and_ends_cleanly(number: signal.Signals) -> None:
+def test_announces_its_url_and_ends_cleanly(number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PROGRAM],
         stdout=subprocess.PIPE,

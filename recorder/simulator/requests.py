@@ -1,4 +1,4 @@
-"""Reading what a client sends: bodies and steering headers, or what is wrong with them."""
+"""Reading and checking what a client sends: request bodies and the simulator's own headers."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, Strict, ValidationError
 
-from recorder.simulator.lives import PROCESSOR_SECONDS, RunOutcome, Steering
+from recorder.simulator.runs import PROCESSOR_SECONDS, RunOutcome, Steering
 
 OUTCOME_HEADER = "x-simulator-outcome"
 SECONDS_HEADER = "x-simulator-seconds"
-MAX_RUNS_A_REQUEST = 1000
+MAX_RUNS_PER_REQUEST = 1000
 
 _MIXED = "mixed"
 _MAX_SECONDS = 86_400 * 365
 
 
 class InvalidRequestError(ValueError):
-    """The request is refused; `problems` is the `detail` of the upstream's 422."""
+    """The request is invalid; `problems` is the `detail` of the upstream's 422 response."""
 
     def __init__(self, problems: list[dict[str, Any]]) -> None:
         super().__init__(f"{len(problems)} problems")
         self.problems = problems
 
 
-def _known(processor: str) -> str:
+def _known_processor(processor: str) -> str:
     if processor not in PROCESSOR_SECONDS:
         raise ValueError(f"processor must be one of {', '.join(PROCESSOR_SECONDS)}")
     return processor
@@ -43,33 +43,33 @@ _Metadata = dict[str, _Scalar]
 
 
 class CreateGroup(BaseModel):
-    """The body that creates a group."""
+    """The body of a request to create a group."""
 
     metadata: _Metadata | None = None
 
 
 class RunInput(BaseModel):
-    """One run to add; members that do not bear on its life are accepted unseen."""
+    """One run to add; members that have no effect on the simulation are ignored."""
 
     input: _Text | dict[str, Any]
-    processor: Annotated[_Text, AfterValidator(_known)]
+    processor: Annotated[_Text, AfterValidator(_known_processor)]
     metadata: _Metadata | None = None
 
 
 class AddRuns(BaseModel):
-    """The body that adds runs to a group."""
+    """The body of a request to add runs to a group."""
 
-    inputs: Annotated[list[RunInput], Field(min_length=1, max_length=MAX_RUNS_A_REQUEST)]
+    inputs: Annotated[list[RunInput], Field(min_length=1, max_length=MAX_RUNS_PER_REQUEST)]
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read_request_body(model: type[_Model], raw: bytes) -> _Model:
-    """Read a request body.
+    """Parse and validate a request body.
 
     Raises:
-        InvalidRequestError: it is not JSON, or not of this model.
+        InvalidRequestError: the body is not JSON or does not match the model.
     """
     try:
         return model.model_validate_json(raw)
@@ -83,10 +83,10 @@ def read_request_body(model: type[_Model], raw: bytes) -> _Model:
 
 
 def read_steering(headers: Mapping[str, str]) -> Steering:
-    """Read the simulator's own headers; without them everything is left to chance.
+    """Read the simulator's own headers; what they leave open is drawn at random.
 
     Raises:
-        InvalidRequestError: a header says something that is not allowed.
+        InvalidRequestError: a header has an invalid value.
     """
     return Steering(_outcome(headers.get(OUTCOME_HEADER, _MIXED)), _seconds(headers.get(SECONDS_HEADER)))
 

@@ -1,4 +1,4 @@
-"""Properties of one run's life."""
+"""Properties of the life of one run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.simulator.lives import (
+from recorder.simulator.runs import (
     FINISHED,
     PROCESSOR_SECONDS,
     QUEUE_SECONDS,
@@ -59,7 +59,9 @@ def test_a_run_is_cancelled_through_cancelling_only(life: Life) -> None:
 
 
 @given(randoms, processors, mixes)
-def test_a_run_takes_as_long_as_its_processor_does(random: Random, processor: str, mix: OutcomeMix) -> None:
+def test_a_run_takes_a_time_that_its_processor_allows(
+    random: Random, processor: str, mix: OutcomeMix
+) -> None:
     life = draw_life(random, processor, mix, Steering())
     low, high = PROCESSOR_SECONDS[processor]
     assert QUEUE_SECONDS[0] <= life[1].seconds <= QUEUE_SECONDS[1]
@@ -87,7 +89,7 @@ def test_a_steered_outcome_is_reached_without_a_detour(outcome: RunOutcome, path
     assert statuses(life) == path
 
 
-def test_a_detour_waits_for_action_and_runs_on() -> None:
+def test_a_detour_waits_for_action_and_then_continues() -> None:
     life = draw_life(Random(1), "base", OutcomeMix(failed=0, cancelled=0, detour=1), Steering())
     assert statuses(life) == ["queued", "running", "action_required", "running", "completed"]
 
@@ -100,7 +102,7 @@ def test_the_same_seed_gives_the_same_life(
     assert first == second
 
 
-def test_a_mix_is_kept_over_many_runs() -> None:
+def test_a_mix_holds_over_many_runs() -> None:
     random = Random(7)
     mix = OutcomeMix(failed=0.2, cancelled=0.1, blocked=0.3)
     outcomes = [mix.draw(random) for _ in range(10_000)]
@@ -109,6 +111,6 @@ def test_a_mix_is_kept_over_many_runs() -> None:
 
 
 @pytest.mark.parametrize("shares", [{"failed": 1.1}, {"detour": -0.1}, {"failed": 0.6, "cancelled": 0.5}])
-def test_impossible_shares_are_refused(shares: dict[str, float]) -> None:
+def test_invalid_shares_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="share"):
         OutcomeMix(**shares)

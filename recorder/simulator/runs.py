@@ -1,4 +1,4 @@
-"""One run's life: which statuses it goes through, and when. Pure: chance comes in as a `Random`."""
+"""The life of one run: the statuses it passes through, and when. Pure: randomness is passed in."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class RunStatus(StrEnum):
 
 
 ACTIVE = frozenset({RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING})
-"""One run in one of these makes its group active; `action_required` does not."""
+"""A group with a run in one of these statuses is active; `action_required` does not count."""
 
 FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
-"""Statuses that no run leaves."""
+"""The statuses that a run never leaves."""
 
 
 class RunOutcome(StrEnum):
-    """How a run's life ends; a blocked one waits in `action_required` for ever."""
+    """How a run ends; a blocked run waits in `action_required` forever."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -38,14 +38,13 @@ class RunOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeMix:
-    """Which share (0 to 1) of the runs ends how; the rest completes.
+    """The shares (0 to 1) of runs that fail, are cancelled or are blocked; the rest complete.
 
-    `detour` is the share, whatever the outcome, that waits in `action_required` for a while and then
-    runs on. `blocked` is 0 unless asked for, because a single blocked run keeps its group from ever
-    settling.
+    `detour` is the share of runs, whatever their outcome, that wait in `action_required` for a while before
+    they continue. `blocked` is 0 by default, because a single blocked run keeps its group from settling.
 
     Raises:
-        ValueError: a share is outside 0 to 1, or failed, cancelled and blocked exceed 1 together.
+        ValueError: a share is not between 0 and 1, or failed, cancelled and blocked together exceed 1.
     """
 
     failed: float = 0.03
@@ -58,10 +57,10 @@ class OutcomeMix:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"the share {name} must be from 0 to 1, not {getattr(self, name)}")
         if self.failed + self.cancelled + self.blocked > 1:
-            raise ValueError("the shares failed, cancelled and blocked must not exceed 1 together")
+            raise ValueError("the shares failed, cancelled and blocked must not exceed 1 in total")
 
     def draw(self, random: Random) -> RunOutcome:
-        """Draw one run's outcome."""
+        """Draw the outcome of one run."""
         point = random.random()
         for outcome, share in self._shares():
             if point < share:
@@ -79,14 +78,14 @@ class OutcomeMix:
 
 @dataclass(frozen=True, slots=True)
 class RunStep:
-    """The run enters `status`, `seconds` of simulated time after it was added."""
+    """The run enters `status` this many simulated seconds after it was added."""
 
     seconds: float
     status: RunStatus
 
 
 Life = tuple[RunStep, ...]
-"""Steps in the order of time; the first is `queued` at 0, and the last is never left."""
+"""Steps in chronological order, from `queued` at 0 to the final status."""
 
 PROCESSOR_SECONDS: Mapping[str, tuple[float, float]] = {
     "lite": (10, 60),
@@ -96,10 +95,10 @@ PROCESSOR_SECONDS: Mapping[str, tuple[float, float]] = {
     "ultra": (300, 1500),
     "ultra8x": (300, 7200),
 }
-"""The shortest and the longest running time of each processor, in seconds."""
+"""The shortest and longest running time of each processor, in simulated seconds."""
 
 QUEUE_SECONDS = (0.5, 8.0)
-"""The shortest and the longest time in the queue."""
+"""The shortest and longest time in the queue, in simulated seconds."""
 
 _CANCELLING_SECONDS = 5.0
 _LAST_STATUS = {
@@ -112,10 +111,10 @@ _LAST_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What a client fixes about the runs that it adds; None leaves it to chance.
+    """What a client specifies about the runs that it adds; None leaves it to chance.
 
-    With an `outcome` there is no detour. With `seconds` the runs do not queue, and their lives last
-    exactly that long (simulated seconds, from being added to the last step).
+    With an `outcome`, runs take no detour. With `seconds`, runs do not queue and reach their last status
+    exactly this many simulated seconds after being added.
     """
 
     outcome: RunOutcome | None = None
@@ -146,5 +145,5 @@ def _draw_durations(random: Random, processor: str, seconds: float | None) -> tu
     low, high = PROCESSOR_SECONDS[processor]
     if seconds is not None:
         return 0.0, seconds
-    # Most runs take a good deal less than the longest: the peak lies at a third of the range.
+    # Most runs take far less than the maximum: the distribution peaks at a third of the range.
     return random.uniform(*QUEUE_SECONDS), random.triangular(low, high, low + (high - low) / 3)
