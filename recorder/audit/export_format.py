@@ -30,7 +30,7 @@ from recorder.ledger.canonical import canonical
 from recorder.ledger.chain import GENESIS, VERSION, digest_of, interval_members, record_of
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, WatchChange
 from recorder.ledger.poll_outcome import Cause
-from recorder.ledger.replay import Replay, replay_entry, status_said
+from recorder.ledger.replay import Replay, derive_status, replay_entry
 from recorder.ledger.response_body import ResponseBody, parse_body
 from recorder.ledger.timestamps import format_time, parse_time
 from recorder.ledger.watch import Head, Watch
@@ -147,7 +147,9 @@ def _entry(read: _Read, record: Any, digest: Any) -> Entry:
     said = _content(name, record[name], at)
     check_content(seq, said)
     content = (
-        status_said(read.replay, taskgroup_id, said, at, previous) if isinstance(said, ResponseBody) else said
+        derive_status(read.replay, taskgroup_id, said, at, previous)
+        if isinstance(said, ResponseBody)
+        else said
     )
     rebuilt = record_of(taskgroup_id=taskgroup_id, seq=seq, at=at, previous=previous, content=content)
     if digest != digest_of(before, rebuilt):

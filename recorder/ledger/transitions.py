@@ -144,27 +144,27 @@ def _see(step: Transition, seen: Observation, *, clock_regressed: bool) -> Trans
 def in_force_after(seq: int, status: StatusContent, before: InForce | None, now: datetime) -> InForce:
     """Return what is in force after the status entry `seq`, written `now`; `before` was before it."""
     fingerprint = status.body.fingerprint
-    finished, modified_at = finished_runs(status.body.value["status"]), status.reading.modified_at
+    finished, modified_at = finished_runs(status.body.value["status"]), status.fields.modified_at
     if before is not None:
         finished = before.finished if finished is None else finished
         modified_at = before.modified_at if modified_at is None else modified_at
     unchanged = before is not None and before.fingerprint == fingerprint
     quiet_since = before.quiet_since if before is not None and unchanged else now
-    return InForce(seq, fingerprint, status.reading.phase, finished, modified_at, quiet_since)
+    return InForce(seq, fingerprint, status.fields.phase, finished, modified_at, quiet_since)
 
 
 def _status(watch: Watch, seen: Observation, *, clock_regressed: bool) -> StatusContent:
     before = watch.in_force
-    reading = read_body(seen.body)
+    fields = read_body(seen.body)
     anomalies = anomalies_of(
         seen.body,
-        reading,
+        fields,
         taskgroup_id=watch.taskgroup_id,
         finished_before=before.finished if before else None,
         modified_before=before.modified_at if before else None,
         clock_regressed=clock_regressed,
     )
-    return StatusContent(seen.body, reading, anomalies, RULES)
+    return StatusContent(seen.body, fields, anomalies, RULES)
 
 
 def _extended(interval: Interval, seen: Observation) -> Interval:
