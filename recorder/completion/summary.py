@@ -88,10 +88,10 @@ def _pace(
         return ProgressMarks()
     if before.opened is None:
         started, known = work.opened.started, work.opened.started.basis is not Basis.FIRST_SIGHT
-        finished = 0 if before.sight is None else before.sight.runs.finished
-        pace = ProgressMarks().seen(started.at, finished, None) if known else ProgressMarks()
-    if fields.phase is Phase.UNCLEAR:
+        finished_before = 0 if before.sight is None else before.sight.runs.finished
+        pace = ProgressMarks().seen(started.at, finished_before, None) if known else ProgressMarks()
+    if fields.phase is Phase.UNCLEAR or work.sight is None:
         return pace
-    is_reported = work.sight is not None and any(count is not None for count in fields.counts)
+    is_reported = any(count is not None for count in fields.counts)
     finished = work.sight.runs.finished if is_reported else None
     return pace.seen(observed_at, finished, fields.num_task_runs)

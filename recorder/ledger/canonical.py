@@ -15,7 +15,7 @@ JsonObject = Mapping[str, Any]
 MAX_SAFE_INTEGER = 2**53 - 1
 """The largest integer that every RFC 8785 implementation carries exactly."""
 
-_PLAIN = frozenset({str, bool, NoneType})
+_PLAIN = frozenset({str, bool, NoneType, orjson.Fragment})
 
 
 class NotCanonicalError(ValueError):
@@ -23,7 +23,7 @@ class NotCanonicalError(ValueError):
 
 
 def canonical(value: JsonValue) -> bytes:
-    """Return the RFC 8785 form of `value`.
+    """Return the RFC 8785 form of `value`; a member of it may be a `Fragment` that is in this form already.
 
     Raises:
         NotCanonicalError: `value` has no such form: it has a lone surrogate, or a number out of range.
@@ -55,15 +55,18 @@ def plain_form(value: JsonValue) -> bytes | None:
 
 def _is_plain(value: Any) -> bool:
     kind = type(value)
-    if kind in _PLAIN:
-        return True
-    if kind is int:
-        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
     if kind is dict:
         for name, member in value.items():
             if type(name) is not str or not name.isascii():
                 return False
-            if type(member) not in _PLAIN and not _is_plain(member):
+            kind = type(member)
+            # Most members are scalars, which need no further call.
+            if kind is int:
+                if not -MAX_SAFE_INTEGER <= member <= MAX_SAFE_INTEGER:
+                    return False
+            elif kind not in _PLAIN and not _is_plain(member):
                 return False
         return True
-    return kind is list and all(map(_is_plain, value))
+    if kind is int:
+        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
+    return kind in _PLAIN or (kind is list and all(map(_is_plain, value)))

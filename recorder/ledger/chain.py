@@ -26,18 +26,35 @@ def record_of(
     seq: int,
     at: datetime,
     previous: Interval | None,
-    content: StatusContent | ResponseBody | Gap | WatchChange,
+    content: StatusContent | Gap | WatchChange,
 ) -> dict[str, Any]:
     """Return the record of an entry: everything that its digest covers, as JSON values. Of a status, that is
     the body alone."""
+    members = None if previous is None else interval_members(previous)
+    covered = content.body if isinstance(content, StatusContent) else content
+    return record_of_texts(
+        taskgroup_id=taskgroup_id, seq=seq, at=format_time(at), previous=members, content=covered
+    )
+
+
+def record_of_texts(
+    *,
+    taskgroup_id: str,
+    seq: int,
+    at: str,
+    previous: dict[str, Any] | None,
+    content: ResponseBody | Gap | WatchChange,
+) -> dict[str, Any]:
+    """Return the record of an entry whose times are texts already; `previous` has the members of its
+    interval."""
     kind, members = _content_members(content)
     return {
         "v": VERSION,
         "taskgroup_id": taskgroup_id,
         "seq": seq,
         "kind": kind.value,
-        "at": format_time(at),
-        "previous": None if previous is None else interval_members(previous),
+        "at": at,
+        "previous": previous,
         **members,
     }
 
@@ -71,14 +88,11 @@ def watch_members(change: WatchChange) -> dict[str, Any]:
     return {"action": change.action.value, "actor": change.actor, "note": change.note}
 
 
-def _content_members(
-    content: StatusContent | ResponseBody | Gap | WatchChange,
-) -> tuple[Kind, dict[str, Any]]:
+def _content_members(content: ResponseBody | Gap | WatchChange) -> tuple[Kind, dict[str, Any]]:
     if isinstance(content, Gap):
         return Kind.GAP, {"gap": gap_members(content)}
     if isinstance(content, WatchChange):
         return Kind.WATCH, {"watch": watch_members(content)}
-    body = content.body if isinstance(content, StatusContent) else content
-    if body.text is not None:
-        return Kind.STATUS, {"upstream_text": body.text}
-    return Kind.STATUS, {"upstream": body.value}
+    if content.text is not None:
+        return Kind.STATUS, {"upstream_text": content.text}
+    return Kind.STATUS, {"upstream": content.value}

@@ -37,12 +37,13 @@ class ResponseBody:
 
     `value` is the parsed JSON, with whole numbers as int however they are written (1.0 is 1). `text` is the
     raw text, kept only if it has a number that RFC 8785 cannot carry exactly; `value` then has the nearest
-    Python number, or the number's own text. `fingerprint` identifies the body: bodies with equal canonical
-    forms have equal fingerprints.
+    Python number, or the number's own text. `form` is the canonical form, None where `text` is kept.
+    `fingerprint` identifies the body: bodies with equal canonical forms have equal fingerprints.
     """
 
     value: JsonObject
     text: str | None
+    form: bytes | None
     fingerprint: str
 
     @property
@@ -79,9 +80,9 @@ def parse_body(raw: bytes) -> ResponseBody:
         raise MalformedBodyError("no object `status`")
     if numbers.inexact:
         _refuse_lone_surrogates(value)
-        return ResponseBody(value, text, sha256(b"text\0" + raw).hexdigest())
+        return ResponseBody(value, text, None, sha256(b"text\0" + raw).hexdigest())
     form = _canonical(value)
-    return ResponseBody(value, None, sha256(form).hexdigest())
+    return ResponseBody(value, None, form, sha256(form).hexdigest())
 
 
 def body_of(value: JsonObject) -> ResponseBody:
@@ -93,7 +94,7 @@ def body_of(value: JsonObject) -> ResponseBody:
     form = plain_form(value)
     if form is None or not isinstance(value.get("status"), dict):
         return parse_body(canonical(value))
-    return ResponseBody(value, None, sha256(form).hexdigest())
+    return ResponseBody(value, None, form, sha256(form).hexdigest())
 
 
 class _Numbers:

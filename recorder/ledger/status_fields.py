@@ -116,8 +116,13 @@ def finished_runs(status: JsonObject) -> int | None:
     counts = counts_of(status)
     if counts is None:
         return None
-    finished = [counts.get(name, 0) for name in FINISHED_STATUSES]
-    return _column_integer(sum(finished)) if all(map(is_count, finished)) else None
+    finished = 0
+    for name in FINISHED_STATUSES:
+        count = counts.get(name, 0)
+        if not is_count(count):
+            return None
+        finished += count
+    return _column_integer(finished)
 
 
 def counts_of(status: JsonObject) -> JsonObject | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -125,6 +126,11 @@ def watch_change_of(row: Row[Any]) -> WatchChange:
     return WatchChange(Action(row.watch_action), row.watch_actor, row.watch_note)
 
 
+def anomalies_text(anomalies: Sequence[Anomaly]) -> str:
+    """Return anomalies as they are stored."""
+    return json.dumps(anomalies) if anomalies else "[]"
+
+
 def anomalies_in(row: Row[Any]) -> tuple[Anomaly, ...]:
     names = row.anomalies
     return () if names == "[]" else tuple(Anomaly(name) for name in json.loads(names))
@@ -144,7 +150,7 @@ def _content_columns(entry: Entry) -> dict[str, Any]:
         return {
             **dict(zip(STATUS_COLUMNS, fields.columns(), strict=True)),
             "phase": fields.phase.value,
-            "anomalies": json.dumps(content.anomalies),
+            "anomalies": anomalies_text(content.anomalies),
             "extra": extra_of(entry.taskgroup_id, content.body, fields),
             "rules": content.rules,
         }

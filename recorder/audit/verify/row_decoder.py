@@ -11,18 +11,19 @@ from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
 from sqlalchemy import Row
 
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.body_columns import decode_columns, extra_of
 from recorder.ledger.canonical import NotCanonicalError, canonical
-from recorder.ledger.chain import record_of
+from recorder.ledger.chain import record_of_texts
 from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, WatchChange
 from recorder.ledger.replay import Replay, derive_status
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import RULES, STATUS_COLUMNS, Phase, StatusFields
 from recorder.ledger.timestamps import format_time
-from recorder.store.mapping import gap_of, watch_change_of
+from recorder.store.mapping import anomalies_text, gap_of, watch_change_of
 from recorder.store.tables import entries
 
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -33,6 +34,7 @@ _MOST_SHOWN = 80
 
 _NAMES = tuple(column.name for column in entries.c)
 _PREVIOUS = ("previous_last_asked_at", "previous_last_seen_at", "previous_polls")
+_INTERVAL = ("last_asked_at", "last_seen_at", "polls")
 _COMMON = ("taskgroup_id", "seq", "kind", "at", *_PREVIOUS)
 _OF_KIND = {
     Kind.STATUS: (*STATUS_COLUMNS, "phase", "anomalies", "extra", "rules"),
@@ -63,8 +65,11 @@ _NO_VALUES = {kind: (None,) * len(names) for kind, names in _FOREIGN.items()}
 
 @dataclass(slots=True)
 class StoredEntry:
-    """An entry as its row has it, without what rules derive from its body. `columns` are the values of
-    STATUS_COLUMNS, with times and booleans as such."""
+    """An entry as its row has it, without what rules derive from its body.
+
+    `record` is what its digest covers. `columns` are the values of STATUS_COLUMNS, with times and booleans as
+    such.
+    """
 
     taskgroup_id: str
     seq: int
@@ -73,21 +78,19 @@ class StoredEntry:
     previous: Interval | None
     content: ResponseBody | Gap | WatchChange
     columns: Sequence[Any]
+    record: dict[str, Any]
 
     def form(self) -> bytes:
-        """Return the canonical form of the record that the entry's digest covers.
+        """Return the canonical form of the record.
 
         Raises:
             NotCanonicalError: there is no such form.
         """
-        record = record_of(
-            taskgroup_id=self.taskgroup_id,
-            seq=self.seq,
-            at=self.at,
-            previous=self.previous,
-            content=self.content,
-        )
-        return canonical(record)
+        content = self.content
+        if isinstance(content, ResponseBody) and content.form is not None:
+            # The form of the body is known already.
+            return canonical({**self.record, "upstream": orjson.Fragment(content.form)})
+        return canonical(self.record)
 
 
 def read_stored(row: Row[Any]) -> StoredEntry:
@@ -115,7 +118,11 @@ def read_stored(row: Row[Any]) -> StoredEntry:
     else:
         typed = cast(Any, SimpleNamespace(**{**row._mapping, "at": at, "gap_from": gap_from}))
         content = gap_of(typed) if kind is Kind.GAP else watch_change_of(typed)
-    return StoredEntry(taskgroup_id, seq, kind, at, previous, content, tuple(columns))
+    members = None if previous is None else dict(zip(_INTERVAL, (asked_text, seen_text, polls), strict=True))
+    record = record_of_texts(
+        taskgroup_id=taskgroup_id, seq=seq, at=at_text, previous=members, content=content
+    )
+    return StoredEntry(taskgroup_id, seq, kind, at, previous, content, tuple(columns), record)
 
 
 def moment_of(text: Any) -> datetime | None:
@@ -192,7 +199,7 @@ def _wrong_columns(row: Row[Any], fields: StatusFields) -> list[str]:
 
 def _wrong_anomalies(stored: Any, content: StatusContent, *, intact: bool) -> list[str]:
     if intact:
-        return differing("anomalies", stored, json.dumps(content.anomalies))
+        return differing("anomalies", stored, anomalies_text(content.anomalies))
     try:
         found = set(json.loads(stored)) - _FROM_BEFORE
     except UNDECODABLE:
