@@ -8,12 +8,10 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Row
-
 from recorder.audit.checkpoints import CheckpointHead
 from recorder.audit.invariants import check_content, check_id, check_interval
 from recorder.audit.verify.findings import Finding, ProblemKind
-from recorder.audit.verify.row_decoder import UNDECODABLE, StoredEntry, derive_entry, read_stored
+from recorder.audit.verify.row_decoder import UNDECODABLE, EntryRow, StoredEntry, derive_entry, read_stored
 from recorder.completion.episodes import Episode
 from recorder.completion.summary import NOTHING, Summary, advance_summary
 from recorder.ledger.chain import GENESIS
@@ -53,9 +51,9 @@ class LedgerCheck:
         # Kind and time of the entry before: both None before the first entry, None if unknown.
         self._before: tuple[Kind | None, datetime | None] | None = (None, None)
 
-    def take(self, row: Row[Any]) -> None:
+    def take(self, row: EntryRow) -> None:
         """Check the next row of `entries`."""
-        seq, digest = row.seq, row.digest
+        seq, digest = row[1], row[-1]
         if type(seq) is not int or seq <= self.seq:
             self.report_harm(self.seq + 1, ProblemKind.UNREADABLE, f"an entry has the number {seq!a}")
             return
@@ -130,7 +128,7 @@ class LedgerCheck:
             return False
         return True
 
-    def _accept(self, row: Row[Any], stored: StoredEntry) -> None:
+    def _accept(self, row: EntryRow, stored: StoredEntry) -> None:
         entry, wrong = derive_entry(row, stored, self.replay, intact=self.intact)
         if wrong:
             self.report(entry.seq, ProblemKind.DERIVED_MISMATCH, "; ".join(wrong))

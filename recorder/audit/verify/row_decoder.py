@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
-from sqlalchemy import Row
 
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.body_columns import decode_columns, extra_of
@@ -25,6 +24,9 @@ from recorder.ledger.status_fields import RULES, STATUS_COLUMNS, Phase, StatusFi
 from recorder.ledger.timestamps import format_time
 from recorder.store.mapping import anomalies_text, gap_of, watch_change_of
 from recorder.store.tables import entries
+
+EntryRow = Sequence[Any]
+"""The values of a row of `entries`, in the order of its columns."""
 
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What decoding a row may raise if no entry was ever stored as it."""
@@ -52,11 +54,15 @@ _FROM_BEFORE = frozenset({Anomaly.COUNTS_DECREASED, Anomaly.MODIFIED_AT_REGRESSE
 """Anomalies that depend on the entries before."""
 
 
+def _by_name(row: EntryRow) -> dict[str, Any]:
+    return dict(zip(_NAMES, row, strict=True))
+
+
 def _values_of(names: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     return itemgetter(*map(_NAMES.index, names))
 
 
-_common_values = _values_of(_COMMON)
+_common_values = _values_of((*_COMMON, "extra", "gap_from"))
 _status_values = _values_of(STATUS_COLUMNS)
 _derived_values = _values_of(("phase", "anomalies", "extra", "rules"))
 _foreign_values = {kind: _values_of(names) for kind, names in _FOREIGN.items()}
@@ -93,17 +99,19 @@ class StoredEntry:
         return canonical(self.record)
 
 
-def read_stored(row: Row[Any]) -> StoredEntry:
+def read_stored(row: EntryRow) -> StoredEntry:
     """Decode a row of `entries`.
 
     Raises:
         one of UNDECODABLE: no entry was ever stored as this row.
     """
-    taskgroup_id, seq, kind_name, at_text, asked_text, seen_text, polls = _common_values(row)
+    taskgroup_id, seq, kind_name, at_text, asked_text, seen_text, polls, extra, gap_from_text = (
+        _common_values(row)
+    )
     at, asked, seen = moment_of(at_text), moment_of(asked_text), moment_of(seen_text)
     columns = list(_status_values(row))
     modified_at, created_at = moment_of(columns[_MODIFIED_AT]), moment_of(columns[_CREATED_AT])
-    gap_from = moment_of(row.gap_from)
+    gap_from = moment_of(gap_from_text)
     kind = _KINDS.get(kind_name)
     if kind is None:
         raise ValueError(f"kind {kind_name!r}")
@@ -113,10 +121,10 @@ def read_stored(row: Row[Any]) -> StoredEntry:
     content: ResponseBody | Gap | WatchChange
     if kind is Kind.STATUS:
         columns[_IS_ACTIVE] = _BOOLEANS.get(columns[_IS_ACTIVE], columns[_IS_ACTIVE])
-        content = decode_columns(taskgroup_id, columns, row.extra)
+        content = decode_columns(taskgroup_id, columns, extra)
         columns[_MODIFIED_AT], columns[_CREATED_AT] = modified_at, created_at
     else:
-        typed = cast(Any, SimpleNamespace(**{**row._mapping, "at": at, "gap_from": gap_from}))
+        typed = cast(Any, SimpleNamespace(**{**_by_name(row), "at": at, "gap_from": gap_from}))
         content = gap_of(typed) if kind is Kind.GAP else watch_change_of(typed)
     members = None if previous is None else dict(zip(_INTERVAL, (asked_text, seen_text, polls), strict=True))
     record = record_of_texts(
@@ -139,7 +147,7 @@ def moment_of(text: Any) -> datetime | None:
 
 
 def derive_entry(
-    row: Row[Any], stored: StoredEntry, replay: Replay, *, intact: bool
+    row: EntryRow, stored: StoredEntry, replay: Replay, *, intact: bool
 ) -> tuple[Entry, list[str]]:
     """Return a proven entry with what the rules derive from it, and how its columns differ from that.
 
@@ -152,7 +160,7 @@ def derive_entry(
         wrong += more
     else:
         content = stored.content
-    entry = Entry(stored.taskgroup_id, stored.seq, stored.at, stored.previous, content, row.digest)
+    entry = Entry(stored.taskgroup_id, stored.seq, stored.at, stored.previous, content, row[-1])
     return entry, wrong
 
 
@@ -168,7 +176,7 @@ def printable(value: Any) -> str:
 
 
 def _derive_status(
-    row: Row[Any], stored: StoredEntry, body: ResponseBody, replay: Replay, *, intact: bool
+    row: EntryRow, stored: StoredEntry, body: ResponseBody, replay: Replay, *, intact: bool
 ) -> tuple[StatusContent | Gap | WatchChange, list[str]]:
     content = derive_status(replay, stored.taskgroup_id, body, stored.at, stored.previous)
     phase, anomalies, extra, rules = _derived_values(row)
@@ -190,7 +198,7 @@ def _derive_status(
         return content, [*wrong, "phase or anomalies cannot be read"]
 
 
-def _wrong_columns(row: Row[Any], fields: StatusFields) -> list[str]:
+def _wrong_columns(row: EntryRow, fields: StatusFields) -> list[str]:
     wrong = []
     for name, value, right in zip(STATUS_COLUMNS, _status_values(row), fields.columns(), strict=True):
         wrong += differing(name, value, format_time(right) if isinstance(right, datetime) else right)
@@ -207,13 +215,13 @@ def _wrong_anomalies(stored: Any, content: StatusContent, *, intact: bool) -> li
     return [] if found == set(content.anomalies) - _FROM_BEFORE else [f"anomalies is {printable(stored)}"]
 
 
-def _set_columns(row: Row[Any], stored: StoredEntry) -> Iterator[tuple[str, Any]]:
+def _set_columns(row: EntryRow, stored: StoredEntry) -> Iterator[tuple[str, Any]]:
     """Yield the columns that must be NULL but are not."""
     names: tuple[str, ...] = () if stored.previous is not None else _PREVIOUS
     if _foreign_values[stored.kind](row) != _NO_VALUES[stored.kind]:
         names += _FOREIGN[stored.kind]
     for name in names:
-        value = row._mapping[name]
+        value = _by_name(row)[name]
         if value is not None:
             yield name, value
 

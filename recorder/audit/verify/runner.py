@@ -168,7 +168,7 @@ class _Verification:
             ledger = ledgers.get(row[0])
             if ledger is None:
                 ledger = ledgers[row[0]] = self._new_ledger(row[0])
-            ledger.take(row)
+            ledger.take(tuple(row))
             entries += 1
         if row is not None:
             self._at = RowPosition(row.taskgroup_id, row.seq)
