@@ -1,8 +1,7 @@
-"""Rows as they lie in the database, whatever somebody put there.
+"""Read rows exactly as they are stored, whatever their values are.
 
-Nothing is refused and nothing rebuilt: times are texts in our own form on both databases, other values are
-the driver's. On SQLite a text that is no UTF-8 has lone surrogates for the bytes that are none, in what is
-asked for too.
+Times are text in our own format on both databases; other values are what the driver returns. On SQLite,
+invalid UTF-8 is read and written with surrogateescape.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ RawRow = Mapping[Any, Any]
 """The values of a row by the names of its columns."""
 
 _BYTES = ("utf-8", "surrogateescape")
-"""How a text that is no UTF-8 is read, and written again."""
+"""How invalid UTF-8 is decoded and encoded."""
 _NOT_UTF8 = "Could not decode to UTF-8"
 _ROWS_AT_ONCE = 500
 
@@ -49,12 +48,12 @@ _NEXT_IDS = """WITH RECURSIVE ids (id) AS (
 _COLUMNS = """CASE WHEN "{0}" >= '0001-01-01 00:00:00+00'
     THEN to_char("{0}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')
     ELSE "{0}"\\:\\:text END AS "{0}\""""
-"""A time of PostgreSQL as text: in our form where it has one, else in the server's."""
+"""A PostgreSQL time as text: in our own format, or in the server's if ours cannot express it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Groups by their ids, from `first` to `last`; both are in it, and on SQLite may be anything."""
+    """The groups with ids from `first` to `last`, both included. On SQLite an id may be of any type."""
 
     first: Any
     last: Any
@@ -62,9 +61,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class RowPosition:
-    """An entry of a group, or an episode of one, by its number: what comes after it, or up to it.
+    """The place of an entry or an episode of a group by its number, as the start or the end of a range.
 
-    Without a number it is before the first of the group, or after its last, whatever their numbers are.
+    Without a number it is before the group's first row as a start, and after its last row as an end.
     """
 
     taskgroup_id: Any
@@ -72,7 +71,7 @@ class RowPosition:
 
 
 class RawTables:
-    """The tables of the database as one snapshot shows them."""
+    """The tables in the snapshot of one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -88,7 +87,7 @@ class RawTables:
         except OperationalError as error:
             if _NOT_UTF8 not in str(error.orig):
                 raise
-            # From where it failed on, in the same snapshot.
+            # Continue after the last row that could be read, in the same snapshot.
             if row is not None:
                 after, limit = RowPosition(row.taskgroup_id, row.seq), limit - number
             with self.any_text():
@@ -125,7 +124,7 @@ class RawTables:
         return self._by_group(episodes, f"{first} AND {last}", named)
 
     def ids_after(self, taskgroup_id: Any, limit: int) -> list[Any]:
-        """Return the ids after one (None: from the first), of groups that any table names, in order."""
+        """Return the next ids that any table names, in order: those after `taskgroup_id`, or the first ones."""
         after = "TRUE" if taskgroup_id is None else "taskgroup_id > :after"
         found: set[Any] = set()
         with self.any_text():
@@ -145,7 +144,7 @@ class RawTables:
         return found
 
     def _ask(self, question: str, given: dict[str, Any]) -> Iterator[Row[Any]]:
-        # What the driver cannot pass as a text goes as its bytes.
+        # The driver cannot pass invalid UTF-8 as text, so it is passed as bytes.
         raw = {name: value.encode(*_BYTES) for name, value in given.items() if not _is_utf8(value)}
         for name in raw:
             question = re.sub(rf":{name}\b", f"CAST(:{name} AS TEXT)", question)
@@ -162,7 +161,7 @@ class RawTables:
 
     @contextmanager
     def any_text(self) -> Iterator[None]:
-        """On SQLite, read texts that are no UTF-8 too, which takes longer."""
+        """On SQLite, also read invalid UTF-8, which takes longer."""
         driver: Any = self._connection.connection.driver_connection
         if not self._sqlite:
             yield
@@ -175,21 +174,21 @@ class RawTables:
 
 
 def id_order(taskgroup_id: Any) -> tuple[bool, Any]:
-    """Return what ids sort by, as both databases do: texts by their bytes, and then what is none."""
+    """Return the sort key of an id, in the order of both databases: text by its bytes, then other types."""
     if isinstance(taskgroup_id, bytes):
         return True, taskgroup_id
     return False, taskgroup_id.encode(*_BYTES)
 
 
 def bound(taskgroup_id: Any) -> Any:
-    """Return what stands for an id in a statement."""
+    """Return an id as a value to bind in a statement."""
     if _is_utf8(taskgroup_id):
         return taskgroup_id
     return cast(literal(taskgroup_id.encode(*_BYTES), LargeBinary), Text)
 
 
 def _is_utf8(value: Any) -> bool:
-    """Whether a value can be passed to a driver as it is; only a text cannot that is no UTF-8."""
+    """Whether a driver can bind the value as it is, which is so unless it is invalid UTF-8."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -199,7 +198,7 @@ def _is_utf8(value: Any) -> bool:
 
 
 def as_stored(row: RawRow) -> dict[str, Any]:
-    """Return a row that is to be written as it lies in the database then."""
+    """Return the values of a row as the database stores them."""
     return {name: format_time(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
