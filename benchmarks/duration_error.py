@@ -104,7 +104,7 @@ def _lives(runs: int, random: Random) -> Iterator[Life]:
 
 def _naive_seconds(recording: Recording) -> float:
     seen = [
-        (entry.at, entry.content.reading.phase)
+        (entry.at, entry.content.fields.phase)
         for entry in recording.ledger.entries
         if isinstance(entry.content, StatusContent)
     ]

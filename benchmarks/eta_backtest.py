@@ -41,7 +41,7 @@ from recorder.completion.eta import (
 )
 from recorder.completion.progress import ProgressMarks
 from recorder.ledger.entries import Entry, Interval, StatusContent
-from recorder.ledger.status_fields import FINISHED_STATUSES, Phase, Reading
+from recorder.ledger.status_fields import FINISHED_STATUSES, Phase, StatusFields
 from recorder.simulator.runs import PROCESSOR_SECONDS, OutcomeMix, Steering, draw_life
 from recorder.store.engine import check_url, open_engine
 from recorder.store.groups import list_groups
@@ -115,7 +115,7 @@ def simulated(groups: int, seed: int, *, mixed: bool) -> Iterator[Case]:
 class _Recorded:
     kind: str
     episode: Episode
-    readings: list[tuple[datetime, Reading]]
+    readings: list[tuple[datetime, StatusFields]]
     finished_before: int
 
 
@@ -145,19 +145,19 @@ def _episodes(entries: Sequence[Entry], interval: Interval | None) -> Iterator[_
         yield _Recorded(_kind(clear), episode, seen, before[-1] if before else 0)
 
 
-def _clear(entries: Iterable[Entry]) -> Iterator[tuple[datetime, Reading]]:
+def _clear(entries: Iterable[Entry]) -> Iterator[tuple[datetime, StatusFields]]:
     for entry in entries:
-        if isinstance(entry.content, StatusContent) and entry.content.reading.phase is not Phase.UNCLEAR:
-            yield entry.at, entry.content.reading
+        if isinstance(entry.content, StatusContent) and entry.content.fields.phase is not Phase.UNCLEAR:
+            yield entry.at, entry.content.fields
 
 
-def _kind(clear: Sequence[tuple[datetime, Reading]]) -> str:
+def _kind(clear: Sequence[tuple[datetime, StatusFields]]) -> str:
     metadata = json.loads(clear[-1][1].metadata or "null")
     return str(metadata.get("processor")) if isinstance(metadata, dict) else "None"
 
 
-def _finished(said: Reading) -> int | None:
-    counts = [getattr(said, name) for name in FINISHED_STATUSES]
+def _finished(said: StatusFields) -> int | None:
+    counts = [said.count(name) for name in FINISHED_STATUSES]
     return None if counts == [None] * len(counts) else sum(count or 0 for count in counts)
 
 

@@ -1,1 +1,1 @@
-"""The audit trail: proving that what was recorded still stands, carrying it elsewhere, bringing it in."""
+"""The audit trail: verify what was recorded, export it and import it."""

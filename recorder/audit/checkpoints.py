@@ -1,7 +1,7 @@
-"""Checkpoints: the heads of all ledgers at one moment, small enough to keep where nobody can change them.
+"""Checkpoints: the heads of all ledgers at one moment, small enough to keep in a safe place.
 
-A checkpoint is a text of lines, one for each group in the order of ids by their UTF-8 bytes. Its digest is
-the SHA-256 of that text.
+A checkpoint is a text with a line for each group, in the order of ids by their UTF-8 bytes. Its digest is the
+SHA-256 of that text.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _LONGEST_COMPLAINT = 300
 
 
 class BrokenHeadError(Exception):
-    """A ledger does not end as its watch row says: nothing that rests on it can be attested.
+    """A ledger does not end as its watch row says, so no checkpoint can include it.
 
-    `what` is for anybody; the text has besides it what the database or its driver said.
+    `what` can be shown to anybody. The full message also has the error of the database or its driver.
     """
 
     def __init__(self, what: str, why: Exception | None = None) -> None:
@@ -45,12 +45,12 @@ class BrokenHeadError(Exception):
 
 
 class CheckpointError(ValueError):
-    """A line is none of a checkpoint; the text says which, and why."""
+    """A line is not a valid checkpoint line; the message has its number and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointHead:
-    """The newest entry of a ledger; if that is a status, when it was last said, and by how many responses."""
+    """The newest entry of a ledger; for a status, also when it was last seen and by how many responses."""
 
     taskgroup_id: str
     seq: int
@@ -59,13 +59,13 @@ class CheckpointHead:
     polls: int | None
 
     def members(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the head as JSON values."""
         seen = None if self.last_seen_at is None else format_time(self.last_seen_at)
         return dict(zip(_MEMBERS, (self.taskgroup_id, self.seq, self.digest, seen, self.polls), strict=True))
 
 
 def read_heads(connection: Connection) -> Generator[CheckpointHead]:
-    """Yield the heads of all ledgers, in the order of a checkpoint; to be closed before its transaction.
+    """Yield the heads of all ledgers in checkpoint order. Close the generator before its transaction ends.
 
     Raises:
         BrokenHeadError: a watch row cannot be read, or does not name the newest entry of its ledger.
@@ -90,13 +90,13 @@ def read_heads(connection: Connection) -> Generator[CheckpointHead]:
 
 
 def checkpoint_lines(heads: Iterable[CheckpointHead]) -> Iterator[bytes]:
-    """Yield the lines of a checkpoint, each with its end."""
+    """Yield the lines of a checkpoint, each with its line end."""
     for head in heads:
         yield orjson.dumps(head.members()) + b"\n"
 
 
 def checkpoint_digest(lines: Iterable[bytes]) -> str:
-    """Return the digest of a checkpoint of these lines, in lower-case hex."""
+    """Return the digest of a checkpoint with these lines, in lower-case hex."""
     digest = sha256()
     for line in lines:
         digest.update(line)
@@ -104,10 +104,10 @@ def checkpoint_digest(lines: Iterable[bytes]) -> str:
 
 
 def read_checkpoint(lines: Iterable[bytes]) -> dict[str, CheckpointHead]:
-    """Read a checkpoint; return its heads by the ids of their groups.
+    """Parse a checkpoint, and return its heads by group id.
 
     Raises:
-        CheckpointError: a line is none of a checkpoint, or names a group for the second time.
+        CheckpointError: a line is not valid, or names a group for the second time.
     """
     heads: dict[str, CheckpointHead] = {}
     for number, line in enumerate(lines, 1):
@@ -115,7 +115,7 @@ def read_checkpoint(lines: Iterable[bytes]) -> dict[str, CheckpointHead]:
             head = _head_of(orjson.loads(line))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             words = str(error)[:_LONGEST_COMPLAINT]
-            raise CheckpointError(f"line {number} is no line of a checkpoint: {words}") from None
+            raise CheckpointError(f"line {number} is not a valid checkpoint line: {words}") from None
         if head.taskgroup_id in heads:
             raise CheckpointError(f"line {number} names {head.taskgroup_id!a} for the second time")
         heads[head.taskgroup_id] = head
@@ -143,24 +143,24 @@ _NAME = "heads-%Y%m%dT%H%M%SZ.ndjson"
 
 
 def is_due(folder: Path, interval: timedelta, now: datetime) -> bool:
-    """Whether the newest checkpoint in `folder` is older than `interval`, or there is none.
+    """Whether the newest checkpoint in `folder` is older than `interval`, or missing.
 
-    One that lies in the future, as after a clock was set back, does not count.
+    A checkpoint with a time in the future, as after the clock was set back, does not count.
     """
     made = [made for made in map(_time_of, folder.iterdir()) if made is not None and made <= now]
     return not made or now - max(made) >= interval
 
 
 def keep_checkpoint(engine: Engine, folder: Path, now: datetime) -> Path | None:
-    """Write a checkpoint into `folder`, and its digest beside it once it is whole; return its path.
+    """Write a checkpoint into `folder`, then its digest beside it, and return its path.
 
-    None if somebody else has written one of the same second. Nothing is renamed or written again, so that
-    the folder may be one that can only be added to.
+    Returns None if another process has written one in the same second. Files are never renamed or
+    overwritten, so the folder may be append-only.
 
     Raises:
-        OSError: it cannot be written.
-        BrokenHeadError: a ledger does not end as its watch row says; nothing can be attested.
-        DatabaseUnavailableError: the database cannot be read just now.
+        OSError: the checkpoint cannot be written.
+        BrokenHeadError: a ledger does not end as its watch row says.
+        DatabaseUnavailableError: the database cannot be read.
     """
     path = folder / now.astimezone(UTC).strftime(_NAME)
     with reading(engine) as connection, closing(read_heads(connection)) as heads:

@@ -1,11 +1,11 @@
-"""The lines of an export, written and read; pure.
+"""The lines of an export: write and parse them. Pure.
 
-A line an entry, `{"record":…,"digest":"…"}`, in the order of (id by its UTF-8 bytes, `seq`). After a group's
-last entry stands what no digest proves: `{"open":…}`, the state of its watch, the interval of its newest
-entry if that is a status, and when it is due.
+Each entry is a line, `{"record":…,"digest":"…"}`, in the order of (id by its UTF-8 bytes, `seq`). A group's
+last entry is followed by a line with what no digest covers, `{"open":…}`: the state of its watch, the
+interval of its newest entry if that is a status, and when it is due.
 
-Nothing that is read is taken on trust: an entry is rebuilt from its record, and the record of what was
-rebuilt must be the very one that the digest proves. What rules derive from a body is derived anew.
+Nothing is trusted: an entry is rebuilt from its record, and the rebuilt entry must have the same record.
+What rules derive from a body is derived again.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from recorder.ledger.canonical import canonical
 from recorder.ledger.chain import GENESIS, VERSION, digest_of, interval_members, record_of
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, WatchChange
 from recorder.ledger.poll_outcome import Cause
-from recorder.ledger.replay import Replay, replay_entry, status_said
+from recorder.ledger.replay import Replay, derive_status, replay_entry
 from recorder.ledger.response_body import ResponseBody, parse_body
 from recorder.ledger.timestamps import format_time, parse_time
 from recorder.ledger.watch import Head, Watch
 
 OPEN_LINE = b'{"open":'
-"""How the line after a group's last entry begins where we write it, and no other line."""
+"""How only the line after a group's last entry begins."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ENVELOPE = ("v", "taskgroup_id", "seq", "kind", "at", "previous")
@@ -49,7 +49,7 @@ _LONGEST_COMPLAINT = 300
 
 
 class ImportRefusedError(Exception):
-    """What is to be imported does not verify, or has no place to go; the text says where and why."""
+    """The export does not verify, or cannot be imported here; the message says where and why."""
 
 
 _NOTHING = Replay()
@@ -57,7 +57,7 @@ _NOTHING = Replay()
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read up to a line: of the group at hand, or where an `open` line has ended it, of the last.
+    """The state after a line: of the current group, or of the last one if an `open` line has ended it.
 
     `replay` is empty between two groups.
     """
@@ -68,7 +68,7 @@ class _Read:
 
 
 def entry_line(entry: Entry) -> bytes:
-    """Return the line of an entry. Its record stands there in the very bytes that the digest is made of."""
+    """Return the line of an entry. Its record has the very bytes that the digest covers."""
     record = record_of(
         taskgroup_id=entry.taskgroup_id,
         seq=entry.seq,
@@ -80,7 +80,7 @@ def entry_line(entry: Entry) -> bytes:
 
 
 def open_line(watch: Watch) -> bytes:
-    """Return the line that stands after the last entry of a group."""
+    """Return the line that follows the last entry of a group."""
     interval = dict.fromkeys(_INTERVAL) if watch.open is None else interval_members(watch.open)
     due_at = None if watch.due_at is None else format_time(watch.due_at)
     members = {"taskgroup_id": watch.taskgroup_id, "state": watch.state.value, **interval, "due_at": due_at}
@@ -88,10 +88,10 @@ def open_line(watch: Watch) -> bytes:
 
 
 def read_export(lines: Iterable[bytes], gap_window: timedelta) -> Iterator[Entry | Watch]:
-    """Yield the entries of an export as they come, and after each group's last one its watch.
+    """Yield the entries of an export in order, and each group's watch after its last entry.
 
     Raises:
-        ImportRefusedError: with the number of the line that does not follow, and what is wrong with it.
+        ImportRefusedError: a line is wrong; the message has its number and the reason.
     """
     read, number = _Read(), 0
     for number, line in enumerate(lines, 1):
@@ -147,7 +147,9 @@ def _entry(read: _Read, record: Any, digest: Any) -> Entry:
     said = _content(name, record[name], at)
     check_content(seq, said)
     content = (
-        status_said(read.replay, taskgroup_id, said, at, previous) if isinstance(said, ResponseBody) else said
+        derive_status(read.replay, taskgroup_id, said, at, previous)
+        if isinstance(said, ResponseBody)
+        else said
     )
     rebuilt = record_of(taskgroup_id=taskgroup_id, seq=seq, at=at, previous=previous, content=content)
     if digest != digest_of(before, rebuilt):
@@ -156,7 +158,7 @@ def _entry(read: _Read, record: Any, digest: Any) -> Entry:
 
 
 def _content_name(record: Any) -> str:
-    """Return which member holds the content of `record`, whose other members are as they must be."""
+    """Return which member has the content of `record`; its other members are checked."""
     if not isinstance(record, dict) or record.keys() - _KINDS.keys() != set(_ENVELOPE):
         raise ValueError(f"a record has the members {', '.join(_ENVELOPE)} and its content")
     names = [name for name in _KINDS if name in record]
@@ -207,7 +209,7 @@ def _gap(value: Any, at: datetime) -> Gap:
 
 
 def _watch(read: _Read, opened: Any, gap_window: timedelta) -> Watch:
-    """Make the watch of the group that an `open` line ends, if the line agrees with its ledger."""
+    """Return the watch of the group that an `open` line ends, if the line matches its ledger."""
     taskgroup_id, state, *interval, due = _members(opened, _OPEN, "open")
     head, replayed, enrolled_at = read.replay.head, read.replay.state, read.enrolled_at
     if head is None or replayed is None or enrolled_at is None or taskgroup_id != read.taskgroup_id:
@@ -231,7 +233,7 @@ def _watch(read: _Read, opened: Any, gap_window: timedelta) -> Watch:
 
 
 def _interval(value: Any, head: Head | None, what: str) -> Interval | None:
-    """Read the interval of the entry before, the `head`."""
+    """Parse the interval of the entry before, the `head`."""
     kind, at = (head.kind, head.at) if head else (None, None)
     check_is_of_status(value is not None, kind, what)
     if value is None:

@@ -1,4 +1,4 @@
-"""Exports: whole ledgers as lines that carry everything their digests prove."""
+"""Export whole ledgers as lines with everything that their digests cover."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ROWS_AT_ONCE = 200
 
 
 class ExportError(Exception):
-    """A ledger does not lie in the database as a recorder left it; the text says which, and how."""
+    """A ledger is not stored as a recorder writes it; the message says which one, and what is wrong."""
 
 
 def entries_of_groups(connection: Connection, taskgroup_ids: Iterable[str]) -> dict[str, int]:
-    """Return how many entries each of these groups has; those that were never watched are left out."""
+    """Return how many entries each of these groups has, without groups that were never watched."""
     found = {}
     for taskgroup_id in taskgroup_ids:
         size = connection.scalar(select(watches.c.head_seq).where(watches.c.taskgroup_id == taskgroup_id))
@@ -34,11 +34,11 @@ def entries_of_groups(connection: Connection, taskgroup_ids: Iterable[str]) -> d
 
 
 def export_lines(connection: Connection, taskgroup_ids: Collection[str] | None = None) -> Generator[bytes]:
-    """Yield the lines of an export, each with its end: of all groups, or of those of these that are known.
+    """Yield the lines of an export, each with its line end, of all groups or of the known ones of these.
 
-    It is of one moment if the transaction of `connection` is one snapshot, and is to be closed before that
-    ends. Digests are not recomputed: an
-    altered entry is exported as it lies there, and its line does not verify.
+    The export is consistent if the transaction of `connection` is one snapshot. Close the generator before
+    that transaction ends. Digests are not recomputed: an altered entry is exported as it is stored, and its
+    line does not verify.
 
     Raises:
         ExportError: an entry cannot be read, or a ledger does not end where its watch row says.
@@ -60,7 +60,7 @@ def _entry_lines(connection: Connection, watch: Watch) -> Iterator[bytes]:
     newest = None
     with closing(_entries(connection, watch.taskgroup_id)) as found:
         lines = ((entry, entry_line(entry)) for entry in found)
-        for newest, line in _legible(lines, name_next):  # noqa: B007 (what it ends with is looked at)
+        for newest, line in _legible(lines, name_next):  # noqa: B007 (used after the loop)
             yield line
     head = watch.head
     if newest is None or (newest.seq, newest.digest) != (head.seq, head.digest):
@@ -70,7 +70,7 @@ def _entry_lines(connection: Connection, watch: Watch) -> Iterator[bytes]:
 
 
 def _legible(items: Iterator[_T], name_next: Callable[[_T | None], str]) -> Iterator[_T]:
-    """Yield what can be read; `name_next` names what comes after the last that could."""
+    """Yield the items that can be read; `name_next` names the item after the last one for the error."""
     last = None
     try:
         for last in items:

@@ -1,4 +1,4 @@
-"""Imports: the ledgers and watch rows of an export made anew in an empty database."""
+"""Import an export: load its ledgers and watch rows into an empty database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How much was imported."""
+    """The numbers of imported entries and groups."""
 
     entries: int
     groups: int
@@ -33,11 +33,11 @@ class Imported:
 def load(connection: Connection, lines: Iterable[bytes], *, gap_window: timedelta, now: Clock) -> Imported:
     """Load an export into an empty database, batch by batch, in the transaction of `connection`.
 
-    `gap_window` is how long after it was due a response may come without a gap. A group that is gone is
-    asked at once, `now`; one that is watched, when it was due.
+    `gap_window` is how late a response may be without a gap. A group that is gone is polled immediately; a
+    watched one when it was due.
 
     Raises:
-        ImportRefusedError: what was written must be taken back.
+        ImportRefusedError: the export does not verify, or the database is not empty; roll back.
     """
     _require_empty(connection)
     counts = {Entry: 0, Watch: 0}

@@ -1,6 +1,6 @@
-"""What no recorder writes, though its digest follows: one judgement of what an export and a database say.
+"""Reject what no recorder writes, even if its digest follows. Exports and databases are checked alike.
 
-Pure. Each function raises ValueError, with words for people; values may be of any type.
+Pure. Each function raises ValueError with a message for people; values may be of any type.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST = 2**63 - 1
 
 
 def check_id(taskgroup_id: str) -> None:
-    """Refuse an id that can name no group."""
+    """Reject an invalid group id."""
     try:
         check_taskgroup_id(taskgroup_id)
     except ValueError as error:
@@ -25,7 +25,7 @@ def check_id(taskgroup_id: str) -> None:
 
 
 def check_content(seq: int, content: StatusContent | ResponseBody | Gap | WatchChange) -> None:
-    """Refuse what the entry `seq` of a ledger cannot hold."""
+    """Reject content that the entry `seq` of a ledger cannot have."""
     if (seq == 1) != (isinstance(content, WatchChange) and content.action is Action.STARTED):
         raise ValueError("a ledger begins with started, which comes no second time")
     if isinstance(content, WatchChange):
@@ -36,9 +36,9 @@ def check_content(seq: int, content: StatusContent | ResponseBody | Gap | WatchC
 
 
 def check_interval(interval: Interval | None, kind: Kind | None, at: datetime | None, what: str) -> None:
-    """Refuse an interval that cannot be that of the entry before, one of `kind`, `at` that time.
+    """Reject an interval that cannot be that of the entry before, which is of `kind` and has the time `at`.
 
-    Both are None where there is no entry before.
+    Both are None if there is no entry before.
     """
     check_is_of_status(interval is not None, kind, what)
     if interval is None or at is None:
@@ -49,26 +49,26 @@ def check_interval(interval: Interval | None, kind: Kind | None, at: datetime | 
 
 
 def check_is_of_status(there: bool, kind: Kind | None, what: str) -> None:
-    """Refuse an interval that is there without a status to be of, or is not there for one."""
+    """Reject an interval without a status before it, and a status without its interval."""
     if there != (kind is Kind.STATUS):
         raise ValueError(f"{what} is there exactly if the entry before is a status")
 
 
 def check_due(due_at: datetime | None, state: WatchState) -> None:
-    """Refuse a group that is watched and never due, or due and not watched."""
+    """Reject a group that is watched without a due time, or not watched with one."""
     if (due_at is not None) != (state is WatchState.WATCHING):
         raise ValueError("due_at is that of a group that is watched, and null for any other")
 
 
 def check_count(value: Any, what: str, least: int) -> int:
-    """Return `value` if it is a whole number that every database can hold, and not below `least`."""
+    """Return `value` if it is a whole number of at least `least` that both databases can hold."""
     if type(value) is not int or not least <= value <= _MOST:
         raise ValueError(f"{what} must be a whole number, {least} or more, of 63 bits at most")
     return value
 
 
 def check_text(value: Any, what: str) -> str:
-    """Return `value` if it is a text that every database can hold."""
+    """Return `value` if it is text that both databases can hold."""
     if not isinstance(value, str):
         raise ValueError(f"{what} must be a text")
     if "\0" in value:

@@ -93,15 +93,15 @@ def advance_dwell(dwell: Dwell, entry: Entry) -> Dwell:
     """Return where the time went up to `entry`, the one after the last entry in `dwell`."""
     content = entry.content
     if isinstance(content, StatusContent):
-        reading = content.reading
-        counts = tuple(max(0, getattr(reading, name) or 0) for name in RUN_STATUSES)
-        return replace(_counted(dwell, entry.at), held=Held(entry.at, reading.phase, counts))
+        fields = content.fields
+        runs = tuple([count if count is not None and count > 0 else 0 for count in fields.counts])
+        return _counted(dwell, entry.at, Held(entry.at, fields.phase, runs))
     if isinstance(content, Gap):
         dwell, length = _counted(dwell, content.from_), _micros(content.from_, entry.at)
         unseen = Held(entry.at, None, None)
         return replace(dwell, watched=dwell.watched + length, gaps=dwell.gaps + length, held=unseen)
     held = Held(entry.at, None, None) if content.action in _WATCHING else None
-    return replace(_counted(dwell, entry.at), held=held)
+    return _counted(dwell, entry.at, held)
 
 
 def count_until_last_seen(dwell: Dwell, open_interval: Interval | None) -> Dwell:
@@ -109,19 +109,15 @@ def count_until_last_seen(dwell: Dwell, open_interval: Interval | None) -> Dwell
     return dwell if open_interval is None else _counted(dwell, open_interval.last_seen_at)
 
 
-def _counted(dwell: Dwell, until: datetime) -> Dwell:
-    held = dwell.held
-    if held is None:
-        return dwell
-    length = _micros(held.since, until)
-    counted = replace(dwell, watched=dwell.watched + length, held=None)
-    if held.phase is None or held.runs is None:
-        return counted
-    phases = [
-        micros + length * (phase is held.phase) for phase, micros in zip(_PHASES, dwell.phases, strict=True)
-    ]
-    runs = [micros + length * count for micros, count in zip(dwell.runs, held.runs, strict=True)]
-    return replace(counted, phases=tuple(phases), runs=tuple(runs))
+def _counted(dwell: Dwell, until: datetime, then: Held | None = None) -> Dwell:
+    """Count what is held up to `until`, and hold `then`."""
+    held, phases, runs = dwell.held, dwell.phases, dwell.runs
+    length = 0 if held is None else _micros(held.since, until)
+    if length and held is not None and held.phase is not None and held.runs is not None:
+        place = _PHASES.index(held.phase)
+        phases = (*phases[:place], phases[place] + length, *phases[place + 1 :])
+        runs = tuple([micros + length * count for micros, count in zip(runs, held.runs, strict=True)])
+    return Dwell(dwell.watched + length, dwell.gaps, phases, runs, then)
 
 
 def _micros(start: datetime, end: datetime) -> int:

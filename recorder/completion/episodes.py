@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from recorder.completion.time_bounds import Moment, end_in, start_in, window_of
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
-from recorder.ledger.status_fields import Phase, Reading
+from recorder.ledger.status_fields import Phase, StatusFields
 
 _MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 10**6
@@ -46,6 +46,11 @@ class RunCounts:
     completed: int | None
     failed: int | None
     cancelled: int | None
+
+    @property
+    def finished(self) -> int:
+        """The runs that have completed, failed or been cancelled; an absent count counts as 0."""
+        return (self.completed or 0) + (self.failed or 0) + (self.cancelled or 0)
 
 
 _NO_RUNS = RunCounts(0, 0, 0, 0)
@@ -140,12 +145,11 @@ def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> lis
 def advance_episodes(state: State, entry: Entry) -> tuple[State, Episode | None]:
     """Return the state after `entry`, the one after the last entry in `state`, and the episode that it ended,
     if any."""
-    state = replace(extend_to_last_seen(state, entry.previous), unclear=False)
-    if isinstance(entry.content, StatusContent):
-        return _see(state, entry.seq, entry.content.reading, entry.at)
-    if isinstance(entry.content, Gap):
-        state = replace(state, gaps=(*state.gaps, (entry.content.from_, entry.at)))
-    return state, None
+    state, content = extend_to_last_seen(state, entry.previous), entry.content
+    if isinstance(content, StatusContent):
+        return _see(state, entry.seq, content.fields, entry.at)
+    gaps = (*state.gaps, (content.from_, entry.at)) if isinstance(content, Gap) else state.gaps
+    return replace(state, unclear=False, gaps=gaps), None
 
 
 def open_episode(state: State, open_interval: Interval | None) -> Episode | None:
@@ -182,34 +186,41 @@ def extend_to_last_seen(state: State, interval: Interval | None) -> State:
     """Extend the last entry to the end of its `interval`, which is None unless it is a status."""
     if interval is None:
         return state
-    if state.opened is not None:
-        state = replace(state, opened=replace(state.opened, polls=state.opened.polls + interval.polls))
-    if state.unclear or state.sight is None:
-        return state
-    sight = replace(state.sight, last_asked_at=interval.last_asked_at, last_seen_at=interval.last_seen_at)
-    passed = [gap for gap in state.near if gap[1] <= interval.last_asked_at]
-    near = tuple(gap for gap in state.near if gap[1] > interval.last_asked_at)
-    opened = None if state.opened is None else _with_gaps(state.opened, passed)
-    return replace(state, opened=opened, sight=sight, near=near)
+    opened, sight, near = state.opened, state.sight, state.near
+    if opened is not None:
+        polls = opened.polls + interval.polls
+        opened = Opened(opened.started, opened.first_sight, polls, opened.gap_micros)
+    if sight is not None and not state.unclear:
+        sight = Sight(sight.seq, sight.phase, sight.runs, interval.last_asked_at, interval.last_seen_at)
+        if near:
+            passed = [gap for gap in near if gap[1] <= interval.last_asked_at]
+            near = tuple(gap for gap in near if gap[1] > interval.last_asked_at)
+            opened = None if opened is None else _with_gaps(opened, passed)
+    return State(state.episodes, state.before, opened, sight, state.unclear, state.gaps, near)
 
 
-def _see(state: State, seq: int, reading: Reading, observed_at: datetime) -> tuple[State, Episode | None]:
-    if reading.phase is Phase.UNCLEAR:
+def _see(state: State, seq: int, fields: StatusFields, observed_at: datetime) -> tuple[State, Episode | None]:
+    if fields.phase is Phase.UNCLEAR:
         return replace(state, unclear=True), None
-    before, opened = state.sight, state.opened
-    runs = RunCounts(reading.num_task_runs, reading.completed, reading.failed, reading.cancelled)
-    sight = Sight(seq, reading.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
+    before, opened, near = state.sight, state.opened, state.near
+    finished = (fields.count("completed"), fields.count("failed"), fields.count("cancelled"))
+    runs = RunCounts(fields.num_task_runs, *finished)
+    sight = Sight(seq, fields.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
+    if state.gaps:
+        near = (*near, *((start, min(end, observed_at)) for start, end in state.gaps))
+    starts, ends = opened is None and _shows_work(before, sight), sight.phase is Phase.SETTLED
+    if not starts and (opened is None or not ends):
+        return State(state.episodes, state.before, opened, sight, near=near), None
     window = window_of(
         None if before is None else before.last_asked_at,
         observed_at,
-        created_at=reading.created_at,
-        modified_at=reading.modified_at,
+        created_at=fields.created_at,
+        modified_at=fields.modified_at,
     )
-    if opened is None and _shows_work(before, sight):
+    if opened is None:
         opened = Opened(start_in(window), window.first_sight, polls=0, gap_micros=0)
-    near = (*state.near, *((start, min(end, observed_at)) for start, end in state.gaps))
-    seen = replace(state, opened=opened, sight=sight, gaps=(), near=near)
-    if opened is None or sight.phase is not Phase.SETTLED:
+    seen = State(state.episodes, state.before, opened, sight, near=near)
+    if not ends:
         return seen, None
     completed = end_in(window)
     cut = [(start, min(end, completed.at)) for start, end in near]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 
 from recorder.ledger.canonical import NotCanonicalError, canonical
@@ -31,10 +32,19 @@ def labels_of(body: ResponseBody) -> dict[str, str]:
 
 def label_text(scalar: Scalar) -> str:
     """Return a scalar as JSON text; a number that RFC 8785 cannot represent is written as Python does."""
+    is_long = isinstance(scalar, str) and len(scalar) > _MAX_BYTES
+    return _label_text(scalar) if is_long else _cached_label_text(scalar)
+
+
+def _label_text(scalar: Scalar) -> str:
     try:
         return canonical(scalar).decode()
     except NotCanonicalError:
         return json.dumps(scalar)
+
+
+_cached_label_text = lru_cache(maxsize=512, typed=True)(_label_text)
+"""The entries of a group mostly have the same labels."""
 
 
 def scalar_of(text: str) -> Scalar:

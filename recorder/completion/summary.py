@@ -18,7 +18,7 @@ from recorder.completion.labels import labels_of
 from recorder.completion.progress import ProgressMarks
 from recorder.completion.time_bounds import Basis
 from recorder.ledger.entries import Entry, Interval, StatusContent
-from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase, Reading
+from recorder.ledger.status_fields import Phase, StatusFields
 
 SUMMARY_RULES = 1
 """The version of these rules: a summary made by another version is rebuilt."""
@@ -49,9 +49,9 @@ def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | 
     content, created_at, labels, pace = entry.content, summary.created_at, summary.labels, summary.pace
     work, ended = episodes.advance_episodes(summary.work, entry)
     if isinstance(content, StatusContent):
-        created_at = content.reading.created_at or created_at
+        created_at = content.fields.created_at or created_at
         labels = tuple(sorted(labels_of(content.body).items()))
-        pace = _pace(pace, summary.work, work, content.reading, entry.at)
+        pace = _pace(pace, summary.work, work, content.fields, entry.at)
     held = dwell.advance_dwell(summary.dwell, entry)
     return Summary(entry.seq, work, held, created_at, labels, pace), ended
 
@@ -77,20 +77,21 @@ def work_so_far(summary: Summary, open_interval: Interval | None) -> WorkSoFar |
 
 
 def _pace(
-    pace: ProgressMarks, before: episodes.State, work: episodes.State, reading: Reading, observed_at: datetime
+    pace: ProgressMarks,
+    before: episodes.State,
+    work: episodes.State,
+    fields: StatusFields,
+    observed_at: datetime,
 ) -> ProgressMarks:
     """Return the pace after an observation; it is measured from the episode's start if that is known."""
     if work.opened is None:
         return ProgressMarks()
     if before.opened is None:
         started, known = work.opened.started, work.opened.started.basis is not Basis.FIRST_SIGHT
-        finished = 0 if before.sight is None else _finished(before.sight.runs)
-        pace = ProgressMarks().seen(started.at, finished, None) if known else ProgressMarks()
-    if reading.phase is Phase.UNCLEAR:
+        finished_before = 0 if before.sight is None else before.sight.runs.finished
+        pace = ProgressMarks().seen(started.at, finished_before, None) if known else ProgressMarks()
+    if fields.phase is Phase.UNCLEAR or work.sight is None:
         return pace
-    told = any(getattr(reading, name) is not None for name in RUN_STATUSES)
-    return pace.seen(observed_at, _finished(reading) if told else None, reading.num_task_runs)
-
-
-def _finished(counts: episodes.RunCounts | Reading) -> int:
-    return sum(getattr(counts, name) or 0 for name in FINISHED_STATUSES)
+    is_reported = any(count is not None for count in fields.counts)
+    finished = work.sight.runs.finished if is_reported else None
+    return pace.seen(observed_at, finished, fields.num_task_runs)

@@ -1,16 +1,24 @@
-"""What is odd about a response: noted with its entry, and never a reason not to record it."""
+"""Anomalies: what is odd about a response. They are noted with its entry, and never keep it from being
+recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from recorder.ledger.canonical import JsonObject
 from recorder.ledger.response_body import ResponseBody
-from recorder.ledger.status_fields import ACTIVE_STATUSES, RUN_STATUSES, Reading, finished_runs, is_count
-from recorder.ledger.timestamps import parse_upstream_time
+from recorder.ledger.status_fields import (
+    ACTIVE_STATUSES,
+    RUN_STATUSES,
+    StatusFields,
+    counts_of,
+    finished_runs,
+    is_count,
+)
 
 
 class Anomaly(StrEnum):
@@ -27,66 +35,89 @@ class Anomaly(StrEnum):
     CLOCK_REGRESSED = "clock_regressed"
 
 
-_BODY_MEMBERS = {"taskgroup_id", "metadata", "created_at", "status"}
-_STATUS_MEMBERS = {"num_task_runs", "task_run_status_counts", "is_active", "status_message", "modified_at"}
+_BODY_MEMBERS = frozenset({"taskgroup_id", "metadata", "created_at", "status"})
+_STATUS_MEMBERS = frozenset(
+    {"num_task_runs", "task_run_status_counts", "is_active", "status_message", "modified_at"}
+)
+_RUN_STATUSES = frozenset(RUN_STATUSES)
 
 
 def anomalies_of(
     body: ResponseBody,
-    reading: Reading,
+    fields: StatusFields,
     *,
     taskgroup_id: str,
     finished_before: int | None,
     modified_before: datetime | None,
     clock_regressed: bool,
 ) -> tuple[Anomaly, ...]:
-    """Return the anomalies of a response to a question about `taskgroup_id`, each once.
+    """Return the anomalies of a response about `taskgroup_id`, each once and in the order of the enum.
 
-    `finished_before` and `modified_before` are the last that were said before it, None if none ever was.
+    `fields` were read from `body`. `finished_before` and `modified_before` are the last known values before
+    it, None if there are none.
     """
-    found = set(_of_the_body(body)) | set(_of_the_counts(body.value["status"]))
-    if body.value.get("taskgroup_id") != taskgroup_id:
-        found.add(Anomaly.ID_MISMATCH)
-    finished = finished_runs(body.value["status"])
-    if finished is not None and finished_before is not None and finished < finished_before:
-        found.add(Anomaly.COUNTS_DECREASED)
-    if reading.modified_at and modified_before and reading.modified_at < modified_before:
-        found.add(Anomaly.MODIFIED_AT_REGRESSED)
-    if clock_regressed:
-        found.add(Anomaly.CLOCK_REGRESSED)
-    return tuple(anomaly for anomaly in Anomaly if anomaly in found)
+    status = body.value["status"]
+    counts = counts_of(status)
+    response = _Response(
+        taskgroup_id=taskgroup_id,
+        body=body,
+        status=status,
+        fields=fields,
+        counts=counts,
+        numbers={} if counts is None else {name: count for name, count in counts.items() if is_count(count)},
+        finished_before=finished_before,
+        modified_before=modified_before,
+        clock_regressed=clock_regressed,
+    )
+    return tuple([anomaly for anomaly, applies in _RULES.items() if applies(response)])
 
 
-def _of_the_body(body: ResponseBody) -> Iterator[Anomaly]:
-    value, status = body.value, body.value["status"]
-    if not body.exact:
-        yield Anomaly.INEXACT_NUMBER
-    if value.keys() - _BODY_MEMBERS or status.keys() - _STATUS_MEMBERS:
-        yield Anomaly.UNKNOWN_FIELD
-    if not all(_well_typed(value, status)):
-        yield Anomaly.BAD_TYPE
-    times = value.get("created_at"), status.get("modified_at")
-    if any(isinstance(time, str) and parse_upstream_time(time) is None for time in times):
-        yield Anomaly.BAD_TIMESTAMP
+@dataclass(slots=True)
+class _Response:
+    """What the rules look at. `numbers` are those of the counts that are whole numbers."""
+
+    taskgroup_id: str
+    body: ResponseBody
+    status: JsonObject
+    fields: StatusFields
+    counts: JsonObject | None
+    numbers: Mapping[str, int]
+    finished_before: int | None
+    modified_before: datetime | None
+    clock_regressed: bool
 
 
-def _well_typed(value: JsonObject, status: JsonObject) -> Iterator[bool]:
-    """Whether each member that is there has the type that the upstream documents."""
-    yield isinstance(value.get("taskgroup_id", ""), str)
-    yield _is_metadata(value.get("metadata"))
-    yield _is_text_or_null(value.get("created_at"))
-    yield is_count(status.get("num_task_runs", 0))
-    counts = status.get("task_run_status_counts", {})
-    yield isinstance(counts, dict) and all(is_count(count) for count in counts.values())
-    yield isinstance(status.get("is_active", False), bool)
-    yield _is_text_or_null(status.get("status_message"))
-    yield _is_text_or_null(status.get("modified_at"))
+def _has_unknown_status(response: _Response) -> bool:
+    return response.counts is not None and not response.counts.keys() <= _RUN_STATUSES
+
+
+def _has_unknown_field(response: _Response) -> bool:
+    return not (response.body.value.keys() <= _BODY_MEMBERS and response.status.keys() <= _STATUS_MEMBERS)
+
+
+def _has_bad_type(response: _Response) -> bool:
+    """Whether a member that is there has another type than the one that the upstream documents."""
+    value, status, counts = response.body.value, response.status, response.counts
+    counts_are_good = (
+        len(response.numbers) == len(counts) if counts is not None else "task_run_status_counts" not in status
+    )
+    return not (
+        isinstance(value.get("taskgroup_id", ""), str)
+        and _is_metadata(value.get("metadata"))
+        and _is_text_or_null(value.get("created_at"))
+        and is_count(status.get("num_task_runs", 0))
+        and counts_are_good
+        and isinstance(status.get("is_active", False), bool)
+        and _is_text_or_null(status.get("status_message"))
+        and _is_text_or_null(status.get("modified_at"))
+    )
 
 
 def _is_metadata(metadata: Any) -> bool:
-    return metadata is None or (
-        isinstance(metadata, dict)
-        and all(isinstance(value, str | int | float) for value in metadata.values())
+    if metadata is None:
+        return True
+    return isinstance(metadata, dict) and all(
+        isinstance(value, str | int | float) for value in metadata.values()
     )
 
 
@@ -94,27 +125,55 @@ def _is_text_or_null(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
-def _of_the_counts(status: JsonObject) -> Iterator[Anomaly]:
-    counts, total, active = (
-        status.get("task_run_status_counts"),
-        status.get("num_task_runs"),
-        status.get("is_active"),
+def _has_count_mismatch(response: _Response) -> bool:
+    total = response.status.get("num_task_runs")
+    return response.counts is not None and is_count(total) and sum(response.numbers.values()) != total
+
+
+def _has_decreased_counts(response: _Response) -> bool:
+    before, finished = response.finished_before, finished_runs(response.status)
+    return before is not None and finished is not None and finished < before
+
+
+def _has_active_mismatch(response: _Response) -> bool:
+    active, counts, numbers = response.status.get("is_active"), response.counts, response.numbers
+    if counts is None or not isinstance(active, bool):
+        return False
+    working = any(numbers.get(name, 0) > 0 for name in ACTIVE_STATUSES)
+    if working or not active:
+        return working and not active
+    # A run in an unknown status may or may not make its group active, so it contradicts nothing.
+    return not any(count > 0 for name, count in numbers.items() if name not in _RUN_STATUSES)
+
+
+def _has_earlier_modified_at(response: _Response) -> bool:
+    before, modified_at = response.modified_before, response.fields.modified_at
+    return before is not None and modified_at is not None and modified_at < before
+
+
+def _has_other_id(response: _Response) -> bool:
+    return bool(response.body.value.get("taskgroup_id") != response.taskgroup_id)
+
+
+def _has_bad_timestamp(response: _Response) -> bool:
+    fields = response.fields
+    created, modified = response.body.value.get("created_at"), response.status.get("modified_at")
+    return (fields.created_at is None and isinstance(created, str)) or (
+        fields.modified_at is None and isinstance(modified, str)
     )
-    if not isinstance(counts, dict):
-        return
-    known = {name: count for name, count in counts.items() if is_count(count)}
-    unknown = counts.keys() - set(RUN_STATUSES)
-    if unknown:
-        yield Anomaly.UNKNOWN_STATUS
-    if is_count(total) and sum(known.values()) != total:
-        yield Anomaly.COUNT_MISMATCH
-    if isinstance(active, bool) and _contradicts(active, known, unknown):
-        yield Anomaly.ACTIVE_MISMATCH
 
 
-def _contradicts(active: bool, counts: dict[str, int], unknown: set[str]) -> bool:
-    """A run in an unknown status may or may not make its group active: it contradicts nothing."""
-    working = any(counts.get(name, 0) > 0 for name in ACTIVE_STATUSES)
-    if active and not working:
-        return not any(counts.get(name, 0) > 0 for name in unknown)
-    return working and not active
+_RULES: dict[Anomaly, Callable[[_Response], bool]] = {
+    Anomaly.UNKNOWN_STATUS: _has_unknown_status,
+    Anomaly.UNKNOWN_FIELD: _has_unknown_field,
+    Anomaly.BAD_TYPE: _has_bad_type,
+    Anomaly.COUNT_MISMATCH: _has_count_mismatch,
+    Anomaly.COUNTS_DECREASED: _has_decreased_counts,
+    Anomaly.ACTIVE_MISMATCH: _has_active_mismatch,
+    Anomaly.MODIFIED_AT_REGRESSED: _has_earlier_modified_at,
+    Anomaly.ID_MISMATCH: _has_other_id,
+    Anomaly.BAD_TIMESTAMP: _has_bad_timestamp,
+    Anomaly.INEXACT_NUMBER: lambda response: not response.body.exact,
+    Anomaly.CLOCK_REGRESSED: lambda response: response.clock_regressed,
+}
+"""When an anomaly applies. The order is the one in which anomalies are stored."""

@@ -1,6 +1,6 @@
-"""The record of an entry and the digest that chains it to the one before.
+"""The record of an entry, and the digest that chains it to the entry before.
 
-digest = SHA-256(digest of the previous entry, 32 bytes, zeros for the first ‖ RFC 8785 form of the record),
+digest = SHA-256(digest of the previous entry (32 bytes, zeros for the first) ‖ RFC 8785 form of the record),
 in lower-case hex.
 """
 
@@ -12,11 +12,12 @@ from typing import Any
 
 from recorder.ledger.canonical import canonical
 from recorder.ledger.entries import Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.timestamps import format_time
 
 VERSION = 1
 GENESIS = "0" * 64
-"""What stands for the digest before the first entry."""
+"""The digest that the first entry follows."""
 
 
 def record_of(
@@ -27,15 +28,33 @@ def record_of(
     previous: Interval | None,
     content: StatusContent | Gap | WatchChange,
 ) -> dict[str, Any]:
-    """Return the record of an entry: everything that its digest proves, as JSON values."""
+    """Return the record of an entry: everything that its digest covers, as JSON values. Of a status, that is
+    the body alone."""
+    members = None if previous is None else interval_members(previous)
+    covered = content.body if isinstance(content, StatusContent) else content
+    return record_of_texts(
+        taskgroup_id=taskgroup_id, seq=seq, at=format_time(at), previous=members, content=covered
+    )
+
+
+def record_of_texts(
+    *,
+    taskgroup_id: str,
+    seq: int,
+    at: str,
+    previous: dict[str, Any] | None,
+    content: ResponseBody | Gap | WatchChange,
+) -> dict[str, Any]:
+    """Return the record of an entry whose times are texts already; `previous` has the members of its
+    interval."""
     kind, members = _content_members(content)
     return {
         "v": VERSION,
         "taskgroup_id": taskgroup_id,
         "seq": seq,
         "kind": kind.value,
-        "at": format_time(at),
-        "previous": None if previous is None else interval_members(previous),
+        "at": at,
+        "previous": previous,
         **members,
     }
 
@@ -69,11 +88,11 @@ def watch_members(change: WatchChange) -> dict[str, Any]:
     return {"action": change.action.value, "actor": change.actor, "note": change.note}
 
 
-def _content_members(content: StatusContent | Gap | WatchChange) -> tuple[Kind, dict[str, Any]]:
+def _content_members(content: ResponseBody | Gap | WatchChange) -> tuple[Kind, dict[str, Any]]:
     if isinstance(content, Gap):
         return Kind.GAP, {"gap": gap_members(content)}
     if isinstance(content, WatchChange):
         return Kind.WATCH, {"watch": watch_members(content)}
-    if content.body.text is not None:
-        return Kind.STATUS, {"upstream_text": content.body.text}
-    return Kind.STATUS, {"upstream": content.body.value}
+    if content.text is not None:
+        return Kind.STATUS, {"upstream_text": content.text}
+    return Kind.STATUS, {"upstream": content.value}

@@ -9,7 +9,7 @@ from enum import StrEnum
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import ResponseBody
-from recorder.ledger.status_fields import Reading
+from recorder.ledger.status_fields import StatusFields
 
 
 class Kind(StrEnum):
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class Action(StrEnum):
-    """What a watch entry says of our enrolment of a group."""
+    """What happened to our enrolment of a group."""
 
     STARTED = "started"
     PAUSED = "paused"
@@ -31,8 +31,8 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How long a status was in sight: last said by the response received at `last_seen_at` to the poll
-    sent at `last_asked_at`, and by `polls` responses in all."""
+    """How long a status was in sight: `polls` responses had it, of which the last was received at
+    `last_seen_at` for the poll sent at `last_asked_at`."""
 
     last_asked_at: datetime
     last_seen_at: datetime
@@ -41,10 +41,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in which the group should have been seen and was not.
+    """A period in which the group should have been seen but was not.
 
-    `to` is None while it is open. `attempts` counts failed polls. `unpolled_seconds` sums how much later
-    than due the polls in it were made. `http_status` and `detail` are of the last failure of its cause.
+    `to` is None while the gap is open. `attempts` counts failed polls. `unpolled_seconds` sums how late its
+    polls were made. `http_status` and `detail` are those of the last failure with this cause.
     """
 
     from_: datetime
@@ -58,7 +58,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class WatchChange:
-    """A change of our enrolment, by `actor`; `note` is theirs, or None."""
+    """A change of our enrolment by `actor`, with their `note` or None."""
 
     action: Action
     actor: str
@@ -67,22 +67,22 @@ class WatchChange:
 
 @dataclass(frozen=True, slots=True)
 class StatusContent:
-    """A response body, what it was read into, and what is odd about it.
+    """A response body, its documented fields and its anomalies.
 
-    `rules` names the version of the rules that derived phase and anomalies from the body.
+    `rules` is the version of the rules that derived phase and anomalies from the body.
     """
 
     body: ResponseBody
-    reading: Reading
+    fields: StatusFields
     anomalies: tuple[Anomaly, ...]
     rules: int
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. `previous` closes the interval of the status entry just before it, None if there is none.
+    """One entry. `previous` is the interval of the entry just before it, None if that is not a status.
 
-    `at` is when a status was first said, a gap ended, or a watch changed.
+    `at` is when a status was first received, a gap ended, or a watch changed.
     """
 
     taskgroup_id: str

@@ -1,4 +1,4 @@
-"""The failed polls since the last response: what a gap that may come of them will say."""
+"""The failed polls since the last response, from which a gap is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECONDS_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How often one cause was met, and what the last failure of it said."""
+    """How often polls failed with one cause, and the details of the last of them."""
 
     cause: Cause
     count: int
@@ -22,11 +22,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class FailureRun:
-    """Failed polls in a row.
+    """Consecutive failed polls.
 
-    `tallies` stand in the order of each cause's last occurrence. `unpolled_seconds` sums how much later
-    than due the polls were made. `missing_polls` counts the 404s and 410s at the end of the run, with
-    nothing else in between, the first of them answered at `missing_since`.
+    `tallies` are in the order of each cause's last occurrence. `unpolled_seconds` sums how late the polls
+    were made. `missing_polls` counts the consecutive 404s and 410s at the end of the run, the first of which
+    was received at `missing_since`.
     """
 
     attempts: int = 0
@@ -50,7 +50,7 @@ class FailureRun:
         )
 
     def late(self, late_seconds: float) -> FailureRun:
-        """Return the run with the lateness of a poll that did not fail, or was not made at all."""
+        """Return the run with the delay of a poll that did not fail, or was not made at all, added."""
         return replace(self, unpolled_seconds=_add_seconds(self.unpolled_seconds, late_seconds))
 
     def commonest(self) -> Tally | None:

@@ -1,4 +1,4 @@
-"""Which texts can name a group."""
+"""Validate group ids."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ MAX_LENGTH = 255
 
 
 def check_taskgroup_id(text: str) -> str:
-    """Return `text` if it can name a group.
+    """Return `text` if it is a valid group id.
 
     Raises:
-        ValueError: with what is wrong and what is allowed instead.
+        ValueError: it is not; the message has the reason, and what is allowed.
     """
     if not text:
         raise ValueError("is empty; an id has 1 to 255 characters")

@@ -10,7 +10,7 @@ from recorder.ledger.response_body import ResponseBody
 
 
 class Cause(StrEnum):
-    """Why nothing was seen. `not_polled` is the recorder's own doing, the others are what a poll met."""
+    """Why nothing was seen: `not_polled` if the recorder did not poll, else how polls failed."""
 
     NOT_POLLED = "not_polled"
     UNREACHABLE = "unreachable"
@@ -26,7 +26,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A response that says how the group stands: sent at `asked_at`, received at `observed_at`."""
+    """A response with the status of the group: requested at `asked_at`, received at `observed_at`."""
 
     asked_at: datetime
     observed_at: datetime
@@ -35,10 +35,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A poll that says nothing about the group.
+    """A poll without a status of the group.
 
-    `ended_at` is when the poll was given up. `detail` is short, printable and free of secrets.
-    `retry_after_seconds` is the upstream's own wish, None where it has none.
+    `ended_at` is when the poll ended. `detail` is short, printable and free of secrets.
+    `retry_after_seconds` is the delay that the upstream asked for, None if it did not.
     """
 
     asked_at: datetime

@@ -1,7 +1,7 @@
-"""Replaying a ledger: what its entries alone say of the watch row, and of what was derived with each of them.
+"""Replaying a ledger: what its entries alone determine of the watch row, and of each entry's derived fields.
 
-A fold in the order of `seq`. What a watch row knows beyond its ledger, schedule, failures, the interval in
-sight, is not here.
+Entries are replayed in the order of `seq`. The rest of a watch row (schedule, failures, the open interval)
+does not follow from the ledger.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from recorder.ledger.watch import Head, InForce, WatchState
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a ledger says up to its newest entry, the `head`; all None before the first.
+    """The state after a ledger's newest entry, the `head`; every field is None before the first entry.
 
-    `sight_at` is the last response as far as entries tell, or else the newest change of the watch.
+    `sight_at` is the last response that the entries show, or the newest watch change if that is later.
     """
 
     head: Head | None = None
@@ -31,50 +31,48 @@ class Replay:
 
 
 def replay_entry(replay: Replay, entry: Entry) -> Replay:
-    """Return what the ledger says up to `entry`, the next one."""
-    replay = replace(replay, head=Head(entry.seq, entry.kind, entry.at, entry.digest))
-    replay = _held(replay, entry.previous)
+    """Return the state after `entry`, the next one."""
+    head = Head(entry.seq, entry.kind, entry.at, entry.digest)
     content = entry.content
     if isinstance(content, StatusContent):
         force = in_force_after(entry.seq, content, replay.in_force, entry.at)
-        return replace(replay, in_force=force, sight_at=entry.at)
+        return Replay(head, replay.state, force, entry.at)
+    sight_at = _last_sight(replay, entry.previous)
     if isinstance(content, WatchChange):
-        return _changed(replay, content, entry.at)
-    return replay
+        return _change_watch(replay, content, head, sight_at)
+    return Replay(head, replay.state, replay.in_force, sight_at)
 
 
-def status_said(
+def derive_status(
     replay: Replay, taskgroup_id: str, body: ResponseBody, at: datetime, previous: Interval | None
 ) -> StatusContent:
-    """Return what the present rules derive from `body`, first said `at` in the next entry of a ledger.
+    """Return what the present rules derive from `body`, first received at `at`, in the next entry.
 
-    `previous` is the interval that the entry closes, if it closes one.
+    `previous` is the interval that the entry closes, None if it closes none.
     """
-    before, sight_at = replay.in_force, _held(replay, previous).sight_at
-    reading = read_body(body)
+    before, sight_at = replay.in_force, _last_sight(replay, previous)
+    fields = read_body(body)
     anomalies = anomalies_of(
         body,
-        reading,
+        fields,
         taskgroup_id=taskgroup_id,
         finished_before=before.finished if before else None,
         modified_before=before.modified_at if before else None,
         clock_regressed=sight_at is not None and at < sight_at,
     )
-    return StatusContent(body, reading, anomalies, RULES)
+    return StatusContent(body, fields, anomalies, RULES)
 
 
-def _held(replay: Replay, previous: Interval | None) -> Replay:
-    return replay if previous is None else replace(replay, sight_at=previous.last_seen_at)
+def _last_sight(replay: Replay, previous: Interval | None) -> datetime | None:
+    return replay.sight_at if previous is None else previous.last_seen_at
 
 
-def _changed(replay: Replay, change: WatchChange, at: datetime) -> Replay:
-    # When a group that was gone answers, the response itself resumes the watch: what it comes after is
-    # what came before that.
-    answered = (
+def _change_watch(replay: Replay, change: WatchChange, head: Head, sight_at: datetime | None) -> Replay:
+    # A group that was gone is resumed by its response, so the response before it is still the last one.
+    is_response = (
         change.action is Action.RESUMED and change.actor == RECORDER_ACTOR and replay.state is WatchState.GONE
     )
-    quiet = replay.in_force
-    if change.action is Action.RESUMED and quiet is not None:
-        quiet = replace(quiet, quiet_since=at)
-    sight_at = replay.sight_at if answered else at
-    return replace(replay, state=STATE_AFTER[change.action], in_force=quiet, sight_at=sight_at)
+    force = replay.in_force
+    if change.action is Action.RESUMED and force is not None:
+        force = replace(force, quiet_since=head.at)
+    return Replay(head, STATE_AFTER[change.action], force, sight_at if is_response else head.at)

@@ -1,4 +1,4 @@
-"""Reading an upstream response body without losing, altering or inventing anything."""
+"""Parse an upstream response body without losing, altering or inventing anything."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from recorder.ledger.canonical import MAX_SAFE_INTEGER, JsonObject, NotCanonicalError, canonical
+from recorder.ledger.canonical import (
+    MAX_SAFE_INTEGER,
+    JsonObject,
+    NotCanonicalError,
+    canonical,
+    plain_form,
+)
 
 MAX_DEPTH = 256
-"""How deep a body may be nested; what the upstream documents is three levels deep."""
+"""How deep a body may be nested; documented bodies are three levels deep."""
 
 _MAX_INTEGER_DIGITS = 400
 _ES_INTEGER_LIMIT = 10**21
@@ -22,21 +28,22 @@ _NOT_ZERO = re.compile(r"[1-9]")
 
 
 class MalformedBodyError(ValueError):
-    """The response is not a task group: not JSON, ambiguous JSON, or no object with a `status` object."""
+    """The response is not a task group: not JSON, ambiguous JSON, or an object without a `status` object."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseBody:
     """One response body.
 
-    `value` is what the text says, with whole numbers as int whatever their spelling (1.0 is 1).
-    `text` is the raw text, kept only where RFC 8785 cannot carry a number of it exactly; such a
-    number stands in `value` as near as Python has it, or as its own text.
-    `fingerprint` tells bodies apart: equal canonical forms have equal fingerprints.
+    `value` is the parsed JSON, with whole numbers as int however they are written (1.0 is 1). `text` is the
+    raw text, kept only if it has a number that RFC 8785 cannot carry exactly; `value` then has the nearest
+    Python number, or the number's own text. `form` is the canonical form, None where `text` is kept.
+    `fingerprint` identifies the body: bodies with equal canonical forms have equal fingerprints.
     """
 
     value: JsonObject
     text: str | None
+    form: bytes | None
     fingerprint: str
 
     @property
@@ -45,11 +52,11 @@ class ResponseBody:
 
 
 def parse_body(raw: bytes) -> ResponseBody:
-    """Read a response body.
+    """Parse a response body.
 
     Raises:
         MalformedBodyError: it is not UTF-8 JSON, has duplicate keys or lone surrogates, is nested more
-            than MAX_DEPTH levels deep, is not an object, or has no object `status`.
+            than MAX_DEPTH levels deep, is not an object, or has no `status` object.
     """
     try:
         text = raw.decode("utf-8")
@@ -73,13 +80,25 @@ def parse_body(raw: bytes) -> ResponseBody:
         raise MalformedBodyError("no object `status`")
     if numbers.inexact:
         _refuse_lone_surrogates(value)
-        return ResponseBody(value, text, sha256(b"text\0" + raw).hexdigest())
+        return ResponseBody(value, text, None, sha256(b"text\0" + raw).hexdigest())
     form = _canonical(value)
-    return ResponseBody(value, None, sha256(form).hexdigest())
+    return ResponseBody(value, None, form, sha256(form).hexdigest())
+
+
+def body_of(value: JsonObject) -> ResponseBody:
+    """Return the body with this value, as `parse_body` reads it from the value's canonical form.
+
+    Raises:
+        ValueError: there is no such form, or `parse_body` refuses it.
+    """
+    form = plain_form(value)
+    if form is None or not isinstance(value.get("status"), dict):
+        return parse_body(canonical(value))
+    return ResponseBody(value, None, form, sha256(form).hexdigest())
 
 
 class _Numbers:
-    """Parse hooks for numbers that note whether RFC 8785 would carry every one of them exactly."""
+    """Parse hooks for numbers. They note whether RFC 8785 can carry all of them exactly."""
 
     def __init__(self) -> None:
         self.inexact = False
@@ -99,14 +118,14 @@ class _Numbers:
             self.inexact = True
             return literal
         if number == 0:
-            # Too small for a float, unless it says zero; its exponent may be too long to compute with.
+            # Too small for a float, unless it is zero. Its exponent may be too long to compute with.
             self.inexact = self.inexact or bool(_NOT_ZERO.search(literal.lower().partition("e")[0]))
             return 0
         if number.is_integer() and abs(number) <= MAX_SAFE_INTEGER:
             self._compare(literal, str(int(number)))
             return int(number)
-        # Between 2^53 and 10^21 RFC 8785 writes a float in the digits of an integer, which the next
-        # reader could not tell from an integer that it must not trust.
+        # Between 2^53 and 10^21 RFC 8785 writes a float as an integer, which a reader could not tell from
+        # an integer that is not exact.
         if number.is_integer() and abs(number) < _ES_INTEGER_LIMIT:
             self.inexact = True
         else:
@@ -148,7 +167,7 @@ def _refuse_lone_surrogates(value: JsonObject) -> None:
 
 
 def _refuse_deep_nesting(text: str) -> None:
-    """Keep what is read far from Python's recursion limit, in whatever is done with it later."""
+    """Keep parsed bodies far from Python's recursion limit, whatever is done with them later."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0

@@ -1,7 +1,7 @@
-"""How certain a group's status at a moment of the past is: said by what lies around the moment. Pure.
+"""How certain a group's status at a past moment is, from the entries around that moment. Pure.
 
-The entry that counts is the one with the highest `seq` whose start is not after the moment; a gap starts at
-its `from`. Where a status was said until that very moment, it was observed.
+The entry that counts is the one with the highest `seq` that started by then; a gap starts at its `from`. A
+status that was last seen at that very moment was observed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _WATCHING = (Action.STARTED, Action.RESUMED)
 class Certainty(StrEnum):
     """How a status at a moment is known.
 
-    `observed`: it was said before and after, or then. `between`: it is one of two, which were said before and
-    after. `gap`: it should have been seen and was not. `open`: it was the last that was said, and the next
-    response is not due yet, or never came while the group was watched. `before`: nothing had been said yet.
-    `not_watched`: nobody was meant to look.
+    `observed`: the same status was seen before and after, or at that moment. `between`: it is one of two
+    statuses, seen before and after. `gap`: it should have been seen but was not. `open`: it is the last known
+    status, and the next response is not due yet, or never came while the group was watched. `before`: there
+    was no response yet. `not_watched`: the group was not being watched.
     """
 
     OBSERVED = "observed"
@@ -37,9 +37,9 @@ class Certainty(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What counts of an entry here: when it starts, and until when it holds.
+    """The part of an entry that matters here: when it starts, and until when it holds.
 
-    `until` is, of a status, when it was last said; of a gap, its end; of a change of the watch, its own time.
+    `until` is when a status was last seen, when a gap ended, or the time of a watch change.
     """
 
     seq: int
@@ -55,9 +55,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """How a status is known at a moment: `seq` and `next_seq` are the status entries that were said then, or
-    last before and first after; `gap_seq` is the gap around it. Each is None where it says nothing, and
-    `gap_seq` where that gap has not ended yet."""
+    """How a status is known at a moment.
+
+    `seq` and `next_seq` are the status entry seen then, or the last before and the first after; `gap_seq` is
+    the gap around the moment. Each is None if it does not apply, and `gap_seq` also while the gap is open.
+    """
 
     certainty: Certainty
     seq: int | None = None
@@ -66,11 +68,11 @@ class Known:
 
 
 class Timeline:
-    """A stretch of a ledger: `marks` of entries that follow each other in `seq`.
+    """A part of a ledger: the `marks` of consecutive entries.
 
-    `seen_before` is the newest status entry before them. `gap_is_open` says that a gap, which has not ended,
-    follows the last of them. It answers for moments at which one of its entries counts, but its first unless
-    that is the ledger's first, up to the status entry that follows.
+    `seen_before` is the newest status entry before them. `gap_is_open` is whether a gap that has not ended
+    follows them. A timeline covers the moments at which one of its entries counts (other than its first,
+    unless that is the ledger's first), up to the status entry that follows.
     """
 
     def __init__(self, marks: Sequence[Mark], *, seen_before: int | None, gap_is_open: bool) -> None:
@@ -78,7 +80,7 @@ class Timeline:
         self._gap_is_open = gap_is_open
         by_start = sorted(range(len(marks)), key=lambda place: (marks[place].start, place))
         self._starts = [marks[place].start for place in by_start]
-        # The highest place among those that started by then: a clock may have been set back in between.
+        # The last entry that started by then: the clock may have been set back in between.
         self._counting = list(accumulate(by_start, max))
         self._seen = _newest(marks, seen_before)
         self._following = [*reversed(_newest(list(reversed(marks)), None)), None]
@@ -89,9 +91,9 @@ class Timeline:
         if not started:
             return Known(Certainty.BEFORE, next_seq=self._following[0])
         place = self._counting[started - 1]
-        said = self._said_at(place, moment)
-        if said is not None:
-            return Known(Certainty.OBSERVED, said.seq)
+        observed = self._observed_at(place, moment)
+        if observed is not None:
+            return Known(Certainty.OBSERVED, observed.seq)
         mark, seen, following = self._marks[place], self._seen[place], self._following[place + 1]
         certainty = self._certainty(place, moment)
         if certainty is Certainty.NOT_WATCHED:
@@ -101,8 +103,8 @@ class Timeline:
             return Known(certainty, seen, following, mark.seq if closed else None)
         return Known(certainty, seen, None if certainty is Certainty.OPEN else following)
 
-    def _said_at(self, place: int, moment: datetime) -> Mark | None:
-        """The status that was said at the moment: at equal times a status wins over what follows it."""
+    def _observed_at(self, place: int, moment: datetime) -> Mark | None:
+        """Return the status seen at the moment; at equal times a status wins over what follows it."""
         for mark in reversed(self._marks[max(0, place - 1) : place + 1]):
             if mark.kind is Kind.STATUS and mark.start <= moment <= mark.until:
                 return mark
@@ -116,7 +118,7 @@ class Timeline:
             return Certainty.GAP
         if self._seen[place] is None:
             return Certainty.BEFORE
-        # A change of the watch says nothing of the status; until then the last one may well have held.
+        # A watch change is no evidence of another status: the last one may have lasted until then.
         changed = not is_last and self._marks[place + 1].kind is not Kind.WATCH
         return Certainty.BETWEEN if changed else Certainty.OPEN
 
@@ -124,8 +126,8 @@ class Timeline:
 def sampled_of(
     marks: Sequence[Mark], first: datetime, step: timedelta, count: int
 ) -> list[tuple[int, float]]:
-    """Return for each of `count` steps from `first` on how many statuses began in it, and how many seconds
-    of it lay in gaps."""
+    """Return for each of `count` steps from `first` how many statuses began in it, and how many of its
+    seconds were in gaps."""
     changes, gaps = [0] * count, [timedelta()] * count
     for mark in marks:
         place = (mark.start - first) // step
@@ -139,7 +141,7 @@ def sampled_of(
 
 
 def _newest(marks: Sequence[Mark], before: int | None) -> list[int | None]:
-    """Return at each mark the number of the last status up to it, `before` where there is none."""
+    """Return for each mark the `seq` of the last status up to it, `before` if there is none."""
     found = []
     for mark in marks:
         before = mark.seq if mark.kind is Kind.STATUS else before

@@ -1,4 +1,4 @@
-"""Times as text: our own (RFC 3339, UTC, microseconds, `Z`) and the upstream's (any RFC 3339)."""
+"""Times as text: our own format (RFC 3339, UTC, microseconds, `Z`) and the upstream's (any RFC 3339)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _RFC3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
 _OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
-"""Our own form, of which most times are that are read: the standard library reads it faster."""
+"""Our own format, which most times have; the standard library parses it faster."""
 _LEAP_SECOND = 60
 
 
@@ -20,10 +20,10 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read an RFC 3339 time with any offset, cut to microseconds, as UTC.
+    """Parse an RFC 3339 time with any offset, truncated to microseconds, as UTC.
 
-    `datetime.fromisoformat` reads our own form only: it also takes week dates and times without an offset.
-    A leap second is read as the first moment of the next minute.
+    `datetime.fromisoformat` is used for our own format only: it also accepts week dates and times without an
+    offset. A leap second is read as the first moment of the next minute.
 
     Raises:
         ValueError: the text is not an RFC 3339 time, or lies outside the years 1 to 9999.
@@ -44,7 +44,7 @@ def parse_time(text: str) -> datetime:
 
 
 def parse_upstream_time(value: object) -> datetime | None:
-    """Return the instant that an upstream member names, None if it names none."""
+    """Return the time in an upstream member, None if it has none."""
     if not isinstance(value, str):
         return None
     try:

@@ -1,7 +1,7 @@
-"""The decision: from a watch row and what happened to it, the entries to write and the next watch row.
+"""Transitions: given a watch row and an event, the entries to write and the next watch row.
 
-Pure: the caller brings the time. Every function returns a `Step`; where the group goes on being watched
-after a response, its next times are left open (None) for the schedule to set.
+Pure: the caller passes the time. If the group is still watched after a response, its next times are None
+until the schedule sets them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recorder.ledger.status_fields import RULES, Phase, finished_runs, read_body
 from recorder.ledger.watch import Head, InForce, Watch, WatchState
 
 RECORDER_ACTOR = "recorder"
-"""The actor of watch changes that nobody asked for."""
+"""The actor of watch changes that the recorder makes without a request."""
 
 MIN_MISSING_POLLS = 3
 
@@ -34,9 +34,9 @@ STATE_AFTER = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`gap_window`: how long after it was due a response may come without a gap (grace or poll interval,
-    whichever is longer). `gone_after`: how long 404s make a group gone. `retire_after`: how long a
-    settled group stays watched while nothing changes, None for ever."""
+    """`gap_window`: how late a response may be without a gap (grace or poll interval, whichever is longer).
+    `gone_after`: after how long a period of 404s a group is gone. `retire_after`: how long a settled group
+    stays watched while nothing changes, None for no limit."""
 
     gap_window: timedelta
     gone_after: timedelta
@@ -50,7 +50,7 @@ class Transition:
 
 
 def start(taskgroup_id: str, change: WatchChange, at: datetime, rules: Rules) -> Transition:
-    """Enrol a group: its ledger begins with `started`, and its first poll is due at once."""
+    """Enrol a group: its ledger begins with `started`, and its first poll is due immediately."""
     entry = _entry(taskgroup_id, 1, at, previous=None, content=change, previous_digest=GENESIS)
     watch = Watch(
         taskgroup_id=taskgroup_id,
@@ -65,7 +65,7 @@ def start(taskgroup_id: str, change: WatchChange, at: datetime, rules: Rules) ->
 
 
 def resume(watch: Watch, change: WatchChange, at: datetime, rules: Rules) -> Transition:
-    """Watch a group again that was not being watched; its next poll is due at once."""
+    """Resume watching a group; its next poll is due immediately."""
     step = _append(Transition(watch), at, change)
     quiet = watch.in_force and replace(watch.in_force, quiet_since=at)
     return replace(
@@ -75,7 +75,7 @@ def resume(watch: Watch, change: WatchChange, at: datetime, rules: Rules) -> Tra
 
 
 def cease(watch: Watch, change: WatchChange, at: datetime) -> Transition:
-    """Cease to watch (paused, stopped, gone, retired); a gap that is open past `gap_at` is written first."""
+    """Stop watching (paused, stopped, gone, retired). A gap that is open past `gap_at` is written first."""
     step = Transition(watch)
     if watch.gap_at is not None and at > watch.gap_at:
         late = 0.0 if watch.poll_due_at is None else _late_seconds(watch.poll_due_at, at)
@@ -88,7 +88,7 @@ def cease(watch: Watch, change: WatchChange, at: datetime) -> Transition:
 
 
 def fail(watch: Watch, failure: Failure, rules: Rules) -> Transition:
-    """A poll failed: it is tallied, and after enough 404s in a row the group is gone."""
+    """Count a failed poll. After enough 404s in a row the group is gone."""
     if watch.poll_due_at is None:
         return Transition(watch)
     run = watch.failures.add(failure, _late_seconds(watch.poll_due_at, failure.asked_at))
@@ -102,7 +102,7 @@ def fail(watch: Watch, failure: Failure, rules: Rules) -> Transition:
 
 
 def observe(watch: Watch, seen: Observation, rules: Rules) -> Transition:
-    """The upstream answered: close a gap if there is one, then extend the status in force or write anew."""
+    """Record a response: close a gap if there is one, then extend the status in force or write a new one."""
     step = Transition(watch)
     clock_regressed = seen.observed_at < watch.sight_at
     if watch.state is WatchState.GONE:
@@ -121,11 +121,11 @@ def observe(watch: Watch, seen: Observation, rules: Rules) -> Transition:
 
 
 def open_gap(watch: Watch, now: datetime) -> Gap | None:
-    """Return the gap that is open at `now`, with what is known of it so far; None if there is none."""
+    """Return the gap that is open at `now`, as far as it is known, or None."""
     if watch.gap_at is None or now <= watch.gap_at:
         return None
-    # What is said of it must not depend on the moment of asking: its cause is that of the stretch until
-    # the coming poll is due, which only a poll moves.
+    # The answer must not depend on `now`: its cause is that of the period until the next poll is due, which
+    # only a poll changes.
     until = watch.gap_at if watch.poll_due_at is None else max(watch.gap_at, watch.poll_due_at)
     return replace(_gap(watch, until, 0.0), to=None)
 
@@ -142,33 +142,33 @@ def _see(step: Transition, seen: Observation, *, clock_regressed: bool) -> Trans
 
 
 def in_force_after(seq: int, status: StatusContent, before: InForce | None, now: datetime) -> InForce:
-    """Return what is in force after the status entry `seq`, written `now`; `before` was before it."""
+    """Return what is in force after the status entry `seq`, written `now`, if `before` was in force."""
     fingerprint = status.body.fingerprint
-    finished, modified_at = finished_runs(status.body.value["status"]), status.reading.modified_at
+    finished, modified_at = finished_runs(status.body.value["status"]), status.fields.modified_at
     if before is not None:
         finished = before.finished if finished is None else finished
         modified_at = before.modified_at if modified_at is None else modified_at
     unchanged = before is not None and before.fingerprint == fingerprint
     quiet_since = before.quiet_since if before is not None and unchanged else now
-    return InForce(seq, fingerprint, status.reading.phase, finished, modified_at, quiet_since)
+    return InForce(seq, fingerprint, status.fields.phase, finished, modified_at, quiet_since)
 
 
 def _status(watch: Watch, seen: Observation, *, clock_regressed: bool) -> StatusContent:
     before = watch.in_force
-    reading = read_body(seen.body)
+    fields = read_body(seen.body)
     anomalies = anomalies_of(
         seen.body,
-        reading,
+        fields,
         taskgroup_id=watch.taskgroup_id,
         finished_before=before.finished if before else None,
         modified_before=before.modified_at if before else None,
         clock_regressed=clock_regressed,
     )
-    return StatusContent(seen.body, reading, anomalies, RULES)
+    return StatusContent(seen.body, fields, anomalies, RULES)
 
 
 def _extended(interval: Interval, seen: Observation) -> Interval:
-    """A clock that stepped back must not pull the end of an interval back with it."""
+    """Extend an interval; its end does not move back if the clock did."""
     if seen.observed_at < interval.last_seen_at:
         return replace(interval, polls=interval.polls + 1)
     return Interval(seen.asked_at, seen.observed_at, interval.polls + 1)

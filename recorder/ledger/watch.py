@@ -12,7 +12,7 @@ from recorder.ledger.status_fields import Phase
 
 
 class WatchState(StrEnum):
-    """`gone`: the upstream says that the group does not exist. `retired`: settled and quiet for long."""
+    """`gone`: the upstream reports that the group does not exist. `retired`: settled, unchanged for long."""
 
     WATCHING = "watching"
     PAUSED = "paused"
@@ -33,10 +33,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What the next response is compared with: the newest status entry, gaps and pauses since or not.
+    """What the next response is compared with: the newest status entry, even if gaps or pauses followed.
 
-    `finished` and `modified_at` are the last that were said, by it or before it; None if none ever was.
-    `quiet_since` is when the body last changed, or the group was last enrolled or resumed, if later.
+    `finished` and `modified_at` are the last known values, from it or from before it, None if there are none.
+    `quiet_since` is when the body last changed, or when the group was last enrolled or resumed if later.
     """
 
     seq: int
@@ -51,9 +51,9 @@ class InForce:
 class Watch:
     """One group's watch row.
 
-    `due_at` is when the first poll since the last success was due; no retry moves it. A response after
-    `gap_at` ends a gap. `poll_due_at` is when the coming poll, first or retry, is due. All three are
-    None while the group is not watched. `open` is the interval of the head, if that is a status entry.
+    `due_at` is when the first poll after the last success was due; retries do not move it. A response after
+    `gap_at` ends a gap. `poll_due_at` is when the next poll, first or retry, is due. All three are None while
+    the group is not watched. `open` is the interval of the head if that is a status entry.
     """
 
     taskgroup_id: str
@@ -69,11 +69,11 @@ class Watch:
 
     @property
     def sight_at(self) -> datetime:
-        """The last response, or if there was none since, the start or resumption of the watch."""
+        """The last response, or the newest watch change or gap if no response followed that."""
         return self.open.last_seen_at if self.open is not None else self.head.at
 
     def moved(self, step: timedelta) -> Watch:
-        """Return the watch after our clock was set by `step`: what it waits for moves, what it saw stays."""
+        """Return the watch after our clock was set by `step`: pending times move, recorded times stay."""
 
         def at(moment: datetime | None) -> datetime | None:
             return None if moment is None else moment + step

@@ -27,10 +27,10 @@ from recorder.ledger.body_columns import decode_value
 from recorder.ledger.canonical import JsonObject
 from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, WatchChange
 from recorder.ledger.response_body import ResponseBody
-from recorder.ledger.status_fields import Phase, Reading
+from recorder.ledger.status_fields import Phase, StatusFields
 from recorder.ledger.timestamps import parse_time
 from recorder.store.dialects.functions import time_text
-from recorder.store.mapping import anomalies_in, entry_of, gap_of, reading_of, watch_change_of
+from recorder.store.mapping import anomalies_in, entry_of, gap_of, status_fields_of, watch_change_of
 from recorder.store.tables import Time, entries, watches
 
 
@@ -39,7 +39,7 @@ class StatusItem:
     """A status: the response body (`value`), its fields and anomalies, and the interval it was seen in."""
 
     value: JsonObject
-    reading: Reading
+    fields: StatusFields
     anomalies: tuple[Anomaly, ...]
     interval: Interval
 
@@ -92,15 +92,15 @@ class Item:
             return gap_of(row)
         if self.kind is Kind.WATCH:
             return watch_change_of(row)
-        reading = reading_of(row)
-        value = decode_value(row.taskgroup_id, reading, row.extra)
+        fields = status_fields_of(row)
+        value = decode_value(row.taskgroup_id, fields, row.extra)
         interval = Interval(row.until_asked_at, row.until_seen_at, row.until_polls)
-        return StatusItem(value, reading, anomalies_in(row), interval)
+        return StatusItem(value, fields, anomalies_in(row), interval)
 
     def value(self) -> JsonObject:
         """The response body of a status."""
         row = cast(Any, self._typed())
-        return decode_value(row.taskgroup_id, reading_of(row), row.extra)
+        return decode_value(row.taskgroup_id, status_fields_of(row), row.extra)
 
     def _typed(self) -> SimpleNamespace:
         times = {name: parse_time(self.columns[name]) for name in _TIMES if self.columns[name] is not None}

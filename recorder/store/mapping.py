@@ -1,29 +1,29 @@
-"""Between rows and the ledger's own types."""
+"""Convert between database rows and the ledger's own types."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from collections.abc import Sequence
+from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Row
 
 from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.body_columns import decode, encode
+from recorder.ledger.body_columns import decode, extra_of
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent, WatchChange
 from recorder.ledger.failure_run import NO_FAILURES, FailureRun, Tally
 from recorder.ledger.poll_outcome import Cause
-from recorder.ledger.status_fields import Phase, Reading
+from recorder.ledger.status_fields import RUN_STATUSES, STATUS_COLUMNS, Phase, StatusFields
 from recorder.ledger.timestamps import format_time, parse_time
 from recorder.ledger.watch import Head, InForce, Watch, WatchState
 
-_READING_COLUMNS = tuple(field.name for field in fields(Reading))
-_reading_values = attrgetter(*_READING_COLUMNS)
+_counts = attrgetter(*RUN_STATUSES)
 
 
 def watch_row(watch: Watch) -> dict[str, Any]:
-    """Return the columns that a watch fills; those of the schedule and the lease are not among them."""
+    """Return the columns that a watch fills, without those of the schedule and the lease."""
     opened, force = watch.open, watch.in_force
     return {
         "state": watch.state.value,
@@ -90,16 +90,24 @@ def entry_row(entry: Entry) -> dict[str, Any]:
 
 
 def entry_of(row: Row[Any]) -> Entry:
-    """Read a row of `entries`, its body rebuilt as it was said."""
+    """Read a row of `entries`, and rebuild the body that was received."""
     previous = None
     if row.previous_polls is not None:
         previous = Interval(row.previous_last_asked_at, row.previous_last_seen_at, row.previous_polls)
     return Entry(row.taskgroup_id, row.seq, row.at, previous, _content_of(row), row.digest)
 
 
-def reading_of(row: Row[Any]) -> Reading:
-    phase, *others = _reading_values(row)
-    return Reading(Phase(phase), *others)
+def status_fields_of(row: Row[Any]) -> StatusFields:
+    return StatusFields(
+        phase=Phase(row.phase),
+        num_task_runs=row.num_task_runs,
+        counts=_counts(row),
+        is_active=row.is_active,
+        status_message=row.status_message,
+        modified_at=row.modified_at,
+        metadata=row.metadata,
+        created_at=row.created_at,
+    )
 
 
 def gap_of(row: Row[Any]) -> Gap:
@@ -118,14 +126,18 @@ def watch_change_of(row: Row[Any]) -> WatchChange:
     return WatchChange(Action(row.watch_action), row.watch_actor, row.watch_note)
 
 
+def anomalies_text(anomalies: Sequence[Anomaly]) -> str:
+    """Return anomalies as they are stored."""
+    return json.dumps(anomalies) if anomalies else "[]"
+
+
 def anomalies_in(row: Row[Any]) -> tuple[Anomaly, ...]:
     names = row.anomalies
     return () if names == "[]" else tuple(Anomaly(name) for name in json.loads(names))
 
 
 _CONTENT_COLUMNS = (
-    *_READING_COLUMNS,
-    *("anomalies", "extra", "rules"),
+    *("phase", *STATUS_COLUMNS, "anomalies", "extra", "rules"),
     *("gap_from", "gap_cause", "gap_attempts", "gap_unpolled_seconds", "gap_http_status", "gap_detail"),
     *("watch_action", "watch_actor", "watch_note"),
 )
@@ -134,9 +146,14 @@ _CONTENT_COLUMNS = (
 def _content_columns(entry: Entry) -> dict[str, Any]:
     content = entry.content
     if isinstance(content, StatusContent):
-        reading, extra = encode(entry.taskgroup_id, content.body)
-        columns = {**asdict(reading), "extra": extra, "rules": content.rules}
-        return {**columns, "phase": reading.phase.value, "anomalies": json.dumps(content.anomalies)}
+        fields = content.fields
+        return {
+            **dict(zip(STATUS_COLUMNS, fields.columns(), strict=True)),
+            "phase": fields.phase.value,
+            "anomalies": anomalies_text(content.anomalies),
+            "extra": extra_of(entry.taskgroup_id, content.body, fields),
+            "rules": content.rules,
+        }
     if isinstance(content, Gap):
         return {
             "gap_from": content.from_,
@@ -158,9 +175,9 @@ def _content_of(row: Row[Any]) -> StatusContent | Gap | WatchChange:
         return gap_of(row)
     if row.kind == Kind.WATCH:
         return watch_change_of(row)
-    reading = reading_of(row)
-    body = decode(row.taskgroup_id, reading, row.extra)
-    return StatusContent(body, reading, anomalies_in(row), row.rules)
+    fields = status_fields_of(row)
+    body = decode(row.taskgroup_id, fields, row.extra)
+    return StatusContent(body, fields, anomalies_in(row), row.rules)
 
 
 def _failures_text(run: FailureRun) -> str | None:

@@ -189,9 +189,9 @@ def test_time_cut_at_every_boundary_gives_the_same(ledger: Ledger) -> None:
         if isinstance(entry.content, Gap):
             gaps += end - start
         elif isinstance(entry.content, StatusContent):
-            dwell[entry.content.reading.phase] += end - start
+            dwell[entry.content.fields.phase] += end - start
             for name in RUN_STATUSES:
-                runs[name] += (getattr(entry.content.reading, name) or 0) * (end - start)
+                runs[name] += (entry.content.fields.count(name) or 0) * (end - start)
     assert _seconds(dwell) == dwell_of(ledger.entries, ledger.watch.open).phase_seconds()
     assert _seconds(runs) == dwell_of(ledger.entries, ledger.watch.open).run_seconds()
     coverage = _coverage(ledger)

@@ -93,7 +93,7 @@ def _seen(ledger: Ledger) -> Iterator[tuple[Entry, Interval]]:
 
 def _phase(entry: Entry) -> Phase:
     assert isinstance(entry.content, StatusContent)
-    return entry.content.reading.phase
+    return entry.content.fields.phase
 
 
 def _overlap(entry: Entry, start: datetime, end: datetime) -> timedelta:
@@ -123,7 +123,7 @@ def _is_news(before: list[tuple[Entry, Interval]], settled: Entry) -> bool:
 
 def _finished(entry: Entry) -> list[int] | None:
     assert isinstance(entry.content, StatusContent)
-    reading = entry.content.reading
-    if reading.phase is not Phase.SETTLED:
+    fields = entry.content.fields
+    if fields.phase is not Phase.SETTLED:
         return None
-    return [count or 0 for count in (reading.completed, reading.failed, reading.cancelled)]
+    return [fields.count(name) or 0 for name in ("completed", "failed", "cancelled")]

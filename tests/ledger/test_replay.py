@@ -6,7 +6,7 @@ from hypothesis import given
 
 from recorder.ledger.entries import StatusContent
 from recorder.ledger.poll_outcome import Cause
-from recorder.ledger.replay import Replay, replay_entry, status_said
+from recorder.ledger.replay import Replay, derive_status, replay_entry
 from recorder.ledger.watch import WatchState
 from tests.support.ledgers import Ledger, body
 from tests.support.strategies import ledgers
@@ -17,7 +17,7 @@ def _replayed(ledger: Ledger) -> Replay:
     for entry in ledger.entries:
         content = entry.content
         if isinstance(content, StatusContent):
-            said = status_said(replay, entry.taskgroup_id, content.body, entry.at, entry.previous)
+            said = derive_status(replay, entry.taskgroup_id, content.body, entry.at, entry.previous)
             assert said == content
         replay = replay_entry(replay, entry)
     return replay

@@ -90,7 +90,7 @@ def test_status_without_members_is_unclear() -> None:
     assert phase_of({}) is Phase.UNCLEAR
 
 
-def test_reading_of_a_usual_body() -> None:
+def test_fields_of_a_usual_body() -> None:
     counts = {
         "queued": 1,
         "action_required": 2,
@@ -100,13 +100,13 @@ def test_reading_of_a_usual_body() -> None:
         "cancelling": 6,
         "cancelled": 7,
     }
-    reading = read_body(body_of(num_task_runs=28, task_run_status_counts=counts, status_message="on it"))
-    assert {name: getattr(reading, name) for name in counts} == counts
-    assert (reading.num_task_runs, reading.is_active, reading.status_message) == (28, True, "on it")
-    assert reading.modified_at == datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
-    assert reading.created_at == datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
-    assert reading.metadata is not None
-    assert json.loads(reading.metadata) == {"team": "a"}
+    fields = read_body(body_of(num_task_runs=28, task_run_status_counts=counts, status_message="on it"))
+    assert {name: fields.count(name) for name in counts} == counts
+    assert (fields.num_task_runs, fields.is_active, fields.status_message) == (28, True, "on it")
+    assert fields.modified_at == datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
+    assert fields.created_at == datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
+    assert fields.metadata is not None
+    assert json.loads(fields.metadata) == {"team": "a"}
     assert finished_runs({"task_run_status_counts": counts}) == 16
 
 
@@ -132,14 +132,14 @@ def test_half_a_run_is_above_zero() -> None:
 
 
 def test_absent_count_is_not_zero() -> None:
-    reading = read_body(body_of(task_run_status_counts={"completed": 0}))
-    assert (reading.completed, reading.failed) == (0, None)
+    fields = read_body(body_of(task_run_status_counts={"completed": 0}))
+    assert (fields.count("completed"), fields.count("failed")) == (0, None)
 
 
 @pytest.mark.parametrize("junk", [ABSENT, None, "x", 1.5, [], {}, True])
 def test_junk_number_reads_as_nothing(junk: Any) -> None:
-    reading = read_body(body_of(num_task_runs=junk, task_run_status_counts=_only("failed", junk)))
-    assert (reading.num_task_runs, reading.failed) == (None, None)
+    fields = read_body(body_of(num_task_runs=junk, task_run_status_counts=_only("failed", junk)))
+    assert (fields.num_task_runs, fields.count("failed")) == (None, None)
 
 
 def _only(name: str, value: Any) -> dict[str, Any]:
@@ -154,13 +154,13 @@ def test_junk_is_active_reads_as_nothing(junk: Any) -> None:
 @pytest.mark.parametrize("junk", [ABSENT, None, 1, True, [], {}])
 def test_junk_texts_read_as_nothing(junk: Any) -> None:
     status = status_value(status_message=junk, modified_at=junk)
-    reading = read_body(parsed(body_value(status, created_at=junk)))
-    assert (reading.status_message, reading.modified_at, reading.created_at) == (None, None, None)
+    fields = read_body(parsed(body_value(status, created_at=junk)))
+    assert (fields.status_message, fields.modified_at, fields.created_at) == (None, None, None)
 
 
 def test_time_that_does_not_parse_reads_as_nothing() -> None:
-    reading = read_body(parsed(body_value(status_value(modified_at="soon"), created_at="2026-11-24")))
-    assert (reading.modified_at, reading.created_at) == (None, None)
+    fields = read_body(parsed(body_value(status_value(modified_at="soon"), created_at="2026-11-24")))
+    assert (fields.modified_at, fields.created_at) == (None, None)
 
 
 @pytest.mark.parametrize("metadata", [{}, [], 0, False, "", {"a": {"b": [1, 2.5, "é", None]}}, 1.5])
@@ -178,10 +178,10 @@ def test_no_metadata_reads_as_nothing(metadata: Any) -> None:
 
 def test_nul_in_a_text_shows_as_the_replacement_character() -> None:
     value = body_value(status_value(status_message="a\0b"), metadata={"k\0": ["v\0", {"\\u0000": "\0"}]})
-    reading = read_body(parsed(value))
-    assert reading.status_message == "a�b"
-    assert reading.metadata is not None
-    assert json.loads(reading.metadata) == {"k�": ["v�", {"\\u0000": "�"}]}
+    fields = read_body(parsed(value))
+    assert fields.status_message == "a�b"
+    assert fields.metadata is not None
+    assert json.loads(fields.metadata) == {"k�": ["v�", {"\\u0000": "�"}]}
 
 
 def test_reading_does_not_depend_on_the_order_of_members() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from recorder.completion.episodes import episodes_of
 from recorder.completion.time_bounds import Moment
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
+from recorder.ledger.status_fields import STATUS_COLUMNS
 from recorder.ledger.watch import Watch
 from recorder.store.history import HistoryFilter
 from tests.support.chain_oracle import text_of
@@ -66,15 +67,16 @@ def status_history(entries: Sequence[Entry], opened: Interval | None) -> list[di
 
 def _status(entry: Entry, status: StatusContent, end: Interval | None) -> dict[str, Any]:
     assert end is not None
-    reading = status.reading
+    fields = status.fields
+    columns = dict(zip(STATUS_COLUMNS, fields.columns(), strict=True))
     return {
         "taskgroup_id": entry.taskgroup_id,
         "seq": entry.seq,
         "observed_at": text_of(entry.at),
         "last_seen_at": text_of(end.last_seen_at),
         "polls": end.polls,
-        "phase": str(reading.phase),
-        **{name: plain(getattr(reading, name)) for name in READING},
+        "phase": str(fields.phase),
+        **{name: plain(columns[name]) for name in READING},
         "metadata": status.body.value.get("metadata"),
         "anomalies": [str(anomaly) for anomaly in status.anomalies],
         "digest": entry.digest,

@@ -115,7 +115,7 @@ def test_readers_return_what_was_recorded(old_engine: Engine) -> None:
     assert isinstance(again, StatusContent) and again.body == second.body
     assert paused == WatchChange(Action.PAUSED, "bob@host", "lunch")
     assert resumed == WatchChange(Action.RESUMED, "bob@host", None)
-    assert isinstance(last, StatusContent) and last.reading.phase is Phase.SETTLED
+    assert isinstance(last, StatusContent) and last.fields.phase is Phase.SETTLED
     assert last.body.text is not None and '"share":0.1000000000000000055' in last.body.text
     assert group is not None and group.watch.state is WatchState.WATCHING
     assert group.latest is not None and group.latest.seq == len(ledger)

@@ -1,1 +1,1 @@
-"""Verification: every digest recomputed, and what is stored beside the ledgers compared with it."""
+"""Verification: recompute every digest, and compare the rows beside the ledgers with the ledgers."""

@@ -1,4 +1,4 @@
-"""What a verification can find, and what each finding means."""
+"""The findings of a verification, and what each kind means."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class ProblemKind(StrEnum):
 
 
 MEANINGS = {
-    ProblemKind.DIGEST_MISMATCH: "what was recorded was altered",
-    ProblemKind.MISSING_ENTRY: "what was recorded was taken away",
-    ProblemKind.TRUNCATED: "the end of what was recorded was cut off",
-    ProblemKind.UNREADABLE: "what stands there is no entry that a recorder writes",
-    ProblemKind.DERIVED_MISMATCH: "what is kept beside the ledger does not agree with it",
+    ProblemKind.DIGEST_MISMATCH: "a recorded entry was altered",
+    ProblemKind.MISSING_ENTRY: "a recorded entry was removed",
+    ProblemKind.TRUNCATED: "the newest entries, or the end of the open interval, were removed",
+    ProblemKind.UNREADABLE: "the entry is not one that a recorder writes",
+    ProblemKind.DERIVED_MISMATCH: "data derived from the ledger does not match it",
 }
-"""Each problem in words."""
+"""A short explanation of each problem."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something wrong with a ledger, at its entry `seq`; `detail` is a line for people."""
+    """A problem with a ledger at its entry `seq`; `detail` is one line for people."""
 
     taskgroup_id: str
     seq: int
@@ -35,7 +35,7 @@ class Finding:
     detail: str
 
     def members(self) -> dict[str, Any]:
-        """Return it as JSON values; what of a text is no UTF-8 is escaped."""
+        """Return the finding as JSON values, with invalid UTF-8 escaped."""
         return {
             "taskgroup_id": _utf8(self.taskgroup_id),
             "seq": self.seq,

@@ -67,7 +67,7 @@ class RowPosition:
 
 
 class RawTables:
-    """The tables of the database as one snapshot shows them."""
+    """The tables in the snapshot of one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -83,7 +83,7 @@ class RawTables:
         except OperationalError as error:
             if error.orig is None or not self._dialect.is_invalid_text(error.orig):
                 raise
-            # Continue where it failed, in the same snapshot.
+            # Continue after the last row that could be read, in the same snapshot.
             if row is not None:
                 after, limit = RowPosition(row.taskgroup_id, row.seq), limit - number
             with self.any_text():
@@ -120,7 +120,7 @@ class RawTables:
         return self._by_group(episodes, f"{first} AND {last}", named)
 
     def ids_after(self, taskgroup_id: Any, limit: int) -> list[Any]:
-        """Return the ids after one (None: from the first), of groups that any table names, in order."""
+        """Return the next ids that any table names, in order: those after `taskgroup_id`, if given."""
         after = "TRUE" if taskgroup_id is None else "taskgroup_id > :after"
         found: set[Any] = set()
         with self.any_text():
@@ -140,7 +140,7 @@ class RawTables:
         return found
 
     def _ask(self, question: str, given: dict[str, Any]) -> Iterator[Row[Any]]:
-        # Text that the driver cannot pass is passed as bytes.
+        # The driver cannot pass invalid UTF-8 as text, so it is passed as bytes.
         raw = {name: value.encode(*_BYTES) for name, value in given.items() if not _is_utf8(value)}
         for name in raw:
             question = re.sub(rf":{name}\b", f"CAST(:{name} AS TEXT)", question)
@@ -183,5 +183,5 @@ def _is_utf8(value: Any) -> bool:
 
 
 def as_stored(row: RawRow) -> dict[str, Any]:
-    """Return a row that is about to be written as it will be read back."""
+    """Return the values of a row as the database stores them."""
     return {name: format_time(value) if isinstance(value, datetime) else value for name, value in row.items()}

@@ -1,162 +1,229 @@
-"""A stored entry read back exactly, and whether its columns say what its body says."""
+"""Decode a stored entry exactly as it lies in the database, and check its columns against its body."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, cast
 
-from recorder.audit.verify.raw_rows import RawRow
+import orjson
+
 from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.body_columns import encode
+from recorder.ledger.body_columns import decode_columns, extra_of
 from recorder.ledger.canonical import NotCanonicalError, canonical
-from recorder.ledger.chain import record_of
-from recorder.ledger.entries import Entry, StatusContent
-from recorder.ledger.replay import Replay, status_said
-from recorder.ledger.status_fields import RULES, RUN_STATUSES, Phase
-from recorder.ledger.timestamps import format_time, parse_time
-from recorder.store.mapping import entry_of
+from recorder.ledger.chain import record_of_texts
+from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.replay import Replay, derive_status
+from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.status_fields import RULES, STATUS_COLUMNS, Phase, StatusFields
+from recorder.ledger.timestamps import format_time
+from recorder.store.mapping import anomalies_text, gap_of, watch_change_of
+from recorder.store.tables import entries
+
+EntryRow = Sequence[Any]
+"""The values of a row of `entries`, in the order of its columns."""
 
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What reading a row back may raise that never was an entry."""
+"""What decoding a row may raise if no entry was ever stored as it."""
 
-OUR_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-
+_OUR_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _MOST_SHOWN = 80
 
-PREVIOUS = ("previous_last_asked_at", "previous_last_seen_at", "previous_polls")
-_READ = (
-    *("num_task_runs", *RUN_STATUSES, "is_active", "status_message", "modified_at", "metadata"),
-    "created_at",
-)
-_TIMES = ("at", *PREVIOUS[:2], "modified_at", "created_at", "gap_from")
+_NAMES = tuple(column.name for column in entries.c)
+_PREVIOUS = ("previous_last_asked_at", "previous_last_seen_at", "previous_polls")
+_INTERVAL = ("last_asked_at", "last_seen_at", "polls")
+_COMMON = ("taskgroup_id", "seq", "kind", "at", *_PREVIOUS)
 _OF_KIND = {
-    "status": (*_READ, "phase", "anomalies", "extra", "rules"),
-    "gap": tuple(
-        f"gap_{name}" for name in ("from", "cause", "attempts", "unpolled_seconds", "http_status", "detail")
-    ),
-    "watch": ("watch_action", "watch_actor", "watch_note"),
+    Kind.STATUS: (*STATUS_COLUMNS, "phase", "anomalies", "extra", "rules"),
+    Kind.GAP: tuple(name for name in _NAMES if name.startswith("gap_")),
+    Kind.WATCH: tuple(name for name in _NAMES if name.startswith("watch_")),
 }
 _FOREIGN = {
-    kind: tuple(name for other, names in _OF_KIND.items() if other != kind for name in names)
+    kind: tuple(name for other, names in _OF_KIND.items() if other is not kind for name in names)
     for kind in _OF_KIND
 }
+_IS_ACTIVE, _MODIFIED_AT, _CREATED_AT = map(STATUS_COLUMNS.index, ("is_active", "modified_at", "created_at"))
+_BOOLEANS = {0: False, 1: True}
+_KINDS = {kind.value: kind for kind in Kind}
 _FROM_BEFORE = frozenset({Anomaly.COUNTS_DECREASED, Anomaly.MODIFIED_AT_REGRESSED, Anomaly.CLOCK_REGRESSED})
-"""Anomalies that rest on what the entries before say."""
+"""Anomalies that depend on the entries before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An entry as its row says, with the record that its digest is to prove."""
+def _by_name(row: EntryRow) -> dict[str, Any]:
+    return dict(zip(_NAMES, row, strict=True))
 
-    entry: Entry
+
+def _values_of(names: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    return itemgetter(*map(_NAMES.index, names))
+
+
+_common_values = _values_of((*_COMMON, "extra", "gap_from"))
+_status_values = _values_of(STATUS_COLUMNS)
+_derived_values = _values_of(("phase", "anomalies", "extra", "rules"))
+_foreign_values = {kind: _values_of(names) for kind, names in _FOREIGN.items()}
+_NO_VALUES = {kind: (None,) * len(names) for kind, names in _FOREIGN.items()}
+
+
+@dataclass(slots=True)
+class StoredEntry:
+    """An entry as its row has it, without what rules derive from its body.
+
+    `record` is what its digest covers. `columns` are the values of STATUS_COLUMNS, with times and booleans as
+    such.
+    """
+
+    taskgroup_id: str
+    seq: int
+    kind: Kind
+    at: datetime
+    previous: Interval | None
+    content: ResponseBody | Gap | WatchChange
+    columns: Sequence[Any]
     record: dict[str, Any]
 
+    def form(self) -> bytes:
+        """Return the canonical form of the record.
 
-def read_stored(row: RawRow) -> Stored:
-    """Read a row of `entries`; of a status, phase and anomalies are not read.
+        Raises:
+            NotCanonicalError: there is no such form.
+        """
+        content = self.content
+        if isinstance(content, ResponseBody) and content.form is not None:
+            # The form of the body is known already.
+            return canonical({**self.record, "upstream": orjson.Fragment(content.form)})
+        return canonical(self.record)
+
+
+def read_stored(row: EntryRow) -> StoredEntry:
+    """Decode a row of `entries`.
 
     Raises:
-        one of UNDECODABLE: the row is none that an entry was ever written as.
+        one of UNDECODABLE: no entry was ever stored as this row.
     """
-    typed = SimpleNamespace(**row)
-    for name in _TIMES:
-        setattr(typed, name, moment_of(row[name]))
-    if row["kind"] not in _OF_KIND:
-        raise ValueError(f"kind {row['kind']!r}")
-    if row["is_active"] in {0, 1}:
-        typed.is_active = bool(row["is_active"])
-    typed.phase, typed.anomalies = Phase.UNCLEAR, "[]"
-    entry = entry_of(cast(Any, typed))
-    record = record_of(
-        taskgroup_id=entry.taskgroup_id,
-        seq=entry.seq,
-        at=entry.at,
-        previous=entry.previous,
-        content=entry.content,
+    taskgroup_id, seq, kind_name, at_text, asked_text, seen_text, polls, extra, gap_from_text = (
+        _common_values(row)
     )
-    return Stored(entry, record)
+    at, asked, seen = moment_of(at_text), moment_of(asked_text), moment_of(seen_text)
+    columns = list(_status_values(row))
+    modified_at, created_at = moment_of(columns[_MODIFIED_AT]), moment_of(columns[_CREATED_AT])
+    gap_from = moment_of(gap_from_text)
+    kind = _KINDS.get(kind_name)
+    if kind is None:
+        raise ValueError(f"kind {kind_name!r}")
+    if at is None or (polls is not None and (asked is None or seen is None)):
+        raise ValueError("a time is missing")
+    previous = None if polls is None or asked is None or seen is None else Interval(asked, seen, polls)
+    content: ResponseBody | Gap | WatchChange
+    if kind is Kind.STATUS:
+        columns[_IS_ACTIVE] = _BOOLEANS.get(columns[_IS_ACTIVE], columns[_IS_ACTIVE])
+        content = decode_columns(taskgroup_id, columns, extra)
+        columns[_MODIFIED_AT], columns[_CREATED_AT] = modified_at, created_at
+    else:
+        typed = cast(Any, SimpleNamespace(**{**_by_name(row), "at": at, "gap_from": gap_from}))
+        content = gap_of(typed) if kind is Kind.GAP else watch_change_of(typed)
+    members = None if previous is None else dict(zip(_INTERVAL, (asked_text, seen_text, polls), strict=True))
+    record = record_of_texts(
+        taskgroup_id=taskgroup_id, seq=seq, at=at_text, previous=members, content=content
+    )
+    return StoredEntry(taskgroup_id, seq, kind, at, previous, content, tuple(columns), record)
 
 
 def moment_of(text: Any) -> datetime | None:
-    """Read a time of ours.
+    """Read a time as the recorder stores it.
 
     Raises:
         ValueError: it is none, or in another form.
     """
     if text is None:
         return None
-    if not isinstance(text, str) or not OUR_TIME.fullmatch(text):
+    if not isinstance(text, str) or not _OUR_TIME.fullmatch(text):
         raise ValueError(f"not a time of ours: {text!r}")
-    return parse_time(text)
+    return datetime.fromisoformat(text)
 
 
-def with_derived(row: RawRow, entry: Entry, replay: Replay, *, intact: bool) -> tuple[Entry, list[str]]:
-    """Return a proven entry with what the rules derive from it, and in words what its columns say else.
+def derive_entry(
+    row: EntryRow, stored: StoredEntry, replay: Replay, *, intact: bool
+) -> tuple[Entry, list[str]]:
+    """Return a proven entry with what the rules derive from it, and how its columns differ from that.
 
-    `replay` is what the entries before say; where they are not `intact`, what rests on them is not judged.
+    `replay` is the state after the entries before. Unless they are `intact`, what depends on them is not
+    checked.
     """
-    wrong = [f"{name} is {printable(row[name])}, should be null" for name in _set_columns(row, entry)]
-    if not isinstance(entry.content, StatusContent):
-        return entry, wrong
-    reading, extra = encode(entry.taskgroup_id, entry.content.body)
-    columns = {**asdict(reading), "extra": extra}
-    for name in _READ:
-        value = columns[name]
-        wrong += differing(name, row[name], format_time(value) if isinstance(value, datetime) else value)
-    if not _same_json(row["extra"], extra):
-        wrong.append("extra is not what the body is kept as")
-    said, more = _derived(row, entry, replay, intact=intact)
-    return replace(entry, content=said), wrong + more
+    wrong = [f"{name} is {printable(value)}, should be null" for name, value in _set_columns(row, stored)]
+    if isinstance(stored.content, ResponseBody):
+        content, more = _derive_status(row, stored, stored.content, replay, intact=intact)
+        wrong += more
+    else:
+        content = stored.content
+    entry = Entry(stored.taskgroup_id, stored.seq, stored.at, stored.previous, content, row[-1])
+    return entry, wrong
 
 
 def differing(name: str, stored: Any, right: Any) -> list[str]:
-    """Say how a stored value differs from the right one, if it does."""
+    """Describe how a stored value differs from the right one, if it does."""
     return [] if stored == right else [f"{name} is {printable(stored)}, should be {printable(right)}"]
 
 
 def printable(value: Any) -> str:
-    """Return a stored value for people: one line, and not too long a one."""
+    """Return a stored value for people: one line of limited length."""
     text = "null" if value is None else ascii(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
-def _derived(row: RawRow, entry: Entry, replay: Replay, *, intact: bool) -> tuple[StatusContent, list[str]]:
-    body = cast(StatusContent, entry.content).body
-    said = status_said(replay, entry.taskgroup_id, body, entry.at, entry.previous)
-    if type(row["rules"]) is not int or not 1 <= row["rules"] <= RULES:
-        return said, [f"rules is {printable(row['rules'])}, a version that there never was"]
-    if row["rules"] == RULES:
-        wrong = differing("phase", row["phase"], said.reading.phase.value)
-        return said, wrong + _wrong_anomalies(row["anomalies"], said, intact=intact)
+def _derive_status(
+    row: EntryRow, stored: StoredEntry, body: ResponseBody, replay: Replay, *, intact: bool
+) -> tuple[StatusContent | Gap | WatchChange, list[str]]:
+    content = derive_status(replay, stored.taskgroup_id, body, stored.at, stored.previous)
+    phase, anomalies, extra, rules = _derived_values(row)
+    wrong = []
+    # A body that its columns alone rebuild needs no `extra` if they are the right ones.
+    if extra is not None or not body.exact or stored.columns != content.fields.columns():
+        wrong = _wrong_columns(row, content.fields)
+        if not _same_json(extra, extra_of(stored.taskgroup_id, body, content.fields)):
+            wrong.append("extra is not what the body is kept as")
+    if type(rules) is not int or not 1 <= rules <= RULES:
+        return content, [*wrong, f"rules is {printable(rules)}, a version that never existed"]
+    if rules == RULES:
+        wrong += differing("phase", phase, content.fields.phase.value)
+        return content, wrong + _wrong_anomalies(anomalies, content, intact=intact)
     try:
-        phase = Phase(row["phase"])
-        anomalies = tuple(Anomaly(name) for name in json.loads(row["anomalies"]))
+        fields = replace(content.fields, phase=Phase(phase))
+        return StatusContent(body, fields, tuple(map(Anomaly, json.loads(anomalies))), rules), wrong
     except UNDECODABLE:
-        return said, ["phase or anomalies cannot be read"]
-    return StatusContent(body, replace(said.reading, phase=phase), anomalies, row["rules"]), []
+        return content, [*wrong, "phase or anomalies cannot be read"]
 
 
-def _wrong_anomalies(stored: Any, said: StatusContent, *, intact: bool) -> list[str]:
+def _wrong_columns(row: EntryRow, fields: StatusFields) -> list[str]:
+    wrong = []
+    for name, value, right in zip(STATUS_COLUMNS, _status_values(row), fields.columns(), strict=True):
+        wrong += differing(name, value, format_time(right) if isinstance(right, datetime) else right)
+    return wrong
+
+
+def _wrong_anomalies(stored: Any, content: StatusContent, *, intact: bool) -> list[str]:
     if intact:
-        return differing("anomalies", stored, json.dumps(said.anomalies))
+        return differing("anomalies", stored, anomalies_text(content.anomalies))
     try:
         found = set(json.loads(stored)) - _FROM_BEFORE
     except UNDECODABLE:
         return ["anomalies cannot be read"]
-    return [] if found == set(said.anomalies) - _FROM_BEFORE else [f"anomalies is {printable(stored)}"]
+    return [] if found == set(content.anomalies) - _FROM_BEFORE else [f"anomalies is {printable(stored)}"]
 
 
-def _set_columns(row: RawRow, entry: Entry) -> Iterator[str]:
-    """The columns that must be NULL, and are not."""
-    foreign = _FOREIGN[entry.kind.value]
-    for name in foreign if entry.previous is not None else (*PREVIOUS, *foreign):
-        if row[name] is not None:
-            yield name
+def _set_columns(row: EntryRow, stored: StoredEntry) -> Iterator[tuple[str, Any]]:
+    """Yield the columns that must be NULL but are not."""
+    names: tuple[str, ...] = () if stored.previous is not None else _PREVIOUS
+    if _foreign_values[stored.kind](row) != _NO_VALUES[stored.kind]:
+        names += _FOREIGN[stored.kind]
+    for name in names:
+        value = _by_name(row)[name]
+        if value is not None:
+            yield name, value
 
 
 def _same_json(stored: str | None, right: str | None) -> bool:

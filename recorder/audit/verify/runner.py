@@ -1,9 +1,9 @@
-"""Verifying ledgers: every digest computed anew, and what stands beside each ledger held against it.
+"""Verify ledgers: recompute every digest, and check the rows beside each ledger against it.
 
-Groups are gone through span by span, the entries of a span piece by piece, and each piece in a snapshot of
-its own: memory stays small, and no snapshot is held for long. Entries that were read once do not change;
-the end of a ledger, its watch row and all that is derived from it are judged by one snapshot, so that a
-recorder at work disturbs nothing.
+Groups are read span by span, and the entries of a span piece by piece, each in its own snapshot: memory use
+stays small, and no snapshot is held for long. Entries never change once they are written. The end of a
+ledger is checked against its watch row and its derived rows in one snapshot, so that a running recorder
+causes no findings.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Float, and_, cast, func, select
 
 from recorder.audit.checkpoints import CheckpointHead
-from recorder.audit.verify.derived_check import Beside, check_derived, compare_ended
+from recorder.audit.verify.derived_check import GroupRows, check_derived, compare_ended
 from recorder.audit.verify.findings import Finding
-from recorder.audit.verify.ledger_check import Walk
+from recorder.audit.verify.ledger_check import LedgerCheck
 from recorder.audit.verify.raw_rows import GROUP_TABLES, RawTables, RowPosition, Span, bound, id_order
 from recorder.store.derived import labelled
 from recorder.store.engine import open_engine
@@ -38,7 +38,7 @@ Heads = Mapping[str, CheckpointHead]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a stretch of a verification went through, and what it found, by group and `seq`."""
+    """How much was verified, and the findings by group and `seq`."""
 
     entries: int = 0
     groups: int = 0
@@ -47,16 +47,16 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A span of groups to verify, with those heads of a checkpoint that are in it."""
+    """A span of groups to verify, with the checkpoint heads that are in it."""
 
     span: Span
     heads: Heads = field(default_factory=dict)
 
 
 def tasks_of(engine: Engine, ids: Sequence[str] | None = None, heads: Heads | None = None) -> list[Task]:
-    """Return the tasks of a verification, in the order of ids: of the groups `ids`, else of all.
+    """Return the tasks to verify the groups `ids`, by default all groups, in the order of their ids.
 
-    All are those that any table of the database names, or the checkpoint.
+    All groups are those that any table of the database names, or the checkpoint.
 
     Raises:
         DatabaseUnavailableError: the database cannot be read.
@@ -69,24 +69,24 @@ def tasks_of(engine: Engine, ids: Sequence[str] | None = None, heads: Heads | No
 
 
 def verify(engine: Engine, tasks: Sequence[Task]) -> Iterator[Checked]:
-    """Verify groups; yield after each piece what it went through, findings in order.
+    """Verify groups, and yield the result of each piece, with findings in order.
 
     Raises:
-        DatabaseUnavailableError: the database cannot be read any more.
+        DatabaseUnavailableError: the database became unavailable.
     """
     for task in tasks:
         yield from _Verification(engine, task).pieces()
 
 
 def verify_at_once(url: URL, tasks: Sequence[Task], jobs: int) -> Iterator[Checked]:
-    """Verify groups in `jobs` processes; yields as `verify` does, a task at a time.
+    """Verify groups in `jobs` processes, and yield the result of each task as `verify` does.
 
     Raises:
-        DatabaseUnavailableError: the database cannot be read any more.
+        DatabaseUnavailableError: the database became unavailable.
     """
-    # Not forked: this process may have threads and connections, which a fork would break.
+    # This process may have threads and connections, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    # Ctrl-C reaches every process of a terminal: it is for this one, which ends the others.
+    # Ctrl-C reaches every process of a terminal; this one handles it, and ends the others.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         pool = context.Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN))
@@ -97,7 +97,7 @@ def verify_at_once(url: URL, tasks: Sequence[Task], jobs: int) -> Iterator[Check
 
 
 def known_of(engine: Engine, ids: Sequence[str]) -> set[str]:
-    """Return those of `ids` that the database knows anything of.
+    """Return those of `ids` that any table names.
 
     Raises:
         DatabaseUnavailableError: the database cannot be read.
@@ -108,12 +108,12 @@ def known_of(engine: Engine, ids: Sequence[str]) -> set[str]:
 
 
 def size_of(engine: Engine, ids: Sequence[str] | None = None) -> int:
-    """Return how many entries there should be, by the watch rows alone.
+    """Return how many entries the watch rows say there are.
 
     Raises:
         DatabaseUnavailableError: the database cannot be read.
     """
-    # As floats: whatever the rows say, their sum is a number.
+    # As floats, so that any stored value can be summed.
     question = select(func.sum(cast(watches.c.head_seq, Float)))
     with reading(engine) as connection:
         named = question if ids is None else question.where(watches.c.taskgroup_id.in_(ids))
@@ -121,78 +121,80 @@ def size_of(engine: Engine, ids: Sequence[str] | None = None) -> int:
 
 
 class _Verification:
-    """One task under way. `_at` is the entry that was read last; `_from` is the first group that is not
-    judged yet, with the number of its last episode that was compared; `_walk` is its ledger so far."""
+    """One task in progress.
+
+    `_at` is the entry that was read last. `_from` is the first group that is not checked to its end yet, with
+    the number of its last episode that was compared. `_unfinished` is its ledger so far.
+    """
 
     def __init__(self, engine: Engine, task: Task) -> None:
         self._engine = engine
         self._last = task.span.last
         self._heads = dict(task.heads)
         self._at = self._from = RowPosition(task.span.first)
-        self._walk: Walk | None = None
+        self._unfinished: LedgerCheck | None = None
 
     def pieces(self) -> Iterator[Checked]:
-        going_on = True
-        while going_on:
+        is_done = False
+        while not is_done:
             with reading(self._engine) as connection:
                 checked = self._piece(connection)
-            going_on = self._walk is not None
+            is_done = self._unfinished is None
             yield checked
 
     def _piece(self, connection: Connection) -> Checked:
-        tables, before = RawTables(connection), self._from
-        walks = {} if self._walk is None else {before.taskgroup_id: self._walk}
-        entries = self._read(tables, walks)
+        tables, begin = RawTables(connection), self._from
+        ledgers = {} if self._unfinished is None else {begin.taskgroup_id: self._unfinished}
+        entries = self._read(tables, ledgers)
         if entries == ENTRIES_AT_ONCE:
-            self._walk = walks.pop(self._at.taskgroup_id)
-            self._from = RowPosition(self._at.taskgroup_id, self._walk.fold.summary.work.episodes)
-            until = self._from
+            unfinished = self._unfinished = ledgers.pop(self._at.taskgroup_id)
+            end = self._from = RowPosition(self._at.taskgroup_id, unfinished.summary.work.episodes)
         else:
-            self._walk, until = None, RowPosition(self._last)
-        stretch = _Stretch(connection, before, until, whole=self._walk is None)
-        if self._walk is not None:
-            compare_ended(self._walk, stretch.episodes.get(until.taskgroup_id, ()))
-        judged = self._judge(stretch, walks)
-        found = [finding for walk in judged for finding in walk.findings]
-        if self._walk is not None:
-            found += self._walk.findings
-            self._walk.findings.clear()
-        return Checked(entries, len(judged), tuple(sorted(found)))
+            self._unfinished, end = None, RowPosition(self._last)
+        span = _SpanRows(connection, begin, end, is_whole=self._unfinished is None)
+        if self._unfinished is not None:
+            compare_ended(self._unfinished, span.episodes.get(end.taskgroup_id, ()))
+        checked = self._check_ends(span, ledgers)
+        found = [finding for ledger in checked for finding in ledger.findings]
+        if self._unfinished is not None:
+            found += self._unfinished.findings
+            self._unfinished.findings.clear()
+        return Checked(entries, len(checked), tuple(sorted(found)))
 
-    def _read(self, tables: RawTables, walks: dict[Any, Walk]) -> int:
-        """Go through the next entries; return how many there were."""
+    def _read(self, tables: RawTables, ledgers: dict[Any, LedgerCheck]) -> int:
+        """Check the next entries one by one; return how many there were."""
         entries, row = 0, None
         for row in tables.entries(self._at, self._last, ENTRIES_AT_ONCE):
-            walk = walks.get(row[0])
-            if walk is None:
-                walk = walks[row[0]] = self._new_walk(row[0])
-            walk.take(row)
+            ledger = ledgers.get(row[0])
+            if ledger is None:
+                ledger = ledgers[row[0]] = self._new_ledger(row[0])
+            ledger.take(tuple(row))
             entries += 1
         if row is not None:
             self._at = RowPosition(row.taskgroup_id, row.seq)
         return entries
 
-    def _judge(self, stretch: _Stretch, walks: dict[Any, Walk]) -> list[Walk]:
-        """Judge the groups whose ledgers were read to their ends; return their walks."""
-        unfinished = None if self._walk is None else self._at.taskgroup_id
-        ids = walks.keys() | stretch.ids() | {one for one in self._heads if stretch.reaches(one)}
+    def _check_ends(self, span: _SpanRows, ledgers: dict[Any, LedgerCheck]) -> list[LedgerCheck]:
+        """Check the groups whose ledgers were read to their ends, and return their ledgers."""
+        unfinished = None if self._unfinished is None else self._at.taskgroup_id
+        ids = ledgers.keys() | span.ids() | {one for one in self._heads if span.reaches(one)}
         for taskgroup_id in ids - {unfinished}:
-            walk = walks.get(taskgroup_id)
-            if walk is None:
-                walk = walks[taskgroup_id] = self._new_walk(taskgroup_id)
-            check_derived(walk, stretch.beside(taskgroup_id))
-        return list(walks.values())
+            ledger = ledgers.get(taskgroup_id)
+            if ledger is None:
+                ledger = ledgers[taskgroup_id] = self._new_ledger(taskgroup_id)
+            check_derived(ledger, span.of_group(taskgroup_id))
+        return list(ledgers.values())
 
-    def _new_walk(self, taskgroup_id: Any) -> Walk:
+    def _new_ledger(self, taskgroup_id: Any) -> LedgerCheck:
         name = taskgroup_id if isinstance(taskgroup_id, str) else ascii(taskgroup_id)
-        return Walk(name, self._heads.pop(name, None))
+        return LedgerCheck(name, self._heads.pop(name, None))
 
 
-class _Stretch:
-    """What a snapshot has beside the ledgers of some groups."""
+class _SpanRows:
+    """The rows that a snapshot has beside the ledgers of some groups."""
 
     def __init__(
-        self, connection: Connection, after: RowPosition, until: RowPosition, *, whole: bool
+        self, connection: Connection, after: RowPosition, until: RowPosition, *, is_whole: bool
     ) -> None:
         tables = RawTables(connection)
         span = Span(after.taskgroup_id, until.taskgroup_id)
@@ -201,33 +203,33 @@ class _Stretch:
         self._watches, self._summaries, self._labels = (
             tables.rows_of(table, span) for table in (watches, summaries, group_labels)
         )
-        self._not_labelled = _not_labelled(connection, span, whole=whole)
+        self._not_labelled = _not_labelled(connection, span, is_whole=is_whole)
 
     def ids(self) -> set[Any]:
-        """Return the groups of which there is anything."""
+        """Return the ids of the groups that have any row."""
         found = (self._watches, self._summaries, self.episodes, self._labels, self._not_labelled)
         return {taskgroup_id for rows in found for taskgroup_id in rows}
 
     def reaches(self, taskgroup_id: str) -> bool:
         return id_order(taskgroup_id) <= id_order(self._last)
 
-    def beside(self, taskgroup_id: Any) -> Beside:
-        return Beside(
+    def of_group(self, taskgroup_id: Any) -> GroupRows:
+        return GroupRows(
             watches=self._watches.get(taskgroup_id, ()),
             summaries=self._summaries.get(taskgroup_id, ()),
             episodes=self.episodes.get(taskgroup_id, ()),
             labels=self._labels.get(taskgroup_id, ()),
-            labelled=taskgroup_id not in self._not_labelled,
+            is_labelled=taskgroup_id not in self._not_labelled,
         )
 
 
-def _not_labelled(connection: Connection, span: Span, *, whole: bool) -> set[Any]:
-    """The groups whose labelled durations are not their episodes once for each of their labels; without the
-    last group of the span if that is not read as a whole."""
+def _not_labelled(connection: Connection, span: Span, *, is_whole: bool) -> set[Any]:
+    """Return the groups whose labelled durations are not their episodes once for each of their labels, except
+    for the last group of the span unless that `is_whole`."""
 
     def of(column: ColumnElement[Any]) -> ColumnElement[bool]:
         first, last = bound(span.first), bound(span.last)
-        return and_(column >= first, column <= last if whole else column < last)
+        return and_(column >= first, column <= last if is_whole else column < last)
 
     right = labelled(of(episodes.c.taskgroup_id))
     stored = select(labelled_durations).where(of(labelled_durations.c.taskgroup_id))

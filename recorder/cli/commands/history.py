@@ -97,7 +97,7 @@ class Ledger:
 def _said(item: Item) -> Said:
     if not isinstance(item.content, StatusItem):
         raise TypeError(f"entry {item.seq} is no status")
-    return Said(item.content.reading.phase, item.content.value)
+    return Said(item.content.fields.phase, item.content.value)
 
 
 def _table(items: list[dict[str, Any]], ledger: Ledger, now: datetime) -> Table:

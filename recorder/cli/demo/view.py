@@ -21,7 +21,7 @@ from recorder.cli.common import opened_database
 from recorder.cli.demo.stage import Stage
 from recorder.cli.output.format import phase_text
 from recorder.clock import utc_now
-from recorder.ledger.status_fields import Phase
+from recorder.ledger.status_fields import FINISHED_STATUSES, Phase
 from recorder.ledger.transitions import open_gap
 from recorder.store.groups import GroupItem, count_entries, list_groups
 from recorder.store.heartbeats import heartbeats
@@ -169,16 +169,16 @@ def _row(group: GroupItem, picture: Picture) -> list[RenderableType]:
     if group.latest is None or not isinstance(group.latest.content, StatusItem):
         return [name, "", phase_text(None), "", "", "", "", Text(gaps, style="red")]
     status = group.latest.content
-    reading = status.reading
-    finished = (reading.completed or 0, reading.failed or 0, reading.cancelled or 0)
-    total = reading.num_task_runs or 0
+    fields = status.fields
+    finished = [fields.count(name) or 0 for name in FINISHED_STATUSES]
+    total = fields.num_task_runs or 0
     metadata = status.value.get("metadata") or {}
     what = " ".join(str(metadata[key]) for key in ("customer", "processor", "kind") if key in metadata)
     ago = max(0.0, (picture.at - status.interval.last_seen_at).total_seconds())
     return [
         name,
         Text(what),
-        phase_text(reading.phase),
+        phase_text(fields.phase),
         ProgressBar(total=max(total, 1), completed=sum(finished)),
         f"{sum(finished)}/{total}",
         "/".join(map(str, finished)),
