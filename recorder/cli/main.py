@@ -65,7 +65,9 @@ def recorder() -> None:
 
 def main() -> None:
     """Run the command line; the exit status is 0, 1 (a finding or failure) or 2 (wrong usage or settings)."""
-    # Until a command has a way of its own to end; loading one takes a while.
+    # Python processes that a command starts must not import modules from the user's working folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    # For the time in which a command is loaded, before it handles the signal itself.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:
         try:

@@ -12,8 +12,10 @@ import click
 from sqlalchemy import Engine
 
 from recorder.cli.common import (
-    readable_database,
+    display_url,
+    opened_database,
     report_errors,
+    require_file,
     settings_with_key,
     stop_on_signals,
     writable_database,
@@ -24,6 +26,8 @@ from recorder.polling.service import Recorder
 from recorder.polling.upstream_health import Counters
 from recorder.settings import Settings, load_settings
 from recorder.store.heartbeats import ALIVE_SECONDS, heartbeats
+from recorder.store.schema import SchemaError, require_head, state_of
+from recorder.store.transactions import DatabaseUnavailableError, reading
 from recorder.upstream.client import UpstreamClient
 
 
@@ -54,12 +58,26 @@ def command(once: bool, check: bool) -> None:
 
 
 def _check(settings: Settings) -> None:
-    """Say whether a recorder of this machine gave a sign of life lately; exit status 1 if none did."""
-    with readable_database(settings) as connection:
-        beats = [beat.heartbeat_at for beat in heartbeats(connection) if beat.host == socket.gethostname()]
+    """Report whether a recorder runs on this machine, as shown by its heartbeats; exit status 1 if none does.
+
+    A read replica may lag, so the heartbeats are read where recorders write them.
+    """
+    host, url = socket.gethostname(), settings.write_url
+    try:
+        require_file(url)
+        with opened_database(url, read_only=True) as engine:
+            require_head(state_of(engine))
+            with reading(engine) as connection:
+                beats = [beat.heartbeat_at for beat in heartbeats(connection) if beat.host == host]
+    except (SchemaError, DatabaseUnavailableError) as error:
+        raise click.ClickException(
+            f"cannot read the heartbeats in RECORDER_DATABASE_URL ({display_url(url)}): {error}"
+        ) from None
     if not beats or utc_now() - max(beats) > timedelta(seconds=ALIVE_SECONDS):
-        raise click.ClickException(f"no recorder on {socket.gethostname()} gave a sign of life lately")
-    click.echo(f"a recorder is at work on {socket.gethostname()}")
+        raise click.ClickException(
+            f"no recorder on {host} has sent a heartbeat in the last {ALIVE_SECONDS} s"
+        )
+    click.echo(f"a recorder is running on {host}")
 
 
 def _sum_up(counters: Counters) -> None:
