@@ -41,7 +41,7 @@ def serve(host: str, port: int) -> None:
 def require_free(host: str, port: int) -> str:
     """Return the address of `host`, provided that no other server listens on its `port`.
 
-    Granian binds with SO_REUSEPORT: a second server would start without an error and get some of the requests.
+    Granian binds with SO_REUSEPORT: a second server would start without an error and get some requests.
 
     Raises:
         OSError: the port is in use, or the address does not belong to this machine.

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from api.app import create_app
-from recorder.cli.commands.gaps import coverage_words
+from recorder.cli.commands.gaps import coverage_text
 from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.ledger.transitions import fail
 from recorder.store.engine import check_url, open_engine
@@ -167,6 +167,6 @@ def _coverage(watched: float, gaps: float) -> dict[str, Any]:
     ],
 )
 def test_coverage_in_words(watched: float, missed: float, closed: int, lasting: bool, words: str) -> None:
-    said = coverage_words(_coverage(watched, missed), closed, lasting=lasting)
+    said = coverage_text(_coverage(watched, missed), closed, lasting=lasting)
     assert said.startswith(words)
     assert json.dumps(said).count("not counted yet") == lasting

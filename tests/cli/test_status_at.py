@@ -88,7 +88,7 @@ def test_following_prints_each_entry_as_it_comes(
 ) -> None:
     now = (utc_now() - NOON).total_seconds()
     with program.start("status", "one", "--follow") as running:
-        running.wait_for("said until")
+        running.wait_for("reported until")
         recording.watch("one", now)
         running.wait_for("resumed by ada")
         recording.see("one", now + 1, active(running=3, completed=2))

@@ -55,7 +55,7 @@ def hostile(tmp_path: Path) -> Iterator[Program]:
 
 
 def run(program: Program, *arguments: str) -> str:
-    """Run the installed command, which `python -m` would not: that imports from the working folder by design."""
+    """Run the installed command; `python -m recorder` imports from the working folder by design."""
     done = subprocess.run(
         [RECORDER, *arguments],
         check=False,

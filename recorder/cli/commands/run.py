@@ -1,4 +1,4 @@
-"""`recorder run`: record until told to stop, or once."""
+"""`recorder run`: record until stopped, or poll once."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from recorder.upstream.client import UpstreamClient
 
 
 @click.command("run")
-@click.option("--once", is_flag=True, help="Poll every group that is due once, then end; for cron.")
-@click.option("--check", is_flag=True, help="Say whether a recorder is at work on this machine, then end.")
+@click.option("--once", is_flag=True, help="Poll every group that is due once, then exit; for cron.")
+@click.option("--check", is_flag=True, help="Check that a recorder is running on this machine, then exit.")
 @report_errors
 def command(once: bool, check: bool) -> None:
     """Record: poll every watched group on its schedule until Ctrl-C or SIGTERM.
 
-    Several recorders may share one database: they divide the groups and the rate between them.
+    Several recorders may share one database; they divide the groups and the request rate among them.
     """
     if check:
         _check(load_settings())
@@ -48,13 +48,13 @@ def command(once: bool, check: bool) -> None:
     with writable_database(settings) as engine:
         recorder = asyncio.run(_record(settings, api_key, engine, once=once))
         if recorder.stuck:
-            # A thread of it waits for the database, and Python would wait for the thread.
+            # One of its threads is still waiting for the database, and Python would wait for that thread.
             sys.stderr.flush()
             os._exit(1 if recorder.unwritten else 0)
     if recorder.unwritten:
         raise click.exceptions.Exit(1)
     if once:
-        _sum_up(recorder.counters)
+        _print_counts(recorder.counters)
 
 
 def _check(settings: Settings) -> None:
@@ -80,8 +80,8 @@ def _check(settings: Settings) -> None:
     click.echo(f"a recorder is running on {host}")
 
 
-def _sum_up(counters: Counters) -> None:
-    """Say what was polled; with failures that nobody expected the command ends with exit status 1."""
+def _print_counts(counters: Counters) -> None:
+    """Print what was polled; end with exit status 1 if polls failed, except of groups known to be gone."""
     gone = counters["still_gone"]
     failures = counters["failures"] - gone
     also = f", {gone} still gone" if gone else ""
