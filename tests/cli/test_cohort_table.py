@@ -132,7 +132,7 @@ def test_options_select(program: Program, recording: Recording) -> None:
     assert "1 of 1" in program.ok("completion", "--to", "2026-11-24T12:01:40Z")
     assert "no such episodes" in program.ok("completion", "--enrolled", "prospective")
     since = program.ok("completion", "--since", "created")
-    assert "groups whose creation is not known are left out" in since
+    assert "groups with an unknown creation time are left out" in since
 
 
 def test_where_there_is_nothing_it_says_so(program: Program, engine: Engine) -> None:

@@ -135,7 +135,7 @@ def test_a_gone_group(program: Program, losing: Losing) -> None:
     assert "not_found (404), 91 failed polls, 15 min 10 s" in history[3]
     assert "gone by recorder: the provider reports no such group" in history[4]
     status = program.ok("status", "lost")
-    for words in ("gone, asked now and then", "12:15:20: gone by recorder", "active, when last seen"):
+    for words in ("gone, polled occasionally", "12:15:20: gone by recorder", "active, when last seen"):
         assert words in status
     assert "not seen" not in status
     assert " gone " in program.ok("groups")

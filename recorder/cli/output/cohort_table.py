@@ -182,7 +182,7 @@ def _footing(found: Cohorts) -> list[str]:
     lines = [f"as of {show_time(found.as_of)} UTC, over {episodes} episode{'' if episodes == 1 else 's'}"]
     if still_open:
         are = "is" if still_open == 1 else "are"
-        lines[0] += f": {still_open} {are} still open and counted as lasting longer than so far"
+        lines[0] += f": {still_open} {are} still open, and counted as lasting longer than so far"
     quantiles = ("p50", "p90", "p95", "p99")
     if any(line.statistics[name]["seconds"] is None for line in found.lines for name in quantiles):
         lines.append("not reached: too few episodes have ended yet")
