@@ -163,7 +163,13 @@ def _coverage(watched: float, gaps: float) -> dict[str, Any]:
         (60, 60, 1, False, "seen for 0.0 s of 1 min 0 s watched (0 %); 1 gap"),
         (0, 0, 0, False, "no time watched yet; no gaps"),
         (0, 0, 0, True, "no time watched yet; no gaps, and one still open, which is not counted yet"),
-        (10, 1, 2, True, "seen for 9.0 s of 10.0 s watched (90 %); 2 gaps, and one that lasts and is not "),
+        (
+            10,
+            1,
+            2,
+            True,
+            "seen for 9.0 s of 10.0 s watched (90 %); 2 gaps, and one still open, which is not ",
+        ),
     ],
 )
 def test_coverage_in_words(watched: float, missed: float, closed: int, lasting: bool, words: str) -> None:
