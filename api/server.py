@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+if TYPE_CHECKING:
+    from flask import Flask
+
 THREADS = 16
-"""How many requests are answered at once; an export takes one for as long as its reader does."""
+"""How many requests are served at once; an export occupies a thread until its client has read it all."""
 _STOP_SECONDS = 3
 
 
 def serve(host: str, port: int) -> None:
-    """Serve the API in the foreground until SIGINT or SIGTERM; requests at work are finished.
+    """Serve the API in the foreground until SIGINT or SIGTERM, then finish the requests in progress.
 
     Raises:
-        OSError: the port is taken, or the address is not this machine's.
+        OSError: the port is in use, or the address does not belong to this machine.
     """
-    Granian(
+    server = Granian(
         "api.wsgi:app",
-        factory=True,
         address=require_free(host, port),
         port=port,
         interface=Interfaces.WSGI,
@@ -30,20 +33,30 @@ def serve(host: str, port: int) -> None:
         blocking_threads=THREADS,
         workers_kill_timeout=_STOP_SECONDS,
         log_level=LogLevels.error,
-    ).serve()
+    )
+    # Granian's own loader would put the working folder at the front of the worker's import path.
+    server.serve(target_loader=_load_app, wrap_loader=False)
 
 
 def require_free(host: str, port: int) -> str:
-    """Return the address that `host` is, unless another server has it: ours would share it, and the two
-    split the requests.
+    """Return the address of `host`, provided that no other server listens on its `port`.
+
+    Granian binds with SO_REUSEPORT: a second server would start without an error and get some requests.
 
     Raises:
-        OSError: the port is taken, or the address is not this machine's.
+        OSError: the port is in use, or the address does not belong to this machine.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         if os.name == "posix":
-            # Without it a port counts as taken for a while after its last server ended.
+            # Otherwise the port would count as in use for a while after its last server ended.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
     return str(address[0])
+
+
+def _load_app() -> Flask:
+    """Make the app in the worker process; only that one needs Flask."""
+    from api.wsgi import app  # noqa: PLC0415
+
+    return app()

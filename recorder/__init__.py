@@ -1,1 +1,1 @@
-"""Records the status of upstream task groups, and says honestly what it did not see."""
+"""Records the status of task groups over time, including when it could not be observed."""

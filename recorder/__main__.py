@@ -1,4 +1,4 @@
-"""`python -m recorder` is the command `recorder`."""
+"""Run the command line: `python -m recorder` is the same as `recorder`."""
 
 from recorder.cli import main
 

@@ -1,4 +1,4 @@
-"""The log: lines for people on a terminal, JSON for machines, on standard error."""
+"""The log, on standard error: lines for people, or JSON for machines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import structlog
 
 
 def configure_logs(log_format: Literal["console", "json"]) -> None:
-    """Send the log to standard error in `log_format`."""
+    """Write the log to standard error in `log_format`."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            # The default shows local variables too, and the API key may be among them.
+            # The default also shows local variables, and the API key may be among them.
             exception_formatter=structlog.dev.plain_traceback,
         )
     )
@@ -30,7 +30,7 @@ def configure_logs(log_format: Literal["console", "json"]) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    # APScheduler logs every job that is skipped because its last run is not over, which is as meant;
-    # psycopg what it meets while it gives up a connection that was lost, which the writer tells once.
+    # APScheduler logs each job that it skips because the previous run is not over, which is intended.
+    # psycopg logs errors of closing a lost connection, which the recorder's writer has already reported.
     for name in ("apscheduler", "psycopg"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Child processes: started apart, watched, and stopped in order."""
+"""Child processes: start them, watch them, and stop them in order."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import IO
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, what service managers send, and a terminal that goes away."""
+"""Sent by Ctrl-C, by service managers, and by a terminal that is closed."""
 STOP_SECONDS = 9.0
 _PARENT_CHECK_SECONDS = 0.5
 _CHILD_CHECK_SECONDS = 0.1
 
 
 def end_with_parent() -> None:
-    """From now on end this process, as SIGTERM does, once its parent is gone.
+    """Send SIGTERM to this process as soon as its parent has ended.
 
-    A parent that is killed cannot tell; what it started would go on, and hold its port.
+    A parent that is killed cannot stop its children, which would keep running and occupy their ports.
     """
     parent = os.getppid()
 
@@ -33,12 +33,12 @@ def end_with_parent() -> None:
             time.sleep(_PARENT_CHECK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A command of ours in a process of its own; `name` is what people call it."""
+    """A command of this program in a process of its own; `name` is for messages."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -49,7 +49,7 @@ class Child:
 
 
 class Children:
-    """The children of one command, in the order in which they are to be stopped."""
+    """The children of one command, in the order in which to stop them."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -62,9 +62,9 @@ class Children:
         cwd: Path | None = None,
         output: IO[bytes] | None = None,
     ) -> Child:
-        """Start `recorder ARGUMENTS`, its output to `output` (None: to ours)."""
-        # A session of its own: Ctrl-C reaches us alone, and we stop the children in order.
-        process = subprocess.Popen(  # noqa: S603 (our own program)
+        """Start `recorder ARGUMENTS` with its output going to `output` (None: to this process's own)."""
+        # In its own session, so that Ctrl-C reaches only this process, which stops the children in order.
+        process = subprocess.Popen(  # noqa: S603 (this program)
             [sys.executable, "-m", "recorder.cli.child", *arguments],
             env=env,
             cwd=cwd,
@@ -78,11 +78,11 @@ class Children:
         return child
 
     def ended(self) -> Child | None:
-        """Return a child that has ended by itself, None while all run."""
+        """Return a child that has ended, None while all are running."""
         return next((child for child in self._children if child.ended), None)
 
     def stop(self) -> None:
-        """Stop all in order: each gets SIGTERM and the time to end, then is killed with all it started."""
+        """Stop all in order: each gets SIGTERM and time to end, then it and its descendants are killed."""
         deadline = time.monotonic() + STOP_SECONDS
         for child in self._children:
             with suppress(subprocess.TimeoutExpired):
@@ -95,7 +95,7 @@ class Children:
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Yield a question: was this process asked to stop?"""
+    """Yield a function that returns whether this process has received a signal to stop."""
     asked = False
 
     def ask(_number: int, _frame: object) -> None:
@@ -110,9 +110,9 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def wait_while(children: Children, going_on: Callable[[], bool]) -> Child | None:
-    """Wait while `going_on` and all children run; return the child that ended, None if none did."""
-    while going_on():
+def wait_while(children: Children, keep_waiting: Callable[[], bool]) -> Child | None:
+    """Wait while `keep_waiting` holds and all children run; return the child that ended, None if none did."""
+    while keep_waiting():
         ended = children.ended()
         if ended is not None:
             return ended

@@ -1,4 +1,4 @@
-"""The settings: read once from the environment or `.env`, checked, frozen, and passed in."""
+"""The settings: read and checked once, then passed on as a frozen object."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from recorder.store.engine import check_url
 from recorder.tokens import Token, read_tokens
 
 LEASE_MARGIN_SECONDS = 2
-"""What a lease must allow for beyond the request itself, until its outcome is written."""
+"""The part of a lease that is reserved for writing the outcome of a request."""
 
 MAX_DURATION_SECONDS = 10 * 365 * 86400
 
@@ -38,11 +38,11 @@ Seconds = Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS, allow_inf_nan=Fa
 
 
 class SettingsError(ValueError):
-    """A setting is missing or not allowed; the text has one line a setting: its name, what is allowed."""
+    """Settings are missing or invalid; the text has a line for each, with its name and what is allowed."""
 
 
 class Settings(BaseSettings):
-    """Every setting; the name of its environment variable is its alias, `description` what is allowed."""
+    """All settings; `alias` is the name of the environment variable, `description` what is allowed."""
 
     model_config = SettingsConfigDict(
         frozen=True, env_file=".env", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
@@ -69,14 +69,14 @@ class Settings(BaseSettings):
         None,
         repr=False,
         alias="RECORDER_READ_DATABASE_URL",
-        description="as RECORDER_DATABASE_URL: a replica for the API",
+        description="like RECORDER_DATABASE_URL; a replica for readers",
     )
     actor: str = Field(
         default_factory=user_at_host,
         alias="RECORDER_ACTOR",
         min_length=1,
         max_length=255,
-        description="1 to 255 printable characters: who changes watches",
+        description="1 to 255 printable characters",
     )
     poll_interval: Seconds = Field(10, alias="RECORDER_POLL_INTERVAL", description=_SECONDS)
     settled_interval: Seconds = Field(300, alias="RECORDER_SETTLED_INTERVAL", description=_SECONDS)
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
         None,
         repr=False,
         alias="RECORDER_API_TOKENS",
-        description="name:sha256hex, separated by commas, each name once, as recorder token NAME prints it",
+        description="name:sha256hex as printed by recorder token NAME, separated by commas, each name once",
     )
     api_host: str = Field(
         "127.0.0.1",
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         description="a key of the groups' metadata, such as processor",
     )
     checkpoint_dir: Path | None = Field(
-        None, alias="RECORDER_CHECKPOINT_DIR", description="a folder that is there"
+        None, alias="RECORDER_CHECKPOINT_DIR", description="an existing folder"
     )
     checkpoint_interval: Seconds = Field(3600, alias="RECORDER_CHECKPOINT_INTERVAL", description=_SECONDS)
     log_format: Literal["console", "json"] = Field(
@@ -170,8 +170,8 @@ class Settings(BaseSettings):
     @field_validator("api_host")
     @classmethod
     def _loopback(cls, host: str, info: ValidationInfo) -> str:
-        # Without tokens whoever reaches the API can read it, so it must not be reachable from elsewhere.
-        # Tokens that are not allowed have a complaint of their own.
+        # Without tokens, anyone who can reach the API can read it, so only this machine may reach it.
+        # Invalid tokens are missing from `info.data`; they are reported separately.
         without_tokens = info.data.get("api_tokens", "") is None
         if host != "localhost" and not ip_address(host).is_loopback and without_tokens:
             raise ValueError("not a loopback address")
@@ -186,7 +186,7 @@ class Settings(BaseSettings):
 
     @property
     def rules(self) -> Rules:
-        """The rules by which entries are written."""
+        """When entries are written."""
         return Rules(
             gap_window=timedelta(seconds=max(self.gap_grace, self.poll_interval)),
             gone_after=timedelta(seconds=self.gone_after),
@@ -195,12 +195,12 @@ class Settings(BaseSettings):
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        """Who may read the API; with none, whoever reaches it on its loopback address."""
+        """The tokens that give access to the API; without any, access from this machine needs none."""
         return () if self.api_tokens is None else read_tokens(self.api_tokens)
 
     @property
     def cors_origins(self) -> tuple[str, ...]:
-        """Whose pages may read the API's answers."""
+        """The origins of web pages that may read the API."""
         return tuple(origin.strip() for origin in (self.api_cors_origins or "").split(",") if origin.strip())
 
     @property
@@ -209,15 +209,15 @@ class Settings(BaseSettings):
 
     @property
     def read_url(self) -> URL:
-        """What the API and the reading commands open: the replica if there is one."""
+        """The database of the API and the reading commands: the replica if there is one."""
         return check_url(self.read_database_url or self.database_url)
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment, or from `.env` in the working folder.
+    """Read the settings from the environment and from `.env` in the working folder.
 
     Raises:
-        SettingsError: with a line for every setting that is not allowed.
+        SettingsError: a setting is invalid, or `.env` cannot be read.
     """
     with _reported_errors():
         return Settings()
@@ -247,11 +247,11 @@ def _reported_errors() -> Iterator[None]:
         lines = [_line(detail) for detail in error.errors(include_url=False)]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from None
     except UnicodeDecodeError:
-        raise SettingsError(".env: is not allowed; allowed: a text file in UTF-8") from None
+        raise SettingsError(".env is not a text file in UTF-8") from None
 
 
 def settings_table() -> list[tuple[str, Any, str]]:
-    """Return each setting's name, default and what is allowed."""
+    """Return the name and default of each setting, and what is allowed."""
     return [
         (str(field.alias), "user@host" if field.default_factory else field.default, str(field.description))
         for field in Settings.model_fields.values()
@@ -264,7 +264,7 @@ _SECRET = {
     "RECORDER_DATABASE_URL",
     "RECORDER_READ_DATABASE_URL",
 }
-"""Settings whose value may hold a secret: a complaint about one names it without its value."""
+"""Settings whose value may contain a secret, so that error messages must not repeat it."""
 
 
 def _line(detail: ErrorDetails) -> str:

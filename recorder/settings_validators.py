@@ -1,4 +1,4 @@
-"""What single settings may be: each function returns the value, or raises ValueError."""
+"""Validators of single settings: each returns the value to use, or raises ValueError."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](
 
 def checked_base_url(text: str) -> str:
     parts = urlsplit(text)
-    # Reading the port fails where it is none.
+    # An invalid port raises ValueError when it is read.
     extras = parts.username or parts.password or parts.query or parts.fragment or parts.port == 0
     if (
         parts.scheme not in {"http", "https"}

@@ -1,4 +1,4 @@
-"""Tokens that let their holders read the API; only their digests are ever kept."""
+"""Tokens for reading the API; only their digests are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`name` is whose it is; `digest` is the SHA-256 of what its holder sends, in lower-case hex."""
+    """The holder's `name`, and the SHA-256 `digest` of the secret they send, in lower-case hex."""
 
     name: str
     digest: str
@@ -28,10 +28,10 @@ class Token:
 
 
 def new_token(name: str) -> tuple[str, Token]:
-    """Return a fresh secret and the token to keep of it.
+    """Return a new secret and its token.
 
     Raises:
-        ValueError: the name is not allowed.
+        ValueError: the name is invalid.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"allowed: {_NAMES}")
@@ -40,21 +40,21 @@ def new_token(name: str) -> tuple[str, Token]:
 
 
 def read_tokens(text: str) -> tuple[Token, ...]:
-    """Read `name:sha256hex`, comma-separated.
+    """Parse a comma-separated list of `name:sha256hex`.
 
     Raises:
-        ValueError: the text is not such a list, or names one twice.
+        ValueError: the text is not such a list, or a name occurs twice.
     """
     tokens = tuple(_read(part.strip()) for part in text.split(","))
     if len({token.name for token in tokens}) < len(tokens):
-        raise ValueError("a name twice")
+        raise ValueError("duplicate name")
     return tokens
 
 
 def holder(tokens: Iterable[Token], sent: Iterable[str]) -> str | None:
-    """Return whose token is among what was `sent`, None if there is no valid one; "" never is.
+    """Return the name of the token that matches one of the `sent` secrets, None if none does.
 
-    Takes as long whichever token fits, and if none does.
+    The empty text never matches. The time taken does not depend on which token matches, if any.
     """
     found = None
     for digest in [_digest(text) for text in sent if text]:

@@ -1,4 +1,4 @@
-"""The command line: the one place that puts settings, store, recorder and API together."""
+"""The command line, which puts settings, database, recorder and API together."""
 
 from recorder.cli.main import main
 

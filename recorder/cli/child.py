@@ -1,4 +1,4 @@
-"""`python -m recorder.cli.child COMMAND`: a command that runs as part of another one and ends with it."""
+"""`python -m recorder.cli.child COMMAND`: run a command as part of another one, and end with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: settings and databases opened with words for what can go wrong."""
+"""What the commands share: opening settings and databases, checking ids, and reporting errors."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WRONG_USAGE = 2
 
 
 class WrongSettingsError(click.ClickException):
-    """A setting is missing or not allowed: exit status 2."""
+    """A setting is missing or invalid: exit status 2."""
 
     exit_code = WRONG_USAGE
 
 
 def report_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turn what a user can mend into one line and the right exit status."""
+    """Report the errors that a user can fix in one line, with the right exit status."""
 
     @wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -51,23 +51,23 @@ def settings_with_key() -> tuple[Settings, str]:
     """Load the settings of a command that polls, and the API key.
 
     Raises:
-        SettingsError: also where there is no API key.
+        SettingsError: a setting is invalid, or there is no API key.
     """
     settings = load_settings()
     if settings.api_key is None:
-        raise SettingsError("PARALLEL_API_KEY: is not set; set it to your key for the provider's API")
+        raise SettingsError("PARALLEL_API_KEY is not set; set it to your key for the provider's API")
     return settings, settings.api_key.get_secret_value()
 
 
 @contextmanager
 def writable_database(settings: Settings, *, create: bool = False) -> Iterator[Engine]:
-    """Open the recorder's database with its schema at head.
+    """Open the recorder's database for writing; its schema must be at head.
 
-    With `create` a database that holds nothing yet is made ready first.
+    With `create`, the tables are created first if the database is empty.
 
     Raises:
-        SchemaError: the schema is not this program's; the text names the command that mends it.
-        DatabaseUnavailableError: it cannot be opened.
+        SchemaError: the schema is not at head; the text names the command that fixes it.
+        DatabaseUnavailableError: the database cannot be opened.
     """
     if not create:
         require_file(settings.write_url)
@@ -75,7 +75,7 @@ def writable_database(settings: Settings, *, create: bool = False) -> Iterator[E
         state = state_of(engine)
         if create and state.blank:
             upgrade(engine)
-            click.echo(f"made the tables in {display_url(settings.write_url)}", err=True)
+            click.echo(f"created the tables in {display_url(settings.write_url)}", err=True)
         else:
             require_head(state)
         yield engine
@@ -83,7 +83,12 @@ def writable_database(settings: Settings, *, create: bool = False) -> Iterator[E
 
 @contextmanager
 def readable_database(settings: Settings) -> Iterator[Connection]:
-    """Open the database that readers use, read-only, and take one snapshot of it."""
+    """Open the database for readers, read-only, and take one snapshot of it.
+
+    Raises:
+        SchemaError: the schema is not at head; the text names the command that fixes it.
+        DatabaseUnavailableError: the database cannot be opened.
+    """
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:
         require_head(state_of(engine))
@@ -92,12 +97,12 @@ def readable_database(settings: Settings) -> Iterator[Connection]:
 
 
 def display_url(url: URL) -> str:
-    """Return a database's address without what may be secret: its password, its parameters."""
+    """Return a database's address without its password and parameters, which may be secret."""
     return url.set(query={}).render_as_string(hide_password=True)
 
 
 def checked_ids(ids: list[str]) -> tuple[list[str], list[str]]:
-    """Part ids into good ones, each once, and complaints about the others."""
+    """Return the valid ids, each once, and a complaint about each of the others."""
     good: dict[str, None] = {}
     complaints = []
     for text in ids:
@@ -108,8 +113,16 @@ def checked_ids(ids: list[str]) -> tuple[list[str], list[str]]:
     return list(good), complaints
 
 
+def exit_with(complaints: list[str]) -> None:
+    """Print each complaint on a line; if there are any, end the command with exit status 1."""
+    for complaint in complaints:
+        click.echo(f"Error: {complaint}", err=True)
+    if complaints:
+        raise click.exceptions.Exit(1)
+
+
 def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-    """Return an event that the signals to stop set."""
+    """Return an event that is set when the process receives a signal to stop."""
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
@@ -118,7 +131,7 @@ def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
 
 @contextmanager
 def opened_database(url: URL, *, read_only: bool = False) -> Iterator[Engine]:
-    """Open a database, whatever it holds, and close it in the end."""
+    """Open a database without looking at its schema; close it at the end of the block."""
     engine = open_engine(url, read_only=read_only)
     try:
         yield engine
@@ -127,15 +140,15 @@ def opened_database(url: URL, *, read_only: bool = False) -> Iterator[Engine]:
 
 
 def require_file(url: URL) -> None:
-    """Refuse a SQLite file that is not there, which opening it would make.
+    """Refuse a SQLite file that does not exist, since opening it would create it.
 
     Raises:
-        SchemaError: with the command that makes one.
+        SchemaError: the file does not exist; the text names the command that creates it.
     """
     path = database_file(url)
     if path is None:
         return
     if path.is_dir():
-        raise SchemaError(f"{path} is a folder; name a file in it with RECORDER_DATABASE_URL")
+        raise SchemaError(f"{path} is a folder; set RECORDER_DATABASE_URL to a file in it")
     if not path.is_file():
-        raise SchemaError(f"there is no database at {display_url(url)}; make one with: recorder db upgrade")
+        raise SchemaError(f"there is no database at {display_url(url)}; create one with: recorder db upgrade")

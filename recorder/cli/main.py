@@ -1,4 +1,4 @@
-"""The command `recorder`: its subcommands, and errors in words."""
+"""The command `recorder`: it finds its subcommands and reports errors in one line."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import cast
 import click
 
 _COMMANDS = {
-    "checkpoint": "Write the newest entry of every ledger, to be kept elsewhere.",
-    "completion": "Print how long work took, and when it will be done.",
-    "db": "Make, move and check the database's schema.",
-    "demo": "Show everything at work: a simulated upstream, the recorder and the API.",
-    "export": "Write whole ledgers as lines that anybody can verify.",
-    "gaps": "Print when a group was not seen, and why.",
-    "groups": "List the groups, the newest enrolment first.",
-    "history": "Print the entries of a group's ledger.",
-    "import": "Read an export into an empty database.",
-    "pause": "Stop asking for groups until they are resumed.",
-    "resume": "Watch groups again that are not being watched.",
+    "checkpoint": "Write the head of every ledger, to keep in a safe place.",
+    "completion": "Show how long work took, and when it will be done.",
+    "db": "Create, upgrade and check the database schema.",
+    "demo": "Show everything working together, with a simulated provider.",
+    "export": "Export whole ledgers as JSON lines that anyone can verify.",
+    "gaps": "Show when a group could not be observed, and why.",
+    "groups": "List the groups, most recently enrolled first.",
+    "history": "Show the entries of a group's ledger.",
+    "import": "Import an export into an empty database.",
+    "pause": "Stop polling groups until they are resumed.",
+    "resume": "Resume watching groups that are not being watched.",
     "run": "Record: poll every watched group on its schedule.",
     "serve": "Serve the API.",
-    "simulate": "Run a simulated upstream.",
-    "status": "Print the latest status of a group.",
-    "token": "Make a token that lets its holder read the API.",
-    "unwatch": "Stop watching groups; their history stays.",
+    "simulate": "Run a simulated provider.",
+    "status": "Show the latest status of a group.",
+    "token": "Create a token for reading the API.",
+    "unwatch": "Stop watching groups; their history is kept.",
     "up": "Upgrade the database, record, and serve the API.",
-    "verify": "Prove that everything recorded still stands.",
-    "watch": "Watch groups from now on.",
+    "verify": "Verify that nothing recorded was changed.",
+    "watch": "Start watching groups.",
 }
 _MODULES = {"import": "import_", **dict.fromkeys(("pause", "resume", "unwatch", "watch"), "watching")}
-"""Where a command's module has another name than the command."""
+"""The modules of commands whose module is not named after them."""
 
 
 class _Commands(click.Group):
-    """Loads a command's module when it is called: `recorder status` need not load a web server."""
+    """Loads a command's module only when it is called, so that `recorder status` loads no web server."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -57,15 +57,17 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="task-group-recorder", prog_name="recorder")
 def recorder() -> None:
-    """Record the status of task groups: what happened, when, and what was not seen.
+    """Record the status of task groups: what happened, when, and when they could not be observed.
 
-    Settings come from the environment or from a file .env in the working folder.
+    Settings are read from the environment and from the file .env in the working folder.
     """
 
 
 def main() -> None:
-    """Run the command line; the exit status is 0, 1 (a finding or failure) or 2 (wrong usage or settings)."""
-    # Until a command has a way of its own to end; loading one takes a while.
+    """Run the command line; exit with 0, 1 (a finding or failure) or 2 (wrong usage or settings)."""
+    # Python processes that a command starts must not import modules from the user's working folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    # Loading a command takes a while; once loaded, it handles the signal itself.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:
         try:
@@ -76,7 +78,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(1)
     except OSError as error:
-        # What is left of output that could not be written, to a full disk perhaps, must not be tried again.
+        # Python would try to flush the remaining output again at exit, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"Error: {error.filename or 'output'}: {error.strerror or error}\n")
@@ -84,7 +86,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command that is asked for; wrong usage is said in one line, as any other error is."""
+    """Run the requested command; report wrong usage in one line, as any other error."""
     try:
         status = recorder.main(prog_name="recorder", standalone_mode=False)
         return status if isinstance(status, int) else 0

@@ -79,7 +79,7 @@ def test_a_line_a_cohort(program: Program, recording: Recording) -> None:
         "as of 2026-11-24 12:09:51 UTC, over 9 episodes: 4 are still open, and counted as lasting longer "
         "than so far"
     )
-    assert "not reached yet: too few episodes are over to tell" in out
+    assert "not reached: too few episodes have ended yet" in out
 
 
 def test_curves_share_a_time_axis(program: Program, recording: Recording) -> None:
@@ -102,7 +102,7 @@ def test_every_width_has_the_figures_and_the_curves(
     out = shown(program, width, "--group-by", "metadata.processor")
     assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
     assert "…" not in out
-    for words in ("4 of 4", "1 of 2", "20.0 s or more", "not reached yet", "not over after"):
+    for words in ("4 of 4", "1 of 2", "20.0 s or more", "not reached:", "not over after"):
         assert words in flowing(out)
     curves = [line for line in out.splitlines() if len(re.findall(f"[{BLOCKS}·]", line)) >= 12]
     assert len(curves) == 5
@@ -132,7 +132,7 @@ def test_options_select(program: Program, recording: Recording) -> None:
     assert "1 of 1" in program.ok("completion", "--to", "2026-11-24T12:01:40Z")
     assert "no such episodes" in program.ok("completion", "--enrolled", "prospective")
     since = program.ok("completion", "--since", "created")
-    assert "groups whose creation is not known are left out" in since
+    assert "groups with an unknown creation time are left out" in since
 
 
 def test_where_there_is_nothing_it_says_so(program: Program, engine: Engine) -> None:

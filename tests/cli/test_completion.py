@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from sqlalchemy import Engine
 
 from api.app import create_app
-from recorder.cli.output.episode_table import eta_words
+from recorder.cli.output.episode_table import eta_text
 from recorder.store.engine import check_url, open_engine
 from tests.cli.test_terminal import EVIL, GROUP, steering
 from tests.support.program import Program
@@ -106,9 +106,9 @@ def test_the_key_that_makes_groups_alike_counts_here_too(program: Program, engin
     recording.see("lite", 2001, EMPTY, metadata={"processor": "lite"})
     recording.see("lite", 2011, active(running=1), metadata={"processor": "lite"})
     alike = program.ok("completion", "lite")
-    assert re.search(r"^done between 2026-11-24 12:.* UTC \(like groups\)$", alike, re.MULTILINE)
+    assert re.search(r"^done between 2026-11-24 12:.* UTC \(similar groups\)$", alike, re.MULTILINE)
     apart = program.using(RECORDER_COHORT_KEY="processor")
-    assert "no telling when it will be done: fewer than 10 runs" in apart.ok("completion", "lite")
+    assert "no estimate available: fewer than 10 runs" in apart.ok("completion", "lite")
     bases = [json.loads(told.ok("completion", "lite", "--json"))["eta"]["basis"] for told in (program, apart)]
     assert bases == ["cohort", None]
 
@@ -150,7 +150,7 @@ def test_episodes_as_a_table(program: Program, recording: Recording) -> None:
             "1 failed of 7",
         ],
     ]
-    assert "no telling when it will be done: fewer than 10 runs" in out
+    assert "no estimate available: fewer than 10 runs" in out
 
 
 def test_where_the_time_went_has_bars_in_proportion(program: Program, recording: Recording) -> None:
@@ -185,8 +185,8 @@ def test_hard_cases_at_every_width(program: Program, recording: Recording, width
     assert "open for at least 1 min 31 s" in left
     assert "now paused" in left
     idle = flowing(shown(program, width, "idle"))
-    assert "no episode: no work was seen yet" in idle
-    assert "no telling" not in idle
+    assert "no episodes: no work has been seen yet" in idle
+    assert "no estimate" not in idle
     assert "not seen" in flowing(shown(program, width, "never"))
 
 
@@ -252,13 +252,14 @@ def test_an_end_without_a_lower_bound_says_so(program: Program, engine: Engine) 
                 "basis": "cohort",
                 "reason": None,
             },
-            "done between 2026-11-24 23:50:00 and 2026-11-25 00:10:00, likely by 23:59:59 UTC (like groups)",
+            "done between 2026-11-24 23:50:00 and 2026-11-25 00:10:00, likely by 23:59:59 UTC "
+            "(similar groups)",
         ),
         (
             {"p10": None, "p50": None, "p90": None, "basis": None, "reason": "blocked"},
-            "no telling when it will be done: blocked",
+            "no estimate available: blocked",
         ),
     ],
 )
 def test_when_it_will_be_done_in_words(eta: dict[str, Any], words: str) -> None:
-    assert eta_words(eta) == words
+    assert eta_text(eta) == words

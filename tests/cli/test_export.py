@@ -127,7 +127,7 @@ def test_a_signal_ends_an_export_that_nobody_reads_on(
         assert export.stdout.read(1) == b"{"
         export.send_signal(number)
         assert export.wait(STOP_SECONDS) == 1
-        assert export.stderr.read() == b"Error: stopped: the export is not whole\n"
+        assert export.stderr.read() == b"Error: stopped: the export is incomplete\n"
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from api.app import create_app
-from recorder.cli.commands.gaps import coverage_words
+from recorder.cli.commands.gaps import coverage_text
 from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.ledger.transitions import fail
 from recorder.store.engine import check_url, open_engine
@@ -74,12 +74,12 @@ def test_closed_gaps(program: Program, recording: Recording) -> None:
     assert out.splitlines()[-1] == "seen for 20.0 s of 2 min 30 s watched (13.3 %); 2 gaps"
 
 
-def test_an_open_gap_is_marked_as_lasting(program: Program, recording: Recording) -> None:
+def test_an_open_gap_is_marked(program: Program, recording: Recording) -> None:
     out = program.ok("gaps", "two")
     ((since, mark, cause, lasted, *_),) = _rows(out)
-    assert (since, mark, cause) == ("2026-11-24 12:01:40", "lasting", "server_error (503)")
+    assert (since, mark, cause) == ("2026-11-24 12:01:40", "open", "server_error (503)")
     assert lasted.endswith("so far")
-    words = "seen for 15.0 s of 15.0 s watched (100 %); no gaps, and one that lasts and is not counted yet"
+    words = "seen for 15.0 s of 15.0 s watched (100 %); no gaps, and one still open, which is not counted yet"
     assert out.splitlines()[-1] == words
 
 
@@ -94,7 +94,7 @@ def test_without_gaps_it_says_so(program: Program, engine: Engine) -> None:
 
 def test_without_gaps_in_a_stretch_it_says_so(program: Program, recording: Recording) -> None:
     first, second = program.ok("gaps", "one", "--to", "2026-11-24T12:00:00Z").splitlines()
-    assert first == "no gaps in this stretch of time"
+    assert first == "no gaps in this period"
     assert second.endswith("; 2 gaps")
 
 
@@ -162,11 +162,17 @@ def _coverage(watched: float, gaps: float) -> dict[str, Any]:
         (100000, 99999, 2, False, "seen for 1.0 s of 1 d 3 h watched (less than 0.1 %); 2 gaps"),
         (60, 60, 1, False, "seen for 0.0 s of 1 min 0 s watched (0 %); 1 gap"),
         (0, 0, 0, False, "no time watched yet; no gaps"),
-        (0, 0, 0, True, "no time watched yet; no gaps, and one that lasts and is not counted yet"),
-        (10, 1, 2, True, "seen for 9.0 s of 10.0 s watched (90 %); 2 gaps, and one that lasts and is not "),
+        (0, 0, 0, True, "no time watched yet; no gaps, and one still open, which is not counted yet"),
+        (
+            10,
+            1,
+            2,
+            True,
+            "seen for 9.0 s of 10.0 s watched (90 %); 2 gaps, and one still open, which is not ",
+        ),
     ],
 )
 def test_coverage_in_words(watched: float, missed: float, closed: int, lasting: bool, words: str) -> None:
-    said = coverage_words(_coverage(watched, missed), closed, lasting=lasting)
+    said = coverage_text(_coverage(watched, missed), closed, lasting=lasting)
     assert said.startswith(words)
     assert json.dumps(said).count("not counted yet") == lasting

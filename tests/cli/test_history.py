@@ -24,7 +24,7 @@ LINES = {
     3: "+2 running, -2 queued; metadata changed (plan)",
     4: "server_error (503), 3 failed polls, 1 min 10 s",
     5: "unchanged after the gap",
-    6: "from active to settled; +3 completed, -1 queued, -2 running; n 1, was not said [unknown_field]",
+    6: "from active to settled; +3 completed, -1 queued, -2 running; n 1, was absent [unknown_field]",
     7: "paused by ada: lunch",
     8: "resumed by bob: back",
     9: "after the break: +1 failed, -2 completed; -1 run in all [unknown_field, counts_decreased]",
@@ -133,9 +133,9 @@ def test_a_gone_group(program: Program, losing: Losing) -> None:
     history = _lines(program.ok("history", "lost"))
     assert list(history) == [1, 2, 3, 4]
     assert "not_found (404), 91 failed polls, 15 min 10 s" in history[3]
-    assert "gone by recorder: the provider says that there is no such group" in history[4]
+    assert "gone by recorder: the provider reports no such group" in history[4]
     status = program.ok("status", "lost")
-    for words in ("gone, asked now and then", "12:15:20: gone by recorder", "active, when last seen"):
+    for words in ("gone, polled occasionally", "12:15:20: gone by recorder", "active, when last seen"):
         assert words in status
     assert "not seen" not in status
     assert " gone " in program.ok("groups")
@@ -159,12 +159,12 @@ def test_a_retired_group(program: Program, losing: Losing) -> None:
     history = _lines(program.ok("history", "done"))
     assert "retired by recorder: settled, and unchanged for long" in history[3]
     status = program.ok("status", "done")
-    for words in ("retired, not asked", "12:15:40: retired by recorder", "settled, when last seen"):
+    for words in ("retired, not polled", "12:15:40: retired by recorder", "settled, when last seen"):
         assert words in status
 
 
 def test_a_group_that_is_not_watched_says_who_and_why(program: Program, recording: Recording) -> None:
     recording.pause("one", 300)
     status = program.ok("status", "one")
-    assert "paused, not asked" in status
+    assert "paused, not polled" in status
     assert "2026-11-24 12:05:00: paused by ada: lunch" in status

@@ -1,4 +1,4 @@
-"""What changed from one status to the next, in words: a table of what may be said and what is made of it."""
+"""Descriptions of what changed from one status to the next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recorder.cli.output.history_text import Said, status_words, watch_words
+from recorder.cli.output.history_text import ReportedStatus, status_text, watch_text
 from recorder.ledger.entries import Action, Kind, WatchChange
 from recorder.ledger.status_fields import phase_of
 
@@ -26,30 +26,30 @@ def status(*, counts: Any = ABSENT, total: Any = 3, is_active: Any = True, **mem
     return {name: value for name, value in said.items() if value is not ABSENT}
 
 
-def said(body_status: dict[str, Any], **members: Any) -> Said:
+def reported(body_status: dict[str, Any], **members: Any) -> ReportedStatus:
     body = {"taskgroup_id": "t", "metadata": None, "created_at": None, "status": body_status, **members}
-    return Said(phase_of(body_status), body)
+    return ReportedStatus(phase_of(body_status), body)
 
 
-def counts(before: Any, now: Any) -> tuple[Said, Said]:
-    return said(status(counts=before)), said(status(counts=now))
+def counts(before: Any, now: Any) -> tuple[ReportedStatus, ReportedStatus]:
+    return reported(status(counts=before)), reported(status(counts=now))
 
 
-def bodies(before: dict[str, Any], now: dict[str, Any]) -> tuple[Said, Said]:
-    return said(status(), **before), said(status(), **now)
+def bodies(before: dict[str, Any], now: dict[str, Any]) -> tuple[ReportedStatus, ReportedStatus]:
+    return reported(status(), **before), reported(status(), **now)
 
 
-def statuses(before: dict[str, Any], now: dict[str, Any]) -> tuple[Said, Said]:
-    return said(status(**before)), said(status(**now))
+def statuses(before: dict[str, Any], now: dict[str, Any]) -> tuple[ReportedStatus, ReportedStatus]:
+    return reported(status(**before)), reported(status(**now))
 
 
-ELSE = "changed in something that is not shown here"
+ELSE = "changed in a part not shown here"
 
-CHANGES: list[tuple[tuple[Said, Said], str]] = [
+CHANGES: list[tuple[tuple[ReportedStatus, ReportedStatus], str]] = [
     (counts({"queued": 3}, {"queued": 1, "running": 2}), "+2 running, -2 queued"),
     (counts({"running": 3}, {"completed": 3}), "+3 completed, -3 running"),
-    (counts({"running": 3, "failed": 0}, {"running": 3}), "failed not said, was 0"),
-    (counts({"running": 3}, {"running": 3, "failed": 0}), "failed 0, was not said"),
+    (counts({"running": 3, "failed": 0}, {"running": 3}), "failed absent, was 0"),
+    (counts({"running": 3}, {"running": 3, "failed": 0}), "failed 0, was absent"),
     (counts({"running": 3, "failed": None}, {"running": 3, "failed": 1}), "failed 1, was null"),
     (counts({"running": 1}, {"running": True}), "running true, was 1"),
     (counts({"running": 1}, {"running": 1.5}), "running 1.5, was 1"),
@@ -59,18 +59,18 @@ CHANGES: list[tuple[tuple[Said, Said], str]] = [
     (counts({"running": 3}, None), 'task_run_status_counts null, was {"running": 3}'),
     (counts(ABSENT, [1]), 'task_run_status_counts [1], was {"running": 3}'),
     (statuses({"total": 3}, {"total": 5}), "+2 runs in all"),
-    (statuses({"total": 3}, {"total": ABSENT}), "num_task_runs not said, was 3"),
+    (statuses({"total": 3}, {"total": ABSENT}), "num_task_runs absent, was 3"),
     (statuses({"total": 3}, {"total": "3"}), 'num_task_runs "3", was 3'),
     (statuses({"is_active": True}, {"is_active": None}), "from active to unclear"),
     (statuses({"is_active": False}, {"is_active": None}), "is_active null, was false"),
-    (statuses({"is_active": 1}, {"is_active": ABSENT}), "is_active not said, was 1"),
+    (statuses({"is_active": 1}, {"is_active": ABSENT}), "is_active absent, was 1"),
     (statuses({"status_message": None}, {"status_message": "all well"}), 'message "all well"'),
-    (statuses({"status_message": "all well"}, {"status_message": None}), "message gone"),
-    (statuses({"status_message": "x"}, {"status_message": ABSENT}), "message not said"),
+    (statuses({"status_message": "all well"}, {"status_message": None}), "message removed"),
+    (statuses({"status_message": "x"}, {"status_message": ABSENT}), "message absent"),
     (statuses({"status_message": None}, {"status_message": "x" * 99}), f'message "{"x" * 59}...'),
     (statuses({"modified_at": None}, {"modified_at": "soon"}), 'modified_at "soon", was null'),
     (statuses({"modified_at": None}, {"modified_at": "soon", "total": 4}), "+1 run in all"),
-    (statuses({}, {"speed": {"a": 1}}), 'speed {"a": 1}, was not said'),
+    (statuses({}, {"speed": {"a": 1}}), 'speed {"a": 1}, was absent'),
     (statuses({"speed": [1, [2]]}, {"speed": [1, [True]]}), "speed [1, [true]], was [1, [2]]"),
     (statuses({"y" * 99: 1}, {"y" * 99: 2}), f"{'y' * 60}... 2, was 1"),
     (bodies({"metadata": None}, {"metadata": {"a": 1}}), 'metadata {"a": 1}'),
@@ -85,13 +85,13 @@ CHANGES: list[tuple[tuple[Said, Said], str]] = [
     ),
     (bodies({"created_at": None}, {"created_at": "now"}), 'created_at "now", was null'),
     (bodies({}, {"taskgroup_id": "u"}), 'taskgroup_id "u", was "t"'),
-    (bodies({"new": None}, {}), "new not said, was null"),
+    (bodies({"new": None}, {}), "new absent, was null"),
     (bodies({}, {}), ELSE),
     (bodies({"new": 1}, {"new": 1.0}), ELSE),
     (
         (
-            said(status(), metadata={"a": 1}),
-            said(status(counts={"completed": 3}, is_active=False), metadata={"a": 2}),
+            reported(status(), metadata={"a": 1}),
+            reported(status(counts={"completed": 3}, is_active=False), metadata={"a": 2}),
         ),
         "from active to settled; +3 completed, -3 running; metadata changed (a)",
     ),
@@ -99,16 +99,16 @@ CHANGES: list[tuple[tuple[Said, Said], str]] = [
 
 
 @pytest.mark.parametrize(("pair", "words"), CHANGES, ids=[words for _, words in CHANGES])
-def test_a_change(pair: tuple[Said, Said], words: str) -> None:
+def test_a_change(pair: tuple[ReportedStatus, ReportedStatus], words: str) -> None:
     before, now = pair
-    assert status_words(before, now, Kind.STATUS) == words
+    assert status_text(before, now, Kind.STATUS) == words
 
 
 @pytest.mark.parametrize(("kind", "after"), [(Kind.GAP, "after the gap"), (Kind.WATCH, "after the break")])
 def test_what_follows_a_gap_or_a_break_says_so(kind: Kind, after: str) -> None:
-    one, other = said(status()), said(status(total=4))
-    assert status_words(one, one, kind) == f"unchanged {after}"
-    assert status_words(one, other, kind) == f"{after}: +1 run in all"
+    one, other = reported(status()), reported(status(total=4))
+    assert status_text(one, one, kind) == f"unchanged {after}"
+    assert status_text(one, other, kind) == f"{after}: +1 run in all"
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_what_follows_a_gap_or_a_break_says_so(kind: Kind, after: str) -> None:
         (status(counts={}), "first seen: no runs"),
         (status(counts={"queued": None}), "first seen: null queued"),
         (status(counts=[]), "first seen: task_run_status_counts []"),
-        ({"is_active": True}, "first seen: task_run_status_counts not said"),
+        ({"is_active": True}, "first seen: task_run_status_counts absent"),
         (status(status_message="hello"), 'first seen: 3 running; message "hello"'),
     ],
 )
 def test_the_first_status(first: dict[str, Any], words: str) -> None:
     for kind in (Kind.WATCH, Kind.GAP):
-        assert status_words(None, said(first), kind) == words
+        assert status_text(None, reported(first), kind) == words
 
 
 def change(action: Action, actor: str = "ada", note: str | None = None) -> WatchChange:
@@ -141,17 +141,17 @@ BACK = change(Action.RESUMED, "recorder")
         (change(Action.STARTED), None, "started by ada"),
         (change(Action.PAUSED, note="lunch"), None, "paused by ada: lunch"),
         (change(Action.STOPPED), change(Action.PAUSED), "stopped by ada"),
-        (GONE, None, "gone by recorder: the provider says that there is no such group"),
+        (GONE, None, "gone by recorder: the provider reports no such group"),
         (
             change(Action.RETIRED, "recorder"),
             None,
-            "retired by recorder: settled, and unchanged for long",
+            "retired by recorder: settled, and unchanged for a long time",
         ),
-        (BACK, GONE, "resumed by recorder: the provider knows it again"),
+        (BACK, GONE, "resumed by recorder: the provider reports it again"),
         (BACK, change(Action.PAUSED), "resumed by recorder"),
         (change(Action.RESUMED), GONE, "resumed by ada"),
         (change(Action.RESUMED, "recorder", "tried"), GONE, "resumed by recorder: tried"),
     ],
 )
 def test_a_change_of_the_watch(newest: WatchChange, before: WatchChange | None, words: str) -> None:
-    assert watch_words(newest, before) == words
+    assert watch_text(newest, before) == words

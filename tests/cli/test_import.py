@@ -38,7 +38,7 @@ def test_an_export_is_imported_into_a_blank_database_of_either_kind(
     result = blank.run("import", "file")
     assert result.status == 0
     assert result.out.startswith("12 entries in 4 groups imported into ")
-    assert result.err.startswith("made the tables in ")
+    assert result.err.startswith("created the tables in ")
     assert blank.ok("export") == out
     for name in ("one", ODD, "never"):
         assert blank.ok("history", name, "--json") == program.ok("history", name, "--json")

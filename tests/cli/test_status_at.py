@@ -45,11 +45,11 @@ def _time(seconds: int) -> str:
 @pytest.mark.parametrize(
     ("at", "words"),
     [
-        (5, ["before the first answer", "2 running"]),
-        (15, ["observed: it was said then", "active", "0/2 finished", "(entry 2)"]),
-        (25, ["between two answers", "2 running", "1 running, 1 completed"]),
+        (5, ["before the first response", "2 running"]),
+        (15, ["observed: the provider reported", "active", "0/2 finished", "(entry 2)"]),
+        (25, ["between two responses", "2 running", "1 running, 1 completed"]),
         (60, ["in a gap", "12:00:30 to 2026-11-24 12:01:30", "server_error (503)"]),
-        (95, ["after the last answer", "settled"]),
+        (95, ["after the last response", "settled"]),
         (110, ["not watched"]),
     ],
 )
@@ -67,7 +67,7 @@ def test_the_status_at_a_moment(
     [
         (["--at", "noon"], "--at is not an RFC 3339 time"),
         (["--at", "2999-01-01T00:00:00Z"], "--at is in the future"),
-        (["--at", _time(5), "--follow"], "--follow goes on from now"),
+        (["--at", _time(5), "--follow"], "--follow starts from now"),
     ],
 )
 def test_wrong_moments(program: Program, recording: Recording, arguments: list[str], words: str) -> None:
@@ -88,7 +88,7 @@ def test_following_prints_each_entry_as_it_comes(
 ) -> None:
     now = (utc_now() - NOON).total_seconds()
     with program.start("status", "one", "--follow") as running:
-        running.wait_for("said until")
+        running.wait_for("reported until")
         recording.watch("one", now)
         running.wait_for("resumed by ada")
         recording.see("one", now + 1, active(running=3, completed=2))

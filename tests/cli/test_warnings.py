@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from recorder.cli.output.warnings import condition
+from recorder.cli.output.warnings import warnings
 from recorder.store.heartbeats import Heartbeat
 
 NOW = datetime(2026, 11, 24, 12, 2, tzinfo=UTC)
@@ -28,7 +28,7 @@ def _beat(report: dict[str, Any], age: float = 1, name: str = "a") -> Heartbeat:
 
 
 def _lines(*beats: Heartbeat) -> list[str]:
-    return [line.plain for line in condition(beats, NOW)]
+    return [line.plain for line in warnings(beats, NOW)]
 
 
 def test_nothing_to_say_where_all_is_well() -> None:
@@ -38,7 +38,7 @@ def test_nothing_to_say_where_all_is_well() -> None:
 def test_nobody_at_work() -> None:
     for beats in ([], [_beat(WELL, age=60)]):
         (line,) = _lines(*beats)
-        assert line.startswith("no recorder is at work")
+        assert line.startswith("no recorder is running")
 
 
 def test_an_upstream_in_trouble() -> None:
@@ -51,14 +51,14 @@ def test_an_upstream_in_trouble() -> None:
 
 def test_a_rejected_key() -> None:
     (line,) = _lines(_beat({**WELL, "upstream": {"state": "key_rejected", "trouble": TROUBLE}}))
-    assert line.startswith("upstream: the API key is rejected, polls pause but for one at a time, since")
+    assert line.startswith("upstream: the API key is rejected, polls pause except for one at a time, since")
 
 
 def test_a_rate_that_does_not_suffice_is_said_once_for_all_recorders() -> None:
     rate = {"requests_per_second": 20.0, "needed_per_second": 103.25, "stretch": 5.736}
     (line,) = _lines(*(_beat({**WELL, "rate": rate}, name=name) for name in "ab"))
     assert line == (
-        "rate: the groups need 103.25 requests per second, RECORDER_RATE allows 20: "
+        "rate: the groups need 103.25 requests per second, but RECORDER_RATE allows 20: "
         "all intervals are 5.7 times as long"
     )
 

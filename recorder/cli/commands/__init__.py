@@ -1,1 +1,1 @@
-"""The commands, one module each."""
+"""The commands, one module each; `watching` has four that are alike."""

@@ -1,4 +1,4 @@
-"""`recorder checkpoint`: the heads of all ledgers, to be kept where nobody can change them."""
+"""`recorder checkpoint`: the heads of all ledgers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from recorder.audit.checkpoints import BrokenHeadError, CheckpointHead, checkpoint_lines, read_heads
 from recorder.cli.common import readable_database, report_errors
 from recorder.cli.output.files import chunks, goes_to_output, out_option, stoppable, written_whole
+from recorder.cli.output.format import count_text
 from recorder.settings import load_settings
 
 
@@ -20,12 +21,13 @@ from recorder.settings import load_settings
 @out_option
 @report_errors
 def command(out: Path | None) -> None:
-    """Write the newest entry of every ledger, a line each; with --out FILE also its SHA-256 to FILE.sha256.
+    """Write the head of every ledger, one per line.
 
-    A checkpoint that is kept elsewhere shows later whether anything was cut off or computed anew.
+    With --out FILE, the SHA-256 of FILE is written to FILE.sha256 too. A checkpoint kept in a safe place
+    shows later whether entries were cut off or a chain was recomputed.
     """
     counter, digest = _Counter(), sha256()
-    with stoppable("stopped: the checkpoint is not whole"), readable_database(load_settings()) as connection:
+    with stoppable("stopped: the checkpoint is incomplete"), readable_database(load_settings()) as connection:
         with closing(read_heads(connection)) as heads, written_whole(out) as write:
             try:
                 for chunk in chunks(checkpoint_lines(counter.counted(heads))):
@@ -36,13 +38,15 @@ def command(out: Path | None) -> None:
         if out is not None and not goes_to_output(out):
             with written_whole(out.with_name(f"{out.name}.sha256")) as write:
                 write(_sum_line(digest.hexdigest(), out.name))
-    words = f"{counter.heads:,} head{'' if counter.heads == 1 else 's'}"
-    entries = f"{counter.entries:,} entr{'y' if counter.entries == 1 else 'ies'}"
-    click.echo(f"{words} of {entries}, sha256 {digest.hexdigest()}", err=True)
+    heads_text, entries_text = (
+        count_text(counter.heads, "head"),
+        count_text(counter.entries, "entry", "entries"),
+    )
+    click.echo(f"{heads_text} of {entries_text}, sha256 {digest.hexdigest()}", err=True)
 
 
 class _Counter:
-    """How many heads have gone by, and how many entries their ledgers have."""
+    """Counts heads that pass through, and the entries of their ledgers."""
 
     def __init__(self) -> None:
         self.heads = 0
@@ -56,7 +60,7 @@ class _Counter:
 
 
 def _sum_line(digest: str, name: str) -> bytes:
-    """Return the line of `sha256sum`, which marks a name in which it had to spell something out."""
-    spelt = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    mark = "" if spelt == name else "\\"
-    return f"{mark}{digest}  ".encode() + os.fsencode(spelt) + b"\n"
+    """Return the line that `sha256sum` prints; it begins with a backslash if the name has escapes."""
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    mark = "" if escaped == name else "\\"
+    return f"{mark}{digest}  ".encode() + os.fsencode(escaped) + b"\n"

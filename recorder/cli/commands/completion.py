@@ -1,4 +1,4 @@
-"""`recorder completion`: how long a group's work took, or that of many, and when it will be done."""
+"""`recorder completion`: how long the work of one or many groups took, and when it will be done."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from recorder.store.durations import MOST_COHORTS, TooManyCohortsError
 
 @click.command("completion")
 @click.argument("taskgroup_id", metavar="[ID]", required=False)
-@click.option("--group-by", metavar="metadata.KEY", help="A line for each value of KEY in the metadata.")
-@click.option("--since", help="created: count from the groups' creation, first episodes only.")
+@click.option("--group-by", metavar="metadata.KEY", help="Show one line per value of KEY in the metadata.")
+@click.option("--since", help="created: measure from the creation of the groups; first episodes only.")
 @click.option("--enrolled", help="prospective: only episodes whose start was observed.")
 @click.option("--from", "from_", metavar="TIME", help="Only episodes that started at or after this time.")
 @click.option("--to", metavar="TIME", help="Only episodes that started before this time.")
@@ -31,16 +31,16 @@ from recorder.store.durations import MOST_COHORTS, TooManyCohortsError
     "labels",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Only groups with this in their metadata; may be repeated.",
+    help="Only groups with this value in their metadata; may be repeated.",
 )
 @json_option
 @report_errors
 def command(
     taskgroup_id: str | None, as_json: bool, from_: str | None, labels: tuple[str, ...], **options: str | None
 ) -> None:
-    """Print how long the work of a group took, and when it will be done; without ID, of all groups.
+    """Show how long the work of a group took, and when it will be done.
 
-    The options select among all groups, and do not go with ID.
+    Without ID, show statistics over all groups. The options select among these and cannot be used with ID.
     """
     given = {name: text for name, text in {**options, "from": from_}.items() if text is not None}
     if taskgroup_id is None:
@@ -49,7 +49,7 @@ def command(
     refused = [*given, *(["metadata"] if labels else [])]
     if refused:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in refused)
-        raise click.UsageError(f"{names} selects among all groups, and does not go with ID")
+        raise click.UsageError(f"{names} selects among all groups and cannot be used with ID")
     _print_one(taskgroup_id, as_json=as_json)
 
 
@@ -83,7 +83,7 @@ def _print_many(query: CompletionQuery, *, as_json: bool) -> None:
     except TooManyCohortsError:
         raise click.UsageError(
             f"--group-by has more than {MOST_COHORTS:,} values; "
-            "group by another key, or select with --metadata KEY=VALUE"
+            "group by another key, or select groups with --metadata KEY=VALUE"
         ) from None
     if as_json:
         print_json(body)

@@ -1,4 +1,4 @@
-"""The course of the demo: set the stage, watch it play, sum it up."""
+"""`recorder demo`: start everything, show it at work, and print a summary."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from recorder.processes import Children, stop_requests, wait_while
 
 
 @click.command("demo")
-@click.option("--for", "seconds", type=click.FloatRange(min=1), help="End after so many seconds.")
+@click.option("--for", "seconds", type=click.FloatRange(min=1), help="Stop after this many seconds.")
 @report_errors
 def command(seconds: float | None) -> None:
-    """Show everything at work: a simulated upstream, the recorder and the API.
+    """Show everything working together: a simulated provider, the recorder and the API.
 
-    It plays on a database of its own in a temporary folder and touches no other.
+    The demo uses a new database in a temporary folder and none of your settings.
     """
     if seconds is not None and isnan(seconds):
-        raise click.UsageError("--for: nan is no number of seconds")
+        raise click.UsageError("--for: nan is not a number of seconds")
     console = plain_console()
     children = Children()
     with stop_requests() as asked:
@@ -35,7 +35,7 @@ def command(seconds: float | None) -> None:
             with staged(children) as stage:
                 ended = _play(console, stage, children, until=_end(seconds, asked))
                 if ended is not None:
-                    raise click.ClickException(f"{ended} ended by itself; see {stage.log}")
+                    raise click.ClickException(f"{ended} ended unexpectedly; see {stage.log}")
                 print_summary(console, stage)
         finally:
             children.stop()
@@ -47,7 +47,7 @@ def _end(seconds: float | None, asked: Callable[[], bool]) -> Callable[[], bool]
 
 
 def _play(console: Console, stage: Stage, children: Children, until: Callable[[], bool]) -> str | None:
-    """Enrol the groups and show them until the end; return the name of a process that ended early."""
+    """Enrol the groups and show them until the end; return the name of a process that ended before."""
     _print_addresses(console, stage)
     client = Client(stage.simulator_url)
     try:
@@ -60,13 +60,13 @@ def _play(console: Console, stage: Stage, children: Children, until: Callable[[]
 
         with view_of(console, stage) as refresh:
 
-            def going_on() -> bool:
+            def keep_waiting() -> bool:
                 if later and time.monotonic() - started >= ADD_LATER_SECONDS:
                     client.add_runs(*later.pop())
                 refresh()
                 return not until()
 
-            ended = wait_while(children, going_on)
+            ended = wait_while(children, keep_waiting)
     finally:
         client.close()
     return ended.name if ended else None

@@ -1,4 +1,4 @@
-"""`recorder export`: whole ledgers as lines of JSON; and what the commands around files share."""
+"""`recorder export`: whole ledgers as lines of JSON."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 
 from recorder.audit.export_format import OPEN_LINE
 from recorder.audit.exporter import ExportError, entries_of_groups, export_lines
-from recorder.cli.commands.watching import end_with
-from recorder.cli.common import checked_ids, readable_database, report_errors
+from recorder.cli.common import checked_ids, exit_with, readable_database, report_errors
 from recorder.cli.output.files import (
     chunks,
     goes_to_output,
@@ -31,8 +30,8 @@ from recorder.store.groups import count_entries
 @out_option
 @report_errors
 def command(ids: tuple[str, ...], out: Path | None) -> None:
-    """Write whole ledgers as lines of JSON that anybody can verify: all, or those of the groups named."""
-    with stoppable("stopped: the export is not whole"), readable_database(load_settings()) as connection:
+    """Export whole ledgers as JSON lines that anyone can verify: all, or those of the given groups."""
+    with stoppable("stopped: the export is incomplete"), readable_database(load_settings()) as connection:
         selected, total = _selected(connection, ids)
         sizes = _Sizes()
         piped = goes_to_output(out)
@@ -53,7 +52,7 @@ def command(ids: tuple[str, ...], out: Path | None) -> None:
 
 
 class _Sizes:
-    """How much of an export has gone by."""
+    """Counts the entries and groups of an export that pass through."""
 
     def __init__(self) -> None:
         self.entries = 0
@@ -69,11 +68,11 @@ class _Sizes:
 
 
 def _selected(connection: Connection, ids: Iterable[str]) -> tuple[list[str] | None, int]:
-    """Return which groups to export, None for all, and how many entries they have."""
+    """Return the groups to export (None for all) and the number of their entries."""
     if not ids:
         return None, count_entries(connection)
     good, complaints = checked_ids(list(ids))
     found = entries_of_groups(connection, good)
     complaints += [f"{taskgroup_id}: was never watched" for taskgroup_id in good if taskgroup_id not in found]
-    end_with(complaints)
+    exit_with(complaints)
     return good, sum(found.values())

@@ -1,4 +1,4 @@
-"""`recorder gaps`: when a group was not seen, and how much was seen in all."""
+"""`recorder gaps`: when a group could not be observed, and its coverage."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich import box
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
 from recorder.cli.common import report_errors
-from recorder.cli.output.console import answer, console, json_option, plain, print_json, print_more, query_of
+from recorder.cli.output.console import (
+    answer,
+    column_table,
+    console,
+    json_option,
+    plain,
+    print_json,
+    print_more,
+    query_of,
+)
 from recorder.cli.output.format import cause_text, duration_text, lasted_text, show_time, until_text
 from recorder.clock import utc_now
 from recorder.ledger.poll_outcome import Cause
@@ -27,15 +35,15 @@ from recorder.store.history import count_gaps_of
 
 @click.command("gaps")
 @click.argument("taskgroup_id", metavar="ID")
-@click.option("--from", "from_", metavar="TIME", help="Only what was so at or after this time.")
-@click.option("--to", metavar="TIME", help="Only what was so before this time.")
-@click.option("--order", help="asc (oldest first, as without it) or desc.")
-@click.option("--limit", help="How many at most, 100 unless told.")
-@click.option("--cursor", help="Where to go on, as the page before says.")
+@click.option("--from", "from_", metavar="TIME", help="Only gaps that lasted until this time or later.")
+@click.option("--to", metavar="TIME", help="Only gaps that began before this time.")
+@click.option("--order", help="asc (oldest first, the default) or desc (newest first).")
+@click.option("--limit", help="The maximum number to show, 100 by default.")
+@click.option("--cursor", help="Continue after a page, with the cursor that it printed.")
 @json_option
 @report_errors
 def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str | None) -> None:
-    """Print when a group was not seen, and why."""
+    """Show when a group could not be observed, and why."""
     query = query_of(GapsQuery, {"from": from_, **options})
     found = answer(lambda connection, now: _found(connection, taskgroup_id, query, now))
     if as_json:
@@ -44,8 +52,8 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
     if found.body["items"]:
         console().print(_table(found.body["items"], utc_now()))
     elif found.closed or found.lasting:
-        click.echo("no gaps in this stretch of time")
-    click.echo(coverage_words(found.body["coverage"], found.closed, lasting=found.lasting))
+        click.echo("no gaps in this period")
+    click.echo(coverage_text(found.body["coverage"], found.closed, lasting=found.lasting))
     print_more(found.cursor)
 
 
@@ -67,14 +75,14 @@ def _found(connection: Connection, taskgroup_id: str, query: GapsQuery, now: dat
     return _Found(body, page.cursor, closed, lasting=open_gap(watch, now) is not None)
 
 
-def coverage_words(coverage: dict[str, Any], closed: int, *, lasting: bool) -> str:
-    """Say how much of the time in which a group was watched it was seen.
+def coverage_text(coverage: dict[str, Any], closed: int, *, lasting: bool) -> str:
+    """Return how much of the time for which a group was watched it was also seen.
 
-    `closed` is how many gaps it has that have ended, `lasting` whether one has not: that one is in no figure.
+    `closed` is the number of its gaps that have ended. A gap that is still open (`lasting`) is in no figure.
     """
     gaps = f"{closed or 'no'} gap{'' if closed == 1 else 's'}"
     if lasting:
-        gaps += ", and one that lasts and is not counted yet"
+        gaps += ", and one still open, which is not counted yet"
     if coverage["fraction"] is None:
         return f"no time watched yet; {gaps}"
     seen, watched = (duration_text(coverage[f"{name}_seconds"]) for name in ("observed", "watched"))
@@ -82,13 +90,13 @@ def coverage_words(coverage: dict[str, Any], closed: int, *, lasting: bool) -> s
 
 
 def _percent(fraction: float) -> str:
-    """Cut, not rounded, so that only the whole is 100 % and only nothing is 0 %."""
+    """Return a percentage, rounded down so that only all is 100 % and only nothing is 0 %."""
     cut = math.floor(fraction * 1000) / 10
     return "less than 0.1 %" if fraction > cut == 0 else f"{cut:g} %"
 
 
 def _table(items: list[dict[str, Any]], now: datetime) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table = column_table()
     table.add_column("seq", justify="right", no_wrap=True)
     for heading in ("from (UTC)", "to"):
         table.add_column(heading, no_wrap=True)
@@ -104,7 +112,7 @@ def _table(items: list[dict[str, Any]], now: datetime) -> Table:
 def _row(item: dict[str, Any], now: datetime) -> list[str | Text]:
     return [
         show_time(item["from"]),
-        Text("lasting", style="bold red") if item["to"] is None else until_text(item["to"], item["from"]),
+        Text("open", style="bold red") if item["to"] is None else until_text(item["to"], item["from"]),
         cause_text(item),
         lasted_text(item, now),
         str(item["attempts"]),

@@ -1,4 +1,4 @@
-"""`recorder groups`: the groups and how they stand."""
+"""`recorder groups`: the groups and their state."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich import box
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
 from recorder.cli.common import report_errors
-from recorder.cli.output.console import answer, console, json_option, plain, print_json, print_more, query_of
+from recorder.cli.output.console import (
+    answer,
+    column_table,
+    console,
+    json_option,
+    plain,
+    print_json,
+    print_more,
+    query_of,
+)
 from recorder.cli.output.format import ago_text, cause_text, phase_text, runs_text, state_text
-from recorder.cli.output.warnings import condition
+from recorder.cli.output.warnings import warnings
 from recorder.clock import utc_now
 from recorder.ledger.watch import WatchState
 from recorder.queries.groups import GroupsQuery, list_page
@@ -26,14 +34,14 @@ _USUAL_ID_WIDTH = 37
 
 @click.command("groups")
 @click.option("--phase", help="Only groups in these phases, separated by commas.")
-@click.option("--state", help="Only groups with a watch in these states, separated by commas.")
-@click.option("--late", is_flag=True, help="Only groups with an open gap: overdue, and not seen.")
-@click.option("--limit", help="How many at most, 100 unless told.")
-@click.option("--cursor", help="Where to go on, as the page before says.")
+@click.option("--state", help="Only groups whose watch is in these states, separated by commas.")
+@click.option("--late", is_flag=True, help="Only groups with an open gap: a response is overdue.")
+@click.option("--limit", help="The maximum number to show, 100 by default.")
+@click.option("--cursor", help="Continue after a page, with the cursor that it printed.")
 @json_option
 @report_errors
 def command(as_json: bool, late: bool, **options: str | None) -> None:
-    """List the groups, the newest enrolment first."""
+    """List the groups, most recently enrolled first."""
     query = query_of(GroupsQuery, {**options, "late": "true" if late else None})
     recorders: list[Heartbeat] = []
 
@@ -53,12 +61,12 @@ def command(as_json: bool, late: bool, **options: str | None) -> None:
     else:
         filtered = late or any(options.values())
         click.echo("no such groups" if filtered else "no groups; watch one with: recorder watch ID")
-    for line in condition(recorders, now):
+    for line in warnings(recorders, now):
         out.print(line)
 
 
 def _table(groups: list[dict[str, Any]], now: datetime) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table = column_table()
     table.add_column("group", overflow="fold", min_width=_USUAL_ID_WIDTH)
     for heading in ("watch", "phase"):
         table.add_column(heading, no_wrap=True)
@@ -76,7 +84,7 @@ def _table(groups: list[dict[str, Any]], now: datetime) -> Table:
 
 
 def _phase(group: dict[str, Any]) -> Text:
-    """The phase, dim where nobody watches any more: it is what was last seen."""
+    """Return the phase, dimmed if the group is not watched, since it may have changed."""
     phase = phase_text(group["phase"])
     return phase if group["state"] == WatchState.WATCHING else Text(phase.plain, style="dim")
 

@@ -1,4 +1,4 @@
-"""`recorder import`: an export into an empty database."""
+"""`recorder import`: load an export into an empty database."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ from recorder.store.transactions import writing
 @click.argument("file", metavar="FILE", type=click.File("rb"))
 @report_errors
 def command(file: BinaryIO) -> None:
-    """Load an export (- for input) into an empty database, if every line of it verifies; else nothing.
+    """Import an export (- for standard input) into an empty database, creating its tables if needed.
 
-    A database without tables is given them too.
+    Every line is verified; if one is wrong, nothing is imported.
     """
     settings = load_settings()
-    # Once everything has come, a signal must not tell that nothing was written.
+    # After the commit, a signal must not lead to the message that nothing was written.
     with stop_requests() as asked, _database(settings.write_url) as engine:
         try:
             with writing(engine) as connection, stoppable("stopped: nothing was written"):
                 if asked():
                     raise KeyboardInterrupt
-                made = _make_ready(connection)
+                created = _create_tables_if_blank(connection)
                 with progress("importing", _size(file)) as advance:
-                    lines = _told(file, advance)
+                    lines = _with_progress(file, advance)
                     done = load(connection, lines, gap_window=settings.rules.gap_window, now=utc_now)
         except ImportRefusedError as error:
             raise click.ClickException(str(error)) from None
     where = display_url(settings.write_url)
-    if made:
-        click.echo(f"made the tables in {where}", err=True)
+    if created:
+        click.echo(f"created the tables in {where}", err=True)
     click.echo(f"{sizes_text(done.entries, done.groups)} imported into {where}")
 
 
 @contextmanager
 def _database(url: URL) -> Iterator[Engine]:
-    """Open the database; a SQLite file that is not there has its name only once the block ends well."""
+    """Open the database; a new SQLite file gets its name only if the block succeeds."""
     file = database_file(url)
     if file is None or _is_there(file):
         with opened_database(url) as engine:
@@ -67,7 +67,7 @@ def _database(url: URL) -> Iterator[Engine]:
             yield engine
         if target.exists():
             raise click.ClickException(
-                f"somebody else made {display_url(url)} meanwhile; nothing was written"
+                f"{display_url(url)} was created by something else meanwhile; nothing was written"
             )
         database_files(part)[0].replace(target)
     finally:
@@ -80,15 +80,15 @@ def _is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # Opening it says what is wrong.
+        # Opening it will report what is wrong.
         return True
 
 
-def _make_ready(connection: Connection) -> bool:
-    """Make the tables, if the database holds nothing yet; return whether it did.
+def _create_tables_if_blank(connection: Connection) -> bool:
+    """Create the tables if the database is blank; return whether it was.
 
     Raises:
-        SchemaError: the schema is not this program's.
+        SchemaError: the schema is not at head.
     """
     state = state_in(connection)
     if state.blank:
@@ -98,7 +98,7 @@ def _make_ready(connection: Connection) -> bool:
     return state.blank
 
 
-def _told(file: BinaryIO, advance: Advance) -> Iterator[bytes]:
+def _with_progress(file: BinaryIO, advance: Advance) -> Iterator[bytes]:
     done = 0
     for line in file:
         done += len(line)

@@ -1,4 +1,4 @@
-"""`recorder run`: record until told to stop, or once."""
+"""`recorder run`: record until stopped, or poll once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import click
 from sqlalchemy import Engine
 
 from recorder.cli.common import (
-    readable_database,
+    display_url,
+    opened_database,
     report_errors,
+    require_file,
     settings_with_key,
     stop_on_signals,
     writable_database,
@@ -24,17 +26,19 @@ from recorder.polling.service import Recorder
 from recorder.polling.upstream_health import Counters
 from recorder.settings import Settings, load_settings
 from recorder.store.heartbeats import ALIVE_SECONDS, heartbeats
+from recorder.store.schema import SchemaError, require_head, state_of
+from recorder.store.transactions import DatabaseUnavailableError, reading
 from recorder.upstream.client import UpstreamClient
 
 
 @click.command("run")
-@click.option("--once", is_flag=True, help="Poll every group that is due once, then end; for cron.")
-@click.option("--check", is_flag=True, help="Say whether a recorder is at work on this machine, then end.")
+@click.option("--once", is_flag=True, help="Poll every group that is due once, then exit; for cron.")
+@click.option("--check", is_flag=True, help="Check that a recorder is running on this machine, then exit.")
 @report_errors
 def command(once: bool, check: bool) -> None:
     """Record: poll every watched group on its schedule until Ctrl-C or SIGTERM.
 
-    Several recorders may share one database: they divide the groups and the rate between them.
+    Several recorders may share one database; they divide the groups and the request rate among them.
     """
     if check:
         _check(load_settings())
@@ -44,26 +48,40 @@ def command(once: bool, check: bool) -> None:
     with writable_database(settings) as engine:
         recorder = asyncio.run(_record(settings, api_key, engine, once=once))
         if recorder.stuck:
-            # A thread of it waits for the database, and Python would wait for the thread.
+            # One of its threads is still waiting for the database, and Python would wait for that thread.
             sys.stderr.flush()
             os._exit(1 if recorder.unwritten else 0)
     if recorder.unwritten:
         raise click.exceptions.Exit(1)
     if once:
-        _sum_up(recorder.counters)
+        _print_counts(recorder.counters)
 
 
 def _check(settings: Settings) -> None:
-    """Say whether a recorder of this machine gave a sign of life lately; exit status 1 if none did."""
-    with readable_database(settings) as connection:
-        beats = [beat.heartbeat_at for beat in heartbeats(connection) if beat.host == socket.gethostname()]
+    """Report whether a recorder runs on this machine, as shown by its heartbeats; exit status 1 if none does.
+
+    A read replica may lag, so the heartbeats are read where recorders write them.
+    """
+    host, url = socket.gethostname(), settings.write_url
+    try:
+        require_file(url)
+        with opened_database(url, read_only=True) as engine:
+            require_head(state_of(engine))
+            with reading(engine) as connection:
+                beats = [beat.heartbeat_at for beat in heartbeats(connection) if beat.host == host]
+    except (SchemaError, DatabaseUnavailableError) as error:
+        raise click.ClickException(
+            f"cannot read the heartbeats in RECORDER_DATABASE_URL ({display_url(url)}): {error}"
+        ) from None
     if not beats or utc_now() - max(beats) > timedelta(seconds=ALIVE_SECONDS):
-        raise click.ClickException(f"no recorder on {socket.gethostname()} gave a sign of life lately")
-    click.echo(f"a recorder is at work on {socket.gethostname()}")
+        raise click.ClickException(
+            f"no recorder on {host} has sent a heartbeat in the last {ALIVE_SECONDS} s"
+        )
+    click.echo(f"a recorder is running on {host}")
 
 
-def _sum_up(counters: Counters) -> None:
-    """Say what was polled; with failures that nobody expected the command ends with exit status 1."""
+def _print_counts(counters: Counters) -> None:
+    """Print what was polled; end with exit status 1 if polls failed, except of groups known to be gone."""
     gone = counters["still_gone"]
     failures = counters["failures"] - gone
     also = f", {gone} still gone" if gone else ""

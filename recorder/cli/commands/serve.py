@@ -28,10 +28,10 @@ def command() -> None:
 
 
 def require_servable(settings: Settings) -> None:
-    """Say in a line why the API cannot be served.
+    """Check that the API can be served.
 
     Raises:
-        ClickException: the port is taken, or the address is not this machine's.
+        ClickException: the port is in use, or the address does not belong to this machine.
     """
     try:
         require_free(settings.api_host, settings.api_port)

@@ -1,4 +1,4 @@
-"""`recorder simulate`: a simulated upstream to try things with."""
+"""`recorder simulate`: a simulated provider for trying things out."""
 
 from __future__ import annotations
 
@@ -54,11 +54,17 @@ def _list_scenes(context: click.Context, _: click.Parameter, wanted: bool) -> No
 
 
 @click.command("simulate")
-@click.option("--port", default=8010, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
-@click.option("--seed", default=0, show_default=True, help="Equal seeds draw equal lives of runs.")
-@click.option("--speed", default=1.0, show_default=True, help="Simulated seconds per second in runs' lives.")
+@click.option("--port", default=8010, show_default=True, help="The port on 127.0.0.1; 0 picks a free one.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the runs the same lives.")
 @click.option(
-    "--outage", "outages", type=_OutageType(), multiple=True, help="Such as 20-26:503; may be repeated."
+    "--speed", default=1.0, show_default=True, help="Simulated seconds per real second in runs' lives."
+)
+@click.option(
+    "--outage",
+    "outages",
+    type=_OutageType(),
+    multiple=True,
+    help="An outage such as 20-26:503; may be repeated.",
 )
 @click.option("--scenario", type=_ScenarioType(), help="Play the scenes of this TOML file.")
 @click.option(
@@ -67,7 +73,7 @@ def _list_scenes(context: click.Context, _: click.Parameter, wanted: bool) -> No
     is_eager=True,
     expose_value=False,
     callback=_list_scenes,
-    help="Print what a scene can do, with its parameters, and end.",
+    help="Print what a scene can do, with its parameters, and exit.",
 )
 @click.option(
     "--log", "log_path", type=click.Path(path_type=Path, dir_okay=False), help="Log requests as NDJSON."
@@ -81,9 +87,9 @@ def command(
     scenario: tuple[Scene, ...] | None,
     log_path: Path | None,
 ) -> None:
-    """Run a simulated upstream until Ctrl-C; any API key that is not empty will do.
+    """Run a simulated provider until Ctrl-C; it accepts any API key that is not empty.
 
-    It knows no groups at first: create them as you would at the provider, with its SDK or with curl.
+    It has no groups at first. Create them as you would at the provider, with its SDK or with curl.
     """
     try:
         settings = SimulatorSettings(

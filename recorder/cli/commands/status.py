@@ -7,24 +7,23 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
 from recorder.cli.common import report_errors
-from recorder.cli.output.console import answer, console, json_option, plain, print_json, query_of
+from recorder.cli.output.console import answer, console, field_table, json_option, plain, print_json, query_of
 from recorder.cli.output.follow import follow_entries
 from recorder.cli.output.format import (
     cause_text,
+    count_text,
     counts_text,
-    failed_text,
     lasted_text,
     phase_text,
     runs_text,
     show_time,
     state_text,
 )
-from recorder.cli.output.history_text import watch_words
+from recorder.cli.output.history_text import watch_text
 from recorder.cli.output.status_at import print_status_at
 from recorder.clock import utc_now
 from recorder.ledger.entries import Action, WatchChange
@@ -35,27 +34,27 @@ from recorder.queries.groups import group_answer, require_group, status_body
 from recorder.queries.history import HistoryQuery, history_answer
 from recorder.settings import load_settings
 
-_ASKED = {
-    WatchState.PAUSED: ", not asked",
-    WatchState.STOPPED: ", not asked",
-    WatchState.GONE: ", asked now and then",
-    WatchState.RETIRED: ", not asked",
+_POLLED = {
+    WatchState.PAUSED: ", not polled",
+    WatchState.STOPPED: ", not polled",
+    WatchState.GONE: ", polled occasionally",
+    WatchState.RETIRED: ", not polled",
 }
 _LAST_CHANGES = HistoryQuery.parse({"kind": "watch", "order": "desc", "limit": 2})
 
 
 @click.command("status")
 @click.argument("taskgroup_id", metavar="ID")
-@click.option("--at", metavar="TIME", help="What is known of its status at this moment of the past.")
-@click.option("--follow", is_flag=True, help="Go on with a line for each entry that comes, until Ctrl-C.")
+@click.option("--at", metavar="TIME", help="Show what is known about its status at this moment in the past.")
+@click.option("--follow", is_flag=True, help="Then print each new entry on a line, until Ctrl-C.")
 @json_option
 @report_errors
 def command(taskgroup_id: str, at: str | None, follow: bool, as_json: bool) -> None:
-    """Print the latest status of a group, or what is known of it at a moment of the past."""
+    """Show the latest status of a group, or what is known about it at a moment in the past."""
     moment = query_of(StatusQuery, {"at": at}).at
     if moment is not None:
         if follow:
-            raise click.UsageError("--follow goes on from now, and not from --at")
+            raise click.UsageError("--follow starts from now and cannot be used with --at")
         print_status_at(taskgroup_id, moment, as_json=as_json)
         return
     seen = _print_json(taskgroup_id) if as_json else _print(taskgroup_id)
@@ -64,14 +63,14 @@ def command(taskgroup_id: str, at: str | None, follow: bool, as_json: bool) -> N
 
 
 def _print_json(taskgroup_id: str) -> int:
-    """Print the latest status; return the number of the newest entry by then."""
+    """Print the latest status; return the number of the newest entry at that time."""
     found = answer(lambda connection, _: {"group": require_group(connection, taskgroup_id)})
     print_json(status_body(found["group"]))
     return int(found["group"].watch.head.seq)
 
 
 def _print(taskgroup_id: str) -> int:
-    """Print how a group stands; return the number of the newest entry by then."""
+    """Print the state of a group; return the number of the newest entry at that time."""
     cohort_key = load_settings().cohort_key
 
     def question(connection: Connection, now: datetime) -> dict[str, Any]:
@@ -83,45 +82,36 @@ def _print(taskgroup_id: str) -> int:
         }
 
     found = answer(question)
-    console().print(_table(found["group"], found["changes"], utc_now()))
+    console().print(field_table(_fields(found["group"], found["changes"], utc_now())))
     return int(found["seq"])
 
 
-def _table(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for label, value in _lines(group, changes, now).items():
-        table.add_row(label, value)
-    return table
-
-
-def _lines(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> dict[str, str | Text]:
-    lines: dict[str, str | Text] = {
+def _fields(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> dict[str, str | Text]:
+    fields: dict[str, str | Text] = {
         "group": plain(group["taskgroup_id"]),
-        "watch": state_text(group["state"]).append(_ASKED.get(WatchState(group["state"]), "")),
-        "since": plain(f"{show_time(changes[0]['at'])}: {_change_words(changes)}"),
+        "watch": state_text(group["state"]).append(_POLLED.get(WatchState(group["state"]), "")),
+        "since": plain(f"{show_time(changes[0]['at'])}: {_change_text(changes)}"),
         "phase": _phase_text(group),
     }
     if group["status"] is not None:
-        lines |= {
+        fields |= {
             "runs": f"{runs_text(group['progress'])} finished",
             "counts": plain(counts_text(group["status"])),
             "message": plain(group["status"].get("status_message") or ""),
             "metadata": plain(json.dumps(group["metadata"], ensure_ascii=False)),
             "created": show_time(group["created_at"]),
-            "said from": f"{show_time(group['observed_at'])} (entry {group['seq']})",
-            "said until": f"{show_time(group['last_seen_at'])} (polls: {group['polls']})",
+            "reported from": f"{show_time(group['observed_at'])} (entry {group['seq']})",
+            "reported until": f"{show_time(group['last_seen_at'])} (polls: {group['polls']})",
             "anomalies": ", ".join(group["anomalies"]),
         }
     if group["due_at"] is not None:
         late = group["due_at"] < format_time(now)
         pace = f", every {group['interval_seconds']:g} s" if group["interval_seconds"] and not late else ""
-        lines["due since" if late else "next poll due"] = f"{show_time(group['due_at'])}{pace}"
+        fields["due since" if late else "next poll due"] = f"{show_time(group['due_at'])}{pace}"
     gap = group["open_gap"]
     if gap is not None:
-        lines["not seen"] = _gap_text(gap, now)
-    return {label: value for label, value in lines.items() if str(value)}
+        fields["not seen"] = _gap_text(gap, now)
+    return {label: value for label, value in fields.items() if str(value)}
 
 
 def _phase_text(group: dict[str, Any]) -> Text:
@@ -129,11 +119,11 @@ def _phase_text(group: dict[str, Any]) -> Text:
     return words if watching or group["phase"] is None else words.append(", when last seen", style="dim")
 
 
-def _change_words(changes: list[dict[str, Any]]) -> str:
-    """Say how the group came to be watched or not: the newest change, with the one before it."""
+def _change_text(changes: list[dict[str, Any]]) -> str:
+    """Describe the newest change to the watch, given the newest two."""
     newest, *before = changes
     directly = bool(before) and before[0]["seq"] == newest["seq"] - 1
-    return watch_words(_change(newest), _change(before[0]) if directly else None)
+    return watch_text(_change(newest), _change(before[0]) if directly else None)
 
 
 def _change(item: dict[str, Any]) -> WatchChange:
@@ -143,5 +133,5 @@ def _change(item: dict[str, Any]) -> WatchChange:
 
 def _gap_text(gap: dict[str, Any], now: datetime) -> Text:
     words = Text(f"since {show_time(gap['from'])}, {lasted_text(gap, now)}: ").append_text(cause_text(gap))
-    words.append(f", {failed_text(gap['attempts'])}", style="red")
+    words.append(f", {count_text(gap['attempts'], 'failed poll')}", style="red")
     return words.append_text(plain(f": {gap['detail']}")) if gap["detail"] else words

@@ -1,4 +1,4 @@
-"""`recorder token`: make a token for the API."""
+"""`recorder token`: create a token for the API."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from recorder.tokens import new_token
 @click.command("token")
 @click.argument("name")
 def command(name: str) -> None:
-    """Make a token that lets its holder read the API, and print it; it is kept nowhere.
+    """Create a token for reading the API and print it. The token itself is not stored anywhere.
 
-    The token goes to standard output's first line, what to add to RECORDER_API_TOKENS to its second.
+    The first line of standard output is the token, the second is what to add to RECORDER_API_TOKENS.
     """
     try:
         secret, token = new_token(name)
@@ -20,5 +20,5 @@ def command(name: str) -> None:
         raise click.UsageError(f"NAME: {name[:80]!a} is not allowed; {error}") from None
     click.echo(secret)
     click.echo(token)
-    click.echo("the first line is the token, which is shown this once;", err=True)
-    click.echo("the second goes into RECORDER_API_TOKENS (separate several by commas)", err=True)
+    click.echo("the first line is the token, which is shown only once;", err=True)
+    click.echo("add the second to RECORDER_API_TOKENS (separate several with commas)", err=True)

@@ -1,4 +1,4 @@
-"""`recorder up`: everything that recording needs, in one command."""
+"""`recorder up`: upgrade, record and serve in one command."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def command() -> None:
             children.stop()
     if ended is not None:
         raise click.ClickException(
-            f"{ended.name} ended by itself, with exit status {ended.process.returncode}"
+            f"{ended.name} ended unexpectedly, with exit status {ended.process.returncode}"
         )

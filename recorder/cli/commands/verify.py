@@ -1,4 +1,4 @@
-"""`recorder verify`: whether everything that was recorded still stands."""
+"""`recorder verify`: whether anything recorded was changed."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich import box
-from rich.table import Table
 from sqlalchemy import URL, Engine
 
 from recorder.audit.checkpoints import CheckpointError, CheckpointHead, checkpoint_digest, read_checkpoint
 from recorder.audit.verify.findings import MEANINGS, Finding
 from recorder.audit.verify.runner import Checked, known_of, size_of, tasks_of, verify, verify_at_once
-from recorder.cli.commands.watching import end_with
-from recorder.cli.common import checked_ids, opened_database, report_errors, require_file
-from recorder.cli.output.console import console, plain, print_json
+from recorder.cli.common import checked_ids, exit_with, opened_database, report_errors, require_file
+from recorder.cli.output.console import column_table, console, plain, print_json
 from recorder.cli.output.files import progress, sizes_text, stoppable
+from recorder.cli.output.format import count_text
 from recorder.settings import load_settings
 from recorder.store.schema import require_head, state_of
 
 _WORTH_A_PROCESS = 50_000
-"""With fewer entries than this, one process is done before others have started."""
+"""With fewer entries than this, one process is done before others would have started."""
 
 
 @click.command("verify")
@@ -32,26 +30,26 @@ _WORTH_A_PROCESS = 50_000
     "--checkpoint",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What must still stand: the output of recorder checkpoint.",
+    help="A file of recorder checkpoint; its heads must still be there, unchanged.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="How many processes; as many as there are cores unless told, one for a small database.",
+    help="The number of processes (default: one per core, or one for a small database).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @report_errors
 def command(ids: tuple[str, ...], checkpoint: Path | None, jobs: int | None, as_json: bool) -> None:
-    """Compute every digest anew, and check what is derived: of all ledgers, or of the groups named.
+    """Recompute every digest and check all derived data: of all groups, or of the given ones.
 
-    With --checkpoint also that nothing was cut off, or computed anew, since. Exit status 1 if anything is
-    wrong.
+    With --checkpoint, also check that since then no entries were cut off and no chain was recomputed.
+    The exit status is 1 if anything is wrong.
     """
     heads = {} if checkpoint is None else _read(checkpoint)
-    with stoppable("stopped: not everything was verified"), _database() as (engine, url):
+    with stoppable("stopped: the verification is incomplete"), _database() as (engine, url):
         only = _known(engine, ids, heads) if ids else None
         if checkpoint is not None and not heads and size_of(engine):
-            raise click.UsageError(f"--checkpoint {checkpoint}: it has no heads, and the database has groups")
+            raise click.UsageError(f"--checkpoint {checkpoint}: it has no heads, but the database has groups")
         found = _verified(engine, url, only, heads, jobs)
     if as_json:
         findings = [finding.members() for finding in found.findings]
@@ -59,7 +57,7 @@ def command(ids: tuple[str, ...], checkpoint: Path | None, jobs: int | None, as_
     else:
         if checkpoint is not None and console().is_terminal:
             compared = len(heads if only is None else heads.keys() & set(only))
-            click.echo(f"compared with {compared:,} head{'' if compared == 1 else 's'} of {checkpoint}")
+            click.echo(f"compared with {count_text(compared, 'head')} of {checkpoint}")
         _print(found)
     if found.findings:
         raise click.exceptions.Exit(1)
@@ -71,7 +69,7 @@ def _read(path: Path) -> Mapping[str, CheckpointHead]:
         known = path.with_name(f"{path.name}.sha256")
         if known.is_file() and _sum_in(known) != checkpoint_digest(lines):
             raise click.ClickException(
-                f"{path}: the checkpoint file was changed: {known.name} has another digest"
+                f"{path}: the checkpoint file was changed: its digest is not the one in {known.name}"
             )
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror or error}") from None
@@ -82,7 +80,7 @@ def _read(path: Path) -> Mapping[str, CheckpointHead]:
 
 
 def _sum_in(path: Path) -> str:
-    """Return the digest in a file of `sha256sum`, which begins with a backslash if the name has one."""
+    """Return the digest in a file of `sha256sum`; it begins with a backslash if the file name has escapes."""
     words = path.read_bytes().removeprefix(b"\\").split()
     return words[0].decode("ascii", "replace").lower() if words else ""
 
@@ -99,7 +97,7 @@ def _database() -> Iterator[tuple[Engine, URL]]:
 def _known(engine: Engine, ids: tuple[str, ...], heads: Mapping[str, CheckpointHead]) -> list[str]:
     good, complaints = checked_ids(list(ids))
     known = known_of(engine, good) | heads.keys()
-    end_with([*complaints, *(f"{one}: was never watched" for one in good if one not in known)])
+    exit_with([*complaints, *(f"{one}: was never watched" for one in good if one not in known)])
     return good
 
 
@@ -125,15 +123,14 @@ def _print(found: Checked) -> None:
     if not found.findings:
         click.echo(f"{size}: intact")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table = column_table()
     table.add_column("group", overflow="fold")
     table.add_column("seq", justify="right", no_wrap=True)
     table.add_column("problem", no_wrap=True)
     table.add_column("what it means", overflow="fold")
     for finding in found.findings:
-        told = finding.members()
-        words = f"{MEANINGS[finding.problem]}: {told['detail']}"
-        table.add_row(plain(told["taskgroup_id"]), str(finding.seq), finding.problem.value, plain(words))
+        members = finding.members()
+        meaning = f"{MEANINGS[finding.problem]}: {members['detail']}"
+        table.add_row(plain(members["taskgroup_id"]), str(finding.seq), finding.problem.value, plain(meaning))
     console().print(table)
-    count = len(found.findings)
-    click.echo(f"{size}: {count:,} finding{'' if count == 1 else 's'}")
+    click.echo(f"{size}: {count_text(len(found.findings), 'finding')}")

@@ -1,4 +1,4 @@
-"""The groups of the demo: who makes them, of what kind they are, and what becomes of them later."""
+"""The groups of the demo, and the client that creates them at the simulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 ADD_LATER_SECONDS = 12.0
-"""When more runs are added to the group that has settled by then."""
+"""When runs are added to a group that has settled by then."""
 
 CastMetadata = dict[str, str | int | bool]
 
@@ -50,7 +50,7 @@ def _special(kind: str, runs: int, processor: str, steering: dict[str, str]) -> 
 
 
 class Client:
-    """Makes groups at the simulator as a customer would."""
+    """Creates groups at the simulator, as a customer does."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=f"{url}/v1beta", headers={"x-api-key": "demo"})

@@ -1,4 +1,4 @@
-"""The demo's stage: a folder, a database and ports of its own, and the processes that run there."""
+"""The demo's folder, database and ports, and the processes that use them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _RULES = Rules(timedelta(seconds=GAP_GRACE_SECONDS), timedelta(seconds=900), Non
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the demo plays. `log` holds what its processes print."""
+    """Where the demo runs; `log` has the output of its processes."""
 
     folder: Path
     simulator_url: str
@@ -55,7 +55,7 @@ class Stage:
         return self.folder / "demo.log"
 
     def environment(self) -> dict[str, str]:
-        """Return the processes' environment, with no setting of the user's own recorder in it."""
+        """Return the environment of the processes, without any settings of the user."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -76,7 +76,10 @@ class Stage:
 
 @contextmanager
 def staged(children: Children) -> Iterator[Stage]:
-    """Make the folder and its database, and start recorder, API and simulator (stopped in this order)."""
+    """Create the folder and the database, and start the recorder, the API and the simulator.
+
+    `children` are stopped in the order of their start, so the simulator ends last.
+    """
     folder = Path(tempfile.mkdtemp(prefix="recorder-demo-"))
     simulator_port, api_port = _free_ports(2)
     stage = Stage(folder, f"http://127.0.0.1:{simulator_port}", f"http://127.0.0.1:{api_port}")
@@ -104,7 +107,7 @@ def staged(children: Children) -> Iterator[Stage]:
 
 
 def enrol_all(stage: Stage, client: Client) -> dict[str, Role]:
-    """Create the groups at the simulator and watch each; return their roles by id."""
+    """Create the groups at the simulator and watch them; return their roles by id."""
     enrolled = {}
     with opened_database(stage.database_url) as engine:
         for role in roles():

@@ -1,4 +1,4 @@
-"""What the demo recorded, as its API tells it, and how long the work took."""
+"""A summary of what the demo recorded, read from its API, and of how long the work took."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from recorder.cli.common import opened_database
 from recorder.cli.demo.stage import Stage
 from recorder.cli.output.cohort_table import find_cohorts, print_cohorts
+from recorder.cli.output.console import column_table
 from recorder.cli.output.format import duration_text
 from recorder.queries.completion import CompletionQuery
 from recorder.store.transactions import reading
@@ -22,7 +22,7 @@ from recorder.store.transactions import reading
 
 @dataclass(slots=True)
 class _Line:
-    """The groups of one kind together."""
+    """Totals over the groups of one kind."""
 
     phases: Counter[str] = field(default_factory=Counter)
     finished: int = 0
@@ -35,25 +35,25 @@ class _Line:
 
 
 def print_summary(console: Console, stage: Stage) -> None:
-    """Ask the API for every group, and print a line for each kind of group and what became of it."""
+    """Read every group from the API, and print totals for each kind of group."""
     lines: dict[str, _Line] = {}
     with httpx.Client(base_url=stage.api_url, timeout=30) as http:
         for group in _all(http, "/api/v1/groups?limit=100"):
             metadata = group["metadata"] or {}
             kind = str(metadata.get("kind") or metadata.get("processor", "not seen"))
             _add(lines.setdefault(kind, _Line()), http, group)
-    console.print("What was recorded, as the API tells it:\n")
+    console.print("What was recorded, read from the API:\n")
     console.print(_table(lines))
     total = {name: sum(getattr(line, name) for line in lines.values()) for name in ("entries", "gaps")}
     groups = sum(line.phases.total() for line in lines.values())
     console.print(f"{groups} groups, {total['entries']} entries, {total['gaps']} gaps recorded.")
     _print_durations(console, stage)
-    console.print("The database is kept; look at it with")
+    console.print("The database is kept; to look at it:")
     console.print(f"  RECORDER_DATABASE_URL={stage.database_url} recorder groups", soft_wrap=True)
 
 
 def _print_durations(console: Console, stage: Stage) -> None:
-    """Print how long the work took, by the processor that the groups have in their metadata."""
+    """Print how long the work took, by the processor in the groups' metadata."""
     query = CompletionQuery.parse({"group_by": "metadata.processor"})
     with opened_database(stage.database_url, read_only=True) as engine, reading(engine) as connection:
         found = find_cohorts(connection, query)
@@ -77,7 +77,7 @@ def _add(line: _Line, http: httpx.Client, group: dict[str, Any]) -> None:
 
 
 def _table(lines: dict[str, _Line]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table = column_table()
     table.add_column("groups", no_wrap=True)
     table.add_column("phases", min_width=9)
     for heading in ("runs", "entries", "gaps", "finished", "took"):

@@ -1,4 +1,4 @@
-"""The demo's view: a table that lives in a terminal, plain lines where there is none."""
+"""The demo's display: a live table in a terminal, otherwise a line every two seconds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ORDER = {Phase.ACTIVE: 0, Phase.UNCLEAR: 1, Phase.BLOCKED: 2, Phase.SETTLED: 3,
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What there is to see at one moment; `counters` are those of all recorders together."""
+    """The state of the demo at one moment; `counters` are summed over all recorders."""
 
     at: datetime
     groups: list[GroupItem]
@@ -48,7 +48,7 @@ class Picture:
 
 @contextmanager
 def view_of(console: Console, stage: Stage) -> Iterator[Callable[[], None]]:
-    """Yield what is to be called often: it looks and shows when it is time to."""
+    """Yield a function to call often, which refreshes the display when it is time to."""
     with opened_database(stage.database_url, read_only=True) as engine:
         if not console.is_terminal:
             yield _every(_LINE_SECONDS, _Lines(console, engine).show)
@@ -93,7 +93,7 @@ class _Lines:
         )
         words = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()))
         gaps = sum(picture.gaps.values())
-        line = f"{picture.at:%H:%M:%S}  {words}; {gaps} gaps; {_counts(picture)}  {_unseen(picture)}"
+        line = f"{picture.at:%H:%M:%S}  {words}; {gaps} gaps; {_counts(picture)}  {_open_gaps(picture)}"
         self._console.print(line, soft_wrap=True)
 
 
@@ -111,7 +111,7 @@ class _Board:
         self._live.update(Group(_table(picture, room), *self._footer(picture)), refresh=True)
 
     def _footer(self, picture: Picture) -> Iterator[Text]:
-        # Counters come with the heartbeats, every few seconds: the rate is that between two of them.
+        # Counters are updated by heartbeats, every few seconds; the rate is the one between two of these.
         before = self._before
         if before is None or picture.counters["polls"] != before.counters["polls"]:
             if before is not None:
@@ -120,7 +120,7 @@ class _Board:
             self._before = picture
         yield Text(f"{self._rate:.1f} polls/s, {_counts(picture)}    Ctrl-C ends", "dim", no_wrap=True)
         hint = Text(f"curl '{self._api_url}/api/v1/groups?limit=3'", "dim", no_wrap=True)
-        yield Text(unseen, "red", no_wrap=True) if (unseen := _unseen(picture)) else hint
+        yield Text(unseen, "red", no_wrap=True) if (unseen := _open_gaps(picture)) else hint
 
 
 def _counts(picture: Picture) -> str:
@@ -128,11 +128,11 @@ def _counts(picture: Picture) -> str:
     return f"{counters['polls']} polls, {counters['failures']} failures, {picture.entries} entries"
 
 
-def _unseen(picture: Picture) -> str:
-    """Say of an outage that it is there, as long as it lasts."""
+def _open_gaps(picture: Picture) -> str:
+    """Return a note on the groups with an open gap, empty if there are none."""
     gaps = (open_gap(group.watch, picture.at) for group in picture.groups)
     causes = Counter(gap.cause.value for gap in gaps if gap is not None)
-    return "".join(f"{count} groups not seen just now: {cause}" for cause, count in causes.most_common(1))
+    return "".join(f"{count} groups not seen now: {cause}" for cause, count in causes.most_common(1))
 
 
 def _table(picture: Picture, room: int) -> Table:

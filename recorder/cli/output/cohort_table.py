@@ -1,4 +1,4 @@
-"""How long the episodes of cohorts lasted, as a table with a picture of each survival curve."""
+"""Show how long the episodes of cohorts lasted, with a plot of each survival curve."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LEAST_PICTURE, _WIDEST_PICTURE = 30, 100
 _PICTURE_LINES = 8
 _LONGEST_VALUE = 80
 _NAME_WIDTH = 10
-_READS_AS_ANOTHER = re.compile(r'\s*|".*|true|false|-?\d[\d.eE+-]*', re.DOTALL)
+_LOOKS_LIKE_JSON = re.compile(r'\s*|".*|true|false|-?\d[\d.eE+-]*', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class CohortLine:
-    """A cohort: the value that its groups share as JSON text, None if there is none; statistics and curve."""
+    """A cohort: its groups' common value as JSON text (None if they have none), its statistics and curve."""
 
     value: str | None
     statistics: dict[str, Any]
@@ -42,7 +42,7 @@ class CohortLine:
 
 @dataclass(frozen=True, slots=True)
 class Cohorts:
-    """What a query found, and `as_of`, the newest response that it rests on, as text."""
+    """The result of a query; `as_of` is the time of the newest response in it."""
 
     query: CompletionQuery
     as_of: str | None
@@ -54,10 +54,10 @@ class Cohorts:
 
 
 def find_cohorts(connection: Connection, query: CompletionQuery) -> Cohorts:
-    """Read the episodes that a query selects, and sum them up.
+    """Read the episodes that a query selects, and compute their statistics.
 
     Raises:
-        TooManyCohortsError: there are too many values to group by.
+        TooManyCohortsError: the key to group by has too many values.
     """
     selected = durations_of(connection, replace(selection_of(query), group_by=query.group_by))
     lines = [
@@ -69,8 +69,8 @@ def find_cohorts(connection: Connection, query: CompletionQuery) -> Cohorts:
 
 
 def print_cohorts(out: Console, found: Cohorts) -> None:
-    """Print a line for each cohort, the curves, and what the figures rest on."""
-    nothing = _nothing_words(found)
+    """Print a line for each cohort, the curves, and notes on the figures."""
+    nothing = _nothing_text(found)
     if nothing is not None:
         out.print(nothing)
         return
@@ -87,8 +87,8 @@ def print_cohorts(out: Console, found: Cohorts) -> None:
     out.print("\n".join(_footing(found)))
 
 
-def _nothing_words(found: Cohorts) -> Text | None:
-    """Say why there is nothing to show, None if there is something."""
+def _nothing_text(found: Cohorts) -> Text | None:
+    """Return why there is nothing to show, None if there is something."""
     query = found.query
     if not found.count("episodes"):
         if query.model_fields_set - {"group_by"}:
@@ -101,7 +101,7 @@ def _nothing_words(found: Cohorts) -> Text | None:
 
 
 def _table(found: Cohorts, *, narrow: bool, strips: list[Text] | None = None) -> Table:
-    """The figures; `strips` are a heading and the cohorts' curves, to stand beside them."""
+    """Return the table of figures; `strips` are a heading and one curve per cohort, for a last column."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 0 if narrow else 1, 0, 0))
     key = found.query.group_by
     names = [] if key is None else [_key(line.value, key) for line in found.lines]
@@ -126,7 +126,7 @@ def _table(found: Cohorts, *, narrow: bool, strips: list[Text] | None = None) ->
 
 def _figures(statistics: dict[str, Any], narrow: bool) -> list[str | Text]:
     p50, *others = (_quantile(statistics[name]) for name in ("p50", "p90", "p95", "p99"))
-    interval = Text(_interval_words(statistics["p50"]["ci95"], narrow), style="dim")
+    interval = Text(_interval_text(statistics["p50"]["ci95"], narrow), style="dim")
     middle = [p50.append("\n").append_text(interval)] if narrow and interval else [p50]
     open_ones = statistics["censored"]
     return [
@@ -143,7 +143,7 @@ def _quantile(quantile: dict[str, Any]) -> Text:
     return Text("not reached", style="dim") if seconds is None else Text(duration_text(seconds))
 
 
-def _interval_words(ends: list[float | None], narrow: bool) -> str:
+def _interval_text(ends: list[float | None], narrow: bool) -> str:
     low, high = (None if end is None else duration_text(end) for end in ends)
     if low is None:
         return ""
@@ -152,13 +152,13 @@ def _interval_words(ends: list[float | None], narrow: bool) -> str:
 
 
 def _strips(found: Cohorts, until: float, width: int) -> list[Text]:
-    """The curves on one time axis, behind a heading with that axis."""
+    """Return the time axis as a heading, then the curves on it."""
     heading = Text(f"not over after\n{time_axis(until, width)}")
     return [heading, *(Text(strip(line.steps, until, width), style=_STYLE) for line in found.lines)]
 
 
 def _strips_below(found: Cohorts, until: float, room: int) -> Table:
-    """The curves in a table of their own."""
+    """Return the curves in a table below the figures."""
     names = [_key(line.value, found.query.group_by or "") for line in found.lines]
     name_width = min(max(name.cell_len for name in names), max(_NAME_WIDTH, room // 4))
     width = max(_LEAST_STRIP, min(room - name_width - 1, _WIDEST_PICTURE))
@@ -177,7 +177,7 @@ def _tall_picture(steps: Steps, until: float, width: int) -> Text:
 
 
 def _footing(found: Cohorts) -> list[str]:
-    """Say what the figures rest on."""
+    """Return notes on the figures."""
     episodes, still_open = found.count("episodes"), found.count("censored")
     lines = [f"as of {show_time(found.as_of)} UTC, over {episodes} episode{'' if episodes == 1 else 's'}"]
     if still_open:
@@ -185,23 +185,23 @@ def _footing(found: Cohorts) -> list[str]:
         lines[0] += f": {still_open} {are} still open, and counted as lasting longer than so far"
     quantiles = ("p50", "p90", "p95", "p99")
     if any(line.statistics[name]["seconds"] is None for line in found.lines for name in quantiles):
-        lines.append("not reached yet: too few episodes are over to tell")
+        lines.append("not reached: too few episodes have ended yet")
     if found.query.since is not None:
         lines.append(
-            "counted from the groups' creation, first episodes only; groups whose creation is not known are "
-            "left out"
+            "measured from the creation of the groups, first episodes only; groups with an unknown creation "
+            "time are left out"
         )
     return lines
 
 
 def _key(value: str | None, key: str) -> Text:
-    """A cohort's value; a string that reads like a number, true or false is quoted, as JSON has it."""
+    """Return a cohort's value; a string that looks like another JSON value is quoted."""
     if value is None:
         return Text("no ", style="dim").append_text(_cut(key))
     scalar = scalar_of(value)
     if not isinstance(scalar, str):
         return _cut(value)
-    return _cut(value if _READS_AS_ANOTHER.fullmatch(scalar) else scalar)
+    return _cut(value if _LOOKS_LIKE_JSON.fullmatch(scalar) else scalar)
 
 
 def _cut(text: str) -> Text:

@@ -1,4 +1,4 @@
-"""What the reading commands share: one snapshot, the API's answer, as JSON or as a picture for people."""
+"""What the reading commands share: querying the database, and printing JSON or tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
+from rich import box
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
@@ -26,11 +28,15 @@ _Query = TypeVar("_Query", bound=Query)
 
 _PIPED_WIDTH = 160
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print what the API answers.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the JSON that the API returns.")
 
 
 def query_of(kind: type[_Query], given: Mapping[str, str | None]) -> _Query:
-    """Check options as the API checks its parameters of the same names."""
+    """Parse options as the API parses its parameters of the same names.
+
+    Raises:
+        UsageError: an option is invalid.
+    """
     try:
         return kind.parse({name: text for name, text in given.items() if text is not None})
     except ValidationError as error:
@@ -49,7 +55,7 @@ def answer(question: Callable[[Connection, datetime], _Answer]) -> _Answer:
     except UnknownGroupError as error:
         raise click.ClickException(str(error)) from None
     except ForeignCursorError:
-        raise click.UsageError("--cursor is of another query") from None
+        raise click.UsageError("--cursor belongs to another query") from None
 
 
 def print_json(body: dict[str, Any]) -> None:
@@ -57,14 +63,29 @@ def print_json(body: dict[str, Any]) -> None:
 
 
 def console() -> Console:
-    """Return what to print tables on; without a terminal they are as wide as they need to be."""
+    """Return the console for tables, with a fixed width if standard output is not a terminal."""
     opened = Console(highlight=False)
     return opened if opened.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
 
 
 def plain(text: object) -> Text:
-    """Return a text of the upstream's or a user's so that nothing in it steers the terminal."""
+    """Return a text with its control characters escaped, so that it cannot control the terminal."""
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
+
+
+def column_table() -> Table:
+    """Return an empty table with a line below its headings and no frame."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+
+
+def field_table(fields: Mapping[str, str | Text]) -> Table:
+    """Return a table with a line for each field: its name and its value."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name, value)
+    return table
 
 
 def print_more(cursor: str | None) -> None:

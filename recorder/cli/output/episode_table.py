@@ -1,4 +1,4 @@
-"""A group's episodes as a table, with when it will be done and where its time went."""
+"""Show the episodes of a group, when it will be done, and how its time was spent."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recorder.cli.output.console import plain
+from recorder.cli.output.console import column_table, plain
 from recorder.cli.output.format import duration_text, phase_text, show_time, state_text, until_text
 from recorder.cli.output.survival_plot import bar
 from recorder.completion.episodes import Outcome
@@ -37,12 +36,12 @@ _BASIS_WORDS = {
     Basis.FIRST_SIGHT: "first sight",
 }
 _NUMBERS = {"no.", "not seen", "polls"}
-_ETA_WORDS = {"pace": "own pace", "cohort": "like groups"}
+_ETA_WORDS = {"pace": "own pace", "cohort": "similar groups"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What stands behind the first part of a cell, and between its other parts."""
+    """The separators after the first part of a cell and between its other parts."""
 
     first: str
     others: str
@@ -54,10 +53,10 @@ _IN_LINES = _Layout("\n", "\n")
 
 
 def print_completion(out: Console, group: dict[str, Any], body: dict[str, Any]) -> None:
-    """Print what the API answers about a group, and about its completion."""
+    """Print a group's completion, given the API's bodies of the group and of its completion."""
     out.print(_heading(group))
     if not body["episodes"]:
-        out.print("no episode: no work was seen yet")
+        out.print("no episodes: no work has been seen yet")
     elif out.width < _NARROW:
         for episode in body["episodes"]:
             out.print(_record(episode, group))
@@ -66,16 +65,16 @@ def print_completion(out: Console, group: dict[str, Any], body: dict[str, Any]) 
         out.print(_table(body["episodes"], group, _IN_TWO_LINES if out.width >= _WIDE else _IN_LINES))
         out.print()
     if group["phase"] == Phase.ACTIVE:
-        out.print(eta_words(body["eta"]))
+        out.print(eta_text(body["eta"]))
     if any(body["dwell_seconds"].values()):
         out.print()
         out.print(_time_spent(body, out.width))
 
 
-def eta_words(eta: dict[str, Any]) -> str:
-    """Say when a group will be done, or why nobody can tell."""
+def eta_text(eta: dict[str, Any]) -> str:
+    """Return when a group will be done, or why there is no estimate."""
     if eta["reason"] is not None:
-        return f"no telling when it will be done: {eta['reason']}"
+        return f"no estimate available: {eta['reason']}"
     early, likely, late = eta["p10"], eta["p50"], eta["p90"]
     between = f"between {show_time(early)} and {until_text(late, early)}"
     return f"done {between}, likely by {until_text(likely, early)} UTC ({_ETA_WORDS[eta['basis']]})"
@@ -92,7 +91,7 @@ def _heading(group: dict[str, Any]) -> Text:
 
 
 def _table(episodes: list[dict[str, Any]], group: dict[str, Any], layout: _Layout) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table = column_table()
     rows = [_cells(episode, group, layout) for episode in episodes]
     for heading in rows[0]:
         number = heading in _NUMBERS
@@ -108,7 +107,7 @@ def _table(episodes: list[dict[str, Any]], group: dict[str, Any], layout: _Layou
 
 
 def _record(episode: dict[str, Any], group: dict[str, Any]) -> Table:
-    """An episode as lines, where there is no room for columns."""
+    """Show an episode as a list, for a terminal too narrow for the table."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -136,7 +135,7 @@ def _joined(parts: Sequence[str | Text], layout: _Layout) -> Text:
 
 
 def _moment_parts(moment: dict[str, Any], since: str | None) -> list[str]:
-    """When it was, what that rests on, and between which bounds it lies."""
+    """Return the time of a moment, its basis and its bounds."""
     at, earliest, latest = moment["at"], moment["earliest"], moment["latest"]
     parts = [until_text(at, since), _BASIS_WORDS[Basis(moment["basis"])]]
     if earliest is not None:
@@ -155,7 +154,7 @@ def _completed(episode: dict[str, Any], group: dict[str, Any], layout: _Layout) 
 
 
 def _open_parts(episode: dict[str, Any], group: dict[str, Any]) -> list[str | Text]:
-    """Say that an episode is not over, and what its group does instead of working, if it does not."""
+    """Describe an open episode, and the state of its group unless that is active and watched."""
     lasted = f"for at least {duration_text(episode['duration_seconds'])}"
     watched = group["state"] == WatchState.WATCHING
     if watched and group["phase"] == Phase.ACTIVE:
@@ -182,7 +181,7 @@ def _outcome(outcome: str | None) -> str | Text:
 
 
 def _runs(runs: dict[str, Any], layout: _Layout) -> Text:
-    """The counts that are not 0, of how many; nothing of what is not known."""
+    """Return the known counts other than 0, and the total if known."""
     total = runs["total"]
     parts = [Text(f"{runs[name]} {name}", style) for name, style in _RUN_STYLES.items() if runs[name]]
     if not parts and any(runs[name] == 0 for name in _RUN_STYLES):
@@ -196,7 +195,7 @@ def _runs(runs: dict[str, Any], layout: _Layout) -> Text:
 
 
 def _time_spent(body: dict[str, Any], width: int) -> Table:
-    """Where the time went: phases with bars, and run statuses beside them."""
+    """Show the time seen in each phase as bars, and beside it the time of runs in each status."""
     dwell, runs = (
         {name: seconds for name, seconds in body[member].items() if seconds}
         for member in ("dwell_seconds", "run_seconds")

@@ -1,4 +1,4 @@
-"""Writing files and showing progress: shared by the commands around files."""
+"""Write files, show progress and stop cleanly, for the commands that read or write whole ledgers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from recorder.cli.output.format import count_text
 from recorder.processes import STOP_SIGNALS
 
 Write = Callable[[bytes], None]
 
-
 Advance = Callable[[int], None]
-"""Says how much is done by now."""
-
+"""Sets how much is done so far."""
 
 _CHUNK = 65536
 
@@ -32,17 +31,17 @@ out_option = click.option(
     "--out",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Write to this file, which has its name once it is whole; - for output.",
+    help="Write to this file, which appears only when complete (- for standard output).",
 )
 
 
 def sizes_text(entries: int, groups: int) -> str:
-    """Return how much there is, in words."""
-    return f"{entries:,} entr{'y' if entries == 1 else 'ies'} in {groups:,} group{'' if groups == 1 else 's'}"
+    """Return the numbers of entries and groups as text."""
+    return f"{count_text(entries, 'entry', 'entries')} in {count_text(groups, 'group')}"
 
 
 def chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Join lines to pieces that are worth a write."""
+    """Join lines into chunks that are large enough to write at once."""
     gathered, size = [], 0
     for line in lines:
         gathered.append(line)
@@ -54,16 +53,16 @@ def chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def goes_to_output(out: Path | None) -> bool:
-    """Whether what is written goes to standard output."""
+    """Return whether `out` means standard output."""
     return out is None or str(out) == "-"
 
 
 @contextmanager
 def written_whole(out: Path | None) -> Iterator[Write]:
-    """Yield what writes to standard output, or to a file that has its name once the block ends well.
+    """Yield a function that writes to standard output, or to a file that appears once the block succeeds.
 
-    Until then its content lies beside it. Nothing is held back that would have to be written when the
-    block is left early: a reader that has stopped reading must not keep us from ending.
+    Until then, a temporary file beside it has the content. Writes are not buffered: flushing on an early exit
+    could block for ever if the reader of a pipe has stopped reading.
     """
     if out is None or goes_to_output(out):
         yield partial(_write_all, sys.stdout.fileno())
@@ -96,26 +95,26 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 @contextmanager
-def progress(words: str, total: int | None, *, beside_output: bool = False) -> Iterator[Advance]:
-    """Show on a terminal how far something is, until the block ends; `total` is None if nobody knows.
+def progress(label: str, total: int | None, *, beside_output: bool = False) -> Iterator[Advance]:
+    """Show a progress bar on a terminal until the block ends; `total` is None if unknown.
 
-    With `beside_output` nothing is shown if that would be mixed with standard output in one terminal.
+    With `beside_output`, show none if standard output goes to the terminal too.
     """
     shown = sys.stderr.isatty() and not (beside_output and sys.stdout.isatty())
     columns = Progress.get_default_columns()
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task(words, total=total)
+        task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)
 
 
 @contextmanager
-def stoppable(words: str) -> Iterator[None]:
-    """Let a signal to stop end the block at once, wherever it waits, with these words and exit status 1."""
+def stoppable(message: str) -> Iterator[None]:
+    """Let a signal to stop end the block at once, with exit status 1 and `message`."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in STOP_SIGNALS}
     try:
         yield
     except KeyboardInterrupt:
-        raise click.ClickException(words) from None
+        raise click.ClickException(message) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

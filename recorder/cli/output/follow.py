@@ -1,4 +1,4 @@
-"""A line for each entry of a group's ledger, as it comes."""
+"""Print new entries of a group's ledger as they are written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.text import Text
 
-from recorder.cli.commands.history import Ledger
 from recorder.cli.common import opened_database
 from recorder.cli.output.console import console, plain
+from recorder.cli.output.descriptions import Descriptions
 from recorder.cli.output.format import cause_text, lasted_text, phase_text, runs_text, show_time
 from recorder.clock import utc_now
 from recorder.ledger.entries import Kind
@@ -23,35 +23,34 @@ from recorder.settings import load_settings
 from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
 
-FOLLOW_SECONDS = 0.5
-_MOST_AT_ONCE = 100
+_CHECK_SECONDS = 0.5
+_PAGE_SIZE = 100
 
 
 def follow_entries(taskgroup_id: str, seen: int, *, as_json: bool) -> None:
-    """Print each entry that comes after the one numbered `seen`, until Ctrl-C or SIGTERM; as lines of JSON,
-    if asked for."""
+    """Print each entry after number `seen` on a line, until Ctrl-C or SIGTERM."""
     with stop_requests() as asked, opened_database(load_settings().read_url, read_only=True) as engine:
         while not asked():
             with reading(engine) as connection:
-                items = read_history(connection, taskgroup_id, HistoryFilter(after_seq=seen), _MOST_AT_ONCE)
-                ledger = Ledger()
-                ledger.read(connection, taskgroup_id, items)
+                items = read_history(connection, taskgroup_id, HistoryFilter(after_seq=seen), _PAGE_SIZE)
+                descriptions = Descriptions()
+                descriptions.read(connection, taskgroup_id, items)
             for item in items:
                 seen = item.seq
-                _print_line(entry_body(item), ledger, as_json=as_json)
+                _print_line(entry_body(item), descriptions, as_json=as_json)
             if not items:
-                time.sleep(FOLLOW_SECONDS)
+                time.sleep(_CHECK_SECONDS)
 
 
-def _print_line(body: dict[str, Any], ledger: Ledger, *, as_json: bool) -> None:
+def _print_line(body: dict[str, Any], descriptions: Descriptions, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.buffer.write(dumps(body) + b"\n")
         sys.stdout.buffer.flush()
     else:
-        console().print(Text("  ").join(_words(body, ledger)), soft_wrap=True)
+        console().print(Text("  ").join(_texts(body, descriptions)), soft_wrap=True)
 
 
-def _words(body: dict[str, Any], ledger: Ledger) -> Iterator[Text]:
+def _texts(body: dict[str, Any], descriptions: Descriptions) -> Iterator[Text]:
     yield Text(show_time(body["at"]))
     if body["kind"] == Kind.GAP:
         yield Text("gap", style="red")
@@ -63,4 +62,4 @@ def _words(body: dict[str, Any], ledger: Ledger) -> Iterator[Text]:
         yield Text(runs_text(progress_body(body["status"])))
     else:
         yield Text("watch")
-    yield plain(ledger.words(body["seq"]))
+    yield plain(descriptions.of(body["seq"]))

@@ -1,4 +1,4 @@
-"""How phases, states, causes, times and durations look in a terminal."""
+"""Phases, states, causes, counts, times and durations as text for a terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def phase_text(phase: str | None) -> Text:
-    """Return a phase in its colour; a group that was never seen has none."""
+    """Return a phase in its colour; None means that the group was never seen."""
     return Text("not seen", style="dim") if phase is None else Text(phase, style=_PHASE_STYLES[Phase(phase)])
 
 
@@ -50,48 +50,48 @@ def state_text(state: str) -> Text:
 
 
 def action_style(action: str) -> str:
-    """Return the colour of a change of the watch."""
+    """Return the style of a change to a watch."""
     return _ACTION_STYLES[Action(action)]
 
 
 def cause_text(gap: dict[str, Any]) -> Text:
-    """Return why a gap's group was not seen, in the colour of what failed: the recorder or the upstream."""
+    """Return the cause of a gap, coloured by whether the recorder or the upstream failed."""
     status = f" ({gap['http_status']})" if gap["http_status"] else ""
     own = gap["cause"] == Cause.NOT_POLLED
     return Text(f"{gap['cause']}{status}", style=_OWN_SILENCE_STYLE if own else _FAILURE_STYLE)
 
 
-def failed_text(attempts: int) -> str:
-    """Return how many polls failed."""
-    return f"{attempts} failed poll{'' if attempts == 1 else 's'}"
+def count_text(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a count with its noun; the plural adds an "s" unless given."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def lasted_text(gap: dict[str, Any], now: datetime) -> str:
-    """Return how long a gap lasted, or has lasted so far if it is open at `now`."""
+    """Return how long a gap lasted, or how long it has lasted at `now` if it is still open."""
     end = now if gap["to"] is None else parse_time(gap["to"])
     words = duration_text(max(0.0, (end - parse_time(gap["from"])).total_seconds()))
     return f"{words} so far" if gap["to"] is None else words
 
 
 def show_time(time: str | None) -> str:
-    """Return a time as the API writes it, in UTC and cut to seconds; nothing for none."""
+    """Shorten a time of the API to seconds, without its zone, which is UTC; None becomes an empty text."""
     return "" if time is None else f"{time[:10]} {time[11:19]}"
 
 
 def until_text(time: str | None, since: str | None) -> str:
-    """Return the end of a stretch: without its date where that is the date of the start."""
+    """Return `time` as `show_time` does, without its date if that is the date of `since`."""
     return show_time(time)[11:] if time and since and time[:10] == since[:10] else show_time(time)
 
 
 def ago_text(time: str | None, now: datetime) -> str:
-    """Return how long before `now` a time was; nothing for none."""
+    """Return how long before `now` a time was; None becomes an empty text."""
     if time is None:
         return ""
     return f"{duration_text(max(0.0, (now - parse_time(time)).total_seconds()), coarse=True)} ago"
 
 
 def runs_text(progress: dict[str, Any]) -> str:
-    """Return how many runs of how many have finished; ? for what is not known."""
+    """Return the number of finished runs and of all runs, with ? for an unknown number."""
     finished, total = (
         "?" if progress[name] is None else str(progress[name]) for name in ("finished", "total")
     )
@@ -99,7 +99,7 @@ def runs_text(progress: dict[str, Any]) -> str:
 
 
 def counts_text(status: dict[str, Any]) -> str:
-    """Return the counts of a status as they were said."""
+    """Return the counts of a status as the upstream reported them."""
     counts = status.get("task_run_status_counts")
     if not isinstance(counts, dict):
         return f"counts: {counts!r}"
@@ -107,7 +107,7 @@ def counts_text(status: dict[str, Any]) -> str:
 
 
 def duration_text(seconds: float, *, coarse: bool = False) -> str:
-    """Return a duration as people say it; `coarse` drops tenths of seconds."""
+    """Return a duration in its two largest units; `coarse` drops tenths of seconds."""
     seconds = round(seconds, 0 if coarse else 1)
     if seconds < _MINUTE:
         words = f"{seconds:.0f} s" if coarse else f"{seconds:.1f} s"

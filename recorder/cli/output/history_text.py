@@ -1,4 +1,4 @@
-"""What the lines of a group's history say in words: what changed from one entry to the next. Pure."""
+"""Describe what changed from one entry of a ledger to the next. Pure."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _AFTER = {Kind.GAP: "after the gap", Kind.WATCH: "after the break"}
 
 _COUNTS, _TOTAL, _ACTIVE, _MESSAGE = "task_run_status_counts", "num_task_runs", "is_active", "status_message"
 _MODIFIED, _METADATA, _STATUS = "modified_at", "metadata", "status"
-_WORDED_STATUS_MEMBERS = {_COUNTS, _TOTAL, _ACTIVE, _MESSAGE, _MODIFIED}
-_WORDED_MEMBERS = {_STATUS, _METADATA}
+_DESCRIBED_STATUS_MEMBERS = {_COUNTS, _TOTAL, _ACTIVE, _MESSAGE, _MODIFIED}
+_DESCRIBED_MEMBERS = {_STATUS, _METADATA}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the upstream said: the response body, and the phase that it put the group in."""
+class ReportedStatus:
+    """What the upstream reported: the response body, and the phase of the group by it."""
 
     phase: Phase
     body: JsonObject
@@ -37,25 +37,25 @@ class Said:
         return status
 
 
-def status_words(before: Said | None, said: Said, follows: Kind | None) -> str:
-    """Say what changed from the status `before` (None: nothing was said before) to the one `said`.
+def status_text(before: ReportedStatus | None, now: ReportedStatus, follows: Kind | None) -> str:
+    """Describe what changed between two reports; `before` is None for the first one of a group.
 
-    `follows` is the kind of the entry that `said` directly follows.
+    `follows` is the kind of the entry directly before that of `now`.
     """
     if before is None:
-        return f"first seen: {'; '.join(_at_first(said))}"
-    after = None if follows is None else _AFTER.get(follows)
-    changes = list(_changes(before, said))
-    if not changes and after is not None:
-        return f"unchanged {after}"
-    words = "; ".join(changes) or "changed in something that is not shown here"
-    return words if after is None else f"{after}: {words}"
+        return f"first seen: {'; '.join(_at_first(now))}"
+    break_before = None if follows is None else _AFTER.get(follows)
+    changes = list(_changes(before, now))
+    if not changes and break_before is not None:
+        return f"unchanged {break_before}"
+    changed = "; ".join(changes) or "changed in a part not shown here"
+    return changed if break_before is None else f"{break_before}: {changed}"
 
 
-def watch_words(change: WatchChange, before: WatchChange | None) -> str:
-    """Say what happened to the watch, who did it and why.
+def watch_text(change: WatchChange, before: WatchChange | None) -> str:
+    """Describe a change to the watch: what old done, by whom and why.
 
-    `before` is the change that the entry directly before holds, None if that is of another kind.
+    `before` is the change in the entry directly before, None if that has another kind.
     """
     words = f"{change.action} by {change.actor}"
     reason = change.note or (_own_reason(change, before) if change.actor == RECORDER_ACTOR else None)
@@ -64,109 +64,109 @@ def watch_words(change: WatchChange, before: WatchChange | None) -> str:
 
 def _own_reason(change: WatchChange, before: WatchChange | None) -> str | None:
     if change.action is Action.GONE:
-        return "the provider says that there is no such group"
+        return "the provider reports no such group"
     if change.action is Action.RETIRED:
-        return "settled, and unchanged for long"
+        return "settled, and unchanged for a long time"
     came_back = change.action is Action.RESUMED and before is not None and before.action is Action.GONE
-    return "the provider knows it again" if came_back else None
+    return "the provider reports it again" if came_back else None
 
 
-def _at_first(said: Said) -> Iterator[str]:
-    counts, message = said.status.get(_COUNTS), said.status.get(_MESSAGE)
+def _at_first(now: ReportedStatus) -> Iterator[str]:
+    counts, message = now.status.get(_COUNTS), now.status.get(_MESSAGE)
     if isinstance(counts, dict):
-        said_counts = [(name, count) for name, count in counts.items() if not _same(count, 0)]
-        yield ", ".join(f"{_text(count)} {_short(name)}" for name, count in said_counts) or "no runs"
+        nonzero = [(name, count) for name, count in counts.items() if not _same(count, 0)]
+        yield ", ".join(f"{_text(count)} {_short(name)}" for name, count in nonzero) or "no runs"
     else:
-        yield f"{_COUNTS} {_text(said.status.get(_COUNTS, _ABSENT))}"
+        yield f"{_COUNTS} {_text(now.status.get(_COUNTS, _ABSENT))}"
     if message is not None:
         yield f"message {_text(message)}"
 
 
-def _changes(before: Said, said: Said) -> Iterator[str]:
-    """Each change in words; `modified_at` moves with nearly each: it is named only if nothing else is."""
+def _changes(before: ReportedStatus, now: ReportedStatus) -> Iterator[str]:
+    """Describe each change; `modified_at` nearly always changes, so it is named only if nothing else is."""
     found = [
-        *_phase_changes(before, said),
-        *_run_changes(before.status, said.status),
-        *_activity_changes(before, said),
-        *_message_changes(before.status, said.status),
-        *_other_changes(before.status, said.status, _WORDED_STATUS_MEMBERS),
-        *_metadata_changes(before.body, said.body),
-        *_other_changes(before.body, said.body, _WORDED_MEMBERS),
+        *_phase_changes(before, now),
+        *_run_changes(before.status, now.status),
+        *_activity_changes(before, now),
+        *_message_changes(before.status, now.status),
+        *_other_changes(before.status, now.status, _DESCRIBED_STATUS_MEMBERS),
+        *_metadata_changes(before.body, now.body),
+        *_other_changes(before.body, now.body, _DESCRIBED_MEMBERS),
     ]
     yield from found
     if not found:
-        yield from _member_changes(_MODIFIED, before.status, said.status)
+        yield from _member_changes(_MODIFIED, before.status, now.status)
 
 
-def _phase_changes(before: Said, said: Said) -> Iterator[str]:
-    if before.phase is not said.phase:
-        yield f"from {before.phase} to {said.phase}"
+def _phase_changes(before: ReportedStatus, now: ReportedStatus) -> Iterator[str]:
+    if before.phase is not now.phase:
+        yield f"from {before.phase} to {now.phase}"
 
 
-def _run_changes(before: JsonObject, said: JsonObject) -> Iterator[str]:
-    was, now = before.get(_COUNTS), said.get(_COUNTS)
-    if isinstance(was, dict) and isinstance(now, dict):
-        words = [word for name in {**now, **was} for word in _count_changes(name, was, now)]
-        # What is more stands before what is less.
+def _run_changes(before: JsonObject, now: JsonObject) -> Iterator[str]:
+    old, new = before.get(_COUNTS), now.get(_COUNTS)
+    if isinstance(old, dict) and isinstance(new, dict):
+        words = [word for name in {**new, **old} for word in _count_changes(name, old, new)]
+        # Increases come before decreases.
         if words:
             yield ", ".join(sorted(words, key=lambda word: not word.startswith("+")))
     else:
-        yield from _member_changes(_COUNTS, before, said)
-    yield from _total_changes(before, said)
+        yield from _member_changes(_COUNTS, before, now)
+    yield from _total_changes(before, now)
 
 
-def _count_changes(name: str, before: JsonObject, said: JsonObject) -> Iterator[str]:
-    """How the count of a run status changed; an absent one counts as 0, unless 0 is what it was or is."""
-    was, now = before.get(name, 0), said.get(name, 0)
-    if is_count(was) and is_count(now) and was != now:
-        yield f"{now - was:+d} {_short(name)}"
+def _count_changes(name: str, before: JsonObject, now: JsonObject) -> Iterator[str]:
+    """Describe how a count changed; an absent one is taken as 0, unless the other one is 0."""
+    old, new = before.get(name, 0), now.get(name, 0)
+    if is_count(old) and is_count(new) and old != new:
+        yield f"{new - old:+d} {_short(name)}"
     else:
-        yield from _member_changes(name, before, said)
+        yield from _member_changes(name, before, now)
 
 
-def _total_changes(before: JsonObject, said: JsonObject) -> Iterator[str]:
-    was, now = before.get(_TOTAL), said.get(_TOTAL)
-    if not is_count(was) or not is_count(now):
-        yield from _member_changes(_TOTAL, before, said)
-    elif was != now:
-        yield f"{now - was:+d} run{'' if abs(now - was) == 1 else 's'} in all"
+def _total_changes(before: JsonObject, now: JsonObject) -> Iterator[str]:
+    old, new = before.get(_TOTAL), now.get(_TOTAL)
+    if not is_count(old) or not is_count(new):
+        yield from _member_changes(_TOTAL, before, now)
+    elif old != new:
+        yield f"{new - old:+d} run{'' if abs(new - old) == 1 else 's'} in all"
 
 
-def _activity_changes(before: Said, said: Said) -> Iterator[str]:
-    """A phase that was entered or left says it for `is_active` too, if it is `active`."""
-    if before.phase is said.phase or Phase.ACTIVE not in {before.phase, said.phase}:
-        yield from _member_changes(_ACTIVE, before.status, said.status)
+def _activity_changes(before: ReportedStatus, now: ReportedStatus) -> Iterator[str]:
+    """Describe a change of `is_active`, unless the phase that old entered or left implies it."""
+    if before.phase is now.phase or Phase.ACTIVE not in {before.phase, now.phase}:
+        yield from _member_changes(_ACTIVE, before.status, now.status)
 
 
-def _message_changes(before: JsonObject, said: JsonObject) -> Iterator[str]:
-    was, now = before.get(_MESSAGE, _ABSENT), said.get(_MESSAGE, _ABSENT)
-    if not _same(was, now):
-        yield "message gone" if now is None else f"message {_text(now)}"
+def _message_changes(before: JsonObject, now: JsonObject) -> Iterator[str]:
+    old, new = before.get(_MESSAGE, _ABSENT), now.get(_MESSAGE, _ABSENT)
+    if not _same(old, new):
+        yield "message removed" if new is None else f"message {_text(new)}"
 
 
-def _metadata_changes(before: JsonObject, said: JsonObject) -> Iterator[str]:
-    was, now = before.get(_METADATA, _ABSENT), said.get(_METADATA, _ABSENT)
-    if _same(was, now):
+def _metadata_changes(before: JsonObject, now: JsonObject) -> Iterator[str]:
+    old, new = before.get(_METADATA, _ABSENT), now.get(_METADATA, _ABSENT)
+    if _same(old, new):
         return
-    if not isinstance(was, dict) or not isinstance(now, dict):
-        yield f"metadata {_text(now)}"
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        yield f"metadata {_text(new)}"
         return
-    changed = [name for name in {**now, **was} if not _same(was.get(name, _ABSENT), now.get(name, _ABSENT))]
+    changed = [name for name in {**new, **old} if not _same(old.get(name, _ABSENT), new.get(name, _ABSENT))]
     names = [_short(name) for name in changed[:_MAX_NAMES]]
     more = [f"{len(changed) - _MAX_NAMES} more"] if len(changed) > _MAX_NAMES else []
     yield f"metadata changed ({', '.join([*names, *more])})"
 
 
-def _other_changes(before: JsonObject, said: JsonObject, worded: set[str]) -> Iterator[str]:
-    for name in {**said, **before}:
-        if name not in worded:
-            yield from _member_changes(name, before, said)
+def _other_changes(before: JsonObject, now: JsonObject, described: set[str]) -> Iterator[str]:
+    for name in {**now, **before}:
+        if name not in described:
+            yield from _member_changes(name, before, now)
 
 
-def _member_changes(name: str, before: JsonObject, said: JsonObject) -> Iterator[str]:
-    was, now = before.get(name, _ABSENT), said.get(name, _ABSENT)
-    if not _same(was, now):
-        yield f"{_short(name)} {_text(now)}, was {_text(was)}"
+def _member_changes(name: str, before: JsonObject, now: JsonObject) -> Iterator[str]:
+    old, new = before.get(name, _ABSENT), now.get(name, _ABSENT)
+    if not _same(old, new):
+        yield f"{_short(name)} {_text(new)}, was {_text(old)}"
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -180,7 +180,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _text(value: Any) -> str:
     if value is _ABSENT:
-        return "not said"
+        return "absent"
     return _short(json.dumps(value, ensure_ascii=False))
 
 

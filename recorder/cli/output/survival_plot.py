@@ -1,6 +1,6 @@
-"""Survival curves and shares drawn with block characters, for a terminal. Pure.
+"""Draw survival curves and bars with block characters, for a terminal. Pure.
 
-A curve is the list of its steps as `curve_items` returns them: what holds from each until the next.
+A curve is a list of steps as returned by `curve_items`; each holds until the next.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _AXIS_WIDTH = len("100 % ┤")
 
 
 def axis_end(curves: Iterable[Steps]) -> float:
-    """Return where a time axis that `curves` have in common ends, in seconds.
+    """Return the end of a common time axis for `curves`, in seconds.
 
-    That is where the last of them sinks for the last time, so that one open episode that has lasted for ages
-    leaves the others their room; where none sinks at all, it is the last step.
+    The axis ends at the last drop of any curve, so that a very long open episode does not squeeze the
+    rest. If no curve drops, it ends at the last step.
     """
     curves = list(curves)
     drops = [
@@ -39,7 +39,7 @@ def axis_end(curves: Iterable[Steps]) -> float:
 def samples(steps: Steps, until_seconds: float, count: int) -> list[float | None]:
     """Return the surviving share at `count` (at least 2) moments, evenly from 0 to `until_seconds`.
 
-    None behind the last step of a curve that has not sunk to 0: nothing was seen for that long.
+    None after the last step of a curve that has not dropped to 0, where nothing was observed.
     """
     times = [step["seconds"] for step in steps]
     shares: list[float | None] = []
@@ -52,15 +52,12 @@ def samples(steps: Steps, until_seconds: float, count: int) -> list[float | None
 
 
 def strip(steps: Steps, until_seconds: float, width: int) -> str:
-    """Return a curve as a line of blocks.
-
-    Full is where all survive, blank where none does, and a dot where nothing is known.
-    """
+    """Return a curve as a line of blocks: full for 100 %, blank for 0 %, a dot for unknown."""
     return "".join(_column(share, 1)[0] for share in samples(steps, until_seconds, width))
 
 
 def picture(steps: Steps, until_seconds: float, width: int, height: int) -> list[str]:
-    """Return a curve as lines of `width`: `height` (an even number) of them, and two of the time axis."""
+    """Return a curve as `height` lines (an even number) of `width`, followed by two lines of time axis."""
     columns = [_column(share, height) for share in samples(steps, until_seconds, width - _AXIS_WIDTH)]
     rows = ["".join(column[row] for column in columns) for row in range(height)]
     lines = []
@@ -82,13 +79,13 @@ def time_axis(until_seconds: float, width: int) -> str:
 
 
 def bar(share: float, width: int) -> str:
-    """Return a bar that fills `share` of `width`, to an eighth of a character; what is not 0 shows."""
+    """Return a bar that fills `share` of `width`, rounded up to an eighth of a character."""
     eighths = ceil(share * width * 8)
     return "█" * (eighths // 8) + _EIGHTHS_RIGHT[eighths % 8].strip()
 
 
 def _column(share: float | None, height: int) -> str:
-    """One column from the top down; what is not 0 shows."""
+    """Return one column from the top down, rounded up to an eighth of a line."""
     if share is None:
         return " " * (height - 1) + _UNKNOWN
     eighths = ceil(share * height * 8)

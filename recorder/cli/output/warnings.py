@@ -1,5 +1,4 @@
-"""What people should know of the recorders besides the groups: nobody at work, an upstream in trouble, a rate
-that does not suffice."""
+"""Warnings about the recorders: none running, polls failing, or a request rate that is too low."""
 
 from __future__ import annotations
 
@@ -14,13 +13,13 @@ from recorder.cli.output.format import ago_text, show_time
 from recorder.store.heartbeats import ALIVE_SECONDS, Heartbeat
 
 
-def condition(recorders: Sequence[Heartbeat], now: datetime) -> list[Text]:
-    """Return a line for each thing that people should know; none where all is well."""
+def warnings(recorders: Sequence[Heartbeat], now: datetime) -> list[Text]:
+    """Return a line for each problem, none if all is well."""
     alive = [beat for beat in recorders if now - beat.heartbeat_at <= timedelta(seconds=ALIVE_SECONDS)]
     if not alive:
-        return [Text("no recorder is at work: start one with recorder up, or recorder run", style="yellow")]
+        return [Text("no recorder is running; start one with: recorder up, or: recorder run", style="yellow")]
     lines = [line for beat in alive for line in _lines(beat, now)]
-    # What all recorders say alike need be said once only.
+    # Recorders that share a problem report the same line.
     return list({line.plain: line for line in lines}.values())
 
 
@@ -30,8 +29,8 @@ def _lines(beat: Heartbeat, now: datetime) -> Iterator[Text]:
         yield _upstream_line(upstream, now)
     if rate is not None and rate["stretch"] > 1:
         yield Text(
-            f"rate: the groups need {rate['needed_per_second']:g} requests per second, RECORDER_RATE allows "
-            f"{rate['requests_per_second']:g}: all intervals are {rate['stretch']:.1f} times as long",
+            f"rate: the groups need {rate['needed_per_second']:g} requests per second, but RECORDER_RATE "
+            f"allows {rate['requests_per_second']:g}: all intervals are {rate['stretch']:.1f} times as long",
             style="yellow",
         )
 
@@ -41,7 +40,7 @@ def _upstream_line(upstream: dict[str, Any], now: datetime) -> Text:
     last = trouble["last_failure"]
     failures = ", ".join(f"{count} {cause}" for cause, count in trouble["failures"].items())
     rejected = upstream["state"] == "key_rejected"
-    what = "the API key is rejected, polls pause but for one at a time," if rejected else "polls fail"
+    what = "the API key is rejected, polls pause except for one at a time," if rejected else "polls fail"
     since = f"since {show_time(trouble['since'])} ({ago_text(trouble['since'], now)})"
     line = Text(f"upstream: {what} {since}: {failures}; {trouble['answers']} answered meanwhile; last: ")
     line.append_text(plain(last["detail"]))
