@@ -1,6 +1,6 @@
 """Verify an export of the recorder, from a file or from standard input: python verify_export.py [FILE]
 
-It needs the package rfc8785, and nothing of the recorder's.
+It needs the package rfc8785, but nothing from the recorder.
 """
 
 import fileinput
@@ -12,21 +12,21 @@ import rfc8785
 
 
 def verify(lines):
-    """Return how many entries in how many groups there are, if each line follows from those before it."""
+    """Return the numbers of entries and groups, or exit with the first line that breaks the chain."""
     entries, groups, number = 0, 0, 0
     group, seq, digest, ended = "", 0, bytes(32), True
     for number, line in enumerate(lines, 1):
         try:
-            said = json.loads(line)
-            if "open" in said:
-                follows, ended = not ended and said["open"]["taskgroup_id"] == group, True
+            item = json.loads(line)
+            if "open" in item:
+                follows, ended = not ended and item["open"]["taskgroup_id"] == group, True
                 groups += 1
             else:
-                record = said["record"]
+                record = item["record"]
                 if ended and record["taskgroup_id"].encode() > group.encode():
                     group, seq, digest, ended = record["taskgroup_id"], 0, bytes(32), False
                 seq, digest = seq + 1, hashlib.sha256(digest + rfc8785.dumps(record)).digest()
-                place = record["taskgroup_id"], record["seq"], said["digest"]
+                place = record["taskgroup_id"], record["seq"], item["digest"]
                 follows = not ended and place == (group, seq, digest.hex())
                 entries += 1
         except (ValueError, LookupError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""The page of the architecture: its folders, the columns it names, its example of a gap."""
+"""The architecture page: its folders, the columns it names, its figures and its example of a gap."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _moment(clock: str) -> datetime:
 
 
 def test_the_example_of_a_gap_is_what_happens() -> None:
-    """Play the page's table of polls with the settings as they come, and look at what is written."""
+    """Play the page's table of polls with the default settings, and look at the entries written."""
     settings = Settings.model_construct()
     rules = settings.rules
     pace = Intervals(

@@ -1,4 +1,4 @@
-"""The page of the audit trail: its verifier, its grants and its problems are those of the program."""
+"""The page on the audit trail: its verifier, grants and problems are those of the program."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def test_the_verifier_is_the_one_that_is_tested() -> None:
     assert _block("python") == (ROOT / "docs/examples/verify_export.py").read_text(encoding="utf-8").rstrip()
 
 
-def test_the_grants_are_those_that_are_carried_out() -> None:
+def test_the_grants_are_those_that_are_executed() -> None:
     assert _block("sql").splitlines() == [
         f"{line};" for line in ("BEGIN", *grant_statements(Roles()), "COMMIT")
     ]
 
 
-def test_every_problem_has_its_words() -> None:
+def test_every_problem_is_explained() -> None:
     assert set(first_codes(table(PAGE, "`recorder verify`"))) == set(MEANINGS)

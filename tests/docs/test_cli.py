@@ -1,4 +1,4 @@
-"""The page of commands and the commands."""
+"""The page on the commands matches the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages tell people to type exists."""
+"""Commands, options, make targets and settings that the pages mention exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.pages import PAGES, ROOT, blocks, page
 TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
 OTHERS = {"alembic", "curl", "docker", "psql", "sqlite3", "export", "python", "openapi-python-client"}
-"""Programs that are not ours and may stand in the pages."""
+"""Other programs that the pages may use."""
 
 
 def _shell_lines() -> Iterator[str]:
@@ -61,7 +61,7 @@ def test_settings_in_prose(path: Path) -> None:
 
 
 def _parse(arguments: list[str]) -> None:
-    """Find the command, and refuse options that it does not have."""
+    """Check that the command exists and has these options."""
     if arguments == ["--version"]:
         return
     words = 2 if arguments[0] == "db" else 1

@@ -1,4 +1,4 @@
-"""The page of completion: each of its stories played, its example and its figures."""
+"""The page on completion: its stories played, its example and its figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINE = re.compile(r"(\S+) (?:(started|resumed|paused|stopped|no answer|404)|ans
 _WATCHES = {"paused": Action.PAUSED, "stopped": Action.STOPPED}
 _FAILURES = {"no answer": Cause.TIMEOUT, "404": Cause.NOT_FOUND}
 PARTS = {part.partition("\n")[0]: part for part in re.split(r"\n#{2,3} ", page(PAGE))[1:]}
-"""What stands under each heading, code included."""
+"""The text under each heading, code included."""
 
 STORIES = [
     heading for heading, part in PARTS.items() if any(block.language == "story" for block in blocks(part))
@@ -38,16 +38,16 @@ def _at(clock: str) -> float:
     return seconds(datetime.fromisoformat(f"{T0.date()}T{clock}+00:00"))
 
 
-def _body(told: str) -> ResponseBody:
-    """Read what an answer told: `3 running, 1 failed; created_at 12:00:00; modified_at 12:00:10`."""
-    counts, *times = told.split("; ")
+def _body(answer: str) -> ResponseBody:
+    """Parse an answer: `3 running, 1 failed; created_at 12:00:00; modified_at 12:00:10`."""
+    counts, *times = answer.split("; ")
     status = [] if counts == "empty" else [each.split() for each in counts.split(", ")]
-    said = {name.removesuffix("_at"): _at(clock) for name, clock in (each.split() for each in times)}
-    return body(**said, **{name: int(count) for count, name in status})
+    reported = {name.removesuffix("_at"): _at(clock) for name, clock in (each.split() for each in times)}
+    return body(**reported, **{name: int(count) for count, name in status})
 
 
 def _play(heading: str) -> Ledger:
-    """Play the story under a heading; lines that begin with # are remarks."""
+    """Play the story under a heading; lines that begin with # are comments."""
     (story,) = (block.code for block in blocks(PARTS[heading]) if block.language == "story")
     ledger: Ledger | None = None
     for line in story.splitlines():
@@ -55,18 +55,18 @@ def _play(heading: str) -> Ledger:
             continue
         match = _LINE.fullmatch(line)
         assert match is not None, line
-        at, what, told = _at(match[1]), match[2], match[3]
+        at, event, answer = _at(match[1]), match[2], match[3]
         if ledger is None:
-            assert what == "started"
+            assert event == "started"
             ledger = Ledger(at)
-        elif what in _WATCHES:
-            ledger.cease(at, _WATCHES[what])
-        elif what in _FAILURES:
-            ledger.fail(at, _FAILURES[what])
-        elif what == "resumed":
+        elif event in _WATCHES:
+            ledger.cease(at, _WATCHES[event])
+        elif event in _FAILURES:
+            ledger.fail(at, _FAILURES[event])
+        elif event == "resumed":
             ledger.resume(at)
         else:
-            ledger.see(at, _body(told))
+            ledger.see(at, _body(answer))
     assert ledger is not None
     return ledger
 
@@ -88,7 +88,7 @@ def _moment(moment: Moment | None) -> str:
 
 
 def row_of(episode: Episode) -> list[str]:
-    """Return an episode as a line of the page's tables."""
+    """Return an episode as a row of the page's tables."""
     shortest, longest = episode.duration_earliest_seconds, episode.duration_latest_seconds
     marks = {"`censored`": episode.censored, "`first_sight`": episode.first_sight}
     return [
@@ -109,7 +109,7 @@ def _head(part: str) -> list[str]:
 
 
 @pytest.mark.parametrize("heading", STORIES)
-def test_stories_end_as_told(heading: str) -> None:
+def test_stories_have_the_episodes_shown(heading: str) -> None:
     part = PARTS[heading]
     assert rows(part) == [row_of(episode) for episode in _play(heading).episodes()]
     assert not rows(part) or _head(part) == HEAD
@@ -121,7 +121,7 @@ def test_the_example_in_json() -> None:
 
 
 def test_every_hard_case_has_its_story() -> None:
-    """The table of hard cases leads to them, in their order."""
+    """The table of hard cases links to the stories, in their order."""
     names = [re.fullmatch(r"\[(.*)\]\(#.*\)", row[0]) for row in table(PAGE, "Hard cases")]
     assert [match and match[1] for match in names] == [
         name for name in STORIES if name != "Watched from the start"
@@ -146,7 +146,7 @@ def test_figures_of_the_error_are_those_measured() -> None:
     assert rows(part) == lines
 
 
-def test_what_is_said_of_the_figures() -> None:
+def test_statements_about_the_figures() -> None:
     measured = [(setting, duration_error.measure(setting)) for setting in duration_error.SETTINGS]
     for setting, errors in measured:
         unbiased = abs(errors.mean) < 2 * errors.standard_error
@@ -155,5 +155,5 @@ def test_what_is_said_of_the_figures() -> None:
     assert measured[0][1].unseen == 0
 
 
-def test_the_estimate_has_its_place() -> None:
+def test_estimates_have_a_heading() -> None:
     assert "When will it be done?" in headings(page(PAGE))

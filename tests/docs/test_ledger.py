@@ -1,4 +1,4 @@
-"""The page of the ledger: its lists, and its example of a chain."""
+"""The page on the ledger: its lists, and its example of a chain."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_lists_are_those_of_the_program(heading: str) -> None:
     assert sorted(first_codes(table(PAGE, heading))) == sorted(LISTS[heading])
 
 
-def test_phases_stand_in_the_order_in_which_they_match() -> None:
+def test_phases_are_listed_in_matching_order() -> None:
     assert first_codes(table(PAGE, "Phases")) == list(Phase)
 
 
@@ -49,7 +49,7 @@ def test_actions_and_states() -> None:
 
 
 def _records() -> list[dict[str, Any]]:
-    """Return the records of a ledger that has everything a record can have."""
+    """Return the records of a ledger in which every member of a record occurs."""
     story = Story()
     story.answer(1)
     story.fail(11)

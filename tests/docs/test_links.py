@@ -1,4 +1,4 @@
-"""Every link between the pages leads somewhere."""
+"""Every link between the pages, and every file they name, leads somewhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 from tests.support.pages import PAGES, ROOT, headings
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_FILE = re.compile(r"`((?:[a-z_]+/)+[a-z0-9_]*(?:\.[a-z]+)?)`")
+_FOLDERS = (ROOT, ROOT / "recorder")
+"""Where the files are that the pages name."""
 
 
 def _anchor(heading: str) -> str:
@@ -31,6 +34,14 @@ def test_links_lead_somewhere(path: Path) -> None:
         if anchor:
             anchors = {_anchor(heading) for heading in headings(other.read_text(encoding="utf-8"))}
             assert anchor in anchors, target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(path: Path) -> None:
+    ours = {folder.name for parent in _FOLDERS for folder in parent.iterdir() if folder.is_dir()}
+    for name in _FILE.findall(path.read_text(encoding="utf-8")):
+        if name.partition("/")[0] in ours:
+            assert any((folder / name).exists() for folder in _FOLDERS), name
 
 
 def test_every_decision_is_in_the_list() -> None:

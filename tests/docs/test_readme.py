@@ -1,4 +1,4 @@
-"""The README: short, with the two commands up front, and its session works."""
+"""The README: short, with the two commands in blocks of their own, and a session that works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINES = [line for block in blocks(page("README.md")) for line in block.code.spli
 
 
 def _line(start: str) -> list[str]:
-    """Return the words of the only line that begins so."""
+    """Return the words of the only line that starts with `start`."""
     (line,) = (line for line in LINES if line.startswith(start))
     return shlex.split(line)
 
@@ -33,7 +33,7 @@ def test_the_two_commands_stand_alone_in_blocks(command: str) -> None:
 
 
 def test_its_session_works(tmp_path: Path) -> None:
-    """Type what the README says, at a simulated provider; `…` is the rest of a real id."""
+    """Type the README's commands, with a simulated provider; `…` stands for the rest of a real id."""
     with Program(tmp_path).start("simulate", "--port", "0") as simulator:
         upstream = simulator.wait_for("simulated upstream at").split()[-1]
         answer = httpx.post(f"{upstream}/v1beta/tasks/groups", headers={"x-api-key": "k"}, json={})

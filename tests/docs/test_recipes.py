@@ -1,4 +1,4 @@
-"""The recipes work: over HTTP at an API, in SQL at the databases that they are for."""
+"""The recipes work: over HTTP against an API, in SQL on the databases they are for."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def recorded(engine: Engine) -> None:
 
 @pytest.fixture
 def address(database_url: str, recorded: None) -> Iterator[str]:
-    """An API over what was recorded, asked at a moment when a group has not been seen for long."""
+    """An API over the recording, at a time when a group has not been seen for long."""
     engine = open_engine(check_url(database_url), read_only=True)
     app = create_app(engine, now=lambda: after(300))
     with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
@@ -72,7 +72,7 @@ def address(database_url: str, recorded: None) -> Iterator[str]:
 
 
 def _fetched(line: str, address: str) -> bytes:
-    """What a line's curl fetches."""
+    """Return what the curl command of a line fetches."""
     words = shlex.split(line.partition(" | ")[0])
     (target,) = (word for word in words if word.startswith(ADDRESS))
     answer = httpx.get(target.replace(ADDRESS, address))
@@ -96,7 +96,7 @@ def test_a_client_is_generated(address: str, tmp_path: Path) -> None:
     (line,) = (line for line in LINES if line.startswith(GENERATOR))
     _, *words = shlex.split(line.replace(ADDRESS, address))
     program = Path(sys.executable).with_name(GENERATOR)
-    # After it has made the client it formats it with ruff.
+    # It formats the generated client with ruff.
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     folder = tmp_path / "client"
     folder.mkdir()
@@ -108,7 +108,7 @@ def test_a_client_is_generated(address: str, tmp_path: Path) -> None:
 
 
 @sqlite_only
-def test_what_curl_fetches(address: str) -> None:
+def test_curl_fetches(address: str) -> None:
     late, groups = ([json.loads(row) for row in _fetched(line, address).splitlines()] for line in PIPED)
     assert [group["taskgroup_id"] for group in groups] == ["tgrp_1", "tgrp_2", "tgrp_3"]
     assert {group["taskgroup_id"] for group in late} == {"tgrp_1", "tgrp_2", "tgrp_3"}
@@ -124,7 +124,7 @@ def test_what_curl_fetches(address: str) -> None:
 
 
 @sqlite_only
-def test_what_jq_makes_of_it(address: str) -> None:
+def test_jq_programs(address: str) -> None:
     jq = shutil.which("jq")
     assert jq is not None, "jq is not installed, which the recipes use: apt-get install jq"
     late, groups = (
@@ -196,7 +196,7 @@ def test_psql(database_url: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.splitlines()[0])
 def test_queries_find_something(engine: Engine, query: str) -> None:
-    """Grafana puts a condition of this form in the place of its macro."""
+    """Grafana replaces its macro with a condition of this form."""
     written = query
     for column in ("observed_at", "gap_from"):
         stretch = f"{column} BETWEEN '2026-11-24T00:00:00Z' AND '2026-11-25T00:00:00Z'"

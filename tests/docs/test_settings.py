@@ -1,4 +1,4 @@
-"""The page of settings and the settings."""
+"""The page on settings matches the settings."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def test_the_table_is_that_of_the_program() -> None:
     ]
 
 
-def test_the_actor_is_user_at_host_unless_told() -> None:
+def test_the_default_actor_is_user_at_host() -> None:
     user, _, host = Settings.model_fields["actor"].get_default(call_default_factory=True).partition("@")
     assert user and host

@@ -1,4 +1,4 @@
-"""The page of the views: their columns and types, and its queries, on both databases."""
+"""The page on the SQL views: columns, types and queries, on both databases."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NATIVE = {kind: (sqlite, postgresql) for kind, sqlite, postgresql in rows(page(
 
 
 def _described(view: str) -> list[tuple[str, str]]:
-    """Return the columns of a view with their types, as the page has them."""
+    """Return the columns of a view with their types, as documented."""
     own = [(plain(row[0]), row[1]) for row in table(PAGE, f"`{view}`")]
     return [*_described("status_history"), *own] if view == "latest_status" else own
 
 
 @pytest.fixture
 def recorded(engine: Engine) -> Engine:
-    """A database in which no column is null in every row."""
+    """A database in which every column has a value in some row."""
     everything = ("queued", "action_required", "running", "completed", "failed", "cancelling", "cancelled")
     enrol(engine, "tgrp_1")
     said = body("tgrp_1", 1, total=7, surprise=True)
@@ -51,7 +51,7 @@ def _select(engine: Engine, statement: str, **parameters: Any) -> list[tuple[Any
 
 
 def _types(engine: Engine, view: str, column: str) -> set[str]:
-    """Return the types that a column has, as its database calls them."""
+    """Return the types of a column, as its database names them."""
     if engine.dialect.name == "sqlite":
         found = _select(engine, f"SELECT DISTINCT typeof({column}) FROM {view} WHERE {column} IS NOT NULL")
     else:
