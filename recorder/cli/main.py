@@ -47,7 +47,9 @@ class _Commands(click.Group):
             return None
         module = _MODULES.get(cmd_name, cmd_name)
         commands = import_module(f"recorder.cli.commands.{module}")
-        return cast(click.Command, getattr(commands, cmd_name if module == "watching" else "command"))
+        return cast(
+            click.Command, getattr(commands, f"{cmd_name}_command" if module == "watching" else "command")
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -63,7 +63,7 @@ def change_command(name: str, help_text: str, change: Change, *, unchanged: str)
     help="Read ids from a file, one per line (- for standard input).",
 )
 @report_errors
-def watch(ids: tuple[str, ...], note: str | None, file: TextIO | None) -> None:
+def watch_command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -> None:
     """Start watching groups; resume those that were paused, stopped, gone or retired.
 
     If the database is empty, its tables are created first.
@@ -140,19 +140,19 @@ def _resume(
     )
 
 
-unwatch = change_command(
+unwatch_command = change_command(
     "unwatch",
     "Stop watching groups. Their history is kept.",
     _ceasing(Action.STOPPED),
     unchanged="was stopped already",
 )
-pause = change_command(
+pause_command = change_command(
     "pause",
     "Stop polling groups until `recorder resume`. The time in between does not count as a gap.",
     _ceasing(Action.PAUSED),
     unchanged="was not being watched",
 )
-resume = change_command(
+resume_command = change_command(
     "resume",
     "Resume watching groups that were paused, stopped, gone or retired.",
     _resume,
