@@ -1,11 +1,10 @@
-"""How fast ledgers are verified.
+"""Measure how fast ledgers are verified.
 
     python benchmarks/verify.py [--entries 200000] [--groups 1000] [--jobs 1] [--sqlite-only]
 
-Fills a SQLite file, and a database of a PostgreSQL server of its own, with ledgers as recording makes them,
-and verifies all of them in a process of its own. Beside the entries per second stands how many times as long
-that takes as chaining the same records, which lie ready in memory, with SHA-256 and orjson: machines differ,
-that hardly does.
+Fills a SQLite file, and a database of a private PostgreSQL server, with ledgers as recording writes them, and
+verifies all of them in a separate process. The last column compares the time with that of chaining the same
+records, ready in memory, with SHA-256 and orjson: it depends less on the machine than entries per second.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from recorder.store.transactions import reading
 from tests.support.audit_ledgers import random_ledgers, write
 
 ODDITY, TROUBLE = 0.002, 0.02
-"""How often a body is unusual, and something else than an answer comes."""
+"""How often a body is unusual, and how often there is no response."""
 BASELINE_ENTRIES = 20_000
 _GROUPS_AT_ONCE = 20
 
@@ -62,8 +61,8 @@ def main() -> None:
             _fill(url, arguments.entries, arguments.groups)
             baseline = _baseline(url)
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                # A process of its own: its peak of memory is that of the verification alone.
-                # `Pool` processes may not have children of their own, so with more jobs it is done here.
+                # A separate process, so that its peak memory is that of the verification alone. With more
+                # jobs it runs here, since `Pool` processes may not have children.
                 measured = pool.apply(_verified, (url,)) if arguments.jobs == 1 else None
             entries, seconds, cpu, peak = measured or _verified(url, arguments.jobs)
             table.add_row(
@@ -98,8 +97,8 @@ def _fill(url: str, entries: int, groups: int) -> None:
 
 
 def _verified(url: str, jobs: int = 1) -> tuple[int, float, float, float]:
-    """Return how many entries were verified, in how many seconds and seconds of a core, and the peak of
-    memory of this process, in MiB."""
+    """Return the number of verified entries, the seconds and core seconds it took, and the peak memory of
+    this process in MiB."""
     engine = open_engine(check_url(url), read_only=True)
     begun, cpu_begun = time.perf_counter(), _cpu_seconds()
     tasks = tasks_of(engine)
@@ -120,7 +119,7 @@ def _cpu_seconds() -> float:
 
 
 def _baseline(url: str) -> float:
-    """Return how many seconds plain chaining takes for one entry."""
+    """Return the seconds that plain chaining takes for one entry."""
     records = _records(url)
     begun = time.perf_counter()
     digest = bytes.fromhex(GENESIS)

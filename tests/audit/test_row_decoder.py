@@ -17,7 +17,7 @@ from recorder.audit.verify.findings import ProblemKind
 from recorder.audit.verify.ledger_check import LedgerCheck
 from recorder.audit.verify.raw_rows import as_stored
 from recorder.audit.verify.row_decoder import derive_entry, read_stored
-from recorder.completion.summary import NOTHING, summarised
+from recorder.completion.summary import NOTHING, summarize
 from recorder.ledger.entries import Entry, Interval
 from recorder.ledger.replay import Replay, derive_status, replay_entry
 from recorder.ledger.response_body import parse_body
@@ -171,6 +171,6 @@ def test_a_checked_ledger_comes_to_what_replay_and_summary_come_to(seed: int) ->
         replay = replay_entry(replay, entry)
         assert check.replay == replay
         if number % 10 == 0 or number == len(ledger.entries):
-            assert (check.summary, check.ended) == summarised(NOTHING, ledger.entries[:number])
+            assert (check.summary, check.ended) == summarize(NOTHING, ledger.entries[:number])
     assert check.findings == []
     assert check.replay.in_force == ledger.watch.in_force

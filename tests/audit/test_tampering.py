@@ -380,7 +380,7 @@ def test_an_open_interval_cut_short(engine: Engine, values: dict[str, object]) -
     assert findings(engine) == []
     (finding,) = findings(engine, heads)
     assert told([finding]) == [("one", HEAD, TRUNCATED)]
-    assert "cut short" in finding.detail
+    assert "shorter than at the checkpoint" in finding.detail
 
 
 def test_an_interval_cut_short_and_closed_since(engine: Engine) -> None:

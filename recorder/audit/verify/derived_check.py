@@ -66,7 +66,7 @@ def _check_length(ledger: LedgerCheck, watch: RawRow | None) -> None:
     missing = f"entry {first} is" if first == last else f"entries {first} to {last} are"
     detail = f"{missing} missing, which the {source} names"
     if ledger.seq == 0 and watch is None:
-        detail = f"the group is not in this database, which may not be the checkpoint's: {detail}"
+        detail = f"the group is unknown, or the checkpoint is of another database: {detail}"
     ledger.report_harm(first, ProblemKind.TRUNCATED, detail)
 
 
