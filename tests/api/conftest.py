@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import pytest
 from flask import Flask
@@ -14,18 +13,8 @@ from api.app import create_app
 from api.exports import batches as exports
 from recorder.store.engine import check_url, open_engine
 from tests.api.exporting import fill
-from tests.support.api_client import Client
-from tests.support.recording import Recording, after
-
-
-class Clock:
-    """A clock that stands where it was set."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> datetime:
-        return after(self.seconds)
+from tests.support.api_client import Client, Clock
+from tests.support.recording import Recording
 
 
 @pytest.fixture

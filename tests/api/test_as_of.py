@@ -11,8 +11,7 @@ from recorder.queries import as_of as past_answers
 from recorder.store.groups import find_group
 from recorder.store.timeline import read_timeline
 from recorder.store.transactions import reading
-from tests.api.conftest import Clock
-from tests.support.api_client import Client
+from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active, after, settled
 
 STATUS = "/api/v1/groups/tgrp_1/status"

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from tests.api.conftest import Clock
-from tests.support.api_client import Client, headers_of
+from tests.support.api_client import Client, Clock, headers_of
 from tests.support.recording import Recording, active, settled
 
 PATHS = [

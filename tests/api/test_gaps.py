@@ -10,8 +10,7 @@ from sqlalchemy import Engine, text
 
 from recorder.ledger.timestamps import format_time
 from recorder.store.transactions import reading
-from tests.api.conftest import Clock
-from tests.support.api_client import Client
+from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active, settled
 
 GROUP = "/api/v1/groups/tgrp_1"

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from recorder.ledger.chain import digest_of
-from tests.api.conftest import Clock
-from tests.support.api_client import Client
+from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active, settled
 
 HISTORY = "/api/v1/groups/tgrp_1/history"

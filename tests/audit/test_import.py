@@ -41,7 +41,7 @@ from recorder.store.tables import (
     watches,
 )
 from recorder.store.transactions import reading, writing
-from tests.audit.test_export import exported, record, verified
+from tests.support.exports import exported, record, verified
 from tests.support.json_texts import bodies, text_of
 from tests.support.ledgers import GAP_WINDOW, GROUP, Ledger
 from tests.support.recording import Recording, active, after

@@ -15,14 +15,6 @@ from tests.support.program import KEY, PASSWORD, Program
 from tests.support.scripted_upstream import Upstream
 from tests.support.simulator import simulating
 
-QUICK = {
-    "RECORDER_POLL_INTERVAL": "0.2",
-    "RECORDER_SETTLED_INTERVAL": "0.2",
-    "RECORDER_GAP_GRACE": "5",
-    "RECORDER_REQUEST_TIMEOUT": "5",
-}
-"""Settings of a recorder whose tests need not wait."""
-
 
 @pytest.fixture(scope="session")
 def forker() -> Iterator[Forker]:

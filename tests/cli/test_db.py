@@ -13,9 +13,10 @@ from sqlalchemy import Engine, delete, inspect, select, text, update
 
 from recorder.store.grants import DERIVED
 from recorder.store.tables import episodes, group_labels, summaries, watches
-from tests.cli.test_demo import read_all
+from tests.support.postgres import waiting_sessions
 from tests.support.program import PASSWORD, STOP_SECONDS, Program, command_line, wait_until
 from tests.support.recording import Recording, active, settled
+from tests.support.terminal import read_all
 
 HEAD = "0003"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]
@@ -209,7 +210,7 @@ def test_a_signal_stops_a_rebuild_between_two_groups(
     with program.start("db", "rebuild") as rebuild:
         with recorded.begin() as connection:
             connection.execute(second)
-            wait_until(lambda: _waiting(recorded) or None, "the rebuild to wait for the second group")
+            wait_until(lambda: waiting_sessions(recorded) or None, "the rebuild to wait for the second group")
             rebuild.process.send_signal(number)
         assert rebuild.wait() == 1
         assert "stopped after 2 groups of 4; the others are unchanged" in rebuild.printed
@@ -218,10 +219,3 @@ def test_a_signal_stops_a_rebuild_between_two_groups(
     polls = {row.taskgroup_id: row.polls for row in found}
     assert (polls["done"], polls["last"]) == (2, 99)
     assert polls["going"] != 99
-
-
-def _waiting(engine: Engine) -> int:
-    """Return how many sessions of this database are waiting for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    with engine.connect() as connection:
-        return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)

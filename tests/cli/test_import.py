@@ -11,7 +11,7 @@ import termios
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from tests.audit.test_export import ODD, exported, record, verified
+from tests.support.exports import ODD, exported, record, verified
 from tests.support.program import Program
 
 ONE = ["sqlite"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 from flask import Flask
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
+from tests.support.recording import after
 
 
 def app_without_database() -> Flask:
@@ -79,3 +81,13 @@ def _strict(schema: Any) -> Any:
     if schema.get("type") == "object" and "properties" in schema:
         strict["additionalProperties"] = False
     return strict
+
+
+class Clock:
+    """A clock that stands where it was set."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> datetime:
+        return after(self.seconds)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from sqlalchemy import Engine, text
 
 UNPRIVILEGED = "nobody"
 """The account that runs the server when the tests run as root, which PostgreSQL refuses."""
@@ -135,3 +136,10 @@ def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path)
             if server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start: {log.read_text()}") from None
             time.sleep(0.05)
+
+
+def waiting_sessions(engine: Engine) -> int:
+    """The number of sessions of this database that wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    with engine.connect() as connection:
+        return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)
