@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from api.exports import batches as exports
-from recorder.store.engine import check_url, open_engine
 from tests.api.exporting import fill
 from tests.support.api_client import Client, Clock
+from tests.support.databases import Engines
 from tests.support.recording import Recording
 
 
@@ -28,10 +28,9 @@ def recording(engine: Engine) -> Recording:
 
 
 @pytest.fixture
-def app(database_url: str, clock: Clock) -> Iterator[Flask]:
-    engine = open_engine(check_url(database_url), read_only=True)
-    yield create_app(engine, now=clock)
-    engine.dispose()
+def app(engines: Engines, database_url: str, clock: Clock) -> Iterator[Flask]:
+    with engines.open(database_url, read_only=True) as engine:
+        yield create_app(engine, now=clock)
 
 
 @pytest.fixture

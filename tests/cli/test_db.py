@@ -26,14 +26,14 @@ def tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
-def test_a_blank_database_is_upgraded_and_downgraded(blank: Program, blank_access: Engine) -> None:
+def test_a_blank_database_is_upgraded_and_downgraded(blank: Program, blank_engine: Engine) -> None:
     assert f"empty -> {HEAD}" in blank.ok("db", "upgrade")
-    assert {"watches", "entries", "recorders"} < tables(blank_access)
+    assert {"watches", "entries", "recorders"} < tables(blank_engine)
     assert f"{HEAD} -> {HEAD}" in blank.ok("db", "upgrade")
     assert blank.ok("db", "current").startswith(f"{HEAD} ")
     blank.ok("db", "check")
     assert f"{HEAD} -> base" in blank.ok("db", "downgrade", "base")
-    assert tables(blank_access) <= {"alembic_version"}
+    assert tables(blank_engine) <= {"alembic_version"}
     assert blank.ok("db", "current").startswith("none ")
     for subcommand in ("check", "rebuild"):
         assert "recorder db upgrade" in blank.run("db", subcommand).complaint()
@@ -60,13 +60,13 @@ def test_a_downgrade_takes_only_earlier_revisions(program: Program) -> None:
     assert "allowed: base, 0001" in program.run("db", "downgrade", HEAD).complaint()
 
 
-def test_a_foreign_database_is_left_alone(blank: Program, blank_access: Engine) -> None:
-    with blank_access.begin() as connection:
+def test_a_foreign_database_is_left_alone(blank: Program, blank_engine: Engine) -> None:
+    with blank_engine.begin() as connection:
         connection.execute(text("CREATE TABLE customers (id INTEGER)"))
     for subcommand in (["upgrade"], ["check"], ["rebuild"]):
         assert "not the recorder's" in blank.run("db", *subcommand).complaint()
     assert blank.run("db", "downgrade", "base", "--discard-ledger").status == 1
-    assert tables(blank_access) == {"customers"}
+    assert tables(blank_engine) == {"customers"}
 
 
 def test_a_newer_database_is_left_alone(program: Program, engine: Engine) -> None:
