@@ -23,6 +23,8 @@ from tests.support.databases import (
     sqlite_database,
     upgrade_database,
 )
+from tests.support.forker import Forker, running_forker
+from tests.support.integration import MARK, Isolation, is_integration
 from tests.support.postgres import shared_postgres, stop_shared_postgres
 
 # How long an example takes says more about the machine than about the code.
@@ -31,6 +33,18 @@ hypothesis_settings.register_profile("quick", deadline=None, max_examples=10, st
 hypothesis_settings.load_profile("untimed")
 
 _SERVER = pytest.StashKey[Path]()
+_ISOLATION = pytest.StashKey[Isolation]()
+_LONG = {
+    "deployment",
+    "durability",
+    "end_to_end",
+    "test_demo.py",
+    "test_pressure.py",
+    "test_run.py",
+    "test_state_machine.py",
+    "test_up.py",
+}
+"""Folders and files whose tests last long, most of them waiting."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -40,6 +54,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of the PostgreSQL server that all workers share."""
+    config.stash[_ISOLATION] = Isolation()
     if (given := getattr(config, "workerinput", None)) is not None:
         config.stash[_SERVER] = Path(given["postgres"])
     else:
@@ -50,6 +65,28 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     node.workerinput["postgres"] = str(node.config.stash[_SERVER])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark integration tests, and let every worker begin with its share of the long ones."""
+    for item in filter(is_integration, items):
+        item.add_marker(MARK)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if not _LONG.isdisjoint(item.path.parts)]
+    others = [item for item in items if _LONG.isdisjoint(item.path.parts)]
+    size = -(-len(others) // workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*long[worker::workers], *others[worker * size : (worker + 1) * size])
+    ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with item.config.stash[_ISOLATION].during(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -117,3 +154,10 @@ def engine(engines: Engines, database_url: str) -> Iterator[Engine]:
 def blank_engine(engines: Engines, blank_database_url: str) -> Iterator[Engine]:
     with engines.open(blank_database_url) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Forker]:
+    """A process that has loaded the program and runs commands in forked children."""
+    with running_forker() as forker:
+        yield forker

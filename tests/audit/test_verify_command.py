@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,13 @@ from sqlalchemy import Engine, text
 from recorder.audit.checkpoints import checkpoint_digest, checkpoint_lines
 from recorder.store.transactions import writing
 from tests.support.audit_ledgers import random_ledgers, write
-from tests.support.forker import Forker, running_forker
+from tests.support.forker import Forker
 from tests.support.postgres import waiting_sessions
 from tests.support.program import STOP_SECONDS, Program, command_line, wait_until
 from tests.support.tampering import Harm, all_of, entry, gone, heads_of, record, statement, unprotect
 from tests.support.terminal import read_all
 
 INTACT = "23 entries in 3 groups: intact\n"
-
-
-@pytest.fixture(scope="module")
-def forker() -> Iterator[Forker]:
-    with running_forker() as forker:
-        yield forker
 
 
 @pytest.fixture

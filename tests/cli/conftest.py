@@ -8,16 +8,10 @@ from pathlib import Path
 import pytest
 
 from recorder.simulator import SimulatorSettings
-from tests.support.forker import Forker, running_forker
+from tests.support.forker import Forker
 from tests.support.program import KEY, PASSWORD, Program
 from tests.support.scripted_upstream import Upstream
 from tests.support.simulator import simulating
-
-
-@pytest.fixture(scope="session")
-def forker() -> Iterator[Forker]:
-    with running_forker() as forker:
-        yield forker
 
 
 @pytest.fixture
