@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 MARK = "integration"
-_FIXTURES = {"forker", "postgres", "simulate", "start", "upstream"}
+_FIXTURES = {"forker", "postgres", "simulate", "stage", "start", "upstream"}
 _MODULES = {
     "pty",
     "socket",
