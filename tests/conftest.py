@@ -47,11 +47,6 @@ _LONG = {
 """Folders and files whose tests last long, most of them waiting."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Two workers a core: many tests mostly wait for processes."""
-    return 2 * (os.cpu_count() or 1)
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of the PostgreSQL server that all workers share."""
     config.stash[_ISOLATION] = Isolation()
