@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from api.app import create_app
 from api.exports import batches as exports
 from tests.api.exporting import fill
-from tests.support.api_client import Client, Clock
+from tests.support.api_client import Client, Clock, app_without_database
 from tests.support.databases import Engines
 from tests.support.recording import Recording
 
@@ -36,6 +36,12 @@ def app(engines: Engines, database_url: str, clock: Clock) -> Iterator[Flask]:
 @pytest.fixture
 def client(app: Flask) -> Client:
     return Client(app)
+
+
+@pytest.fixture(scope="session")
+def offline() -> Client:
+    """A client of an API whose database cannot be opened, for requests that are answered without it."""
+    return Client(app_without_database())
 
 
 @pytest.fixture
