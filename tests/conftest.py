@@ -134,20 +134,20 @@ def blank_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def engines() -> Engines:
+def kept_engines() -> Engines:
     return Engines()
 
 
 @pytest.fixture
-def engine(engines: Engines, database_url: str) -> Iterator[Engine]:
+def engine(kept_engines: Engines, database_url: str) -> Iterator[Engine]:
     """The recorder's own access to a fresh database."""
-    with engines.open(database_url) as engine:
+    with kept_engines.open(database_url) as engine:
         yield engine
 
 
 @pytest.fixture
-def blank_engine(engines: Engines, blank_database_url: str) -> Iterator[Engine]:
-    with engines.open(blank_database_url) as engine:
+def blank_engine(kept_engines: Engines, blank_database_url: str) -> Iterator[Engine]:
+    with kept_engines.open(blank_database_url) as engine:
         yield engine
 
 

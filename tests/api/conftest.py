@@ -28,8 +28,8 @@ def recording(engine: Engine) -> Recording:
 
 
 @pytest.fixture
-def app(engines: Engines, database_url: str, clock: Clock) -> Iterator[Flask]:
-    with engines.open(database_url, read_only=True) as engine:
+def app(kept_engines: Engines, database_url: str, clock: Clock) -> Iterator[Flask]:
+    with kept_engines.open(database_url, read_only=True) as engine:
         yield create_app(engine, now=clock)
 
 
