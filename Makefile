@@ -15,9 +15,28 @@ help:  ## List these commands
 demo: $(VENV)/.runtime  ## Show everything at work; ARGS="--for 30" ends it by itself
 	@$(BIN)/recorder demo $(ARGS)
 
+# Twice as many processes as cores: many tests mostly wait for the programs that they start.
 .PHONY: test
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
-	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	@$(PYTEST) -n $$((2 * $(CORES))) --dist worksteal --durations 25 $(ARGS)
+
+FAST := -m "not integration" --hypothesis-profile quick
+
+.PHONY: test-fast
+test-fast: $(VENV)/.development  ## Run the tests that need no process, no socket and no PostgreSQL
+	@$(PYTEST) -n $(CORES) --dist worksteal $(FAST) $(ARGS)
+
+.PHONY: coverage
+coverage: $(VENV)/.development  ## Print the branch coverage of the fast tests; fails below a floor
+	@$(PYTEST) -n $(CORES) --dist worksteal $(FAST) --cov --cov-fail-under $(COVERAGE_FLOOR) $(ARGS)
+
+COVERAGE_FLOOR := 70
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+# The tests' databases are kept in memory where it has room and lets programs run.
+IN_MEMORY := $(shell grep -qs '^[^ ]* /dev/shm ' /proc/mounts && ! grep -qs '^[^ ]* /dev/shm .*noexec' /proc/mounts && \
+	df -kP /dev/shm | awk 'NR == 2 && $$4 > 2000000 { print "/dev/shm" }')
+# Without bytecode every worker rewrites every test module in each run.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(if $(IN_MEMORY),TMPDIR=$(IN_MEMORY)) $(BIN)/pytest
 
 .PHONY: fuzz
 fuzz: $(VENV)/.development  ## Ask the API 10,000 random questions of each kind
@@ -30,6 +49,7 @@ check: $(VENV)/.development  ## Lint, types, directions of imports, sizes of mod
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
+	$(BIN)/python tools/check_imports.py
 
 .PHONY: format
 format: $(VENV)/.development  ## Bring the code into its form
@@ -48,7 +68,7 @@ LOCK := --quiet --universal --generate-hashes --no-emit-index-url --no-header --
 
 .PHONY: clean
 clean:  ## Remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say make PYTHON=python3.12, for instance")'

@@ -1,106 +1,158 @@
-"""Databases for the tests: every test that takes `database_url` runs on SQLite and on PostgreSQL.
+"""Databases for the tests, and what a test needs to run.
 
-Each database is a copy of a template that the migrations made, so no test sees tables that a user's
-database would not have.
+Every test that takes `database_url` runs on SQLite and on PostgreSQL. Each database is a copy of a template
+that the migrations made, so no test sees tables that a user's database would not have.
 """
 
 from __future__ import annotations
 
-import secrets
-import shutil
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine
 
-from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import upgrade
-from tests.support.postgres import running_postgres
+from tests.support.databases import (
+    Engines,
+    make_postgres_template,
+    postgres_database,
+    sqlite_database,
+    upgrade_database,
+)
+from tests.support.forker import Forker, running_forker
+from tests.support.integration import MARK, Isolation, is_integration
+from tests.support.postgres import shared_postgres, stop_shared_postgres
 
 # How long an example takes says more about the machine than about the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.register_profile("quick", deadline=None, max_examples=10, stateful_step_count=15)
 hypothesis_settings.load_profile("untimed")
 
-_TEMPLATE = "recorder_template"
+_SERVER = pytest.StashKey[Path]()
+_ISOLATION = pytest.StashKey[Isolation]()
+_LONG = {
+    "deployment",
+    "durability",
+    "end_to_end",
+    "test_demo.py",
+    "test_pressure.py",
+    "test_run.py",
+    "test_state_machine.py",
+    "test_up.py",
+}
+"""Folders and files whose tests last long, most of them waiting."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the folder of the PostgreSQL server that all workers share."""
+    config.stash[_ISOLATION] = Isolation()
+    if (given := getattr(config, "workerinput", None)) is not None:
+        config.stash[_SERVER] = Path(given["postgres"])
+    else:
+        folder = config.stash[_SERVER] = Path(tempfile.mkdtemp(prefix="recorder-pg-"))
+        config.add_cleanup(lambda: stop_shared_postgres(folder))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["postgres"] = str(node.config.stash[_SERVER])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark integration tests, and let every worker begin with its share of the long ones."""
+    for item in filter(is_integration, items):
+        item.add_marker(MARK)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if not _LONG.isdisjoint(item.path.parts)]
+    others = [item for item in items if _LONG.isdisjoint(item.path.parts)]
+    size = -(-len(others) // workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*long[worker::workers], *others[worker * size : (worker + 1) * size])
+    ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with item.config.stash[_ISOLATION].during(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
+def postgres(pytestconfig: pytest.Config) -> str:
     """The URL of a PostgreSQL server's first database."""
-    with running_postgres() as url:
-        yield url
+    return shared_postgres(pytestconfig.stash[_SERVER])
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str, pytestconfig: pytest.Config) -> str:
+    return make_postgres_template(postgres, pytestconfig.stash[_SERVER])
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "recorder.db"
-    _upgrade(f"sqlite:///{path}")
+    upgrade_database(f"sqlite:///{path}")
     return path
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: str) -> str:
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {_TEMPLATE}")
-    _upgrade(_sibling(postgres, _TEMPLATE))
-    return _TEMPLATE
+def sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sqlite")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a fresh database with the schema at head."""
+    get = request.getfixturevalue
     if request.param == "sqlite":
-        path = tmp_path / "recorder.db"
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        path, template = get("sqlite_folder") / "recorder.db", get("sqlite_template")
+        with sqlite_database(path, template) as url:
+            yield url
     else:
-        template = request.getfixturevalue("postgres_template")
-        yield from _new_postgres_database(request.getfixturevalue("postgres"), f"TEMPLATE {template}")
+        server, template = get("postgres"), get("postgres_template")
+        with postgres_database(server, "recorder", template) as url:
+            yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def blank_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def blank_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a database that holds nothing."""
+    get = request.getfixturevalue
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'blank.db'}"
+        with sqlite_database(get("sqlite_folder") / "blank.db") as url:
+            yield url
     else:
-        yield from _new_postgres_database(request.getfixturevalue("postgres"), "")
+        with postgres_database(get("postgres"), "blank") as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def kept_engines() -> Engines:
+    return Engines()
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
+def engine(kept_engines: Engines, database_url: str) -> Iterator[Engine]:
     """The recorder's own access to a fresh database."""
-    yield from _engine(database_url)
+    with kept_engines.open(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture
-def blank_engine(blank_database_url: str) -> Iterator[Engine]:
-    yield from _engine(blank_database_url)
+def blank_engine(kept_engines: Engines, blank_database_url: str) -> Iterator[Engine]:
+    with kept_engines.open(blank_database_url) as engine:
+        yield engine
 
 
-def _engine(url: str) -> Iterator[Engine]:
-    engine = open_engine(check_url(url))
-    yield engine
-    engine.dispose()
-
-
-def _upgrade(url: str) -> None:
-    engine = open_engine(check_url(url))
-    upgrade(engine)
-    engine.dispose()
-
-
-def _sibling(url: str, name: str) -> str:
-    return f"{url.rsplit('/', 1)[0]}/{name}"
-
-
-def _new_postgres_database(server: str, options: str) -> Iterator[str]:
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} {options}")
-    yield _sibling(server, name)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Forker]:
+    """A process that has loaded the program and runs commands in forked children."""
+    with running_forker() as forker:
+        yield forker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,14 +31,17 @@ blueprint = Blueprint(
 
 
 def register_docs(app: Flask, *, with_tokens: bool) -> None:
-    """Serve the document of the views that `app` has by now, and the pages."""
-    document = dumps(openapi_document(app, with_tokens=with_tokens))
+    """Serve the document of the views of `app`, built when it is first asked for, and the pages."""
+
+    @cache
+    def document() -> bytes:
+        return dumps(openapi_document(app, with_tokens=with_tokens))
 
     @app.get("/openapi.json")
     def openapi() -> Response:
         require_json()
         require_no_parameters()
-        return Response(document, mimetype="application/json")
+        return Response(document(), mimetype="application/json")
 
     app.register_blueprint(blueprint)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import pytest
 from flask import Flask
@@ -12,20 +11,10 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from api.exports import batches as exports
-from recorder.store.engine import check_url, open_engine
 from tests.api.exporting import fill
-from tests.support.api_client import Client
-from tests.support.recording import Recording, after
-
-
-class Clock:
-    """A clock that stands where it was set."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> datetime:
-        return after(self.seconds)
+from tests.support.api_client import Client, Clock, app_without_database
+from tests.support.databases import Engines
+from tests.support.recording import Recording
 
 
 @pytest.fixture
@@ -39,15 +28,20 @@ def recording(engine: Engine) -> Recording:
 
 
 @pytest.fixture
-def app(database_url: str, clock: Clock) -> Iterator[Flask]:
-    engine = open_engine(check_url(database_url), read_only=True)
-    yield create_app(engine, now=clock)
-    engine.dispose()
+def app(kept_engines: Engines, database_url: str, clock: Clock) -> Iterator[Flask]:
+    with kept_engines.open(database_url, read_only=True) as engine:
+        yield create_app(engine, now=clock)
 
 
 @pytest.fixture
 def client(app: Flask) -> Client:
     return Client(app)
+
+
+@pytest.fixture(scope="session")
+def offline() -> Client:
+    """A client of an API whose database cannot be opened, for requests that are answered without it."""
+    return Client(app_without_database())
 
 
 @pytest.fixture

@@ -57,11 +57,14 @@ def test_a_group_never_seen_has_its_first_entry(client: Client, recording: Recor
     client.get(f"{GROUPS}/tgrp_2/audit", 404)
 
 
-@pytest.mark.parametrize("names", [[anomaly] for anomaly in Anomaly] + [["unknown_field", "count_mismatch"]])
-def test_history_by_anomaly(client: Client, recording: Recording, names: list[str]) -> None:
+ANOMALIES = [[anomaly] for anomaly in Anomaly] + [["unknown_field", "count_mismatch"]]
+
+
+def test_history_by_anomaly(client: Client, recording: Recording) -> None:
     _odd(recording)
-    expected = [item for item in _history(client, "tgrp_1") if set(item["anomalies"] or ()) & set(names)]
-    assert _history(client, "tgrp_1", f"&anomaly={','.join(names)}") == expected
+    for names in ANOMALIES:
+        expected = [item for item in _history(client, "tgrp_1") if set(item["anomalies"] or ()) & set(names)]
+        assert _history(client, "tgrp_1", f"&anomaly={','.join(names)}") == expected
 
 
 def test_an_open_gap_has_no_anomaly(client: Client, recording: Recording) -> None:

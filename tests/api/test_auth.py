@@ -6,14 +6,16 @@ import pytest
 from sqlalchemy import Engine
 
 from api.app import create_app
+from tests.support.api_client import app_without_database
+
+OWN = ["localhost", "127.0.0.1", "[::1]", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"]
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "127.0.0.1", "[::1]", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"]
-)
-@pytest.mark.parametrize("path", ["/healthz", "/api/v1/groups", "/docs"])
-def test_its_own_names_are_answered(engine: Engine, host: str, path: str) -> None:
-    assert create_app(engine).test_client().get(path, headers={"Host": host}).status_code == 200
+def test_its_own_names_are_answered(engine: Engine) -> None:
+    client = create_app(engine).test_client()
+    for host in OWN:
+        for path in ("/healthz", "/api/v1/groups", "/docs"):
+            assert client.get(path, headers={"Host": host}).status_code == 200, (host, path)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +23,8 @@ def test_its_own_names_are_answered(engine: Engine, host: str, path: str) -> Non
     ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1"],
 )
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/groups", "/nowhere", "/docs"])
-def test_other_names_are_refused(engine: Engine, host: str, path: str) -> None:
-    answer = create_app(engine).test_client().get(path, headers={"Host": host})
+def test_other_names_are_refused(host: str, path: str) -> None:
+    answer = app_without_database().test_client().get(path, headers={"Host": host})
     assert answer.status_code == 403
     assert answer.mimetype == "application/problem+json"
     assert answer.get_json()["type"] == "/docs/problems#foreign-host"

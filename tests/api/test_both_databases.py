@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from tests.support.api_client import Client
+from tests.support.databases import postgres_database, sqlite_database
 from tests.support.recording import Recording, active, after, settled
 
 
 @pytest.fixture
 def urls(tmp_path: Path, sqlite_template: Path, postgres: str, postgres_template: str) -> Iterator[list[str]]:
-    path = tmp_path / "recorder.db"
-    shutil.copyfile(sqlite_template, path)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE api_both TEMPLATE {postgres_template}")
-    yield [f"sqlite:///{path}", f"{postgres.rsplit('/', 1)[0]}/api_both"]
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP DATABASE api_both WITH (FORCE)")
+    with (
+        sqlite_database(tmp_path / "recorder.db", sqlite_template) as file,
+        postgres_database(postgres, "both", postgres_template) as database,
+    ):
+        yield [file, database]
 
 
 def _fill(recording: Recording) -> None:

@@ -33,23 +33,23 @@ def test_an_unknown_group(client: Client, resource: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["%00", "a%0Ab", "%7F", "x" * 256, "%FF", "%E2%80%AE"])
-def test_what_can_name_no_group_is_unknown(client: Client, name: str) -> None:
-    assert client.get(f"{GROUPS}/{name}", 404)["type"] == "/docs/problems#unknown-group"
+def test_what_can_name_no_group_is_unknown(client: Client) -> None:
+    for name in ["%00", "a%0Ab", "%7F", "x" * 256, "%FF", "%E2%80%AE"]:
+        assert client.get(f"{GROUPS}/{name}", 404)["type"] == "/docs/problems#unknown-group"
 
 
 @pytest.mark.parametrize(
     "path",
     ["/nope", "/api/v1/groups/", "/api//v1", "/api/v1/groups/a%2Fb", "/api/v1/groups/a/nothing", "/static/x"],
 )
-def test_an_unknown_path(client: Client, path: str) -> None:
-    assert client.get(path, 404)["type"] == "/docs/problems#not-found"
+def test_an_unknown_path(offline: Client, path: str) -> None:
+    assert offline.get(path, 404)["type"] == "/docs/problems#not-found"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE"])
 @pytest.mark.parametrize("path", [GROUPS, "/healthz", "/openapi.json", "/docs"])
-def test_methods_that_are_not_allowed(client: Client, method: str, path: str) -> None:
-    response = client.request(method, path)
+def test_methods_that_are_not_allowed(offline: Client, method: str, path: str) -> None:
+    response = offline.request(method, path)
     assert response.status_code == 405
     assert response.mimetype == "application/problem+json"
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}

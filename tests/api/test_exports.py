@@ -12,9 +12,8 @@ from sqlalchemy import Engine, text
 
 from api.exports import batches as exports
 from recorder.store.transactions import reading
-from tests.api.conftest import Clock
 from tests.api.exporting import GROUP, GROUPS, HOSTILE, SHOWN, VIEWS, items_of, table_of
-from tests.support.api_client import Client
+from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active, settled
 
 BOOLEANS = {"is_active", "censored", "first_sight"}

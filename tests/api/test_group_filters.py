@@ -29,29 +29,29 @@ def recorded(recording: Recording) -> None:
     recording.see("tgrp_2", 50, settled(completed=1), **told["tgrp_2"])
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("", "54321"),
-        ("metadata.customer=acme", "21"),
-        ("metadata[customer]=acme&metadata.size=1", "21"),
-        ("metadata.customer=glo.bex%5Bx%5D", "3"),
-        ("metadata.size=true", "3"),
-        ("metadata.size=2", ""),
-        ("metadata.nothing=", ""),
-        ("metadata.customer=acme&phase=settled", "2"),
-        ("created_from=2026-11-24T11:59:30Z", "42"),
-        ("created_to=2026-11-24T11:59:30Z", "1"),
-        ("created_from=2026-11-24T11:59:00Z&created_to=2026-11-24T12:00:00Z", "21"),
-        ("changed_from=2026-11-24T12:00:13Z", "42"),
-    ],
-)
-def test_filters(client: Client, query: str, expected: str) -> None:
-    page = client.get(f"{GROUPS}?{query}")
-    assert [item["taskgroup_id"] for item in page["items"]] == [f"tgrp_{number}" for number in expected]
-    assert page["next"] is None and "count" not in page
-    counted = client.get(f"{GROUPS}?{query}&count=true&limit=1")
-    assert (counted["count"], counted["count_is_capped"]) == (len(expected), False)
+FILTERS = [
+    ("", "54321"),
+    ("metadata.customer=acme", "21"),
+    ("metadata[customer]=acme&metadata.size=1", "21"),
+    ("metadata.customer=glo.bex%5Bx%5D", "3"),
+    ("metadata.size=true", "3"),
+    ("metadata.size=2", ""),
+    ("metadata.nothing=", ""),
+    ("metadata.customer=acme&phase=settled", "2"),
+    ("created_from=2026-11-24T11:59:30Z", "42"),
+    ("created_to=2026-11-24T11:59:30Z", "1"),
+    ("created_from=2026-11-24T11:59:00Z&created_to=2026-11-24T12:00:00Z", "21"),
+    ("changed_from=2026-11-24T12:00:13Z", "42"),
+]
+
+
+def test_filters(client: Client) -> None:
+    for query, expected in FILTERS:
+        page = client.get(f"{GROUPS}?{query}")
+        assert [item["taskgroup_id"] for item in page["items"]] == [f"tgrp_{number}" for number in expected]
+        assert page["next"] is None and "count" not in page
+        counted = client.get(f"{GROUPS}?{query}&count=true&limit=1")
+        assert (counted["count"], counted["count_is_capped"]) == (len(expected), False), query
 
 
 def test_pages_keep_their_filters(client: Client) -> None:
@@ -86,6 +86,6 @@ def test_counting_stops_somewhere(client: Client, engine: Engine) -> None:
         ("metdata.customer=acme", "metdata.customer"),
     ],
 )
-def test_bad_filters(client: Client, query: str, location: str) -> None:
-    (error,) = client.get(f"{GROUPS}?{query}", 422)["errors"]
+def test_bad_filters(offline: Client, query: str, location: str) -> None:
+    (error,) = offline.get(f"{GROUPS}?{query}", 422)["errors"]
     assert error["location"] == location

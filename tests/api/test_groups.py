@@ -7,8 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.api.conftest import Clock
-from tests.support.api_client import Client
+from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active, settled
 
 GROUP_MEMBERS = [

@@ -12,8 +12,7 @@ from sqlalchemy import Engine
 from api.app import create_app
 from recorder.store.heartbeats import Heartbeat, beat, sign_off
 from recorder.store.transactions import writing
-from tests.api.conftest import Clock
-from tests.support.api_client import app_without_database
+from tests.support.api_client import Clock, app_without_database
 from tests.support.pages import first_codes, table
 from tests.support.recording import Recording, active, after, settled
 

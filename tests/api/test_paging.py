@@ -22,18 +22,16 @@ def _record(recording: Recording, entries: int) -> None:
         recording.see("tgrp_1", seq, active(running=seq))
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8])
-@pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_of_a_history_with_an_open_gap(
-    client: Client, recording: Recording, limit: int, order: str
-) -> None:
+def test_pages_of_a_history_with_an_open_gap(client: Client, recording: Recording) -> None:
     _record(recording, 6)
-    pages = client.pages(f"{HISTORY}?limit={limit}&order={order}")
-    seqs = [item["seq"] for page in pages for item in page["items"]]
-    expected = [1, 2, 3, 4, 5, 6, None]
-    assert seqs == (expected if order == "asc" else expected[::-1])
-    assert [len(page["items"]) for page in pages[:-1]] == [limit] * (len(pages) - 1)
-    assert pages[-1]["items"]
+    for limit in [1, 2, 3, 6, 7, 8]:
+        for order in ["asc", "desc"]:
+            pages = client.pages(f"{HISTORY}?limit={limit}&order={order}")
+            seqs = [item["seq"] for page in pages for item in page["items"]]
+            expected = [1, 2, 3, 4, 5, 6, None]
+            assert seqs == (expected if order == "asc" else expected[::-1])
+            assert [len(page["items"]) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+            assert pages[-1]["items"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])

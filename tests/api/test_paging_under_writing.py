@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Clock
-from tests.support.api_client import Client
+from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active
 
 GROUPS = "/api/v1/groups"

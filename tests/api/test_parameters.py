@@ -21,8 +21,8 @@ def _errors(problem: dict[str, Any]) -> dict[str, str]:
     return {error["location"]: error["message"] for error in problem["errors"]}
 
 
-def test_every_bad_parameter_is_named(client: Client) -> None:
-    problem = client.get(
+def test_every_bad_parameter_is_named(offline: Client) -> None:
+    problem = offline.get(
         f"{GROUPS}/tgrp_1/history?from=2026-11-24T12:00:00+01:00&to=yesterday&kind=gap,gaps&order=up"
         "&limit=0&cursor=x&Limit=3&at=1&at=2",
         422,
@@ -41,8 +41,8 @@ def test_every_bad_parameter_is_named(client: Client) -> None:
 @pytest.mark.parametrize(
     "limit", ["", "0", "1001", "-1", "1.0", "1e2", "ten", "%201", "1_0", "%D9%A1", "9" * 5000, "+1", "true"]
 )
-def test_bad_limits(client: Client, limit: str) -> None:
-    assert "from 1 to 1000" in _errors(client.get(f"{GROUPS}?limit={limit}", 422))["limit"]
+def test_bad_limits(offline: Client, limit: str) -> None:
+    assert "from 1 to 1000" in _errors(offline.get(f"{GROUPS}?limit={limit}", 422))["limit"]
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_bad_limits(client: Client, limit: str) -> None:
         "2026-11-24T12:00:00Z%00",
     ],
 )
-def test_bad_times(client: Client, time: str) -> None:
+def test_bad_times(offline: Client, time: str) -> None:
     for name in ("from", "to"):
-        problem = client.get(f"{GROUPS}/tgrp_1/history?{name}={time}", 422)
+        problem = offline.get(f"{GROUPS}/tgrp_1/history?{name}={time}", 422)
         assert _errors(problem) == {
             name: "is not an RFC 3339 time with an offset, such as 2026-11-24T12:16:00Z"
         }
@@ -80,8 +80,8 @@ def test_bad_times(client: Client, time: str) -> None:
         ("{x}=1", "{x}"),
     ],
 )
-def test_bad_questions_about_a_history(client: Client, question: str, location: str) -> None:
-    assert list(_errors(client.get(f"{GROUPS}/tgrp_1/history?{question}", 422))) == [location]
+def test_bad_questions_about_a_history(offline: Client, question: str, location: str) -> None:
+    assert list(_errors(offline.get(f"{GROUPS}/tgrp_1/history?{question}", 422))) == [location]
 
 
 @pytest.mark.parametrize(
@@ -98,5 +98,5 @@ def test_bad_questions_about_a_history(client: Client, question: str, location: 
         "/openapi.json?x=1",
     ],
 )
-def test_bad_questions_about_the_rest(client: Client, address: str) -> None:
-    assert client.get(address, 422)["errors"]
+def test_bad_questions_about_the_rest(offline: Client, address: str) -> None:
+    assert offline.get(address, 422)["errors"]

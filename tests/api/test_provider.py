@@ -16,7 +16,7 @@ from parallel import AsyncParallel, InternalServerError, NotFoundError, Parallel
 from api.app import create_app
 from api.context import context
 from recorder.tokens import Token
-from tests.api.conftest import Clock
+from tests.support.api_client import Clock
 from tests.support.recording import Recording, active
 
 PREFIXES = ["/v1", "/v1beta"]

@@ -201,12 +201,13 @@ def test_the_curve_is_that_of_the_same_selection(client: Client, recorded: list[
             assert (reached[0] if reached else None) == expected
 
 
-@pytest.mark.parametrize(
-    "value", ["%00", "a%00b", "%22", "1e999", "NaN", "null", "[1]", "%7B%7D", "9" * 5000]
-)
-def test_no_value_is_taken_for_another(client: Client, recorded: list[Row], value: str) -> None:
-    (item,) = client.get(f"{STATISTICS}?metadata.processor={value}")["items"]
-    assert item["episodes"] == 0
+ODD_VALUES = ["%00", "a%00b", "%22", "1e999", "NaN", "null", "[1]", "%7B%7D", "9" * 5000]
+
+
+def test_no_value_is_taken_for_another(client: Client, recorded: list[Row]) -> None:
+    for value in ODD_VALUES:
+        (item,) = client.get(f"{STATISTICS}?metadata.processor={value}")["items"]
+        assert item["episodes"] == 0, value
 
 
 def test_what_stands_for_a_long_value_is_none(client: Client, recording: Recording) -> None:
@@ -290,14 +291,14 @@ def test_a_key_that_no_group_has_is_none(client: Client, recording: Recording) -
         ("&".join(f"metadata.k{n}=1" for n in range(11)), "metadata", "is given for 11 keys; at most 10"),
     ],
 )
-def test_bad_parameters(client: Client, query: str, location: str, words: str) -> None:
-    (error,) = client.get(f"{STATISTICS}?{query}", 422)["errors"]
+def test_bad_parameters(offline: Client, query: str, location: str, words: str) -> None:
+    (error,) = offline.get(f"{STATISTICS}?{query}", 422)["errors"]
     assert error["location"] == location
     assert words in error["message"]
 
 
-def test_every_bad_parameter_is_named(client: Client) -> None:
-    errors = client.get(f"{CURVE}?group_by=metadata.a&since=x&metadata=1&to=never", 422)["errors"]
+def test_every_bad_parameter_is_named(offline: Client) -> None:
+    errors = offline.get(f"{CURVE}?group_by=metadata.a&since=x&metadata=1&to=never", 422)["errors"]
     assert {error["location"] for error in errors} == {"group_by", "since", "metadata", "to"}
 
 

@@ -22,7 +22,7 @@ from recorder.audit.checkpoints import (
     read_heads,
 )
 from recorder.store.transactions import reading
-from tests.audit.test_export import IDS, ODD, exported, record, verified
+from tests.support.exports import IDS, ODD, exported, record, verified
 from tests.support.recording import Recording
 
 HOSTILE = [*IDS, "[red]", "-h", "%s", "{}", "a b", "\N{NO-BREAK SPACE}", "é", "g" * 255]

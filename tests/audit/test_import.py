@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import rfc8785
 from hypothesis import HealthCheck, given, settings
@@ -41,7 +40,8 @@ from recorder.store.tables import (
     watches,
 )
 from recorder.store.transactions import reading, writing
-from tests.audit.test_export import exported, record, verified
+from tests.support.databases import postgres_database, sqlite_database
+from tests.support.exports import exported, record, verified
 from tests.support.json_texts import bodies, text_of
 from tests.support.ledgers import GAP_WINDOW, GROUP, Ledger
 from tests.support.recording import Recording, active, after
@@ -59,16 +59,15 @@ def engines(
 ) -> Iterator[list[Engine]]:
     """A database of each kind, which tests leave as empty as they find it."""
     path = tmp_path_factory.mktemp("import") / "recorder.db"
-    shutil.copyfile(sqlite_template, path)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE imports TEMPLATE {postgres_template}")
-    urls = [f"sqlite:///{path}", f"{postgres.rsplit('/', 1)[0]}/imports"]
-    engines = [open_engine(check_url(url)) for url in urls]
-    yield engines
-    for engine in engines:
-        engine.dispose()
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP DATABASE imports WITH (FORCE)")
+    with (
+        sqlite_database(path, sqlite_template) as file,
+        postgres_database(postgres, "imports", postgres_template) as database,
+    ):
+        urls = [file, database]
+        engines = [open_engine(check_url(url)) for url in urls]
+        yield engines
+        for engine in engines:
+            engine.dispose()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, Table, text
 
 from recorder.audit.verify import runner as verification
 from recorder.store.transactions import writing
+from tests.support.forker import Forker
 from tests.support.program import Program
 from tests.support.store_samples import body, enrol, poll, seen
 from tests.support.tampering import TABLES, findings, heads_of, record
@@ -18,12 +19,12 @@ COPY = "INSERT INTO episodes SELECT {columns} FROM episodes WHERE taskgroup_id =
 
 
 @pytest.fixture
-def program(database_url: str, engine: Engine, tmp_path: Path) -> Program:
+def program(database_url: str, engine: Engine, tmp_path: Path, forker: Forker) -> Program:
     for group in ("one", "two"):
         enrol(engine, group)
         poll(engine, group, seen(body(group, 1), 1))
         poll(engine, group, seen(body(group, 5), 15))
-    return Program(tmp_path).using(RECORDER_DATABASE_URL=database_url)
+    return Program(tmp_path, forker, {"RECORDER_DATABASE_URL": database_url})
 
 
 def _do(engine: Engine, *statements: str) -> None:

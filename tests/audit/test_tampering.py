@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, delete, insert, select
 
@@ -14,6 +12,7 @@ from recorder.audit.checkpoints import CheckpointHead
 from recorder.store.engine import check_url, open_engine
 from recorder.store.tables import entries, episodes, group_labels, labelled_durations, summaries, watches
 from recorder.store.transactions import writing
+from tests.support.databases import postgres_database, sqlite_database
 from tests.support.recording import Recording, active, after
 from tests.support.tampering import (
     LABELS,
@@ -202,19 +201,18 @@ def recorded(
 ) -> Iterator[dict[str, tuple[Engine, Rows]]]:
     """A recorded database of each kind that refuses no change, and what it holds."""
     path = tmp_path_factory.mktemp("tampering") / "recorder.db"
-    shutil.copyfile(sqlite_template, path)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE tampering TEMPLATE {postgres_template}")
-    urls = {"sqlite": f"sqlite:///{path}", "postgresql": f"{postgres.rsplit('/', 1)[0]}/tampering"}
-    engines = {kind: open_engine(check_url(url)) for kind, url in urls.items()}
-    for engine in engines.values():
-        record(engine)
-        unprotect(engine)
-    yield {kind: (engine, rows_of(engine)) for kind, engine in engines.items()}
-    for engine in engines.values():
-        engine.dispose()
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP DATABASE tampering WITH (FORCE)")
+    with (
+        sqlite_database(path, sqlite_template) as file,
+        postgres_database(postgres, "tampering", postgres_template) as database,
+    ):
+        urls = {"sqlite": file, "postgresql": database}
+        engines = {kind: open_engine(check_url(url)) for kind, url in urls.items()}
+        for engine in engines.values():
+            record(engine)
+            unprotect(engine)
+        yield {kind: (engine, rows_of(engine)) for kind, engine in engines.items()}
+        for engine in engines.values():
+            engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

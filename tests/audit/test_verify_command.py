@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,14 @@ from sqlalchemy import Engine, text
 
 from recorder.audit.checkpoints import checkpoint_digest, checkpoint_lines
 from recorder.store.transactions import writing
-from tests.cli.test_demo import read_all
 from tests.support.audit_ledgers import random_ledgers, write
-from tests.support.forker import Forker, running_forker
+from tests.support.forker import Forker
+from tests.support.postgres import waiting_sessions
 from tests.support.program import STOP_SECONDS, Program, command_line, wait_until
 from tests.support.tampering import Harm, all_of, entry, gone, heads_of, record, statement, unprotect
+from tests.support.terminal import read_all
 
 INTACT = "23 entries in 3 groups: intact\n"
-
-
-@pytest.fixture(scope="module")
-def forker() -> Iterator[Forker]:
-    with running_forker() as forker:
-        yield forker
 
 
 @pytest.fixture
@@ -188,7 +182,7 @@ def test_a_signal_ends_it_while_it_waits(program: Program, recorded: Engine, num
     with recorded.begin() as connection:
         connection.execute(text("LOCK TABLE group_labels IN ACCESS EXCLUSIVE MODE"))
         with program.start("verify") as verifying:
-            wait_until(lambda: _waiting(recorded) or None, "the verification to wait for the table")
+            wait_until(lambda: waiting_sessions(recorded) or None, "the verification to wait for the table")
             assert verifying.stop(number) == 1
             assert "stopped: not everything was verified" in verifying.printed
 
@@ -202,10 +196,3 @@ def test_a_signal_ends_several_processes(program: Program, engine: Engine, numbe
         with verifying.outlived_by_none():
             # It may be done by then; what counts is that nothing goes on.
             assert verifying.stop(number) in {0, 1}
-
-
-def _waiting(engine: Engine) -> int:
-    """How many sessions of this database wait for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    with engine.connect() as connection:
-        return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)

@@ -6,28 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
 from recorder.simulator import SimulatorSettings
-from recorder.store.engine import check_url, open_engine
-from tests.support.forker import Forker, running_forker
+from tests.support.forker import Forker
 from tests.support.program import KEY, PASSWORD, Program
 from tests.support.scripted_upstream import Upstream
 from tests.support.simulator import simulating
-
-QUICK = {
-    "RECORDER_POLL_INTERVAL": "0.2",
-    "RECORDER_SETTLED_INTERVAL": "0.2",
-    "RECORDER_GAP_GRACE": "5",
-    "RECORDER_REQUEST_TIMEOUT": "5",
-}
-"""Settings of a recorder whose tests need not wait."""
-
-
-@pytest.fixture(scope="session")
-def forker() -> Iterator[Forker]:
-    with running_forker() as forker:
-        yield forker
 
 
 @pytest.fixture
@@ -49,14 +33,6 @@ def blank(tmp_path: Path, forker: Forker, blank_database_url: str) -> Program:
     """The program over a database that holds nothing."""
     url = with_password(blank_database_url)
     return Program(tmp_path, forker, {"PARALLEL_API_KEY": KEY, "RECORDER_DATABASE_URL": url})
-
-
-@pytest.fixture
-def blank_access(blank_database_url: str) -> Iterator[Engine]:
-    """A test's own access to the database that holds nothing."""
-    engine = open_engine(check_url(blank_database_url))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.audit.checkpoints import read_checkpoint
-from tests.audit.test_export import ODD, record
+from tests.support.exports import ODD, record
 from tests.support.program import Program
 from tests.support.recording import Recording
 

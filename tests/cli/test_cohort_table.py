@@ -14,10 +14,9 @@ from sqlalchemy import Engine
 
 from recorder.cli.main import recorder
 from recorder.store.durations import durations_of
-from tests.cli.test_completion import WIDTHS, flowing, shown
-from tests.cli.test_terminal import EVIL, steering
 from tests.support.program import Program
 from tests.support.recording import Recording, active, settled
+from tests.support.terminal import EVIL, WIDTHS, flowing, shown, steering
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 

@@ -13,11 +13,10 @@ from sqlalchemy import Engine
 from api.app import create_app
 from recorder.cli.output.episode_table import eta_text
 from recorder.store.engine import check_url, open_engine
-from tests.cli.test_terminal import EVIL, GROUP, steering
 from tests.support.program import Program
 from tests.support.recording import Recording, active, settled
+from tests.support.terminal import EVIL, GROUP, WIDTHS, flowing, shown, steering
 
-WIDTHS = [80, 120, 160]
 CREATED = "2026-11-24T11:50:00Z"
 EMPTY = {"num_task_runs": 0, "task_run_status_counts": {}}
 
@@ -49,16 +48,6 @@ def recording(engine: Engine) -> Recording:
     recording.see("idle", 93, EMPTY)
     recording.watch("never", at=94)
     return recording
-
-
-def shown(program: Program, width: int, *arguments: str) -> str:
-    """What a terminal of so many columns shows."""
-    terminal = program.using(FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color", COLUMNS=str(width))
-    return re.sub(r"\x1b\[[\d;]*m", "", terminal.ok("completion", *arguments))
-
-
-def flowing(text: str) -> str:
-    return " ".join(text.split())
 
 
 ASKED: list[tuple[list[str], str, dict[str, str]]] = [

@@ -13,9 +13,10 @@ from sqlalchemy import Engine, delete, inspect, select, text, update
 
 from recorder.store.grants import DERIVED
 from recorder.store.tables import episodes, group_labels, summaries, watches
-from tests.cli.test_demo import read_all
+from tests.support.postgres import waiting_sessions
 from tests.support.program import PASSWORD, STOP_SECONDS, Program, command_line, wait_until
 from tests.support.recording import Recording, active, settled
+from tests.support.terminal import read_all
 
 HEAD = "0003"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]
@@ -25,14 +26,14 @@ def tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
-def test_a_blank_database_is_upgraded_and_downgraded(blank: Program, blank_access: Engine) -> None:
+def test_a_blank_database_is_upgraded_and_downgraded(blank: Program, blank_engine: Engine) -> None:
     assert f"empty -> {HEAD}" in blank.ok("db", "upgrade")
-    assert {"watches", "entries", "recorders"} < tables(blank_access)
+    assert {"watches", "entries", "recorders"} < tables(blank_engine)
     assert f"{HEAD} -> {HEAD}" in blank.ok("db", "upgrade")
     assert blank.ok("db", "current").startswith(f"{HEAD} ")
     blank.ok("db", "check")
     assert f"{HEAD} -> base" in blank.ok("db", "downgrade", "base")
-    assert tables(blank_access) <= {"alembic_version"}
+    assert tables(blank_engine) <= {"alembic_version"}
     assert blank.ok("db", "current").startswith("none ")
     for subcommand in ("check", "rebuild"):
         assert "recorder db upgrade" in blank.run("db", subcommand).complaint()
@@ -59,13 +60,13 @@ def test_a_downgrade_takes_only_earlier_revisions(program: Program) -> None:
     assert "allowed: base, 0001" in program.run("db", "downgrade", HEAD).complaint()
 
 
-def test_a_foreign_database_is_left_alone(blank: Program, blank_access: Engine) -> None:
-    with blank_access.begin() as connection:
+def test_a_foreign_database_is_left_alone(blank: Program, blank_engine: Engine) -> None:
+    with blank_engine.begin() as connection:
         connection.execute(text("CREATE TABLE customers (id INTEGER)"))
     for subcommand in (["upgrade"], ["check"], ["rebuild"]):
         assert "not the recorder's" in blank.run("db", *subcommand).complaint()
     assert blank.run("db", "downgrade", "base", "--discard-ledger").status == 1
-    assert tables(blank_access) == {"customers"}
+    assert tables(blank_engine) == {"customers"}
 
 
 def test_a_newer_database_is_left_alone(program: Program, engine: Engine) -> None:
@@ -209,7 +210,7 @@ def test_a_signal_stops_a_rebuild_between_two_groups(
     with program.start("db", "rebuild") as rebuild:
         with recorded.begin() as connection:
             connection.execute(second)
-            wait_until(lambda: _waiting(recorded) or None, "the rebuild to wait for the second group")
+            wait_until(lambda: waiting_sessions(recorded) or None, "the rebuild to wait for the second group")
             rebuild.process.send_signal(number)
         assert rebuild.wait() == 1
         assert "stopped after 2 groups of 4; the others are unchanged" in rebuild.printed
@@ -218,10 +219,3 @@ def test_a_signal_stops_a_rebuild_between_two_groups(
     polls = {row.taskgroup_id: row.polls for row in found}
     assert (polls["done"], polls["last"]) == (2, 99)
     assert polls["going"] != 99
-
-
-def _waiting(engine: Engine) -> int:
-    """Return how many sessions of this database are waiting for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    with engine.connect() as connection:
-        return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import STOP_SECONDS, Program, Running, alive, command_line, descendants
+from tests.support.terminal import read_all
 
 
 @pytest.fixture
@@ -111,16 +112,3 @@ def test_in_a_terminal_it_shows_a_table(stage: Program) -> None:
         assert heading in shown
     assert "40 groups, " in shown
     require_untouched(stage)
-
-
-def read_all(terminal: int) -> str:
-    """What is shown on a terminal until the last program closes it."""
-    shown = b""
-    while True:
-        try:
-            read = os.read(terminal, 65536)
-        except OSError:
-            return shown.decode()
-        if not read:
-            return shown.decode()
-        shown += read

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.audit.test_export import ODD, exported, record, verified
-from tests.cli.test_db import _waiting
-from tests.cli.test_demo import read_all
+from tests.support.exports import ODD, exported, record, verified
+from tests.support.postgres import waiting_sessions
 from tests.support.program import STOP_SECONDS, Program, command_line, require_clean
 from tests.support.recording import Recording, active
+from tests.support.terminal import read_all
 
 ONE = ["sqlite"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -138,7 +138,7 @@ def test_a_signal_leaves_a_file_as_it_was(
     program.folder.joinpath("file").write_text("old")
     with program.start(command, "--out", "file") as running, recorded.begin() as connection:
         connection.execute(text("LOCK TABLE watches IN ACCESS EXCLUSIVE MODE"))
-        running.wait_until(lambda: _waiting(recorded) or None, "it to wait for the table")
+        running.wait_until(lambda: waiting_sessions(recorded) or None, "it to wait for the table")
         assert running.stop(number) == 1
         assert "stopped: the " in running.printed
     assert program.folder.joinpath("file").read_text() == "old"

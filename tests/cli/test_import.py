@@ -11,7 +11,7 @@ import termios
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from tests.audit.test_export import ODD, exported, record, verified
+from tests.support.exports import ODD, exported, record, verified
 from tests.support.program import Program
 
 ONE = ["sqlite"]
@@ -60,16 +60,16 @@ def left_in(program: Program, access: Engine) -> list[str]:
 
 @pytest.mark.parametrize("database_url", ONE, indirect=True)
 def test_what_does_not_verify_is_refused_with_the_number_of_its_line(
-    program: Program, blank: Program, blank_access: Engine, recorded: Engine
+    program: Program, blank: Program, blank_engine: Engine, recorded: Engine
 ) -> None:
     """From a file and from a pipe; a database that was not there is not there then."""
     out = program.ok("export")
     program.folder.joinpath("file").write_text(out.replace('"queued":3', '"queued":4'))
     assert blank.run("import", "file").complaint().startswith("Error: line 8: its digest does not follow")
-    assert left_in(blank, blank_access) == []
+    assert left_in(blank, blank_engine) == []
     cut = out.encode()[:-30]
     assert blank.run("import", "-", text=cut).complaint().startswith("Error: line 16: not JSON")
-    assert left_in(blank, blank_access) == []
+    assert left_in(blank, blank_engine) == []
     blank.ok("db", "upgrade")
     assert blank.run("import", "-", text=cut).complaint().startswith("Error: line 16: not JSON")
     assert blank.ok("export") == ""
@@ -113,7 +113,7 @@ def test_a_place_where_no_database_can_be_is_one_line(blank: Program) -> None:
     indirect=["blank_database_url"],
 )
 def test_a_signal_ends_an_import_that_waits_for_more(
-    blank: Program, blank_access: Engine, recorded: Engine, number: signal.Signals
+    blank: Program, blank_engine: Engine, recorded: Engine, number: signal.Signals
 ) -> None:
     """Its first half has been read, from a pipe that nobody closes."""
     out = exported(recorded)
@@ -125,7 +125,7 @@ def test_a_signal_ends_an_import_that_waits_for_more(
         assert running.stop(number) == 1
         assert running.printed == "Error: stopped: nothing was written\n"
     os.close(held)
-    assert left_in(blank, blank_access) == []
+    assert left_in(blank, blank_engine) == []
     assert blank.run("import", "-", text=out).status == 0
 
 
@@ -136,7 +136,7 @@ def _is_empty(pipe: int) -> bool:
 
 
 @pytest.mark.parametrize("blank_database_url", ONE, indirect=True)
-def test_groups_of_others_are_left_alone(blank: Program, blank_access: Engine) -> None:
-    with blank_access.begin() as connection:
+def test_groups_of_others_are_left_alone(blank: Program, blank_engine: Engine) -> None:
+    with blank_engine.begin() as connection:
         connection.execute(text("CREATE TABLE customers (id INTEGER)"))
     assert "not the recorder's" in blank.run("import", "-").complaint()

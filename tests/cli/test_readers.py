@@ -177,19 +177,19 @@ def test_a_database_that_is_not_there_is_not_made(bare: Program, command: list[s
     assert list(bare.folder.iterdir()) == []
 
 
-def test_a_database_that_is_blank_foreign_or_newer_is_refused(blank: Program, blank_access: Engine) -> None:
+def test_a_database_that_is_blank_foreign_or_newer_is_refused(blank: Program, blank_engine: Engine) -> None:
     commands = [*READERS, [*READERS[1], "--json"], ["serve"], ["run", "--once"]]
 
     def complaints() -> set[str]:
         return {blank.run(*command).complaint() for command in commands}
 
-    with blank_access.begin() as connection:
+    with blank_engine.begin() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
     assert all("recorder db upgrade" in line for line in complaints())
-    with blank_access.begin() as connection:
+    with blank_engine.begin() as connection:
         connection.execute(text("CREATE TABLE customers (id INTEGER)"))
     assert all("not the recorder's" in line for line in complaints())
-    with blank_access.begin() as connection:
+    with blank_engine.begin() as connection:
         connection.execute(text("INSERT INTO alembic_version VALUES ('9999')"))
     assert all("9999" in line and "newer recorder" in line for line in complaints())
 

@@ -12,9 +12,8 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from recorder.store.tables import recorders, watches
-from tests.cli.conftest import QUICK
 from tests.support.postgres import free_port
-from tests.support.program import Program, wait_until
+from tests.support.program import QUICK, Program, wait_until
 from tests.support.scripted_upstream import Upstream
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -11,11 +11,7 @@ from sqlalchemy import Engine
 from recorder.store.enrolment import watch_group
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after
-
-EVIL = (
-    "[/foo] [bold red] \x1b[2J\x1b]0;t\x07 two\r\nlines \u202egnp.exe \u2066 \u200b \x9b31m \t :smile: \\[x]"
-)
-GROUP = "[red][bold]\\[x] :smile: 日本 e\u0301"
+from tests.support.terminal import EVIL, GROUP, steering
 
 
 @pytest.fixture
@@ -28,11 +24,6 @@ def program_with_evil(program: Program, engine: Engine) -> Program:
     recording.see(GROUP, 11, {**status, "task_run_status_counts": [EVIL], "num_task_runs": EVIL})
     recording.see(GROUP, 21, status, metadata={f"key {EVIL}\x00": f"value {EVIL}\x00"})
     return program
-
-
-def steering(text: str) -> list[str]:
-    """The characters in a text that do something to a terminal, other than ending a line."""
-    return [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
 @pytest.mark.parametrize("command", [["groups"], ["status", GROUP], ["history", GROUP], ["gaps", GROUP]])

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import QUICK
 from tests.support.postgres import free_port
-from tests.support.program import Program, Running, alive, answers
+from tests.support.program import QUICK, Program, Running, alive, answers
 from tests.support.scripted_upstream import Upstream
 
 ON_SQLITE = pytest.mark.parametrize("blank_database_url", ["sqlite"], indirect=True)

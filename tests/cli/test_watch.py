@@ -175,8 +175,8 @@ def test_other_commands_make_no_database(bare: Program, command: str) -> None:
     assert list(bare.folder.iterdir()) == []
 
 
-def test_a_foreign_database_is_refused(blank: Program, blank_access: Engine) -> None:
-    with blank_access.begin() as connection:
+def test_a_foreign_database_is_refused(blank: Program, blank_engine: Engine) -> None:
+    with blank_engine.begin() as connection:
         connection.execute(text("CREATE TABLE customers (id INTEGER)"))
     for command in ("watch", "pause", "unwatch"):
         assert "not the recorder's" in blank.run(command, "one").complaint()

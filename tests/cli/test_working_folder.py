@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUICK
 from tests.support.postgres import free_port
-from tests.support.program import WAIT_SECONDS, Program, Running
+from tests.support.program import QUICK, WAIT_SECONDS, Program, Running
 from tests.support.scripted_upstream import Upstream
 
 RECORDER = Path(sys.executable).with_name("recorder")

@@ -26,8 +26,8 @@ from recorder.completion.eta import (
 from recorder.completion.progress import ProgressMarks
 from recorder.ledger.entries import Entry, Interval
 from recorder.simulator.runs import PROCESSOR_SECONDS
-from tests.completion.test_progress import OBSERVATIONS, pace_of
 from tests.support.ledgers import Ledger, body, seconds, time
+from tests.support.progress import OBSERVATIONS, pace_of
 
 Durations = list[tuple[float, bool]]
 

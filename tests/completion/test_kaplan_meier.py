@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf
 
 from recorder.completion.kaplan_meier import SurvivalCurve, kaplan_meier, quantile, quantile_ci95
+from tests.support.exact_survival import exact_curve, exact_quantile
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -35,21 +36,6 @@ def samples(count: int, *, seed: int, longest: int = 60) -> Iterator[tuple[Secon
         tied, spread = random.integers(0, 9, size).astype(float), random.lognormal(5, 1.5, size)
         seconds = (tied, spread, np.where(random.random(size) < 0.3, 0, spread))[number % 3]
         yield seconds, random.random(size) >= random.choice([0, 0.1, 0.5, 0.9, 1])
-
-
-def exact_curve(durations: list[tuple[float, bool]]) -> list[tuple[float, Fraction]]:
-    """The product-limit estimate at each distinct time, by its definition; pairs are (time, ended)."""
-    surviving, curve = Fraction(1), []
-    for time in sorted({time for time, _ in durations}):
-        at_risk = sum(other >= time for other, _ in durations)
-        ended = sum(other == time and event for other, event in durations)
-        surviving *= Fraction(at_risk - ended, at_risk)
-        curve.append((time, surviving))
-    return curve
-
-
-def exact_quantile(durations: list[tuple[float, bool]], share: Fraction) -> float | None:
-    return next((time for time, surviving in exact_curve(durations) if surviving <= 1 - share), None)
 
 
 def _pairs(seconds: Seconds, events: Events) -> list[tuple[float, bool]]:

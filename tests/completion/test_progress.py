@@ -8,17 +8,7 @@ from pydantic import TypeAdapter
 
 from recorder.completion.progress import MOST_MARKS, ProgressMark, ProgressMarks
 from tests.support.ledgers import time
-
-_COUNTS = st.none() | st.integers(-3, 300) | st.integers(-(2**63), 2**63 - 1)
-OBSERVATIONS = st.lists(st.tuples(st.floats(0, 1e6), _COUNTS, _COUNTS), max_size=150)
-"""(seconds, finished, total), in any order and with any contradiction."""
-
-
-def pace_of(observations: list[tuple[float, int | None, int | None]]) -> ProgressMarks:
-    pace = ProgressMarks()
-    for seconds, finished, total in observations:
-        pace = pace.seen(time(seconds), finished, total)
-    return pace
+from tests.support.progress import OBSERVATIONS, pace_of
 
 
 def _counts(pace: ProgressMarks) -> list[int]:

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from recorder.completion.statistics import Durations, curve_items, statistics_of
-from tests.completion.test_kaplan_meier import exact_curve, exact_quantile
+from tests.support.exact_survival import exact_curve, exact_quantile
 
 QUANTILES = {
     "p50": Fraction(1, 2),

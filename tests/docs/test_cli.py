@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import click
 import pytest
 
 from recorder.cli.main import recorder
+from tests.support.commands import COMMANDS
 from tests.support.pages import first_codes, headings, page, table
 
 PAGE = "docs/reference/cli.md"
-
-
-def commands(group: click.Group = recorder, prefix: str = "recorder") -> Iterator[tuple[str, click.Command]]:
-    """Yield every command with its full name."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{prefix} {name}")
-        else:
-            yield f"{prefix} {name}", command
 
 
 def _name(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Argument):
         return parameter.make_metavar(click.Context(recorder))
     return next(option for option in parameter.opts if option.startswith("--"))
-
-
-COMMANDS = dict(commands())
 
 
 def test_every_command_has_its_heading_and_no_other() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recorder.settings import Settings
-from tests.docs.test_cli import COMMANDS
+from tests.support.commands import COMMANDS
 from tests.support.compose import variables
 from tests.support.pages import PAGES, ROOT, blocks, page
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
 import pytest
 import rfc8785
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +25,7 @@ from recorder.store.history import HistoryFilter, Item, StatusItem, read_entries
 from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import reading, writing
 from tests.store.brute_force import view
+from tests.support.databases import postgres_database, sqlite_database
 from tests.support.json_texts import bodies, is_exact, shown, text_of
 from tests.support.store_samples import LEASE, RULES, at
 
@@ -43,16 +42,15 @@ def engines(
 ) -> Iterator[list[Engine]]:
     """A database of each kind."""
     path = tmp_path_factory.mktemp("rebuild") / "recorder.db"
-    shutil.copyfile(sqlite_template, path)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE exact_rebuild TEMPLATE {postgres_template}")
-    urls = [f"sqlite:///{path}", f"{postgres.rsplit('/', 1)[0]}/exact_rebuild"]
-    engines = [open_engine(check_url(url)) for url in urls]
-    yield engines
-    for engine in engines:
-        engine.dispose()
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP DATABASE exact_rebuild WITH (FORCE)")
+    with (
+        sqlite_database(path, sqlite_template) as file,
+        postgres_database(postgres, "exact_rebuild", postgres_template) as database,
+    ):
+        urls = [file, database]
+        engines = [open_engine(check_url(url)) for url in urls]
+        yield engines
+        for engine in engines:
+            engine.dispose()
 
 
 class Told(NamedTuple):

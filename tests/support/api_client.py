@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
+from functools import cache
 from typing import Any
 
 from flask import Flask
@@ -12,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
+from tests.support.recording import after
 
 
 def app_without_database() -> Flask:
@@ -24,13 +27,19 @@ def headers_of(response: TestResponse) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name != "Date"}
 
 
+@cache
+def _document() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The OpenAPI document of an API without tokens, and its components made strict."""
+    document = json.loads(app_without_database().test_client().get("/openapi.json").get_data())
+    return document, _strict(document["components"])
+
+
 class Client:
     """Asks an app, and refuses answers that differ from what its own document says."""
 
     def __init__(self, app: Flask) -> None:
         self._client = app.test_client()
-        self.document: dict[str, Any] = json.loads(self._client.get("/openapi.json").get_data())
-        self._components = _strict(self.document["components"])
+        self.document, self._components = _document()
 
     def get(self, address: str, status: int = 200) -> Any:
         """The body of the answer, which must have `status`."""
@@ -79,3 +88,13 @@ def _strict(schema: Any) -> Any:
     if schema.get("type") == "object" and "properties" in schema:
         strict["additionalProperties"] = False
     return strict
+
+
+class Clock:
+    """A clock that stands where it was set."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> datetime:
+        return after(self.seconds)

