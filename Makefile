@@ -43,13 +43,14 @@ fuzz: $(VENV)/.development  ## Ask the API 10,000 random questions of each kind
 	@SCHEMATHESIS_EXAMPLES=10000 $(BIN)/pytest tests/api/test_schemathesis.py $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.development  ## Lint, types, directions of imports, sizes of modules
+check: $(VENV)/.development  ## Lint, types, directions of imports, sizes of modules, one meaning a name
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
 	$(BIN)/python tools/check_imports.py
+	$(BIN)/python tools/check_names.py
 
 .PHONY: format
 format: $(VENV)/.development  ## Bring the code into its form
