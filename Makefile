@@ -20,7 +20,7 @@ demo: $(VENV)/.runtime  ## Show everything at work; ARGS="--for 30" ends it by i
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
 	@$(PYTEST) -n $$((2 * $(CORES))) --dist worksteal --durations 25 $(ARGS)
 
-FAST := -m "not integration" --hypothesis-profile quick
+FAST := -m "not integration and not slow" --hypothesis-profile quick
 
 .PHONY: test-fast
 test-fast: $(VENV)/.development  ## Run the tests that need no process, no socket and no PostgreSQL

@@ -58,7 +58,7 @@ def test_names_of_all_allowed_lengths() -> None:
 
 
 def test_a_name_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="duplicate"):
         read_tokens(f"ada:{'0' * 64},ada:{'1' * 64}")
 
 

@@ -69,6 +69,7 @@ def asking(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 document = schemathesis.openapi.from_wsgi("/openapi.json", app_without_database())
 
 
+@pytest.mark.slow
 @document.parametrize()
 @settings(max_examples=int(EXAMPLES or FEW), derandomize=EXAMPLES is None, deadline=None, database=None)
 def test_every_answer_is_what_the_document_says(case: schemathesis.Case, asking: FlaskClient) -> None:

@@ -102,6 +102,7 @@ def test_curve_and_band_are_those_of_scipy() -> None:
     assert max(scipy_distance(*sample) for sample in samples(1500, seed=1)) <= TOLERANCE
 
 
+@pytest.mark.slow
 def test_curve_and_band_are_those_of_lifelines() -> None:
     assert max(lifelines_distance(*sample) for sample in samples(300, seed=2)) <= TOLERANCE
 
@@ -112,6 +113,7 @@ def test_curves_of_many_durations_are_those_of_scipy() -> None:
     assert scipy_distance(seconds, random.random(len(seconds)) < 0.7) <= TOLERANCE
 
 
+@pytest.mark.slow
 def test_quantiles_and_their_intervals_are_those_of_lifelines() -> None:
     for seconds, events in samples(200, seed=4):
         curve = kaplan_meier(seconds, events)
@@ -125,6 +127,7 @@ def test_quantiles_and_their_intervals_are_those_of_lifelines() -> None:
             assert quantile_ci95(curve, p) == interval
 
 
+@pytest.mark.slow
 def test_quantiles_are_those_of_exact_arithmetic() -> None:
     for seconds, events in samples(2500, seed=5, longest=12):
         curve, pairs = kaplan_meier(seconds, events), _pairs(seconds, events)

@@ -139,6 +139,7 @@ def test_bases() -> None:
     assert first_codes(table(PAGE, "Moments")) == list(Basis)
 
 
+@pytest.mark.slow
 def test_figures_of_the_error_are_those_measured() -> None:
     head, *lines = ([*cells] for cells in duration_error.rows())
     part = PARTS["How far off is a duration?"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 MARK = "integration"
-_FIXTURES = {"forker", "postgres", "simulate", "stage", "start", "upstream"}
+_FIXTURES = {"forker", "postgres", "simulate", "stage", "start", "upstream", "url"}
 _MODULES = {
     "pty",
     "socket",
