@@ -11,7 +11,6 @@ from api.errors import MIRROR_PREFIXES, problem
 from api.middleware.etag import not_modified_or
 from api.schemas.provider import ProviderError, ProviderGroup
 from recorder.queries.groups import require_group
-from recorder.queries.json_output import dumps
 from recorder.queries.params import NoQuery
 from recorder.store.history import find_body
 from recorder.store.transactions import reading
@@ -51,7 +50,7 @@ def provider_group(taskgroup_id: str) -> Response:
         if latest is None:
             return problem("never-seen", f"{taskgroup_id!r} is watched, and has not been seen yet")
         body = find_body(connection, taskgroup_id, latest.seq)
-    raw = dumps(body.value) if body.text is None else body.text.encode()
+    raw = (body.text or "").encode() if body.form is None else body.form
     response = not_modified_or(
         repr((latest.seq, latest.digest)), lambda: Response(raw, mimetype="application/json")
     )
