@@ -184,7 +184,7 @@ def test_a_signal_ends_it_while_it_waits(program: Program, recorded: Engine, num
         with program.start("verify") as verifying:
             wait_until(lambda: waiting_sessions(recorded) or None, "the verification to wait for the table")
             assert verifying.stop(number) == 1
-            assert "stopped: not everything was verified" in verifying.printed
+            assert "stopped: the verification is incomplete" in verifying.printed
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -144,10 +144,10 @@ def test_a_gone_group(program: Program, losing: Losing) -> None:
 def test_a_group_that_came_back(program: Program, losing: Losing) -> None:
     losing.see("lost", 2000, active(running=2))
     history = _lines(program.ok("history", "lost"))
-    assert "resumed by recorder: the provider knows it again" in history[5]
+    assert "resumed by recorder: the provider reports it again" in history[5]
     assert "unchanged after the break" in history[6]
     status = program.ok("status", "lost")
-    assert "12:33:20: resumed by recorder: the provider knows it again" in status
+    assert "12:33:20: resumed by recorder: the provider reports it again" in status
     assert "when last seen" not in status
     assert "not seen" in status
 
@@ -157,7 +157,7 @@ def test_a_retired_group(program: Program, losing: Losing) -> None:
     losing.see("done", 930, settled(completed=1))
     losing.see_last("done", 940, settled(completed=1))
     history = _lines(program.ok("history", "done"))
-    assert "retired by recorder: settled, and unchanged for long" in history[3]
+    assert "retired by recorder: settled, and unchanged for a long time" in history[3]
     status = program.ok("status", "done")
     for words in ("retired, not polled", "12:15:40: retired by recorder", "settled, when last seen"):
         assert words in status

@@ -149,8 +149,8 @@ def _kinds(told: Told) -> Iterator[str]:
 def _marks(case: Case) -> Iterator[str]:
     for entry in case.recording.ledger.entries:
         match entry.content:
-            case StatusContent(reading=reading):
-                yield reading.phase.value
+            case StatusContent(fields=fields):
+                yield fields.phase.value
             case Gap():
                 yield "gap"
             case WatchChange(action=action):

@@ -36,7 +36,7 @@ def test_figures() -> None:
     assert f"up to {WRITE_BATCH} results" in text
     assert f"has stood still for {ALIVE_SECONDS:g} s" in text
     assert f"polls under way get {service.LAST_POLLS_SECONDS:g} s" in text
-    assert f"All of it has {service.END_SECONDS:g} s" in text
+    assert f"All of it has {service.SHUTDOWN_SECONDS:g} s" in text
 
 
 def _moment(clock: str) -> datetime:

@@ -81,7 +81,9 @@ def test_from_another_folder_with_the_settings_in_env(
     """An upgrade fills the derived tables as `recorder db upgrade` does, other commands do not."""
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
-    url = "sqlite:///../recorder.db" if engine.dialect.name == "sqlite" else database_url
+    url = database_url
+    if engine.dialect.name == "sqlite":
+        url = f"sqlite:///{os.path.relpath(str(engine.url.database), elsewhere)}"
     elsewhere.joinpath(".env").write_text(f"RECORDER_DATABASE_URL={url}\nRECORDER_RATE=fast\n")
 
     def run(*arguments: str) -> str:
