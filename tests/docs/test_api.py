@@ -12,10 +12,8 @@ from tests.support.api_client import Client, app_without_database
 from tests.support.pages import first_codes, headings, page, table
 
 PAGE = "docs/reference/api.md"
-PAGES_OF_THE_API = {"/openapi.json", "/docs", "/docs/problems", "/metrics"}
+PAGES_OF_THE_API = {"/openapi.json", "/docs", "/docs/problems"}
 """Routes that the document does not describe, being the document or pages about it."""
-MIRROR = {f"/{prefix}/tasks/groups/{{taskgroup_id}}" for prefix in ("v1", "v1beta")}
-"""Routes that the provider describes."""
 
 APP = app_without_database()
 DOCUMENT: dict[str, Any] = Client(APP).document
@@ -27,7 +25,7 @@ DESCRIBED_SCHEMAS = {
 
 def test_every_route_has_its_heading_and_no_other() -> None:
     described = {match[1] for heading in headings(page(PAGE)) if (match := re.match(r"`GET (.*)`$", heading))}
-    assert described == DOCUMENT["paths"].keys() | PAGES_OF_THE_API | MIRROR
+    assert described == DOCUMENT["paths"].keys() | PAGES_OF_THE_API
 
 
 def test_routes_beyond_the_document_are_there() -> None:
