@@ -101,7 +101,7 @@ def test_all_are_documented(app: Flask, engine: Engine) -> None:
     text = app.test_client().get("/metrics").get_data(as_text=True)
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert all(name.startswith("recorder_") for name in families)
-    described = set(first_codes(table("docs/reference/api.md", "`GET /metrics`")))
+    described = set(first_codes(table("docs/reference/api.md", "Metrics")))
     counters = {f"{name}_total" for name, family in families.items() if family.type == "counter"}
     others = {name for name, family in families.items() if family.type != "counter"}
     assert described == counters | {name for name in others if not name.endswith("_created")}
