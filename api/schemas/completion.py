@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Any
+
+from pydantic import BaseModel, Field, create_model
 
 from api.schemas.common import Eta, TimeText
 from recorder.completion.episodes import Outcome
 from recorder.completion.time_bounds import Basis
+from recorder.ledger.status_fields import RUN_STATUSES
 
 
 class MomentMembers(BaseModel):
@@ -44,16 +47,13 @@ class EpisodeMembers(BaseModel):
     polls: int = Field(description="responses from the opening observation to the ending one")
 
 
-class RunSeconds(BaseModel):
-    """Seconds that runs were seen in each status, summed over the runs."""
-
-    queued: float = Field(description="in seconds")
-    action_required: float = Field(description="in seconds")
-    running: float = Field(description="in seconds")
-    completed: float = Field(description="in seconds")
-    failed: float = Field(description="in seconds")
-    cancelling: float = Field(description="in seconds")
-    cancelled: float = Field(description="in seconds")
+_RUN_SECONDS: dict[str, Any] = {status: (float, Field(description="in seconds")) for status in RUN_STATUSES}
+RunSeconds = create_model(
+    "RunSeconds",
+    __doc__="Seconds that runs were seen in each status, summed over the runs.",
+    __module__=__name__,
+    **_RUN_SECONDS,
+)
 
 
 class DwellSeconds(BaseModel):

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from recorder.ledger.status_fields import RUN_STATUSES
 from recorder.store.dialects.functions import time_text
 from recorder.store.tables import Time
 
@@ -41,8 +42,7 @@ _STATUS: dict[str, type[TypeEngine[Any]]] = {
     "last_seen_at": Time,
     "polls": BigInteger,
     "phase": Text,
-    **dict.fromkeys(("num_task_runs", "queued", "action_required", "running"), BigInteger),
-    **dict.fromkeys(("completed", "failed", "cancelling", "cancelled"), BigInteger),
+    **dict.fromkeys(("num_task_runs", *RUN_STATUSES), BigInteger),
     "is_active": Boolean,
     "status_message": Text,
     "modified_at": Time,

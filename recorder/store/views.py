@@ -6,6 +6,8 @@ here and add a revision that drops and recreates it.
 
 from __future__ import annotations
 
+from recorder.ledger.status_fields import RUN_STATUSES
+
 VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
 
 
@@ -77,6 +79,7 @@ def _latest_status(sql: _Sql) -> str:
 
 def _status_columns(sql: _Sql) -> str:
     """A status `e` with the end of its interval: from the entry `n` after it, else from the watch `w`."""
+    run_counts = ",\n            ".join(f"e.{status}" for status in RUN_STATUSES)
     return f"""
             e.seq,
             e.at AS observed_at,
@@ -84,13 +87,7 @@ def _status_columns(sql: _Sql) -> str:
             coalesce(n.previous_polls, w.polls) AS polls,
             e.phase,
             e.num_task_runs,
-            e.queued,
-            e.action_required,
-            e.running,
-            e.completed,
-            e.failed,
-            e.cancelling,
-            e.cancelled,
+            {run_counts},
             e.is_active,
             e.status_message,
             e.modified_at,

@@ -180,22 +180,56 @@ def _derive_status(
 ) -> tuple[StatusContent | Gap | WatchChange, list[str]]:
     content = derive_status(replay, stored.taskgroup_id, body, stored.at, stored.previous)
     phase, anomalies, extra, rules = _derived_values(row)
+    if type(rules) is int and 1 <= rules < RULES:
+        return _check_older_status(row, stored, body, content)
     wrong = []
     # A body that its columns alone rebuild needs no `extra` if they are the right ones.
     if extra is not None or not body.exact or stored.columns != content.fields.columns():
-        wrong = _wrong_columns(row, content.fields)
-        if not _same_json(extra, extra_of(stored.taskgroup_id, body, content.fields)):
-            wrong.append("extra is not what the body is kept as")
-    if type(rules) is not int or not 1 <= rules <= RULES:
+        wrong = _wrong_columns(row, content.fields) + _wrong_extra(stored, extra, body, content.fields)
+    if type(rules) is not int or rules != RULES:
         return content, [*wrong, f"rules is {printable(rules)}, a version that never existed"]
-    if rules == RULES:
-        wrong += differing("phase", phase, content.fields.phase.value)
-        return content, wrong + _wrong_anomalies(anomalies, content, intact=intact)
+    wrong += differing("phase", phase, content.fields.phase.value)
+    return content, wrong + _wrong_anomalies(anomalies, content, intact=intact)
+
+
+def _check_older_status(
+    row: EntryRow, stored: StoredEntry, body: ResponseBody, present: StatusContent
+) -> tuple[StatusContent, list[str]]:
+    """Check a status that older rules wrote, and return it as they derived it.
+
+    Older rules may not have had every column: what `present` has there is null in the row, and kept in
+    `extra`. Phase and anomalies need only be readable.
+    """
+    phase, anomalies, extra, rules = _derived_values(row)
+    known = [
+        None if value is None else right
+        for value, right in zip(stored.columns, present.fields.columns(), strict=True)
+    ]
+    total, *counts, is_active, message, modified_at, metadata, created_at = known
+    fields = StatusFields(
+        phase=present.fields.phase,
+        num_task_runs=total,
+        counts=tuple(counts),
+        is_active=is_active,
+        status_message=message,
+        modified_at=modified_at,
+        metadata=metadata,
+        created_at=created_at,
+    )
+    wrong = _wrong_columns(row, fields) + _wrong_extra(stored, extra, body, fields)
     try:
-        fields = replace(content.fields, phase=Phase(phase))
+        fields = replace(fields, phase=Phase(phase))
         return StatusContent(body, fields, tuple(map(Anomaly, json.loads(anomalies))), rules), wrong
     except UNDECODABLE:
-        return content, [*wrong, "phase or anomalies cannot be read"]
+        return present, [*wrong, "phase or anomalies cannot be read"]
+
+
+def _wrong_extra(
+    stored: StoredEntry, extra: str | None, body: ResponseBody, fields: StatusFields
+) -> list[str]:
+    if _same_json(extra, extra_of(stored.taskgroup_id, body, fields)):
+        return []
+    return ["extra is not what the body is kept as"]
 
 
 def _wrong_columns(row: EntryRow, fields: StatusFields) -> list[str]:
