@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine
 
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from tests.support.postgres import running_postgres
 
 # How long an example takes says more about the machine than about the code.
