@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from api.app import create_app
 from recorder.completion.labels import label_text
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from recorder.store.tables import episodes, group_labels, watches
 from recorder.store.transactions import reading, writing
 from tests.support.postgres import running_postgres

@@ -9,7 +9,7 @@ from rich.console import Console
 from sqlalchemy import Connection, text
 
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from recorder.store.tables import entries, watches
 from tests.support.audit_ledgers import random_ledgers, write
 from tests.support.postgres import running_postgres

@@ -29,9 +29,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
+from recorder.completion.cohort import CohortCurve
 from recorder.completion.episodes import Episode, episodes_of
 from recorder.completion.eta import (
-    CohortCurve,
     Estimate,
     NoEstimate,
     WorkSoFar,

@@ -32,7 +32,7 @@ from recorder.audit.verify.runner import tasks_of, verify, verify_at_once
 from recorder.ledger.chain import GENESIS, record_of
 from recorder.store.engine import check_url, open_engine
 from recorder.store.history import read_entries
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from recorder.store.transactions import reading
 from tests.support.audit_ledgers import random_ledgers, write
 

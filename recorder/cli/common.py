@@ -15,7 +15,7 @@ from recorder.ledger.group_id import check_taskgroup_id
 from recorder.processes import STOP_SIGNALS
 from recorder.settings import Settings, SettingsError, load_settings
 from recorder.store.engine import database_file, open_engine
-from recorder.store.schema import SchemaError, require_head, state_of, upgrade
+from recorder.store.schema import SchemaError, require_head, state_of
 from recorder.store.transactions import DatabaseUnavailableError, reading
 
 _P = ParamSpec("_P")
@@ -60,24 +60,16 @@ def settings_with_key() -> tuple[Settings, str]:
 
 
 @contextmanager
-def writable_database(settings: Settings, *, create: bool = False) -> Iterator[Engine]:
+def writable_database(settings: Settings) -> Iterator[Engine]:
     """Open the recorder's database for writing; its schema must be at head.
-
-    With `create`, the tables are created first if the database is empty.
 
     Raises:
         SchemaError: the schema is not at head; the text names the command that fixes it.
         DatabaseUnavailableError: the database cannot be opened.
     """
-    if not create:
-        require_file(settings.write_url)
+    require_file(settings.write_url)
     with opened_database(settings.write_url) as engine:
-        state = state_of(engine)
-        if create and state.blank:
-            upgrade(engine)
-            click.echo(f"created the tables in {display_url(settings.write_url)}", err=True)
-        else:
-            require_head(state)
+        require_head(state_of(engine))
         yield engine
 
 

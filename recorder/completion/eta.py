@@ -15,12 +15,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from math import exp, pow, sqrt
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recorder.completion.kaplan_meier import SurvivalCurve, kaplan_meier
 from recorder.completion.progress import ProgressMarks
 from recorder.ledger.timestamps import format_time
 
@@ -34,8 +30,6 @@ _QUANTILES = (0.10, 0.50, 0.90)
 _EXPONENTS = (0.05, 0.42, 0.50)
 _SPREAD = 0.5
 """The fraction of a pure death process's spread that is used: the runs of one group vary less than that."""
-
-_ROUNDING = 1e-12
 
 EstimateBasis = Literal["pace", "cohort"]
 _Seconds = tuple[float, float, float]
@@ -71,35 +65,20 @@ class WorkSoFar:
     blocked: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CohortCurve:
-    """The durations of similar episodes, prepared for any number of estimates; see `of`."""
-
-    curve: SurvivalCurve
-    completed: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, seconds: NDArray[np.float64], completed: NDArray[np.bool_]) -> CohortCurve:
-        """Return the cohort of these durations; those that are not `completed` last longer than `seconds`."""
-        return cls(kaplan_meier(seconds, completed), np.sort(seconds[completed]))
+class Cohort(Protocol):
+    """The durations of similar episodes."""
 
     def count_longer(self, elapsed_seconds: float) -> int:
         """Return how many completed episodes lasted longer than `elapsed_seconds`."""
-        return len(self.completed) - int(np.searchsorted(self.completed, elapsed_seconds, side="right"))
 
     def quantile(self, p: float, elapsed_seconds: float) -> float | None:
         """Return the duration by which the share `p` of the episodes longer than `elapsed_seconds` has ended.
 
-        It is the first t with S(t) / S(elapsed) <= 1 - p, None if the curve does not get there.
+        None if too few have ended to know it.
         """
-        passed = int(np.searchsorted(self.curve.seconds, elapsed_seconds, side="right"))
-        share = self.curve.surviving[passed - 1] if passed else 1.0
-        target = (1 - p + _ROUNDING) * share
-        later = passed + int(np.searchsorted(-self.curve.surviving[passed:], -target))
-        return float(self.curve.seconds[later]) if later < len(self.curve.seconds) else None
 
 
-def estimate(work: WorkSoFar, cohort: CohortCurve | None = None) -> Estimate | NoEstimate:
+def estimate(work: WorkSoFar, cohort: Cohort | None = None) -> Estimate | NoEstimate:
     """Return when the episode will end, from pace or cohort, whichever gives the narrower range.
 
     If the two ranges do not overlap, either the episode differs from its cohort or its runs do not behave as
@@ -123,7 +102,7 @@ def from_pace(work: WorkSoFar) -> Estimate | NoEstimate:
     return NoEstimate(reason) if reason else _at(work, _pace_seconds(work), "pace")
 
 
-def from_cohort(work: WorkSoFar, cohort: CohortCurve) -> Estimate | NoEstimate:
+def from_cohort(work: WorkSoFar, cohort: Cohort) -> Estimate | NoEstimate:
     """Return when the episode will end if it belongs to `cohort`."""
     reason = _doubt(work)
     elapsed = (work.seen_at - work.started_at).total_seconds()

@@ -7,12 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder.completion.eta import CohortCurve, Estimate, NoEstimate, estimate, eta_members
+from recorder.completion.eta import Cohort, Estimate, NoEstimate, estimate, eta_members
 from recorder.completion.labels import label_text
 from recorder.completion.summary import Summary, work_so_far
 from recorder.ledger.status_fields import Phase
 from recorder.store.derived import find_summaries
-from recorder.store.durations import recent_durations
 from recorder.store.groups import GroupItem
 
 
@@ -43,9 +42,9 @@ class _Cohorts:
     def __init__(self, connection: Connection, key: str | None) -> None:
         self._connection = connection
         self._key = None if key is None else label_text(key)
-        self._curves: dict[tuple[str, str] | None, CohortCurve] = {}
+        self._curves: dict[tuple[str, str] | None, Cohort] = {}
 
-    def of(self, summary: Summary) -> CohortCurve | None:
+    def of(self, summary: Summary) -> Cohort | None:
         """Return the cohort of a group, None if the group lacks the label that defines cohorts."""
         label = None
         if self._key is not None:
@@ -54,9 +53,17 @@ class _Cohorts:
                 return None
             label = self._key, value
         if label not in self._curves:
-            durations = recent_durations(self._connection, label)
-            self._curves[label] = CohortCurve.of(durations.seconds, ~durations.censored)
+            self._curves[label] = _curve(self._connection, label)
         return self._curves[label]
+
+
+def _curve(connection: Connection, label: tuple[str, str] | None) -> Cohort:
+    # NumPy is slow to import, and most commands that read need no cohort.
+    from recorder.completion.cohort import CohortCurve  # noqa: PLC0415
+    from recorder.store.durations import recent_durations  # noqa: PLC0415
+
+    durations = recent_durations(connection, label)
+    return CohortCurve.of(durations.seconds, ~durations.censored)
 
 
 def _eta(group: GroupItem, summary: Summary | None, cohorts: _Cohorts) -> Estimate | NoEstimate:

@@ -1,24 +1,19 @@
-"""The revision of the database's schema: read it, require it, and move it up or down."""
+"""The revision of the database's schema: read it and require it."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+import re
+from ast import literal_eval
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, text
 
-from recorder.store.transactions import reading, writing
-
-BASE = "base"
-"""The revision before the first: no tables at all."""
+from recorder.store.transactions import reading
 
 _VERSION_TABLE = "alembic_version"
+_ASSIGNMENT = re.compile(r"^(revision|down_revision)(?:: [^=]+)? = (.+)$", re.MULTILINE)
 
 
 class SchemaError(Exception):
@@ -59,9 +54,11 @@ def state_of(engine: Engine) -> SchemaState:
 def state_in(connection: Connection) -> SchemaState:
     """Return the state of the schema as a transaction sees it."""
     tables = set(inspect(connection).get_table_names())
-    current = MigrationContext.configure(connection).get_current_revision()
-    head = _scripts().get_current_head()
-    return SchemaState(current, str(head), foreign=bool(tables - {_VERSION_TABLE}) and current is None)
+    current = None
+    if _VERSION_TABLE in tables:
+        current = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
+    foreign = bool(tables - {_VERSION_TABLE}) and current is None
+    return SchemaState(current, known_revisions()[0], foreign)
 
 
 def require_head(state: SchemaState) -> None:
@@ -91,72 +88,30 @@ def refuse_unknown(state: SchemaState) -> None:
         raise SchemaError(
             "the database has tables that are not the recorder's; give the recorder a database of its own"
         )
-    if state.current is not None and state.current not in _revisions():
+    if state.current is not None and state.current not in known_revisions():
         raise SchemaError(
             f"the database's schema is at revision {state.current}, which this program does not know; "
             "install the newer recorder that made it"
         )
 
 
-def upgrade(engine: Engine) -> SchemaState:
-    """Upgrade the schema to head in one transaction; return its state before.
+def known_revisions() -> list[str]:
+    """Return the revisions of this program, the newest first.
 
-    Raises:
-        SchemaError: the database belongs to something else, or to a newer program.
-        DatabaseUnavailableError: the database cannot be used.
+    Their files are read, not imported: the reading commands should not have to load Alembic.
     """
-    with writing(engine) as connection:
-        before = state_in(connection)
-        refuse_unknown(before)
-        bring_to_head(connection)
-        return before
+    previous = dict(_links())
+    revision = (previous.keys() - previous.values()).pop()
+    found = [revision]
+    while (before := previous[revision]) is not None:
+        revision = before
+        found.append(revision)
+    return found
 
 
-def bring_to_head(connection: Connection) -> None:
-    """Run the outstanding migrations, and rebuild stale derived rows, in the transaction of `connection`."""
-    command.upgrade(_config(connection), "head")
-
-
-def downgrade(engine: Engine, revision: str, *, discard_ledger: bool) -> SchemaState:
-    """Downgrade the schema to `revision` (`base` drops everything); return its state before.
-
-    Raises:
-        SchemaError: the database is not at a revision of this program, `revision` is not an earlier one,
-            views of others depend on what would be dropped, or the ledger has entries and `discard_ledger`
-            does not allow dropping it. Nothing was changed.
-        DatabaseUnavailableError: the database cannot be used.
-    """
-    with writing(engine) as connection:
-        before = state_in(connection)
-        if before.current is None:
-            raise SchemaError("the database has no schema to downgrade")
-        refuse_unknown(before)
-        allowed = [BASE, *reversed(_revisions(before.current))]
-        if revision not in allowed:
-            raise SchemaError(
-                f"{before.current} cannot be downgraded to {revision!r}; allowed: {', '.join(allowed)}"
-            )
-        try:
-            command.downgrade(_config(connection, discard_ledger=discard_ledger), revision)
-        except CommandError as error:
-            raise SchemaError(str(error)) from None
-        return before
-
-
-def _revisions(newest: str = "heads") -> list[str]:
-    """Return the revisions from the newest back to the first."""
-    return [script.revision for script in _scripts().iterate_revisions(newest, BASE)]
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-def _config(connection: Connection | None = None, *, discard_ledger: bool = False) -> Config:
-    """Configure Alembic without `alembic.ini`, which is not installed with the program."""
-    # Migrations read the options that `alembic -x` sets.
-    config = Config(cmd_opts=Namespace(x=["discard_ledger=yes"] if discard_ledger else []))
-    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    return config
+def _links() -> Iterator[tuple[str, str | None]]:
+    """Yield each revision with the one before it."""
+    for file in files("migrations.versions").iterdir():
+        if file.name.endswith(".py") and file.name != "__init__.py":
+            found = dict(_ASSIGNMENT.findall(file.read_text(encoding="utf-8")))
+            yield literal_eval(found["revision"]), literal_eval(found["down_revision"])

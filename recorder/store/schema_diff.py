@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from recorder.store.dialects.base import StoreDialect
 from recorder.store.dialects.registry import dialect_of
-from recorder.store.schema import SchemaError, bring_to_head
+from recorder.store.migrate import bring_to_head
+from recorder.store.schema import SchemaError
 from recorder.store.transactions import reading
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from recorder.tokens import read_tokens
 from tests.support.api_client import app_without_database
 from tests.support.recording import Recording, active, after, settled

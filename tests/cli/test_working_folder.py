@@ -119,12 +119,12 @@ def test_the_demo(hostile: Program, tmp_path: Path) -> None:
     assert "40 groups" in run(hostile.using(TMPDIR=str(tmp_path)), "demo", "--for", "1")
 
 
-def test_status_loads_no_web_framework(bare: Program) -> None:
-    """A command line that only reads starts without the API, its server or the upstream's client."""
+def test_a_reading_command_loads_only_what_it_needs(bare: Program) -> None:
+    """A command line that only reads starts without the API, its server, the upstream's client or Alembic."""
     assert bare.run("watch", "one").status == 0
     code = (
         "import sys; from recorder.cli.main import recorder; "
-        "recorder.main(['status', 'one'], standalone_mode=False); "
+        "recorder.main(['groups', '--json'], standalone_mode=False); "
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     loaded = subprocess.run(
@@ -136,4 +136,14 @@ def test_status_loads_no_web_framework(bare: Program) -> None:
         env=bare.environment,
     ).stdout.split()
     assert "recorder" in loaded
-    assert {"api", "flask", "granian", "httpx", "aiohttp", "apscheduler"}.isdisjoint(loaded)
+    assert {
+        "aiohttp",
+        "alembic",
+        "api",
+        "apscheduler",
+        "flask",
+        "granian",
+        "httpx",
+        "numpy",
+        "psycopg",
+    }.isdisjoint(loaded)

@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from benchmarks import eta_backtest
+from recorder.completion.cohort import CohortCurve
 from recorder.completion.eta import (
-    CohortCurve,
     Estimate,
     NoEstimate,
     WorkSoFar,

@@ -12,7 +12,7 @@ from recorder.ledger.entries import Action
 from recorder.store.derived import rebuild_all
 from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.leases import write_results
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries
 from recorder.store.transactions import reading, writing
 from tests.support.store_samples import at, body, claim_one, enrol, failed, finished, poll, seen

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from recorder.store.schema import SchemaError, downgrade, state_of
+from recorder.store.migrate import downgrade
+from recorder.store.schema import SchemaError, state_of
 from recorder.store.transactions import writing
 
 OURS = {"status_history", "latest_status", "group_completion", "observation_gaps"}

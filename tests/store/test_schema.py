@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from threading import Thread
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, inspect, text
 
 from recorder.store.history import read_entries
-from recorder.store.schema import SchemaError, downgrade, require_head, state_of, upgrade
+from recorder.store.migrate import downgrade, upgrade
+from recorder.store.schema import SchemaError, known_revisions, require_head, state_of
 from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
 from tests.support.store_samples import NOON, enrol
@@ -122,3 +126,11 @@ def test_an_entry_written_meanwhile_stops_a_downgrade(engine: Engine) -> None:
 
 def _entry_row() -> dict[str, object]:
     return {"taskgroup_id": "tgrp_1", "seq": 1, "kind": "watch", "at": NOON, "digest": "0" * 64}
+
+
+def test_the_known_revisions_are_those_of_alembic() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    assert known_revisions() == [script.revision for script in scripts]

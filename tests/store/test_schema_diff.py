@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import SchemaError, downgrade, upgrade
+from recorder.store.migrate import downgrade, upgrade
+from recorder.store.schema import SchemaError
 from recorder.store.schema_diff import differences
 from recorder.store.transactions import writing
 

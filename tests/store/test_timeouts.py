@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from api.app import create_app
 from recorder.store.dialects import postgresql
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from recorder.store.transactions import DatabaseUnavailableError, reading
 from tests.support.api_client import Client
 from tests.support.breakable_postgres import Server, own_server

@@ -16,7 +16,8 @@ from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
 from recorder.store.groups import find_group
 from recorder.store.history import read_entries
-from recorder.store.schema import downgrade, state_of, upgrade
+from recorder.store.migrate import downgrade, upgrade
+from recorder.store.schema import state_of
 from recorder.store.schema_diff import differences
 from recorder.store.transactions import reading
 from tests.store.brute_force import assert_completion_agrees

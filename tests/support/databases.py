@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 from tests.support.postgres import locked
 
 TEMPLATE = "recorder_template"

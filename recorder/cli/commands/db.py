@@ -15,7 +15,7 @@ from recorder.cli.common import display_url, opened_database, report_errors, req
 from recorder.processes import stop_requests
 from recorder.settings import load_settings
 from recorder.store import grants as granting
-from recorder.store import schema
+from recorder.store import migrate, schema
 from recorder.store.derived import rebuild_all
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.grants import Roles
@@ -34,7 +34,7 @@ def command() -> None:
 def upgrade_command() -> None:
     """Upgrade the schema to this program's revision; creates the tables in an empty database."""
     with opened_database(load_settings().write_url) as engine:
-        before = schema.upgrade(engine)
+        before = migrate.upgrade(engine)
         click.echo(f"{display_url(engine.url)}: {before.current or 'empty'} -> {before.head}")
 
 
@@ -45,7 +45,7 @@ def upgrade_command() -> None:
 def downgrade_command(revision: str, discard_ledger: bool) -> None:
     """Downgrade the schema to REVISION; `base` drops all tables including the ledger."""
     with _present_database() as engine:
-        before = schema.downgrade(engine, revision, discard_ledger=discard_ledger)
+        before = migrate.downgrade(engine, revision, discard_ledger=discard_ledger)
         click.echo(f"{display_url(engine.url)}: {before.current} -> {revision}")
 
 

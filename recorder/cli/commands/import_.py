@@ -21,7 +21,8 @@ from recorder.clock import utc_now
 from recorder.processes import stop_requests
 from recorder.settings import load_settings
 from recorder.store.engine import database_file, database_files
-from recorder.store.schema import bring_to_head, require_head, state_in
+from recorder.store.migrate import bring_to_head
+from recorder.store.schema import require_head, state_in
 from recorder.store.transactions import writing
 
 

@@ -7,7 +7,7 @@ import click
 from recorder.cli.commands.serve import require_servable
 from recorder.cli.common import display_url, opened_database, report_errors, settings_with_key
 from recorder.processes import Children, stop_requests, wait_while
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 
 
 @click.command("up")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.common import checked_ids, exit_with, report_errors, writable_database
+from recorder.cli.common import (
+    checked_ids,
+    display_url,
+    exit_with,
+    opened_database,
+    report_errors,
+    writable_database,
+)
 from recorder.clock import utc_now
 from recorder.ledger.entries import Action
 from recorder.settings import Settings, load_settings
@@ -20,6 +28,8 @@ from recorder.store.enrolment import (
     resume_watching,
     watch_group,
 )
+from recorder.store.migrate import upgrade
+from recorder.store.schema import require_head, state_of
 
 Change = Callable[[Engine, Settings, str, str | None, Deadline], Action | None]
 """Changes the watch of one group. It takes the database, the settings, the id, the note, and how long to wait
@@ -75,7 +85,7 @@ def watch_command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -
     good, complaints = checked_ids(given)
     if good:
         settings = load_settings()
-        with writable_database(settings, create=True) as engine:
+        with _created_database(settings) as engine:
             for taskgroup_id in good:
                 complaints += _watch(engine, settings, taskgroup_id, note)
     exit_with(complaints)
@@ -158,3 +168,16 @@ resume_command = change_command(
     _resume,
     unchanged="is being watched already",
 )
+
+
+@contextmanager
+def _created_database(settings: Settings) -> Iterator[Engine]:
+    """Open the recorder's database for writing, as `writable_database` does; create it if it is empty."""
+    with opened_database(settings.write_url) as engine:
+        state = state_of(engine)
+        if state.blank:
+            upgrade(engine)
+            click.echo(f"created the tables in {display_url(settings.write_url)}", err=True)
+        else:
+            require_head(state)
+        yield engine

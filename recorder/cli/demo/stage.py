@@ -23,7 +23,7 @@ from recorder.ledger.transitions import Rules
 from recorder.processes import Child, Children
 from recorder.store.engine import check_url
 from recorder.store.enrolment import watch_group
-from recorder.store.schema import upgrade
+from recorder.store.migrate import upgrade
 
 POLL_INTERVAL_SECONDS = 1
 GAP_GRACE_SECONDS = 2
