@@ -30,7 +30,7 @@ test-fast: $(VENV)/.development  ## Run the tests that need no process, no socke
 coverage: $(VENV)/.development  ## Print the branch coverage of the fast tests; fails below a floor
 	@$(PYTEST) -n $(CORES) --dist worksteal $(FAST) --cov --cov-fail-under $(COVERAGE_FLOOR) $(ARGS)
 
-COVERAGE_FLOOR := 70
+COVERAGE_FLOOR := 74
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 # The tests' databases are kept in memory where it has room and lets programs run.
 IN_MEMORY := $(shell grep -qs '^[^ ]* /dev/shm ' /proc/mounts && ! grep -qs '^[^ ]* /dev/shm .*noexec' /proc/mounts && \

@@ -68,6 +68,7 @@ SETTINGS = tuple(
 
 
 @cache
+@cache
 def measure(setting: Setting) -> Errors:
     """Record GROUPS groups, the same ones at each call."""
     random = Random(f"{setting}")  # noqa: S311 - chance, not secrecy

@@ -65,7 +65,7 @@ class WorkSoFar:
     blocked: bool = False
 
 
-class Cohort(Protocol):
+class CohortDurations(Protocol):
     """The durations of similar episodes."""
 
     def count_longer(self, elapsed_seconds: float) -> int:
@@ -78,7 +78,7 @@ class Cohort(Protocol):
         """
 
 
-def estimate(work: WorkSoFar, cohort: Cohort | None = None) -> Estimate | NoEstimate:
+def estimate(work: WorkSoFar, cohort: CohortDurations | None = None) -> Estimate | NoEstimate:
     """Return when the episode will end, from pace or cohort, whichever gives the narrower range.
 
     If the two ranges do not overlap, either the episode differs from its cohort or its runs do not behave as
@@ -102,7 +102,7 @@ def from_pace(work: WorkSoFar) -> Estimate | NoEstimate:
     return NoEstimate(reason) if reason else _at(work, _pace_seconds(work), "pace")
 
 
-def from_cohort(work: WorkSoFar, cohort: Cohort) -> Estimate | NoEstimate:
+def from_cohort(work: WorkSoFar, cohort: CohortDurations) -> Estimate | NoEstimate:
     """Return when the episode will end if it belongs to `cohort`."""
     reason = _doubt(work)
     elapsed = (work.seen_at - work.started_at).total_seconds()

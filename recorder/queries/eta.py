@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from recorder.completion.eta import Cohort, Estimate, NoEstimate, estimate, eta_members
+from recorder.completion.eta import CohortDurations, Estimate, NoEstimate, estimate, eta_members
 from recorder.completion.labels import label_text
 from recorder.completion.summary import Summary, work_so_far
 from recorder.ledger.status_fields import Phase
@@ -42,9 +42,9 @@ class _Cohorts:
     def __init__(self, connection: Connection, key: str | None) -> None:
         self._connection = connection
         self._key = None if key is None else label_text(key)
-        self._curves: dict[tuple[str, str] | None, Cohort] = {}
+        self._curves: dict[tuple[str, str] | None, CohortDurations] = {}
 
-    def of(self, summary: Summary) -> Cohort | None:
+    def of(self, summary: Summary) -> CohortDurations | None:
         """Return the cohort of a group, None if the group lacks the label that defines cohorts."""
         label = None
         if self._key is not None:
@@ -57,7 +57,7 @@ class _Cohorts:
         return self._curves[label]
 
 
-def _curve(connection: Connection, label: tuple[str, str] | None) -> Cohort:
+def _curve(connection: Connection, label: tuple[str, str] | None) -> CohortDurations:
     # NumPy is slow to import, and most commands that read need no cohort.
     from recorder.completion.cohort import CohortCurve  # noqa: PLC0415
     from recorder.store.durations import recent_durations  # noqa: PLC0415

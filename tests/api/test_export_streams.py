@@ -166,6 +166,7 @@ def _peak(asking: FlaskClient, address: str) -> tuple[int, int]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_long_export_takes_no_more_memory_than_a_short_one(
     asking: FlaskClient, engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def ledgers() -> list[RandomLedger]:
     return [*odd, *usual]
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_entries_are_intact(engine: Engine, ledgers: list[RandomLedger]) -> None:
     write(engine, ledgers)
     with reading(engine) as connection:

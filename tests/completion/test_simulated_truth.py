@@ -17,6 +17,9 @@ from recorder.simulator.runs import PROCESSOR_SECONDS, RunStatus, RunStep
 from tests.support.ledgers import time
 from tests.support.simulated_groups import Batch, Case, Stretch, draw_case, stretches_of
 
+pytestmark = pytest.mark.slow
+
+
 GROUPS = 500
 """How many groups are drawn of each processor."""
 

@@ -145,9 +145,6 @@ def test_figures_of_the_error_are_those_measured() -> None:
     part = PARTS["How far off is a duration?"]
     assert _head(part) == head
     assert rows(part) == lines
-
-
-def test_statements_about_the_figures() -> None:
     measured = [(setting, duration_error.measure(setting)) for setting in duration_error.SETTINGS]
     for setting, errors in measured:
         unbiased = abs(errors.mean) < 2 * errors.standard_error

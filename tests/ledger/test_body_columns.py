@@ -119,6 +119,7 @@ def _has_nul(value: Any) -> bool:
     return isinstance(value, str) and "\0" in value
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_bodies(VALUES), st.booleans())
 def test_any_body_is_rebuilt(value: dict[str, Any], escaped: bool) -> None:

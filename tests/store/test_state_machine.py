@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -305,6 +306,7 @@ def _told(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+@pytest.mark.slow
 def test_the_stored_fleet(engine: Engine) -> None:
     machine = type("StoredFleetOnce", (StoredFleet,), {"engine": engine})
     run_state_machine_as_test(
