@@ -1,4 +1,4 @@
-"""The rules told a second time, in plain seconds and as plainly as can be."""
+"""A second, deliberately simple implementation of the ledger's rules, in plain seconds."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Failed:
 
 @dataclass
 class Model:
-    """What is expected, in seconds: `expected` lists one short tuple an entry, and what it closes.
+    """The expected ledger, in seconds: `expected` has one short tuple per entry, with what it closes.
 
-    `open` is (last asked, last seen, polls) of the newest entry, if that is a status.
+    `open` is (last asked, last seen, polls) of the newest entry if it is a status.
     """
 
     started: float = 0
@@ -118,7 +118,7 @@ class Model:
         return max(0.0, asked - self.poll_due)
 
     def clock_set(self, step: float) -> None:
-        """What is waited for moves with the clock, what was seen stays."""
+        """Deadlines move with the clock; times already observed do not."""
         self.quiet_since += step
         self.due = None if self.due is None else self.due + step
         self.poll_due = None if self.poll_due is None else self.poll_due + step
@@ -126,7 +126,7 @@ class Model:
             failed.ended += step
 
     def missing(self) -> list[Failed]:
-        """The 404s since anything else was said."""
+        """The 404s since the last other outcome."""
         first = len(self.failed)
         while first and self.failed[first - 1].cause is Cause.NOT_FOUND:
             first -= 1
