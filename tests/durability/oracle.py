@@ -177,9 +177,9 @@ def _check_gaps(ledger: Ledger, pace: Pace) -> None:
 def _check_gap(gap: Gap, since: datetime, due: tuple[datetime, datetime], pace: Pace) -> None:
     assert gap.from_ == since
     assert gap.to is not None
-    assert gap.to > due[0] + pace.window, f"a gap that is none: {gap}"
+    assert gap.to > due[0] + pace.window, f"a gap without an outage: {gap}"
     assert (gap.cause, gap.attempts, gap.http_status, gap.detail) == ("not_polled", 0, None, None)
-    # The poll that ended it was asked no longer before its answer than a request may take.
+    # The poll that ended the gap was sent at most one request timeout before its response.
     unpolled = timedelta(seconds=gap.unpolled_seconds)
     assert gap.to - pace.patience - due[1] <= unpolled <= gap.to - due[0]
 

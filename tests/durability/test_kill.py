@@ -94,7 +94,5 @@ def story(tmp_path: Path, kind: str, url: str) -> None:
         assert found["long"] >= 3, found
 
 
-def test_kills_leave_no_partial_or_duplicate_writes(
-    tmp_path: Path, databases: dict[str, str]
-) -> None:
+def test_kills_leave_no_partial_or_duplicate_writes(tmp_path: Path, databases: dict[str, str]) -> None:
     play(*(partial(story, tmp_path, kind, url) for kind, url in databases.items()))

@@ -79,7 +79,7 @@ def full(recorder: Running) -> None:
 
 
 def cut(server: Server, recorder: Running) -> None:
-    """Connections are cut again and again; each cut may cost a write, which is tried again."""
+    """Connections are terminated repeatedly; each time a write may fail and be retried."""
     before = count(recorder)
     mine = "datname = current_database() AND pid <> pg_backend_pid()"
     cuts = 0
@@ -90,13 +90,13 @@ def cut(server: Server, recorder: Running) -> None:
         cuts += len(rows)
         return cuts >= CUTS or None
 
-    recorder.wait_until(cut_some, "connections to be cut")
+    recorder.wait_until(cut_some, "connections to be terminated")
     recorder.wait_until(lambda: len(set(count(recorder))) == 1 or None, "the database to be back")
     assert count(recorder)[0] - before[0] <= cuts
 
 
 def refusing(server: Server, recorder: Running) -> None:
-    """The server takes no writes, as one does that has become a replica."""
+    """The server rejects writes, as if it had become a replica."""
     with said_once(recorder):
         server.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
         stay_away(recorder)
@@ -111,7 +111,7 @@ def crashed(server: Server, recorder: Running) -> None:
 
 
 def fewest_gaps(stage: Stage) -> int:
-    """How many gaps the ledger with the fewest has: one for each time that the database was away for long."""
+    """The lowest number of gaps in any ledger, which should equal the number of long outages."""
     ledgers = read_ledgers(stage.engine).values()
     return min(sum(entry.kind is Kind.GAP for entry in ledger.entries) for ledger in ledgers)
 
@@ -129,5 +129,5 @@ def on_postgresql(tmp_path: Path) -> None:
         assert fewest_gaps(on) >= 2
 
 
-def test_recording_waits_for_its_database_and_goes_on(tmp_path: Path) -> None:
+def test_recording_resumes_after_database_outages(tmp_path: Path) -> None:
     play(partial(on_sqlite, tmp_path), partial(on_postgresql, tmp_path))
