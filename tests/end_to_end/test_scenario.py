@@ -19,7 +19,7 @@ from recorder.queries.json_output import dumps
 from recorder.simulator import SimulatorSettings
 from recorder.simulator.scenario import SCENE_KINDS, parse_scenario
 from recorder.store.transactions import reading
-from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, Request, Told, read_requests
+from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, ExpectedHistory, Request, read_requests
 from tests.support.program import Program
 from tests.support.simulator import simulating
 

@@ -65,7 +65,7 @@ class Ledger(RuleBasedStateMachine):
     def an_answer_after_the_clock_was_set(self, step: float, noticed: bool, said: str | None) -> None:
         self.until_the_poll_is_due()
         self.the_clock_is_set(step, noticed)
-        self.answer(said or self.model.said or "running", 0)
+        self.answer(said or self.model.body or "running", 0)
 
     @precondition(lambda self: self.asked)
     @rule(said=st.sampled_from(sorted(BODIES)), cause=CAUSES, after=st.sampled_from([0, 20, 60, 3600]))
@@ -83,14 +83,14 @@ class Ledger(RuleBasedStateMachine):
         self.model.answer(asked, self.now, said)
         self.story.answer(self.now, parse_body(BODIES[said][spelling]), asked=asked)
 
-    @precondition(lambda self: self.asked and self.model.said is not None)
+    @precondition(lambda self: self.asked and self.model.body is not None)
     @rule(times=st.integers(1, 4))
     def same_answer_in_time(self, times: int) -> None:
         for _ in range(times):
             if self.asked:
                 self.until_the_poll_is_due()
-                assert self.model.said is not None
-                self.answer(self.model.said, 0)
+                assert self.model.body is not None
+                self.answer(self.model.body, 0)
 
     @precondition(lambda self: self.asked)
     @rule(cause=CAUSES, took=TOOK, wait=st.sampled_from([4, 60, 450]))

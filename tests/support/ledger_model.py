@@ -32,7 +32,7 @@ class Model:
     state: str = "watching"
     expected: list[tuple[Any, ...]] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
-    said: str | None = None
+    body: str | None = None
     open: tuple[float, float, int] | None = None
 
     def __post_init__(self) -> None:
@@ -79,25 +79,25 @@ class Model:
         self.state = "watching"
         self.sight = self.quiet_since = self.due = self.poll_due = at
 
-    def answer(self, asked: float, received: float, said: str, due_in: float = INTERVAL) -> None:
+    def answer(self, asked: float, received: float, body: str, due_in: float = INTERVAL) -> None:
         newest = self.expected[-1][1] if self.open is None else self.open[1]
         regressed = received < newest
         if self.state == "gone":
             self.resume(received)
         elif self.lost(received):
             self.write(*self.gap(received, self.late(asked)))
-        if said != self.said:
+        if body != self.body:
             self.quiet_since = received
-        self.open = self._see(asked, received, said, regressed)
-        self.said, self.failed, self.sight = said, [], self.open[1]
+        self.open = self._see(asked, received, body, regressed)
+        self.body, self.failed, self.sight = body, [], self.open[1]
         self.due = self.poll_due = received + due_in
-        if said in SETTLED_BODIES and received - self.quiet_since >= RETIRE_AFTER:
+        if body in SETTLED_BODIES and received - self.quiet_since >= RETIRE_AFTER:
             self.due = None
             self.cease("retired", received, 0)
 
-    def _see(self, asked: float, received: float, said: str, regressed: bool) -> tuple[float, float, int]:
-        if self.open is None or said != self.said:
-            self.write("status", received, said, regressed)
+    def _see(self, asked: float, received: float, body: str, regressed: bool) -> tuple[float, float, int]:
+        if self.open is None or body != self.body:
+            self.write("status", received, body, regressed)
             return asked, received, 1
         before_asked, before_received, polls = self.open
         if received < before_received:

@@ -35,7 +35,7 @@ def seconds(moment: datetime) -> float:
 
 
 def body(created: float | None = None, modified: float | None = None, **status: Any) -> ResponseBody:
-    """A response body with the given counts; `total`, `active` and `message` override what follows from them."""
+    """A response body with the given counts; `total`, `active` and `message` override derived members."""
     total = status.pop("total", None)
     active = status.pop("active", None)
     message = status.pop("message", None)
@@ -103,8 +103,8 @@ class Ledger:
         self.entries.extend(step.entries)
 
 
-def told(moment: Moment | None) -> tuple[float, float | None, float, str] | None:
-    """A moment as (at, earliest, latest, basis), in seconds."""
+def in_seconds(moment: Moment | None) -> tuple[float, float | None, float, str] | None:
+    """Return a moment as (at, earliest, latest, basis), in seconds."""
     if moment is None:
         return None
     earliest = None if moment.earliest is None else seconds(moment.earliest)
