@@ -1,4 +1,4 @@
-"""Checkpoints: the heads of all ledgers, written, read back, and told by their digest."""
+"""Checkpoints: writing, reading and digesting the heads of all ledgers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_heads_are_the_newest_entries_of_an_export(engine: Engine) -> None:
     ]
 
 
-def test_heads_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> None:
+def test_heads_are_sorted_by_the_bytes_of_their_ids(engine: Engine) -> None:
     recording = Recording(engine)
     for taskgroup_id in HOSTILE:
         recording.watch(taskgroup_id)
@@ -80,7 +80,7 @@ def test_heads_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> No
     assert read_checkpoint(_lines(heads)) == {head.taskgroup_id: head for head in heads}
 
 
-def test_no_groups_are_no_lines(engine: Engine) -> None:
+def test_a_checkpoint_without_groups_is_empty(engine: Engine) -> None:
     assert _heads(engine) == []
     assert read_checkpoint([]) == {}
     assert checkpoint_digest([]) == hashlib.sha256(b"").hexdigest()
@@ -101,7 +101,7 @@ _written: st.SearchStrategy[list[tuple[str, int, str, tuple[datetime | None, int
 
 
 @given(_written)
-def test_what_is_written_is_read_back(
+def test_heads_survive_a_round_trip(
     written: list[tuple[str, int, str, tuple[datetime | None, int | None]]],
 ) -> None:
     heads = [CheckpointHead(name, seq, digest, *seen) for name, seq, digest, seen in written]
@@ -149,7 +149,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_line_is_named_by_its_number(name: str) -> None:
+def test_errors_name_the_number_of_the_bad_line(name: str) -> None:
     line, words = BAD[name]
     with pytest.raises(CheckpointError) as found:
         read_checkpoint([json.dumps(GOOD).encode() + b"\n", line + b"\n"])

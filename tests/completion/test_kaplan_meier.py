@@ -158,7 +158,7 @@ def test_a_level_reached_exactly_counts_as_reached(size: int, p: float) -> None:
 def test_a_level_reached_exactly_after_censoring_counts_as_reached(
     p: float, size: int, before: int, censored: int, after: int
 ) -> None:
-    """One duration ends per second; `censored` are censored after `before`, and S is 1 - p after `after` more."""
+    """One ends per second; `censored` are censored after `before`, and S is 1 - p after `after` more."""
     left = size - before - censored
     assert Fraction(size - before, size) * Fraction(left - after, left) == 1 - SHARES[p]
     ends = np.arange(1, size - censored + 1, dtype=float)

@@ -189,7 +189,7 @@ def test_the_lower_bound_holds_unless_an_end_may_precede_a_censoring(
 
 
 def test_the_lower_bound_may_fail_if_an_end_may_precede_a_censoring() -> None:
-    """An end at 2 s is one of two at risk, and half survive; at 0.5 s it is one of three, and two thirds do."""
+    """At 2 s, one of two at risk ends and half survive; at 0.5 s, it is one of three and two thirds do."""
     lengths = [Length(1, 1, None, True), Length(0.5, 2, 3, False), Length(100, 100, 100, False)]
     assert _ahead_of_a_censoring(lengths)
     assert (_true_quantiles(lengths)[0], _bounds(lengths, 0)[0]) == (2, 100)

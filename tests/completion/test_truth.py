@@ -47,7 +47,7 @@ class Life:
 
 @dataclass(frozen=True)
 class Poll:
-    """A poll sent `wait` after the previous response, answered `early` later and received `late` after that."""
+    """A poll sent `wait` after the previous response, answered after `early`, received after `late` more."""
 
     wait: float
     early: float

@@ -50,7 +50,7 @@ class Recording:
     program: Program
 
     def cli(self, *arguments: str) -> Any:
-        """Return the output of a command with `--json`, run in this process because it is ten times faster."""
+        """Return the output of a command with `--json`, run in this process, which is ten times faster."""
         printed = CliRunner().invoke(commands, [*arguments, "--json"], env=self.program.environment)
         assert printed.exit_code == 0, printed.output
         return json.loads(printed.output)

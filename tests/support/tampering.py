@@ -30,7 +30,7 @@ from recorder.store.tables import entries, episodes, group_labels, labelled_dura
 from recorder.store.transactions import reading, writing
 from tests.support.recording import RULES, Recording, active, after, settled
 
-Told = list[tuple[str, int, str]]
+Brief = list[tuple[str, int, str]]
 TABLES = (watches, entries, summaries, episodes, group_labels, labelled_durations)
 INEXACT = (
     '{"taskgroup_id": "one", "status": {"num_task_runs": 1e400, "task_run_status_counts": {"failed": 4}}}'
@@ -95,7 +95,7 @@ def findings(
         reader.dispose()
 
 
-def told(found: list[Finding]) -> Told:
+def brief(found: list[Finding]) -> Brief:
     return [(finding.taskgroup_id, finding.seq, finding.problem.value) for finding in found]
 
 
@@ -175,7 +175,7 @@ def renumbered(numbers: Mapping[int, int]) -> Harm:
     return harm
 
 
-def chained_anew(taskgroup_id: str = "one") -> Harm:
+def rechained(taskgroup_id: str = "one") -> Harm:
     """Recompute the digests of a group and the head in its watch row, as a forger would."""
 
     def harm(connection: Connection) -> None:
