@@ -21,8 +21,8 @@ from recorder.store.tables import watches
 from recorder.store.transactions import writing
 from tests.support.bodies import moment
 from tests.support.ledger_model import Model
+from tests.support.short_forms import BODIES, HTTP_STATUS
 from tests.support.stories import RULES, WINDOW
-from tests.support.telling import BODIES, HTTP_STATUS
 
 LEASE = 60
 LONGEST_WAIT = 20

@@ -43,9 +43,9 @@ from recorder.store.transactions import reading
 from tests.store import brute_force
 from tests.store.fleet import LEASE, Fleet, Group, Outcome
 from tests.support.bodies import moment
+from tests.support.short_forms import BODIES, FAILURES, seconds_or_none, short, short_content, short_interval
 from tests.support.soundness import assert_sound
 from tests.support.stories import RETIRE_AFTER, WINDOW
-from tests.support.telling import BODIES, FAILURES, seconds_or_none, short, short_content, short_interval
 
 Near = tuple[int, float] | None
 NAMES = st.sampled_from("abc")

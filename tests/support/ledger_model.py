@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recorder.ledger.poll_outcome import Cause
+from tests.support.short_forms import HTTP_STATUS, SETTLED_BODIES
 from tests.support.stories import GONE_AFTER, INTERVAL, RETIRE_AFTER, WINDOW
-from tests.support.telling import HTTP_STATUS, SETTLED_BODIES
 
 
 @dataclass

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from recorder.ledger.entries import Action, Entry, Gap, StatusContent, WatchChange
 from tests.support.chain_oracle import assert_chained
-from tests.support.telling import name_of
+from tests.support.short_forms import name_of
 
 
 def assert_sound(entries: Sequence[Entry]) -> None:
