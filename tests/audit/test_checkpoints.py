@@ -113,17 +113,17 @@ def test_heads_survive_a_round_trip(
 
 
 BAD: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"Dear diary,", "line 2 "),
+    "not JSON": (b"Dear diary,", "line 2 "),
     "an empty line": (b"", "line 2 "),
     "half a line": (json.dumps(GOOD).encode()[:-5], "line 2 "),
-    "no UTF-8": (b'{"taskgroup_id":"\xff"}', "line 2 "),
-    "no object": (b"[]", "it must be an object"),
+    "invalid UTF-8": (b'{"taskgroup_id":"\xff"}', "line 2 "),
+    "not an object": (b"[]", "it must be an object"),
     "null": (b"null", "it must be an object"),
     **{
         name: (json.dumps({**GOOD, "taskgroup_id": "two", **members}).encode(), words)
         for name, members, words in [
             ("a foreign member", {"note": 1}, "it must be an object of taskgroup_id, seq, digest"),
-            ("an id that is no text", {"taskgroup_id": 2}, "of another type"),
+            ("an id that is not text", {"taskgroup_id": 2}, "of another type"),
             ("a number that is text", {"seq": "2"}, "of another type"),
             ("a number that is true", {"seq": True}, "of another type"),
             ("no such number", {"seq": 0}, "of another type"),

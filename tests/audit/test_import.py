@@ -295,7 +295,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
         lambda lines: [lines[0][:-67] + lines[0][-67:].upper(), *lines[1:]],
         "line 1: its digest",
     ),
-    "a digest that is no text": (
+    "a digest that is not text": (
         lambda lines: [lines[0][:-68] + b'"digest":1}\n'[9:], *lines[1:]],
         "line 1: its digest",
     ),
@@ -310,11 +310,11 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "a group twice": (lambda lines: [*lines[:4], *lines[:4]], "line 5: groups come once each"),
     "a bad id": (put(5, b'"never"', b'"nev/er"'), "line 5: taskgroup_id 'nev/er' contains '/'"),
     "an empty id": (put(5, b'"never"', b'""'), "line 5: taskgroup_id '' is empty"),
-    "an id that is no text": (put(5, b'"never"', b"5"), "line 5: taskgroup_id must be a text"),
+    "an id that is not text": (put(5, b'"never"', b"5"), "line 5: taskgroup_id must be a text"),
     "an empty line": (spliced(5, b"\n", drop=0), "line 5: not JSON"),
-    "no object": (spliced(5, b"[]\n"), "line 5: not a JSON object"),
-    "no number": (put(9, b'"v":1', b'"v":NaN'), "line 9: not JSON: NaN"),
-    "no JSON": (spliced(5, b"Dear diary,\n"), "line 5: not JSON"),
+    "not an object": (spliced(5, b"[]\n"), "line 5: not a JSON object"),
+    "not a number": (put(9, b'"v":1', b'"v":NaN'), "line 9: not JSON: NaN"),
+    "not JSON": (spliced(5, b"Dear diary,\n"), "line 5: not JSON"),
     "a record that is not an object": (spliced(5, b'{"record":[],"digest":""}\n'), "line 5: a record has"),
     "a huge number": (put(9, b'"seq":3', b'"seq":' + b"7" * 5000), "line 9: "),
     "nested too deep": (spliced(5, DEEP), "line 5: "),
@@ -454,7 +454,7 @@ FORGED: dict[str, tuple[Callable[[list[Line]], None], str]] = {
     "a note with U+0000": (forged_inside(1, "watch", note="\0"), "line 1: note must be"),
     "no actor": (forged_inside(1, "watch", actor=None), "line 1: actor must be"),
     "a body without status": (forged(2, upstream={}), "line 2: no object `status`"),
-    "a body that is no object": (forged(2, upstream=[]), "line 2: not a JSON object"),
+    "a body that is not an object": (forged(2, upstream=[]), "line 2: not a JSON object"),
     "a body with too large a number": (
         forged(2, upstream={"status": {"x": 1e16}}),
         "line 2: a body is kept as upstream_text where",
@@ -463,7 +463,10 @@ FORGED: dict[str, tuple[Callable[[list[Line]], None], str]] = {
         forged(2, upstream=..., upstream_text='{"status":{}}'),
         "line 2: a body is kept as upstream_text where",
     ),
-    "a text that is no body": (forged(2, upstream=..., upstream_text="1e400"), "line 2: not a JSON object"),
+    "a text that is not a body": (
+        forged(2, upstream=..., upstream_text="1e400"),
+        "line 2: not a JSON object",
+    ),
     "a text that is a number": (
         forged(2, upstream=..., upstream_text=7),
         "line 2: upstream_text must be a text",

@@ -65,7 +65,7 @@ ENTRIES: dict[str, tuple[Harm, list[tuple[int, str]]]] = {
     "the time of creation": (entry(2, created_at=after(0)), [(2, MISMATCH)]),
     "the end of an interval": (entry(3, previous_last_seen_at=after(11)), [(3, MISMATCH)]),
     "the polls of an interval": (entry(3, previous_polls=2), [(3, MISMATCH)]),
-    "an interval taken away": (
+    "an interval removed": (
         entry(3, previous_polls=None, previous_last_seen_at=None, previous_last_asked_at=None),
         [(3, MISMATCH)],
     ),
@@ -121,8 +121,8 @@ ENTRIES: dict[str, tuple[Harm, list[tuple[int, str]]]] = {
     "a kind": (entry(6, kind="gap"), [(6, UNREADABLE)]),
     "an invalid extra": (entry(4, extra="{"), [(4, UNREADABLE)]),
     "an extra of another kind": (entry(4, extra='{"body":[1]}'), [(4, UNREADABLE)]),
-    "a raw text that is no body": (entry(8, extra='{"text":"[]"}'), [(8, UNREADABLE)]),
-    "metadata that is no JSON": (entry(5, metadata="{"), [(5, UNREADABLE)]),
+    "a raw text that is not a body": (entry(8, extra='{"text":"[]"}'), [(8, UNREADABLE)]),
+    "metadata that is not JSON": (entry(5, metadata="{"), [(5, UNREADABLE)]),
     "an unknown cause": (entry(3, gap_cause="rain"), [(3, UNREADABLE)]),
     "an action made null": (entry(6, watch_action=None), [(6, UNREADABLE)]),
     "half an interval": (entry(3, previous_last_seen_at=None), [(3, UNREADABLE)]),
@@ -160,7 +160,7 @@ DERIVED_COLUMNS: dict[str, tuple[Harm, int]] = {
     "the phase of the group": (watch(phase="settled"), HEAD),
     "the finished runs": (watch(finished=5), HEAD),
     "the last update": (watch(modified_at=None), HEAD),
-    "the open interval taken away": (watch(last_asked_at=None, last_seen_at=None, polls=None), HEAD),
+    "the open interval removed": (watch(last_asked_at=None, last_seen_at=None, polls=None), HEAD),
     "the open interval ended before it began": (watch(last_seen_at=after(149)), HEAD),
     "an open interval of no polls": (watch(polls=0), HEAD),
     "half an open interval": (watch(last_asked_at=None), HEAD),

@@ -231,7 +231,7 @@ def _newest_at(entries: list[Entry], moment: datetime) -> Entry:
 
 
 def _watched(ledger: Ledger, moment: datetime) -> bool:
-    """Whether the group was watched at `moment`, which must be before its last response or change."""
+    """Whether the group was watched at `moment`, up to its last response or change."""
     changes = [entry for entry in ledger.entries if isinstance(entry.content, WatchChange)]
     newest = _newest_at(changes, moment)
     ends = [entry.at for entry in changes if entry.seq > newest.seq] or [_last_seen_at(ledger)]

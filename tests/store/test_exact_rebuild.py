@@ -64,7 +64,9 @@ class Span(NamedTuple):
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(name=NAMES, data=st.data())
-def test_any_body_is_rebuilt_alike_on_both(engines: list[Engine], name: str, data: st.DataObject) -> None:
+def test_any_body_is_rebuilt_the_same_on_both_databases(
+    engines: list[Engine], name: str, data: st.DataObject
+) -> None:
     taskgroup_id = f"{next(_numbers)} {name}"
     answers = st.tuples(bodies(st.just(taskgroup_id)), SPELLINGS)
     drawn = data.draw(st.lists(answers, min_size=1, max_size=3))

@@ -72,9 +72,9 @@ def one(engine: Engine, statement: str = "SELECT 1") -> object:
 
 def test_a_pool_of_unresponsive_connections(server: Server) -> None:
     with opened(server, LONG) as engine:
-        with ExitStack() as held:
+        with ExitStack() as stack:
             for _ in range(POOLED):
-                held.enter_context(reading(engine))
+                stack.enter_context(reading(engine))
         with ThreadPoolExecutor(AT_ONCE) as threads, frozen(server):
             asked = [threads.submit(one, engine) for _ in range(AT_ONCE)]
             errors = [question.exception(WAIT_SECONDS) for question in asked]
