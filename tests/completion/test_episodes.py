@@ -141,7 +141,7 @@ def test_the_outcome_covers_all_runs(counts: dict[str, Any], outcome: Outcome) -
         pytest.param(body(completed=4, failed=1), Outcome.COMPLETED, id="one more completed"),
         pytest.param(body(completed=3, failed=2), Outcome.FAILED, id="one more failed"),
         pytest.param(body(completed=4, failed=2), Outcome.MIXED, id="one more of both"),
-        pytest.param(body(completed=3, failed=1), Outcome.MIXED, id="nothing that can be in_seconds"),
+        pytest.param(body(completed=3, failed=1), Outcome.MIXED, id="no run finished since"),
         pytest.param(body(completed=4), Outcome.COMPLETED, id="a failed run completed after all"),
     ],
 )
