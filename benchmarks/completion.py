@@ -1,10 +1,10 @@
-"""How fast the statistics of many episodes are answered.
+"""Measure how fast the API computes statistics over many episodes.
 
     python benchmarks/completion.py [--episodes 100000] [--requests 40]
 
-Fills a SQLite file and a database of a PostgreSQL server of its own, and asks the API for
-`/api/v1/completion` in different ways. Beside the milliseconds stands how many times as long that takes as
-reading the durations off the driver and nothing else: machines differ, that hardly does.
+Fills a SQLite file, and a database of a private PostgreSQL server, and requests `/api/v1/completion` with
+different parameters. The last column compares the time with that of reading the durations with the bare
+driver: it depends less on the machine than milliseconds.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How fast the statistics of many episodes are answered.")
+    parser = argparse.ArgumentParser(
+        description="Measure how fast the API computes statistics over many episodes."
+    )
     parser.add_argument("--episodes", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=40, help="of each kind")
     return parser.parse_args()
@@ -105,7 +107,7 @@ def _read_durations(engine: Engine) -> None:
 
 
 def _milliseconds(work: Callable[[], None], times: int) -> tuple[float, float]:
-    """Return the median and the 99th percentile of how long `work` takes."""
+    """Return the median and the 99th percentile of the time that `work` takes, in milliseconds."""
     taken = []
     for _ in range(times + 3):
         begun = time.perf_counter()
@@ -116,7 +118,7 @@ def _milliseconds(work: Callable[[], None], times: int) -> tuple[float, float]:
 
 
 def _fill(engine: Engine, count: int) -> None:
-    """Make groups of one episode each, as recording makes them, a few of them still open."""
+    """Add groups with one episode each, as recording would, a few of them still open."""
     chance = random.Random(1)  # noqa: S311 - figures for a benchmark
     made = (_group(chance, number, count) for number in range(count))
     while batch := list(islice(made, 5000)):

@@ -1,4 +1,4 @@
-"""Databases to read from: ledgers as recording makes them, and many more of the same."""
+"""Databases for the benchmarks: ledgers as recording writes them, and copies of these."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.audit_ledgers import random_ledgers, write
 from tests.support.postgres import running_postgres
 
 TROUBLE = 0.02
-"""How often something else than an answer comes."""
+"""The chance of anything other than a response."""
 _GROUPS_AT_ONCE = 20
 _ENTRIES_OF_A_GROUP = 1000
 _COPY = ".copy-"
 
 
 def databases(folder: str, *, sqlite_only: bool) -> Iterator[tuple[str, str]]:
-    """Yield the names and URLs of a SQLite file in `folder` and of a PostgreSQL server of our own."""
+    """Yield the names and URLs of a SQLite file in `folder` and of a private PostgreSQL server."""
     yield "SQLite", f"sqlite:///{folder}/recorder.db"
     if not sqlite_only:
         with running_postgres() as postgres:
@@ -30,9 +30,9 @@ def databases(folder: str, *, sqlite_only: bool) -> Iterator[tuple[str, str]]:
 
 
 def sizes_of(url: str, sizes: Sequence[int], out: Console) -> Iterator[int]:
-    """Fill a database to each size of `sizes`, which ascend, and yield how many entries it has.
+    """Fill a database to each of the ascending `sizes` in turn, and yield its number of entries.
 
-    At first there are ledgers of 1,000 entries, then copies of these beside them.
+    It starts with ledgers of 1,000 entries, to which copies are added.
     """
     copies = 0
     for size in sizes:
@@ -47,7 +47,7 @@ def sizes_of(url: str, sizes: Sequence[int], out: Console) -> Iterator[int]:
 
 
 def fill(url: str, size: int, groups: int) -> None:
-    """Make the tables, and random ledgers of usual answers."""
+    """Create the tables, and random ledgers of ordinary responses."""
     engine = open_engine(check_url(url))
     upgrade(engine)
     made = random_ledgers(1, groups, size // groups, oddity=0, trouble=TROUBLE)
@@ -58,7 +58,7 @@ def fill(url: str, size: int, groups: int) -> None:
 
 
 def copy_groups(url: str, numbers: range) -> None:
-    """Put every group there once more for each number, by another id: its chain proves nothing."""
+    """Copy every group once per number, under a new id, which makes the copies' digests invalid."""
     engine = open_engine(check_url(url))
     for number in numbers:
         with engine.begin() as connection:
@@ -74,7 +74,7 @@ def copy_groups(url: str, numbers: range) -> None:
 
 
 def lengthen(url: str, taskgroup_id: str, times: int) -> None:
-    """Put the entries of a group behind themselves `times` times more; the chain proves nothing then."""
+    """Repeat the entries of a group `times` more times, which makes its digests invalid."""
     engine = open_engine(check_url(url))
     named = {"taskgroup_id": taskgroup_id}
     others = ", ".join(column.name for column in entries.c if column.name != "seq")
@@ -98,7 +98,7 @@ def lengthen(url: str, taskgroup_id: str, times: int) -> None:
 
 
 def ids_of(url: str) -> list[str]:
-    """Return the ids of the groups that can stand in an address as they are."""
+    """Return the ids of the groups that need no escaping in a URL."""
     engine = open_engine(check_url(url))
     with engine.connect() as connection:
         found = connection.execute(text("SELECT taskgroup_id FROM watches ORDER BY taskgroup_id")).scalars()

@@ -1,11 +1,11 @@
-"""How fast pages are served, beside Datasette.
+"""Compare the speed of the API with that of Datasette.
 
     python benchmarks/datasette.py /path/to/datasette [--entries 100000 1000000] [--seconds 3]
 
-The program (pip install datasette, in an environment of its own) and `recorder serve` serve the same SQLite
-file. Both are asked over HTTP, in turns, for the first 100 status entries of histories, oldest and newest
-first, Datasette from the view `status_history`: as it answers by default, and without counts, facets and
-suggestions, which take it longest.
+Datasette (pip install datasette, in a separate environment) and `recorder serve` serve the same SQLite file.
+Both are asked over HTTP, alternately, for the first 100 status entries of histories, oldest and newest first.
+Datasette reads them from the view `status_history`, once with its defaults and once without counts, facets
+and suggestions, on which it spends the most time.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tests.support.postgres import free_port
 
 START_SECONDS = 30
 ORDERS = {"oldest": ("asc", "_sort"), "newest": ("desc", "_sort_desc")}
-"""Which entries come first: how the API and how Datasette is asked for that."""
+"""Which entries come first, with the corresponding parameters of the API and of Datasette."""
 ASKED = {"default": {}, "least": {"_nocount": 1, "_nofacet": 1, "_nosuggest": 1}}
-"""Datasette as it comes, and without what takes it longest and the API has elsewhere."""
+"""Parameters of Datasette: its defaults, and without its slowest extras, which the API serves separately."""
 
 
 def main() -> None:
@@ -57,16 +57,15 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How fast pages are served, beside Datasette.")
-    parser.add_argument("datasette", help="the program")
+    parser = argparse.ArgumentParser(description="Compare the speed of the API with that of Datasette.")
+    parser.add_argument("datasette", help="path of the datasette program")
     parser.add_argument("--entries", type=int, nargs="+", default=[100_000, 1_000_000], help="ascending")
     parser.add_argument("--seconds", type=float, default=3, help="for each question")
     return parser.parse_args()
 
 
 def _measured(path: Path, program: str, seconds: float) -> Iterator[tuple[str, str, float, float, float]]:
-    """Yield which entries come first, how Datasette is asked, the median times of the API and of Datasette,
-    in seconds, and their ratio."""
+    """Yield the order, the parameters of Datasette, the median times of both in seconds, and their ratio."""
     recorder = Path(sys.executable).with_name("recorder")
     port, other = free_port(), free_port()
     settings = {"RECORDER_DATABASE_URL": f"sqlite:///{path}", "RECORDER_API_PORT": str(port)}
@@ -89,10 +88,10 @@ def _measured(path: Path, program: str, seconds: float) -> Iterator[tuple[str, s
 def _running(
     command: list[str | Path], port: int, settings: dict[str, str] | None = None
 ) -> Iterator[HTTPConnection]:
-    """Run a server; yield a connection to it once it answers on `port`."""
+    """Run a server; yield a connection to it once it responds on `port`."""
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, env=settings, stdout=quiet, stderr=quiet)  # noqa: S603
-    # The plainest of clients: others take longer to read a page than a server to make it.
+    # A minimal client: others take longer to read a page than the server takes to produce it.
     connection = HTTPConnection("127.0.0.1", port)
     try:
         until = time.monotonic() + START_SECONDS

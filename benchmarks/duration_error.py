@@ -1,9 +1,9 @@
-"""How far `duration_seconds` lies from the truth, by how often a group is polled and what it tells.
+"""Measure the error of `duration_seconds` by polling interval and by the data in the responses.
 
     python -m benchmarks.duration_error
 
-prints the table that stands in docs/completion.md. Each group is watched from before its 40 s of work
-begin, at a random phase of the polls.
+prints the table in docs/completion.md. Each group is watched from before its 40 s of work begin, at a random
+offset from the polls.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ _WORKING = (Phase.ACTIVE, Phase.BLOCKED)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One line of the table. `runs` last 40 s together: 1 that takes all of it, or several of which each
-    ends at its own moment. `modified_at`: whether answers have it."""
+    """One row of the table.
+
+    The `runs` take 40 s altogether: one run takes all of it, several end at different times. `modified_at` is
+    whether responses have that member.
+    """
 
     every_seconds: float
     modified_at: bool
@@ -40,11 +43,11 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """What came of the groups of one setting; errors are estimate - truth, in seconds.
+    """The results for one setting; errors are estimate minus truth, in seconds.
 
-    `unseen`: the share of groups of which no answer showed the work going on. `outside`: groups whose
-    bounds do not contain the truth. The naive estimate is from the first answer that shows the work, or
-    its end, to the first that shows its end.
+    `unseen` is the share of groups in which no response showed unfinished work, `outside` the number of
+    groups whose bounds do not contain the truth. The naive estimate runs from the first response that shows
+    the work, or its end, to the first that shows its end.
     """
 
     groups: int
@@ -70,7 +73,7 @@ SETTINGS = tuple(
 @cache
 @cache
 def measure(setting: Setting) -> Errors:
-    """Record GROUPS groups, the same ones at each call."""
+    """Record GROUPS groups, the same ones in every call."""
     random = Random(f"{setting}")  # noqa: S311 - chance, not secrecy
     errors, naive, unseen, outside = [], [], 0, 0
     for _ in range(GROUPS):
@@ -115,7 +118,7 @@ def _naive_seconds(recording: Recording) -> float:
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Yield the table's cells, its head first."""
+    """Yield the rows of the table, starting with the header."""
     yield (
         "polled every",
         "work",

@@ -1,15 +1,15 @@
-"""How good the ETA is: groups replayed in virtual time, and how often the truth fell below each quantile.
+"""Backtest the ETA: replay groups in virtual time and count how often the truth is below each quantile.
 
     python benchmarks/eta_backtest.py [--groups N] [--seed S] [--mixed]
     python benchmarks/eta_backtest.py --database URL
 
-Without a database the groups are the simulator's, of 20 to 500 runs that begin together, and two kinds
-besides: `core, slow` is of processor core but takes twice as long as its cohort, and `steady` works through
-its runs at a constant rate. Each is polled every 10 s, and its cohort is 200 earlier groups of its kind
-(with --mixed: of all processors).
+Without a database, groups of 20 to 500 runs that start together are simulated for each processor. There are
+two additional kinds: `core, slow` uses processor core but takes twice as long as its cohort, and `steady`
+finishes its runs at a constant rate. Each group is polled every 10 s, and its cohort is 200 earlier groups
+of its kind (with --mixed: of all processors).
 
-With a database the episodes that ended are replayed from their ledgers; the cohort of each are those of the
-same `processor` in the metadata that were known at that moment.
+With a database, finished episodes are replayed from their ledgers. The cohort of an episode consists of those
+with the same `processor` in the metadata that were known at the time.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One moment in one group's work, and what became of it: `left_seconds` later it had settled."""
+    """A group at some point in its work; it settled `left_seconds` later."""
 
     kind: str
     progress: float
@@ -70,7 +70,7 @@ class Case:
 
 
 def draw_ends(random: Random, kind: str) -> list[float]:
-    """Draw a group: the seconds from its start to the end of each of its runs, ascending."""
+    """Draw a group; return the seconds from its start to the end of each run, in ascending order."""
     size = random.randint(20, 500)
     if kind == STEADY:
         seconds = random.uniform(0.5, 5.0)
@@ -81,13 +81,13 @@ def draw_ends(random: Random, kind: str) -> list[float]:
 
 
 def draw_cohort(random: Random, kinds: Sequence[str], size: int = COHORT_SIZE) -> CohortCurve:
-    """Draw the cohort that earlier groups of these kinds make, each kind as often as the others."""
+    """Draw a cohort of earlier groups of these kinds, in equal shares."""
     ends = [draw_ends(random, kinds[number % len(kinds)])[-1] for number in range(size)]
     return CohortCurve.of(np.array(ends), np.ones(size, dtype=np.bool_))
 
 
 def replay(random: Random, kind: str, cohort: CohortCurve) -> Iterator[Case]:
-    """Draw a group, poll it, and yield a case at the first poll that shows each progress."""
+    """Draw a group, poll it, and yield a case at the first poll that reaches each level of PROGRESS."""
     ends = draw_ends(random, kind)
     pace = ProgressMarks().seen(_START, 0, len(ends))
     awaited = list(PROGRESS)
@@ -102,7 +102,7 @@ def replay(random: Random, kind: str, cohort: CohortCurve) -> Iterator[Case]:
 
 
 def simulated(groups: int, seed: int, *, mixed: bool) -> Iterator[Case]:
-    """Yield the cases of that many groups of each kind."""
+    """Yield the cases of `groups` groups of each kind."""
     for kind in (*PROCESSOR_SECONDS, SLOW, STEADY):
         random = Random(f"{seed}/{kind}")  # noqa: S311 - chance, not secrecy
         own = "core" if kind == SLOW else kind
@@ -120,14 +120,14 @@ class _Recorded:
 
 
 def recorded(ledgers: Iterable[tuple[Sequence[Entry], Interval | None]]) -> Iterator[Case]:
-    """Yield the cases of all episodes that ended in whole ledgers, each with its last status's interval."""
+    """Yield the cases of all finished episodes in complete ledgers, each given with its last interval."""
     found = [item for entries, interval in ledgers for item in _episodes(entries, interval)]
     for item in found:
         yield from _cases(item, [other for other in found if other.kind == item.kind])
 
 
 def ledgers_in(connection: Connection) -> Iterator[tuple[Sequence[Entry], Interval | None]]:
-    """Yield the ledger of every group in a database, and the interval that is still open."""
+    """Yield the ledger of every group in a database with its open interval."""
     page = list_groups(connection, limit=_PAGE)
     while page:
         for group in page:
@@ -140,8 +140,8 @@ def _episodes(entries: Sequence[Entry], interval: Interval | None) -> Iterator[_
     clear = list(_clear(entries))
     for episode in episodes_of(entries, interval):
         opened, end = episode.started.latest, episode.completed.latest if episode.completed else None
-        seen = [(at, said) for at, said in clear if at >= opened and (end is None or at < end)]
-        before = [_finished(said) or 0 for at, said in clear if at < opened]
+        seen = [(at, fields) for at, fields in clear if at >= opened and (end is None or at < end)]
+        before = [_finished(fields) or 0 for at, fields in clear if at < opened]
         yield _Recorded(_kind(clear), episode, seen, before[-1] if before else 0)
 
 
@@ -156,32 +156,32 @@ def _kind(clear: Sequence[tuple[datetime, StatusFields]]) -> str:
     return str(metadata.get("processor")) if isinstance(metadata, dict) else "None"
 
 
-def _finished(said: StatusFields) -> int | None:
-    counts = [said.count(name) for name in FINISHED_STATUSES]
+def _finished(fields: StatusFields) -> int | None:
+    counts = [fields.count(name) for name in FINISHED_STATUSES]
     return None if counts == [None] * len(counts) else sum(count or 0 for count in counts)
 
 
 def _cases(item: _Recorded, known: Sequence[_Recorded]) -> Iterator[Case]:
-    """Yield a case at the first observation that shows each progress of the episode."""
+    """Yield a case at the first observation that reaches each level of PROGRESS in the episode."""
     started, completed = item.episode.started, item.episode.completed
     if completed is None:
         return
     before = item.finished_before
     pace = ProgressMarks() if started.earliest is None else ProgressMarks().seen(started.at, before, None)
     awaited = list(PROGRESS)
-    for at, said in item.readings:
-        finished, total = _finished(said), said.num_task_runs
+    for at, fields in item.readings:
+        finished, total = _finished(fields), fields.num_task_runs
         pace = pace.seen(at, finished, total)
         if finished is None or total is None or total <= before:
             continue
         while awaited and (finished - before) / (total - before) >= awaited[0]:
-            standing = WorkSoFar(started.at, at, pace, blocked=said.phase is Phase.BLOCKED)
+            standing = WorkSoFar(started.at, at, pace, blocked=fields.phase is Phase.BLOCKED)
             left = (completed.at - at).total_seconds()
             yield Case(item.kind, awaited.pop(0), standing, _cohort_at(at, known), left)
 
 
 def _cohort_at(moment: datetime, known: Iterable[_Recorded]) -> CohortCurve:
-    """Return the cohort as it stood at `moment`, with the episodes that were then going on censored."""
+    """Return the cohort as of `moment`, with the episodes unfinished at that time censored."""
     begun = [item.episode for item in known if item.episode.started.at < moment]
     over = [episode.completed is not None and episode.completed.at <= moment for episode in begun]
     seconds = [
@@ -193,11 +193,11 @@ def _cohort_at(moment: datetime, known: Iterable[_Recorded]) -> CohortCurve:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How one basis did over several cases.
+    """How well one basis did over several cases.
 
-    `below`: the shares of the truths that fell below p10, p50 and p90. `covered`: the share from p10 to p90.
-    `width`: the median of (p90 - p10) by the time that was really left. All but `given`, the share of
-    cases with an estimate at all, are of the given ones.
+    `given` is the share of cases with an estimate; the other figures refer to these. `below` has the shares
+    of cases whose truth was below p10, p50 and p90, `covered` is the share from p10 to p90, and `width` is
+    the median of (p90 - p10) divided by the actual time left.
     """
 
     given: float
@@ -207,7 +207,7 @@ class Score:
 
 
 def score(cases: Sequence[Case], results: Sequence[Estimate | NoEstimate]) -> Score | None:
-    """Hold estimates against the truth, None if none was given."""
+    """Compare estimates with the truth; return None if there are no estimates."""
     pairs = [
         (case.standing.seen_at + timedelta(seconds=case.left_seconds), case, result)
         for case, result in zip(cases, results, strict=True)
@@ -232,7 +232,7 @@ def _width(result: Estimate) -> float:
 
 
 def table_of(cases: Iterable[Case]) -> Table:
-    """Return the scores of every kind, progress and basis."""
+    """Return a table of the scores by kind, progress and basis."""
     table = Table("groups", "progress", "basis", title="Truth below p10, p50, p90, and covered by p10 to p90")
     for heading in ("cases", "given", "< p10", "< p50", "< p90", "covered", "width"):
         table.add_column(heading, justify="right")
@@ -271,8 +271,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Backtest the ETA.")
     parser.add_argument("--groups", type=int, default=200, help="simulated groups of each kind (200)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--mixed", action="store_true", help="let the cohort be of all processors")
-    parser.add_argument("--database", metavar="URL", help="replay what a recorder recorded instead")
+    parser.add_argument("--mixed", action="store_true", help="draw the cohort from all processors")
+    parser.add_argument("--database", metavar="URL", help="replay recorded groups instead")
     arguments = parser.parse_args()
     if arguments.database is None:
         cases = list(simulated(arguments.groups, arguments.seed, mixed=arguments.mixed))

@@ -1,10 +1,10 @@
-"""How fast a history is exported, and how much memory that takes.
+"""Measure how fast a history is exported, and how much memory that takes.
 
     python benchmarks/export.py [--entries 100000 1000000]
 
-Streams histories of so many entries as CSV and as NDJSON, each in a process of its own, and prints beside the
-lines per second the peak of memory, which should not grow with the history. The ratio is by Python's csv
-module over the same view of the same file, read with sqlite3.
+Streams histories of these lengths as CSV and as NDJSON, each in a separate process, and prints the lines per
+second and the peak memory, which should not grow with the history. The last column compares the time with
+that of Python's csv module over the same view of the same file, read with sqlite3.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How fast a history is exported.")
+    parser = argparse.ArgumentParser(description="Measure how fast a history is exported.")
     parser.add_argument("--entries", type=int, nargs="+", default=[100_000, 1_000_000])
     return parser.parse_args()
 
@@ -66,14 +66,14 @@ def _arguments() -> argparse.Namespace:
 def _apart(
     function: Callable[[Path, str], tuple[int, float, float]], path: Path, what: str
 ) -> tuple[int, float, float]:
-    """Return what a function gives that runs in a process of its own."""
+    """Run a function in a separate process and return its result."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         lines, seconds, peak = pool.apply(function, (path, what))
         return lines, seconds, peak
 
 
 def _exported(path: Path, address: str) -> tuple[int, float, float]:
-    """Return how many lines an export has, the seconds it took, and the peak of memory in MiB."""
+    """Return the number of lines of an export, the seconds it took, and the peak memory in MiB."""
     engine = open_engine(check_url(f"sqlite:///{path}"), read_only=True)
     begun, lines = time.perf_counter(), 0
     with create_app(engine).test_client().get(address, buffered=False) as answer:
@@ -85,7 +85,7 @@ def _exported(path: Path, address: str) -> tuple[int, float, float]:
 
 
 def _plainly(path: Path, taskgroup_id: str) -> tuple[int, float, float]:
-    """The same of the view's rows as they come, by the csv module."""
+    """Do the same with the view's rows, unprocessed, and the csv module."""
     begun, lines = time.perf_counter(), 0
     with closing(sqlite3.connect(path)) as connection:
         question = "SELECT * FROM status_history WHERE taskgroup_id = ? ORDER BY seq"

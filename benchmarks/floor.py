@@ -1,7 +1,7 @@
-"""The least that reading can take: the API's answers written by hand, with Flask, the driver and orjson.
+"""A lower bound for reading: the API's responses hand-written with Flask, the driver and orjson.
 
-For entries that are as usual only: no check of what is asked, no ETag, nothing that does not fit the columns,
-no gap that is still open.
+Handles ordinary entries only: it has no validation, no ETag, no values that do not fit the columns, and no
+open gaps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Rows = list[Mapping[str, Any]]
 
 
 def floor_app(url: str) -> Flask:
-    """The same answers over the same database."""
+    """Create an app that gives the same responses from the same database."""
     app = Flask("floor")
     ask = _sqlite(url) if url.startswith("sqlite") else _postgresql(url)
 
@@ -72,7 +72,7 @@ def _sqlite_words(question: str) -> str:
 
 @cache
 def _postgresql_words(question: str) -> bytes:
-    """Write a question for PostgreSQL: what stands in braces is a time."""
+    """Adapt a query to PostgreSQL; expressions in braces are times."""
     as_text = r"""to_char(\1, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
     return re.sub(r"\{(.*?)\}", as_text, question).replace("?", "%s").encode()
 
@@ -96,7 +96,7 @@ _LATEST = f"""{_COLUMNS} FROM watches v
 
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:
     kind = row["kind"]
-    said = kind == "status"
+    is_status = kind == "status"
     gap = {
         "from": row["gap_from"],
         "to": row["at"],
@@ -111,14 +111,14 @@ def _item(row: Mapping[str, Any]) -> dict[str, Any]:
         "seq": row["seq"],
         "kind": kind,
         "at": row["at"],
-        "observed_at": row["at"] if said else None,
-        "last_seen_at": row["until_seen_at"] if said else None,
-        "polls": row["until_polls"] if said else None,
+        "observed_at": row["at"] if is_status else None,
+        "last_seen_at": row["until_seen_at"] if is_status else None,
+        "polls": row["until_polls"] if is_status else None,
         "phase": row["phase"],
-        "status": _status(row) if said else None,
+        "status": _status(row) if is_status else None,
         "metadata": json.loads(row["metadata"]) if row["metadata"] else None,
         "created_at": row["created_at"],
-        "anomalies": json.loads(row["anomalies"]) if said else None,
+        "anomalies": json.loads(row["anomalies"]) if is_status else None,
         "gap": gap if kind == "gap" else None,
         "watch": watch if kind == "watch" else None,
         "digest": row["digest"],

@@ -1,15 +1,15 @@
-"""How fast the API reads.
+"""Measure how fast the API reads.
 
     python benchmarks/read.py [--entries 100000 1000000] [--seconds 3] [--sqlite-only] [--profile]
 
-Asks the app for first pages of 100 entries of histories, oldest and newest first, and for latest statuses,
-over databases of so many entries, a SQLite file and a PostgreSQL server of its own: ledgers of 1,000 entries
-as recording makes them, and copies of these under other ids. Beside it asks `benchmarks/floor.py`, the floor:
-the same answer written by hand, which is compared. The two take turns; the ratio is the median of those of
-the turns. More entries should not make reading slower: the last column is the API's time by that at the first
-size.
+Requests first pages of 100 entries of histories, oldest and newest first, and latest statuses, from databases
+of the given sizes on SQLite and on a private PostgreSQL server. They contain ledgers of 1,000 entries as
+recording writes them, and copies of these under other ids. The baseline is `benchmarks/floor.py`, whose
+hand-written responses must be the same. The two are timed alternately, and the ratio is the median over all
+turns. Reading should not slow down as entries are added: the last column is the API's time divided by that
+at the first size.
 
-With --profile, where the time of a page goes instead.
+With --profile, prints a profile of reading a page instead.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from recorder.store.engine import check_url, open_engine
 
 GROUPS = "/api/v1/groups"
 COMPARED = 100
-"""At so many addresses the answers are compared."""
+"""The number of addresses at which the responses are compared."""
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How fast the API reads.")
+    parser = argparse.ArgumentParser(description="Measure how fast the API reads.")
     parser.add_argument("--entries", type=int, nargs="+", default=[100_000, 1_000_000], help="ascending")
     parser.add_argument("--seconds", type=float, default=3, help="for each question")
     parser.add_argument("--sqlite-only", action="store_true")
@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _questions(url: str) -> dict[str, list[str]]:
-    """The addresses to ask, by what they ask for."""
+    """The addresses to request, by kind of question."""
     names = ids_of(url)
     return {
         "history, oldest": [f"{GROUPS}/{name}/history" for name in names],
@@ -83,7 +83,7 @@ def _questions(url: str) -> dict[str, list[str]]:
 
 
 def _measured(url: str, seconds: float) -> Iterator[tuple[str, float, float, float]]:
-    """Yield for each question the median times of the floor and of the API, in seconds, and their ratio."""
+    """Yield each question with the median times of the floor and of the API, in seconds, and their ratio."""
     engine = open_engine(check_url(url), read_only=True)
     floor, ours = floor_app(url).test_client(), create_app(engine).test_client()
     for question, addresses in _questions(url).items():
@@ -106,15 +106,15 @@ def _timed(client: FlaskClient, address: str) -> float:
 
 def _require_same_answers(floor: FlaskClient, ours: FlaskClient, addresses: list[str]) -> None:
     for address in addresses:
-        plain, said = (json.loads(client.get(address).get_data()) for client in (floor, ours))
-        # What belongs to the moment of asking, and to the API's cursors, is not the floor's to know.
-        for body in (plain, said):
+        plain, full = (json.loads(client.get(address).get_data()) for client in (floor, ours))
+        # The floor has neither the API's cursors nor gaps that are open at the time of the request.
+        for body in (plain, full):
             body.pop("next", None)
-        if "items" in said and said["items"][0]["seq"] is None:
-            said["items"].pop(0)
+        if "items" in full and full["items"][0]["seq"] is None:
+            full["items"].pop(0)
             plain["items"].pop()
-        if plain != said:
-            raise SystemExit(f"the floor answers something else at {address}:\n{plain}\n{said}")
+        if plain != full:
+            raise SystemExit(f"the floor responds differently at {address}:\n{plain}\n{full}")
 
 
 def _profile(url: str) -> None:

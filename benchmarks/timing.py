@@ -1,4 +1,4 @@
-"""What is measured: times of two that take turns, so that what else the machine does slows both; memory."""
+"""Measure memory, and the times of two functions alternately, so that other load slows both equally."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def turns_of(
     others: list[str],
     seconds: float,
 ) -> Turns:
-    """Let two take turns at their addresses; yield their times."""
+    """Call two functions alternately with their addresses; yield their times."""
     until = time.perf_counter() + seconds
     for first, second in cycle(zip(addresses, others, strict=True)):
         yield one(first), other(second)
@@ -27,16 +27,16 @@ def turns_of(
 
 
 def medians(turns: Turns) -> tuple[float, float, float]:
-    """Return the medians of the times, and of how many times the first the second is."""
+    """Return the medians of both times and of the ratio of the second to the first."""
     taken = list(turns)
     first, second = zip(*taken, strict=True)
     return median(first), median(second), median(more / least for least, more in taken)
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process had so far (Linux).
+    """Return the peak memory of this process in MiB (Linux only).
 
-    What `getrusage` says is at least what the process had that started this one.
+    `getrusage` is unsuitable, as it never reports less than the memory of the parent process.
     """
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     (kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How fast ledgers are verified.")
+    parser = argparse.ArgumentParser(description="Measure how fast ledgers are verified.")
     parser.add_argument("--entries", type=int, default=200_000)
     parser.add_argument("--groups", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=1)

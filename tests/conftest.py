@@ -1,4 +1,4 @@
-"""Databases for the tests, and what a test needs to run.
+"""Fixtures for databases and processes, and the order in which tests run.
 
 Every test that takes `database_url` runs on SQLite and on PostgreSQL. Each database is a copy of a template
 that the migrations made, so no test sees tables that a user's database would not have.
@@ -27,7 +27,7 @@ from tests.support.forker import Forker, running_forker
 from tests.support.integration import MARK, Isolation, is_integration
 from tests.support.postgres import shared_postgres, stop_shared_postgres
 
-# How long an example takes says more about the machine than about the code.
+# The time an example takes depends more on the machine than on the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.register_profile("quick", deadline=None, max_examples=10, stateful_step_count=15)
 hypothesis_settings.load_profile("untimed")
@@ -44,11 +44,11 @@ _LONG = {
     "test_state_machine.py",
     "test_up.py",
 }
-"""Folders and files whose tests last long, most of them waiting."""
+"""Folders and files with slow tests, which spend most of their time waiting."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the folder of the PostgreSQL server that all workers share."""
+    """Choose a folder for the PostgreSQL server that all workers share."""
     config.stash[_ISOLATION] = Isolation()
     if (given := getattr(config, "workerinput", None)) is not None:
         config.stash[_SERVER] = Path(given["postgres"])
@@ -64,7 +64,7 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark integration tests, and let every worker begin with its share of the long ones."""
+    """Mark integration tests, and have every worker run its share of the slow tests first."""
     for item in filter(is_integration, items):
         item.add_marker(MARK)
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -123,7 +123,7 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def blank_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a database that holds nothing."""
+    """The URL of an empty database."""
     get = request.getfixturevalue
     if request.param == "sqlite":
         with sqlite_database(get("sqlite_folder") / "blank.db") as url:
@@ -140,7 +140,7 @@ def kept_engines() -> Engines:
 
 @pytest.fixture
 def engine(kept_engines: Engines, database_url: str) -> Iterator[Engine]:
-    """The recorder's own access to a fresh database."""
+    """An engine for a fresh database, opened as the recorder opens it."""
     with kept_engines.open(database_url) as engine:
         yield engine
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are written as time goes by."""
+"""Checkpoint files written periodically."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.store_samples import at, body, enrol, poll, seen
 HOUR = timedelta(hours=1)
 
 
-def test_a_checkpoint_with_its_digest(engine: Engine, tmp_path: Path) -> None:
+def test_a_checkpoint_is_written_with_its_digest(engine: Engine, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
     enrol(engine, "tgrp_1")
@@ -36,7 +36,7 @@ def test_a_checkpoint_with_its_digest(engine: Engine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "due"), [(3599, False), (3600, True), (-60, False)])
-def test_when_the_next_one_is_due(tmp_path: Path, seconds: float, due: bool) -> None:
+def test_when_the_next_checkpoint_is_due(tmp_path: Path, seconds: float, due: bool) -> None:
     (tmp_path / "other.ndjson").touch()
     assert is_due(tmp_path, HOUR, at(0))
     (tmp_path / "heads-20261124T110000Z.ndjson").touch()
@@ -44,12 +44,12 @@ def test_when_the_next_one_is_due(tmp_path: Path, seconds: float, due: bool) -> 
     assert is_due(tmp_path, HOUR, at(seconds)) is due
 
 
-def test_a_folder_that_cannot_be_written(engine: Engine, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_an_error(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         keep_checkpoint(engine, tmp_path / "nowhere", at(0))
 
 
-def test_a_recorder_writes_them_by_itself(database_url: str, engine: Engine, tmp_path: Path) -> None:
+def test_a_running_recorder_writes_checkpoints(database_url: str, engine: Engine, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
     enrol(engine, "tgrp_1")

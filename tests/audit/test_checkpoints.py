@@ -1,4 +1,4 @@
-"""Checkpoints: the heads of all ledgers, written, read back, and told by their digest."""
+"""Checkpoints: writing, reading and digesting the heads of all ledgers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_heads_are_the_newest_entries_of_an_export(engine: Engine) -> None:
     ]
 
 
-def test_heads_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> None:
+def test_heads_are_sorted_by_the_bytes_of_their_ids(engine: Engine) -> None:
     recording = Recording(engine)
     for taskgroup_id in HOSTILE:
         recording.watch(taskgroup_id)
@@ -80,7 +80,7 @@ def test_heads_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> No
     assert read_checkpoint(_lines(heads)) == {head.taskgroup_id: head for head in heads}
 
 
-def test_no_groups_are_no_lines(engine: Engine) -> None:
+def test_a_checkpoint_without_groups_is_empty(engine: Engine) -> None:
     assert _heads(engine) == []
     assert read_checkpoint([]) == {}
     assert checkpoint_digest([]) == hashlib.sha256(b"").hexdigest()
@@ -101,7 +101,7 @@ _written: st.SearchStrategy[list[tuple[str, int, str, tuple[datetime | None, int
 
 
 @given(_written)
-def test_what_is_written_is_read_back(
+def test_heads_survive_a_round_trip(
     written: list[tuple[str, int, str, tuple[datetime | None, int | None]]],
 ) -> None:
     heads = [CheckpointHead(name, seq, digest, *seen) for name, seq, digest, seen in written]
@@ -113,17 +113,17 @@ def test_what_is_written_is_read_back(
 
 
 BAD: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"Dear diary,", "line 2 "),
+    "not JSON": (b"Dear diary,", "line 2 "),
     "an empty line": (b"", "line 2 "),
     "half a line": (json.dumps(GOOD).encode()[:-5], "line 2 "),
-    "no UTF-8": (b'{"taskgroup_id":"\xff"}', "line 2 "),
-    "no object": (b"[]", "it must be an object"),
+    "invalid UTF-8": (b'{"taskgroup_id":"\xff"}', "line 2 "),
+    "not an object": (b"[]", "it must be an object"),
     "null": (b"null", "it must be an object"),
     **{
         name: (json.dumps({**GOOD, "taskgroup_id": "two", **members}).encode(), words)
         for name, members, words in [
             ("a foreign member", {"note": 1}, "it must be an object of taskgroup_id, seq, digest"),
-            ("an id that is no text", {"taskgroup_id": 2}, "of another type"),
+            ("an id that is not text", {"taskgroup_id": 2}, "of another type"),
             ("a number that is text", {"seq": "2"}, "of another type"),
             ("a number that is true", {"seq": True}, "of another type"),
             ("no such number", {"seq": 0}, "of another type"),
@@ -149,7 +149,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_line_is_named_by_its_number(name: str) -> None:
+def test_errors_name_the_number_of_the_bad_line(name: str) -> None:
     line, words = BAD[name]
     with pytest.raises(CheckpointError) as found:
         read_checkpoint([json.dumps(GOOD).encode() + b"\n", line + b"\n"])

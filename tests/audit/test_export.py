@@ -1,4 +1,4 @@
-"""Exports: what stands in their lines, told a second time with nothing of the recorder's own."""
+"""The lines of an export, checked without the recorder's own code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def recorded(engine: Engine) -> Engine:
     return engine
 
 
-def test_every_digest_follows_from_its_line_and_the_one_before(recorded: Engine) -> None:
+def test_every_digest_follows_from_its_line_and_the_previous_digest(recorded: Engine) -> None:
     found = verified(exported(recorded))
     kinds = {
         taskgroup_id: [record["kind"] for record in records] for taskgroup_id, (records, _) in found.items()
@@ -44,15 +44,15 @@ def test_every_digest_follows_from_its_line_and_the_one_before(recorded: Engine)
     assert found[ODD][0][2]["previous"]["polls"] == 2
 
 
-def test_records_say_what_the_ledger_says(recorded: Engine) -> None:
+def test_records_match_the_ledger(recorded: Engine) -> None:
     found = verified(exported(recorded))
     for taskgroup_id, (records, _) in found.items():
         with reading(recorded) as connection:
-            told = [record_of(entry) for entry in read_entries(connection, taskgroup_id)]
-        assert [_plain(record) for record in records] == [_plain(record) for record in told]
+            expected = [record_of(entry) for entry in read_entries(connection, taskgroup_id)]
+        assert [_plain(record) for record in records] == [_plain(record) for record in expected]
 
 
-def test_open_lines_say_how_the_watch_stands(recorded: Engine) -> None:
+def test_open_lines_have_the_state_of_the_watch(recorded: Engine) -> None:
     unseen = dict.fromkeys(["last_asked_at", "last_seen_at", "polls"])
     assert {taskgroup_id: opened for taskgroup_id, (_, opened) in verified(exported(recorded)).items()} == {
         ODD: {"taskgroup_id": ODD, "state": "paused", **unseen, "due_at": None},
@@ -74,7 +74,7 @@ def test_open_lines_say_how_the_watch_stands(recorded: Engine) -> None:
     }
 
 
-def test_groups_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> None:
+def test_groups_are_sorted_by_the_bytes_of_their_ids(engine: Engine) -> None:
     recording = Recording(engine)
     for taskgroup_id in IDS:
         recording.watch(taskgroup_id)
@@ -82,7 +82,7 @@ def test_groups_come_in_the_order_of_the_bytes_of_their_ids(engine: Engine) -> N
     assert exported(engine, IDS) == exported(engine, [*IDS, *reversed(IDS)]) == exported(engine)
 
 
-def test_some_groups_are_exported_as_they_are_among_all(recorded: Engine) -> None:
+def test_selected_groups_have_the_same_lines_as_in_a_full_export(recorded: Engine) -> None:
     whole = exported(recorded).splitlines(keepends=True)
     some = exported(recorded, ["one", "nobody", ODD])
     assert list(verified(some)) == [ODD, "one"]
@@ -92,11 +92,11 @@ def test_some_groups_are_exported_as_they_are_among_all(recorded: Engine) -> Non
     assert exported(recorded, []) == b""
 
 
-def test_no_groups_are_no_lines(engine: Engine) -> None:
+def test_an_export_without_groups_is_empty(engine: Engine) -> None:
     assert exported(engine) == b""
 
 
-def test_it_is_of_one_moment_whatever_is_recorded_meanwhile(recorded: Engine, database_url: str) -> None:
+def test_an_export_is_a_snapshot(recorded: Engine, database_url: str) -> None:
     before = exported(recorded)
     reader = open_engine(check_url(database_url), read_only=True)
     with reading(reader) as connection:
@@ -112,16 +112,16 @@ def test_it_is_of_one_moment_whatever_is_recorded_meanwhile(recorded: Engine, da
 
 
 def _plain(value: Any) -> str:
-    """As text: 1, 1.0 and true are equal in Python."""
+    """Return a value as text, since 1, 1.0 and true are equal in Python."""
     return rfc8785.dumps(value).decode()
 
 
 DAMAGES = {
-    "newest entry gone": (
+    "newest entry missing": (
         update(watches).values(head_seq=watches.c.head_seq + 1),
         "one: its ledger does not end with entry 6",
     ),
-    "newest entry another": (
+    "newest entry replaced": (
         update(watches).values(head_digest="0" * 64),
         "one: its ledger does not end with entry 5",
     ),
@@ -130,7 +130,7 @@ DAMAGES = {
         insert(entries).values(taskgroup_id="one", seq=6, kind="status", at=after(200), digest="0" * 64),
         "one: entry 6 cannot be read",
     ),
-    "all entries gone": (
+    "all entries missing": (
         insert(watches).from_select(
             ["taskgroup_id", "state", "enrolled_at", "head_seq", "head_kind", "head_at", "head_digest"],
             watches.select()
@@ -151,7 +151,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_ledger_that_is_not_as_it_was_left_is_named(recorded: Engine, damage: str) -> None:
+def test_the_error_names_a_damaged_ledger(recorded: Engine, damage: str) -> None:
     statement, words = DAMAGES[damage]
     if statement.is_update:
         statement = statement.where(watches.c.taskgroup_id == "one")
@@ -170,7 +170,7 @@ def _verifier(export: bytes, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_example_verifies_an_export(recorded: Engine, tmp_path: Path) -> None:
+def test_the_example_script_verifies_an_export(recorded: Engine, tmp_path: Path) -> None:
     export = exported(recorded)
     path = tmp_path / "export.ndjson"
     path.write_bytes(export)
@@ -180,7 +180,7 @@ def test_the_example_verifies_an_export(recorded: Engine, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_example_names_the_first_line_that_does_not_follow(recorded: Engine) -> None:
+def test_the_example_script_names_the_first_broken_line(recorded: Engine) -> None:
     export = exported(recorded)
     lines = export.splitlines(keepends=True)
     changed = export.replace(b'"queued":3', b'"queued":4')
@@ -198,5 +198,5 @@ def test_the_example_names_the_first_line_that_does_not_follow(recorded: Engine)
         b"[]\n" + export: 1,
         b"".join(lines[:3] + lines[4:]): 4,
     }.items():
-        status, said = _verifier(tampered)
-        assert (status, said.startswith(f"line {number} ")) == (1, True), said
+        status, output = _verifier(tampered)
+        assert (status, output.startswith(f"line {number} ")) == (1, True), output

@@ -1,4 +1,4 @@
-"""Imports: what was exported comes back whole, on either database, and what does not verify is refused."""
+"""Imports restore exports completely, on either database, and refuse what does not verify."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SLOW = {"deadline": None, "derandomize": True, "suppress_health_check": list(Hea
 def engines(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, postgres: str, postgres_template: str
 ) -> Iterator[list[Engine]]:
-    """A database of each kind, which tests leave as empty as they find it."""
+    """One database of each kind, which tests must leave empty."""
     path = tmp_path_factory.mktemp("import") / "recorder.db"
     with (
         sqlite_database(path, sqlite_template) as file,
@@ -71,8 +71,8 @@ def engines(
 
 
 @contextmanager
-def taken_back(engine: Engine) -> Iterator[Connection]:
-    """A transaction that leaves nothing behind: entries cannot be deleted."""
+def rolled_back(engine: Engine) -> Iterator[Connection]:
+    """A transaction that is rolled back, since entries cannot be deleted."""
     with engine.connect() as connection, connection.begin() as transaction:
         yield connection
         transaction.rollback()
@@ -87,7 +87,7 @@ def written_out(connection: Connection) -> list[bytes]:
 
 
 def store(connection: Connection, ledger: Ledger) -> None:
-    """Write a ledger as a recorder does, all at once."""
+    """Write a complete ledger as a recorder would."""
     connection.execute(insert(entries), [entry_row(entry) for entry in ledger.entries])
     apply_entries(connection, ledger.entries)
     place = {"taskgroup_id": GROUP, "enrolled_at": ledger.watch.enrolled_at}
@@ -99,16 +99,16 @@ def derived(connection: Connection) -> list[list[tuple[Any, ...]]]:
     return [[tuple(row) for row in connection.execute(asked)] for asked in tables]
 
 
-def carried_around(engines: Sequence[Engine], ledger: Ledger) -> None:
-    """Carry a ledger from each database to the other and back, and compare all that is in them."""
+def check_round_trip(engines: Sequence[Engine], ledger: Ledger) -> None:
+    """Move a ledger from each database to the other and back, and compare their complete contents."""
     for here, there in (engines, reversed(engines)):
-        with taken_back(here) as connection:
+        with rolled_back(here) as connection:
             store(connection, ledger)
             first, made = written_out(connection), derived(connection)
         assert len(verified(b"".join(first))[GROUP][0]) == len(ledger.entries)
         lines = first
         for engine in (there, here):
-            with taken_back(engine) as connection:
+            with rolled_back(engine) as connection:
                 assert imported(connection, lines) == Imported(len(ledger.entries), 1)
                 lines = written_out(connection)
                 assert lines == first
@@ -122,17 +122,17 @@ def carried_around(engines: Sequence[Engine], ledger: Ledger) -> None:
 
 @settings(max_examples=25, **SLOW)
 @given(ledger=ledgers(steps_back=True))
-def test_any_ledger_comes_back(engines: list[Engine], ledger: Ledger) -> None:
-    carried_around(engines, ledger)
+def test_any_ledger_survives_a_round_trip(engines: list[Engine], ledger: Ledger) -> None:
+    check_round_trip(engines, ledger)
 
 
 @settings(max_examples=25, **SLOW)
-@given(said=st.lists(st.tuples(bodies(st.just(GROUP)), st.booleans()), min_size=1, max_size=3))
-def test_any_body_comes_back(engines: list[Engine], said: list[tuple[Any, bool]]) -> None:
+@given(drawn=st.lists(st.tuples(bodies(st.just(GROUP)), st.booleans()), min_size=1, max_size=3))
+def test_any_body_survives_a_round_trip(engines: list[Engine], drawn: list[tuple[Any, bool]]) -> None:
     ledger = Ledger()
-    for number, (body, escape) in enumerate(said, start=1):
+    for number, (body, escape) in enumerate(drawn, start=1):
         ledger.see(10 * number, parse_body(text_of(body, escape).encode()))
-    carried_around(engines, ledger)
+    check_round_trip(engines, ledger)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def lines(tmp_path: Path, sqlite_template: Path) -> list[bytes]:
     return export.splitlines(keepends=True)
 
 
-def test_several_groups_come_back(engine: Engine, lines: list[bytes]) -> None:
+def test_several_groups_survive_a_round_trip(engine: Engine, lines: list[bytes]) -> None:
     with writing(engine) as connection:
         assert imported(connection, lines) == Imported(12, 4)
     assert exported(engine) == b"".join(lines)
@@ -166,7 +166,7 @@ def watch_rows(engine: Engine) -> dict[str, Row[Any]]:
         return {row.taskgroup_id: row for row in connection.execute(select(watches))}
 
 
-def test_a_group_that_is_gone_is_asked_at_once(engine: Engine) -> None:
+def test_a_gone_group_is_polled_immediately(engine: Engine) -> None:
     ledger = Ledger().see(0, parse_body(b'{"status":{}}'))
     for at in (10, 500, 1000):
         ledger.fail(at, Cause.NOT_FOUND)
@@ -180,8 +180,8 @@ def test_a_group_that_is_gone_is_asked_at_once(engine: Engine) -> None:
     assert (row.state, row.next_poll_at, row.due_at, row.gap_at) == ("gone", NOW, None, None)
 
 
-def test_recording_goes_on_where_it_was(engine: Engine, lines: list[bytes]) -> None:
-    """A response in time extends the interval, and one that says something else closes it."""
+def test_recording_continues_after_an_import(engine: Engine, lines: list[bytes]) -> None:
+    """A timely response extends the open interval, and a different one closes it."""
     with writing(engine) as connection:
         imported(connection, lines)
     recording = Recording(engine)
@@ -196,7 +196,7 @@ def test_recording_goes_on_where_it_was(engine: Engine, lines: list[bytes]) -> N
     assert records[-1]["previous"]["polls"] == 2
 
 
-def test_what_was_not_polled_after_the_export_becomes_a_gap(engine: Engine, lines: list[bytes]) -> None:
+def test_time_without_polls_after_the_export_becomes_a_gap(engine: Engine, lines: list[bytes]) -> None:
     with writing(engine) as connection:
         imported(connection, lines)
     Recording(engine).see("one", 5000, active(running=9))
@@ -205,7 +205,7 @@ def test_what_was_not_polled_after_the_export_becomes_a_gap(engine: Engine, line
     assert status["upstream"]["status"]["task_run_status_counts"] == {"running": 9}
 
 
-def test_an_empty_export_is_no_groups(engine: Engine) -> None:
+def test_an_empty_export_has_no_groups(engine: Engine) -> None:
     with writing(engine) as connection:
         assert imported(connection, []) == Imported(0, 0)
 
@@ -220,7 +220,7 @@ def test_a_database_with_groups_is_refused(engine: Engine, lines: list[bytes]) -
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_group_that_somebody_enrols_meanwhile_is_not_taken_over(engine: Engine, lines: list[bytes]) -> None:
+def test_an_import_fails_if_a_group_is_enrolled_concurrently(engine: Engine, lines: list[bytes]) -> None:
     def meanwhile() -> Iterator[bytes]:
         yield lines[0]
         Recording(engine).watch("one")
@@ -235,7 +235,7 @@ Change = Callable[[list[bytes]], list[bytes]]
 
 
 def spliced(at: int, *new: bytes, drop: int = 1) -> Change:
-    """Put other lines in the place of `drop` lines, the first of them being line `at`."""
+    """Replace `drop` lines, starting with line `at`, with new ones."""
     return lambda lines: [*lines[: at - 1], *new, *lines[at - 1 + drop :]]
 
 
@@ -254,7 +254,7 @@ def put(at: int, old: bytes, new: bytes) -> Change:
 
 DEEP = b'{"record":' + b"[" * 100_000 + b"]" * 100_000 + b',"digest":""}\n'
 BROKEN: dict[str, tuple[Change, str]] = {
-    # 1-4 is a group (watch, status, watch, open), 5-6 one of a single entry, 7-12 the one with a gap, 13-16.
+    # Lines 1-4 (watch, status, watch, open), 5-6 (a single entry), 7-12 (with a gap) and 13-16 are groups.
     "a count changed": (put(8, b'"queued":3', b'"queued":4'), "line 8: its digest"),
     "a note changed": (put(3, b"lunch", b"launch"), "line 3: its digest"),
     "a line removed": (spliced(8), "line 8: it is entry 3 of its group where entry 2"),
@@ -295,7 +295,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
         lambda lines: [lines[0][:-67] + lines[0][-67:].upper(), *lines[1:]],
         "line 1: its digest",
     ),
-    "a digest that is no text": (
+    "a digest that is not text": (
         lambda lines: [lines[0][:-68] + b'"digest":1}\n'[9:], *lines[1:]],
         "line 1: its digest",
     ),
@@ -310,13 +310,13 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "a group twice": (lambda lines: [*lines[:4], *lines[:4]], "line 5: groups come once each"),
     "a bad id": (put(5, b'"never"', b'"nev/er"'), "line 5: taskgroup_id 'nev/er' contains '/'"),
     "an empty id": (put(5, b'"never"', b'""'), "line 5: taskgroup_id '' is empty"),
-    "an id that is no text": (put(5, b'"never"', b"5"), "line 5: taskgroup_id must be a text"),
+    "an id that is not text": (put(5, b'"never"', b"5"), "line 5: taskgroup_id must be a text"),
     "an empty line": (spliced(5, b"\n", drop=0), "line 5: not JSON"),
-    "no object": (spliced(5, b"[]\n"), "line 5: not a JSON object"),
-    "no number": (put(9, b'"v":1', b'"v":NaN'), "line 9: not JSON: NaN"),
-    "no JSON": (spliced(5, b"Dear diary,\n"), "line 5: not JSON"),
-    "a record that is none": (spliced(5, b'{"record":[],"digest":""}\n'), "line 5: a record has"),
-    "a number beyond all": (put(9, b'"seq":3', b'"seq":' + b"7" * 5000), "line 9: "),
+    "not an object": (spliced(5, b"[]\n"), "line 5: not a JSON object"),
+    "not a number": (put(9, b'"v":1', b'"v":NaN'), "line 9: not JSON: NaN"),
+    "not JSON": (spliced(5, b"Dear diary,\n"), "line 5: not JSON"),
+    "a record that is not an object": (spliced(5, b'{"record":[],"digest":""}\n'), "line 5: a record has"),
+    "a huge number": (put(9, b'"seq":3', b'"seq":' + b"7" * 5000), "line 9: "),
     "nested too deep": (spliced(5, DEEP), "line 5: "),
     "CR LF": (
         lambda lines: [line.replace(b"\n", b"\r\n") for line in lines],
@@ -330,7 +330,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_line_is_refused_by_its_number(lines: list[bytes], name: str) -> None:
+def test_the_refusal_names_the_broken_line(lines: list[bytes], name: str) -> None:
     change, words = BROKEN[name]
     with pytest.raises(ImportRefusedError) as refused:
         list(read_export(change(lines), WINDOW))
@@ -338,7 +338,7 @@ def test_a_broken_line_is_refused_by_its_number(lines: list[bytes], name: str) -
     assert str(refused.value).isprintable()
 
 
-def test_a_refused_export_leaves_nothing(engine: Engine, lines: list[bytes]) -> None:
+def test_a_refused_export_is_rolled_back(engine: Engine, lines: list[bytes]) -> None:
     for change, words in BROKEN.values():
         with pytest.raises(ImportRefusedError) as refused, writing(engine) as connection:
             imported(connection, change(lines))
@@ -350,24 +350,24 @@ def test_a_refused_export_leaves_nothing(engine: Engine, lines: list[bytes]) -> 
         assert imported(connection, lines).groups == 4
 
 
-def test_an_export_may_be_spelled_otherwise(engines: list[Engine], lines: list[bytes]) -> None:
-    """Digests are of the canonical form, whatever the form in the file; its last line may lack its end."""
+def test_an_export_may_be_formatted_differently(engines: list[Engine], lines: list[bytes]) -> None:
+    """Digests cover the canonical form, not the form in the file; the final line feed may be missing."""
     spelled = [json.dumps(json.loads(line), indent=None).encode() + b"\n" for line in lines]
     assert spelled != lines
     for engine in engines:
-        with taken_back(engine) as connection:
+        with rolled_back(engine) as connection:
             imported(connection, [*spelled[:-1], spelled[-1].rstrip()])
             assert written_out(connection) == lines
 
 
-Said = dict[str, Any]
+Line = dict[str, Any]
 
 
-def chained(said: Sequence[Said]) -> list[bytes]:
-    """Compute the digests of a group's records anew, as somebody would who forges an export."""
-    found: list[Said] = []
+def chained(parsed: Sequence[Line]) -> list[bytes]:
+    """Recompute the digests of a group's records, as a forger would."""
+    found: list[Line] = []
     digest = bytes(32)
-    for line in said:
+    for line in parsed:
         if "open" not in line:
             digest = hashlib.sha256(digest + rfc8785.dumps(line["record"])).digest()
             found.append({"record": line["record"], "digest": digest.hex()})
@@ -376,15 +376,15 @@ def chained(said: Sequence[Said]) -> list[bytes]:
     return [json.dumps(line).encode() + b"\n" for line in found]
 
 
-def group_of(lines: list[bytes], first: int, last: int) -> list[Said]:
+def group_of(lines: list[bytes], first: int, last: int) -> list[Line]:
     return [json.loads(line) for line in lines[first - 1 : last]]
 
 
-def forged(number: int, **members: Any) -> Callable[[list[Said]], None]:
-    """Give the record of an entry of the group other members; None in the place of `...` takes one away."""
+def forged(number: int, **members: Any) -> Callable[[list[Line]], None]:
+    """Change members of the record of an entry; `...` as a value removes the member."""
 
-    def forge(said: list[Said]) -> None:
-        entry = said[number - 1]["record"]
+    def forge(parsed: list[Line]) -> None:
+        entry = parsed[number - 1]["record"]
         for name, value in members.items():
             if value is ...:
                 del entry[name]
@@ -394,26 +394,26 @@ def forged(number: int, **members: Any) -> Callable[[list[Said]], None]:
     return forge
 
 
-def forged_inside(number: int, content: str, **members: Any) -> Callable[[list[Said]], None]:
-    return lambda said: said[number - 1]["record"][content].update(members)
+def forged_inside(number: int, content: str, **members: Any) -> Callable[[list[Line]], None]:
+    return lambda parsed: parsed[number - 1]["record"][content].update(members)
 
 
-def _drop(said: list[Said], place: int) -> None:
-    del said[place]
+def _drop(parsed: list[Line], place: int) -> None:
+    del parsed[place]
 
 
 ASKED = "2026-11-24T12:00:00.000000Z"
 TIMES = {"last_asked_at": ASKED, "last_seen_at": ASKED, "polls": 1}
-FORGED: dict[str, tuple[Callable[[list[Said]], None], str]] = {
+FORGED: dict[str, tuple[Callable[[list[Line]], None], str]] = {
     # The group is: started, status, status, gap, status, open.
     "numbers from 2": (
-        lambda said: [entry["record"].update(seq=9) for entry in said[:5]] and None,
+        lambda parsed: [entry["record"].update(seq=9) for entry in parsed[:5]] and None,
         "line 1: it is",
     ),
     "a number that is text": (forged(2, seq="2"), "line 2: seq must be"),
     "another version": (forged(2, v=2), "line 2: its record is not of version 1"),
     "a version that is true": (forged(2, v=True), "line 2: its record is not of version 1"),
-    "a kind of another": (forged(2, kind="gap"), "line 2: a record has one content"),
+    "a kind that does not match the content": (forged(2, kind="gap"), "line 2: a record has one content"),
     "an unknown kind": (forged(2, kind="poll"), "line 2: a record has one content"),
     "two contents": (forged(2, watch={}), "line 2: a record has one content"),
     "no content": (forged(2, upstream=...), "line 2: a record has one content"),
@@ -454,7 +454,7 @@ FORGED: dict[str, tuple[Callable[[list[Said]], None], str]] = {
     "a note with U+0000": (forged_inside(1, "watch", note="\0"), "line 1: note must be"),
     "no actor": (forged_inside(1, "watch", actor=None), "line 1: actor must be"),
     "a body without status": (forged(2, upstream={}), "line 2: no object `status`"),
-    "a body that is no object": (forged(2, upstream=[]), "line 2: not a JSON object"),
+    "a body that is not an object": (forged(2, upstream=[]), "line 2: not a JSON object"),
     "a body with too large a number": (
         forged(2, upstream={"status": {"x": 1e16}}),
         "line 2: a body is kept as upstream_text where",
@@ -463,24 +463,30 @@ FORGED: dict[str, tuple[Callable[[list[Said]], None], str]] = {
         forged(2, upstream=..., upstream_text='{"status":{}}'),
         "line 2: a body is kept as upstream_text where",
     ),
-    "a text that is no body": (forged(2, upstream=..., upstream_text="1e400"), "line 2: not a JSON object"),
-    "a text that is none": (forged(2, upstream=..., upstream_text=7), "line 2: upstream_text must be a text"),
-    "no open line": (lambda said: _drop(said, -1), "line 5: the export ends here"),
+    "a text that is not a body": (
+        forged(2, upstream=..., upstream_text="1e400"),
+        "line 2: not a JSON object",
+    ),
+    "a text that is a number": (
+        forged(2, upstream=..., upstream_text=7),
+        "line 2: upstream_text must be a text",
+    ),
+    "no open line": (lambda parsed: _drop(parsed, -1), "line 5: the export ends here"),
 }
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_a_forged_record_is_refused_though_its_digest_follows(lines: list[bytes], name: str) -> None:
-    said = group_of(lines, 7, 12)
-    assert len(list(read_export(chained(said), WINDOW))) == 6
+def test_a_forged_record_with_a_valid_digest_is_refused(lines: list[bytes], name: str) -> None:
+    parsed = group_of(lines, 7, 12)
+    assert len(list(read_export(chained(parsed), WINDOW))) == 6
     forge, words = FORGED[name]
-    forge(said)
+    forge(parsed)
     with pytest.raises(ImportRefusedError) as refused:
-        list(read_export(chained(said), WINDOW))
+        list(read_export(chained(parsed), WINDOW))
     assert str(refused.value).startswith(words)
 
 
-def test_what_has_no_canonical_form_is_refused(lines: list[bytes]) -> None:
+def test_values_without_a_canonical_form_are_refused(lines: list[bytes]) -> None:
     for old, new in ((b'"queued":3', b'"queued":9007199254740993'), (b'"acme"', b'"\\ud800"')):
         with pytest.raises(ImportRefusedError, match=r"^line 8: ") as refused:
             list(read_export(put(8, old, new)(lines), WINDOW))
@@ -504,7 +510,7 @@ _SOME_TIMES = [after(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ") for seconds in (
 
 
 def like(value: Any) -> st.SearchStrategy[Any]:
-    """Values of the kind of `value`, so that what is forged gets past the first look."""
+    """Return values similar to `value`, so that forgeries pass the first checks."""
     if isinstance(value, str) and value in set(Action):
         return st.sampled_from([action.value for action in Action if action is not Action.STARTED])
     if isinstance(value, str) and value.endswith("Z"):
@@ -523,26 +529,26 @@ def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 @settings(max_examples=120, **SLOW)
 @given(data=st.data(), ledger=ledgers(steps_back=True))
-def test_whatever_is_forged_is_refused_or_comes_back(
+def test_any_forgery_is_refused_or_survives_a_round_trip(
     engines: list[Engine], data: st.DataObject, ledger: Ledger
 ) -> None:
-    """Values at any place of records and open line are replaced, and the digests follow again."""
-    with taken_back(engines[0]) as connection:
+    """Values anywhere in the records and the open line are replaced, and the digests recomputed."""
+    with rolled_back(engines[0]) as connection:
         store(connection, ledger)
-        said = [json.loads(line) for line in written_out(connection)]
+        parsed = [json.loads(line) for line in written_out(connection)]
     for _ in range(data.draw(st.integers(1, 3))):
-        found = [place for place in places(said) if "digest" not in place and len(place) > 2]
+        found = [place for place in places(parsed) if "digest" not in place and len(place) > 2]
         *path, last = data.draw(st.sampled_from(found))
-        holder: Any = said
+        holder: Any = parsed
         for step in path:
             holder = holder[step]
         holder[last] = deepcopy(data.draw(like(holder[last]) if data.draw(st.booleans()) else _values))
     try:
-        lines = chained(said)
+        lines = chained(parsed)
     except rfc8785.CanonicalizationError:
         return
     engine = data.draw(st.sampled_from(engines))
-    with taken_back(engine) as connection:
+    with rolled_back(engine) as connection:
         try:
             imported(connection, lines)
         except ImportRefusedError:

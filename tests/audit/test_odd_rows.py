@@ -1,4 +1,4 @@
-"""Rows that no recorder writes: they hide nothing, and nothing is attested that does not stand."""
+"""Rows that no recorder writes do not hide anything, and inconsistent heads are never attested."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_forged_episode_with_the_smallest_number_is_found(program: Program, en
         "UPDATE watches SET head_seq = 9223372036854775807 WHERE taskgroup_id = 'two'",
     ],
 )
-def test_no_checkpoint_attests_a_head_that_does_not_stand(
+def test_a_checkpoint_refuses_an_inconsistent_head(
     program: Program, engine: Engine, tmp_path: Path, harm: str
 ) -> None:
     _do(engine, harm)
@@ -63,14 +63,14 @@ def test_no_checkpoint_attests_a_head_that_does_not_stand(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("harm", ["last_seen_at = 'garbage'", "head_seq = 'x'"])
-def test_rows_that_cannot_be_read_are_said_in_a_line(program: Program, engine: Engine, harm: str) -> None:
+def test_unreadable_rows_are_reported_in_one_line(program: Program, engine: Engine, harm: str) -> None:
     _do(engine, f"UPDATE watches SET {harm} WHERE taskgroup_id = 'two'")
     for command in ("checkpoint", "export"):
         assert "recorder verify" in program.run(command, "--out", "out.ndjson").complaint()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_an_id_that_is_no_text_does_not_hold_verification_up(program: Program, engine: Engine) -> None:
+def test_an_id_that_is_not_text_does_not_stop_verification(program: Program, engine: Engine) -> None:
     assert program.run("checkpoint", "--out", "heads.ndjson").status == 0
     _do(engine, "INSERT INTO group_labels (taskgroup_id, key, value) VALUES (x'00', 'k', 'v')")
     for arguments in ([], ["--checkpoint", "heads.ndjson"]):
@@ -82,7 +82,7 @@ def test_an_id_that_is_no_text_does_not_hold_verification_up(program: Program, e
 @pytest.mark.parametrize("at_once", [10_000, 2])
 @pytest.mark.parametrize("raw", ["80", "ff41"])
 @pytest.mark.parametrize("table", TABLES, ids=str)
-def test_an_id_that_is_no_utf8_is_found_and_those_around_it_are_verified(
+def test_an_id_with_invalid_utf8_is_found_and_its_neighbours_are_verified(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, table: Table, raw: str, at_once: int
 ) -> None:
     monkeypatch.setattr(verification, "ENTRIES_AT_ONCE", at_once)

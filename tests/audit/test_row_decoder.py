@@ -56,17 +56,17 @@ PLAIN = st.fixed_dictionaries(
         ),
     }
 )
-"""Bodies that columns alone hold, or nearly so."""
+"""Bodies that fit in the columns entirely, or almost."""
 
 
 def stored(entry: Entry) -> dict[str, Any]:
-    """An entry's row as it lies in the database."""
+    """Return an entry's row as stored in the database."""
     row = as_stored(entry_row(entry))
     return {name: row[name] for name in NAMES}
 
 
 def entry_of(replay: Replay, raw: str, at: str, previous: tuple[str, str, int] | None) -> Entry:
-    """The second entry of a ledger, as a recorder writes it after `replay`."""
+    """Return the second entry of a ledger, as a recorder would write it after `replay`."""
     asked, seen, polls = previous or (at, at, 0)
     interval = Interval(_moment(asked), _moment(seen), polls) if previous else None
     content = derive_status(replay, "tgrp_1", parse_body(raw.encode()), _moment(at), interval)
@@ -83,7 +83,7 @@ def _moment(text: str) -> datetime:
     previous=st.none() | st.tuples(TIMES, TIMES, st.integers(1, 9)),
     before=st.none() | PLAIN,
 )
-def test_a_stored_entry_is_read_back_as_it_was_written(
+def test_a_stored_entry_is_read_back_unchanged(
     raw: str, at: str, previous: tuple[str, str, int] | None, before: dict[str, Any] | None
 ) -> None:
     replay = Replay()
@@ -150,8 +150,8 @@ def test_an_altered_column_is_found(column: str, value: Any, problem: ProblemKin
 
 
 @pytest.mark.parametrize("spelling", ['{"n": 1}', '{"n":1.0}', '{"n":2,"n":1}'])
-def test_metadata_in_another_spelling_than_a_recorder_writes_is_found(spelling: str) -> None:
-    """The digest follows, since the value is the same."""
+def test_metadata_in_a_different_spelling_is_found(spelling: str) -> None:
+    """The digest is valid, since the value is the same."""
     entry = entry_of(Replay(), '{"metadata":{"n":1},"status":{}}', "2026-11-24T12:00:00.000000Z", None)
     row = tuple({**stored(entry), "metadata": spelling}.values())
     read = read_stored(row)
@@ -162,7 +162,7 @@ def test_metadata_in_another_spelling_than_a_recorder_writes_is_found(spelling: 
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_checked_ledger_comes_to_what_replay_and_summary_come_to(seed: int) -> None:
+def test_checking_a_ledger_agrees_with_replay_and_summary(seed: int) -> None:
     trouble = random.Random(seed).choice([0, 0.02, 0.2])
     (ledger,) = random_ledgers(seed, groups=1, entries_each=150, oddity=0.05, trouble=trouble)
     check, replay = LedgerCheck(ledger.watch.taskgroup_id), Replay()

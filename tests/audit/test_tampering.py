@@ -1,4 +1,4 @@
-"""Every harm that an owner of the database can do to a ledger is found, once and in its place."""
+"""Any tampering with a ledger by the owner of the database is found, exactly once and at the right entry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from tests.support.databases import postgres_database, sqlite_database
 from tests.support.recording import Recording, active, after
 from tests.support.tampering import (
     LABELS,
+    Brief,
     Harm,
     Rows,
-    Told,
     all_of,
+    brief,
     changed,
     entry,
     findings,
@@ -31,7 +32,6 @@ from tests.support.tampering import (
     renumbered,
     rows_of,
     statement,
-    told,
     unprotect,
     watch,
 )
@@ -43,7 +43,7 @@ _COLUMNS = ", ".join(f'"{column.name}"' for column in entries.c)
 
 
 def copied(source: str, target: str) -> Harm:
-    """Put a copy of an entry of group `one` elsewhere; both are given as (group, number)."""
+    """Copy the entry selected by `source`, with `target` as the new group and number."""
     columns = _COLUMNS.replace('"taskgroup_id", "seq"', target)
     return statement(f"INSERT INTO entries ({_COLUMNS}) SELECT {columns} FROM entries WHERE {source}")
 
@@ -65,7 +65,7 @@ ENTRIES: dict[str, tuple[Harm, list[tuple[int, str]]]] = {
     "the time of creation": (entry(2, created_at=after(0)), [(2, MISMATCH)]),
     "the end of an interval": (entry(3, previous_last_seen_at=after(11)), [(3, MISMATCH)]),
     "the polls of an interval": (entry(3, previous_polls=2), [(3, MISMATCH)]),
-    "an interval taken away": (
+    "an interval removed": (
         entry(3, previous_polls=None, previous_last_seen_at=None, previous_last_asked_at=None),
         [(3, MISMATCH)],
     ),
@@ -85,11 +85,11 @@ ENTRIES: dict[str, tuple[Harm, list[tuple[int, str]]]] = {
     "the first entry": (entry(1, watch_actor="eve"), [(1, MISMATCH)]),
     "the last entry": (entry(HEAD, running=3), [(HEAD, MISMATCH)]),
     "a digest": (entry(5, digest="0" * 64), [(5, MISMATCH)]),
-    "a digest that is none": (entry(5, digest="none"), [(5, MISMATCH)]),
+    "an invalid digest": (entry(5, digest="none"), [(5, MISMATCH)]),
     "the last digest": (entry(HEAD, digest="f" * 64), [(HEAD, MISMATCH)]),
     "two entries": (all_of(entry(2, running=4), entry(9, running=4)), [(2, MISMATCH), (9, MISMATCH)]),
     "two entries in a row": (all_of(entry(4, running=4), entry(5, failed=4)), [(4, MISMATCH), (5, MISMATCH)]),
-    # The entry after them follows neither the one that is before it now nor the one that should be.
+    # The next entry no longer matches its predecessor, whichever of the two that is.
     "two entries swapped": (
         renumbered({4: 5, 5: 4}),
         [(4, MISMATCH), (5, MISMATCH), (6, MISMATCH)],
@@ -106,11 +106,11 @@ ENTRIES: dict[str, tuple[Harm, list[tuple[int, str]]]] = {
         all_of(gone(3), renumbered({seq: seq - 1 for seq in range(4, HEAD + 1)})),
         [*((seq, MISMATCH) for seq in range(3, HEAD)), (HEAD, TRUNCATED)],
     ),
-    "the last given another number": (
+    "the last renumbered": (
         renumbered({HEAD: HEAD + 3}),
         [(HEAD, MISSING)],
     ),
-    "an entry of another group's put in": (
+    "an entry replaced with one of another group": (
         all_of(gone(5), copied("taskgroup_id = 'two' AND seq = 5", "'one', 5")),
         [(5, MISMATCH)],
     ),
@@ -119,23 +119,23 @@ ENTRIES: dict[str, tuple[Harm, list[tuple[int, str]]]] = {
         [(12, MISMATCH)],
     ),
     "a kind": (entry(6, kind="gap"), [(6, UNREADABLE)]),
-    "an extra that is none": (entry(4, extra="{"), [(4, UNREADABLE)]),
+    "an invalid extra": (entry(4, extra="{"), [(4, UNREADABLE)]),
     "an extra of another kind": (entry(4, extra='{"body":[1]}'), [(4, UNREADABLE)]),
-    "a raw text that is no body": (entry(8, extra='{"text":"[]"}'), [(8, UNREADABLE)]),
-    "metadata that is no JSON": (entry(5, metadata="{"), [(5, UNREADABLE)]),
-    "a cause that there is none of": (entry(3, gap_cause="rain"), [(3, UNREADABLE)]),
+    "a raw text that is not a body": (entry(8, extra='{"text":"[]"}'), [(8, UNREADABLE)]),
+    "metadata that is not JSON": (entry(5, metadata="{"), [(5, UNREADABLE)]),
+    "an unknown cause": (entry(3, gap_cause="rain"), [(3, UNREADABLE)]),
     "an action made null": (entry(6, watch_action=None), [(6, UNREADABLE)]),
     "half an interval": (entry(3, previous_last_seen_at=None), [(3, UNREADABLE)]),
 }
-"""What is changed in the entries of group `one`, and what is found."""
+"""Changes to the entries of group `one`, with the expected findings."""
 
 DERIVED_COLUMNS: dict[str, tuple[Harm, int]] = {
     "a phase": (entry(2, phase="settled"), 2),
     "the phase in force": (entry(HEAD, phase="settled"), HEAD),
     "a phase made null": (entry(2, phase=None), 2),
-    "a phase that there is none of": (entry(2, phase="asleep"), 2),
+    "an unknown phase": (entry(2, phase="asleep"), 2),
     "anomalies": (entry(4, anomalies="[]"), 4),
-    "anomalies that rest on the entry before": (entry(8, anomalies='["inexact_number"]'), 8),
+    "anomalies that depend on the previous entry": (entry(8, anomalies='["inexact_number"]'), 8),
     "anomalies made null": (entry(4, anomalies=None), 4),
     "the version of the rules": (entry(4, rules=99), 4),
     "no version of the rules": (entry(4, rules=None), 4),
@@ -160,7 +160,7 @@ DERIVED_COLUMNS: dict[str, tuple[Harm, int]] = {
     "the phase of the group": (watch(phase="settled"), HEAD),
     "the finished runs": (watch(finished=5), HEAD),
     "the last update": (watch(modified_at=None), HEAD),
-    "the open interval taken away": (watch(last_asked_at=None, last_seen_at=None, polls=None), HEAD),
+    "the open interval removed": (watch(last_asked_at=None, last_seen_at=None, polls=None), HEAD),
     "the open interval ended before it began": (watch(last_seen_at=after(149)), HEAD),
     "an open interval of no polls": (watch(polls=0), HEAD),
     "half an open interval": (watch(last_asked_at=None), HEAD),
@@ -192,14 +192,14 @@ DERIVED_COLUMNS: dict[str, tuple[Harm, int]] = {
     "the rules of a summary": (changed(summaries, None, rules=99), HEAD),
     "a summary deleted": (statement("DELETE FROM summaries WHERE taskgroup_id = 'one'"), HEAD),
 }
-"""What is changed beside what the digests prove, and at which entry of group `one` it is found."""
+"""Changes to values that digests do not cover, with the entry of group `one` at which they are found."""
 
 
 @pytest.fixture(scope="module")
 def recorded(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, postgres: str, postgres_template: str
 ) -> Iterator[dict[str, tuple[Engine, Rows]]]:
-    """A recorded database of each kind that refuses no change, and what it holds."""
+    """Recorded databases of each kind without write protection, with their rows."""
     path = tmp_path_factory.mktemp("tampering") / "recorder.db"
     with (
         sqlite_database(path, sqlite_template) as file,
@@ -217,24 +217,24 @@ def recorded(
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: pytest.FixtureRequest, recorded: dict[str, tuple[Engine, Rows]]) -> Iterator[Engine]:
-    """Such a database, made whole again in the end."""
+    """A recorded database that is restored after the test."""
     engine, rows = recorded[request.param]
     yield engine
     with writing(engine) as connection:
         put_back(connection, None, rows)
 
 
-Harmed = Callable[[Harm], Told]
+Harmed = Callable[[Harm], Brief]
 
 
 @pytest.fixture
 def harmed(engine: Engine) -> Harmed:
-    """Harm the database, and tell what is found."""
+    """Tamper with the database and return the findings."""
 
-    def harm(what: Harm) -> Told:
+    def harm(what: Harm) -> Brief:
         with writing(engine) as connection:
             what(connection)
-        return told(findings(engine))
+        return brief(findings(engine))
 
     return harm
 
@@ -250,12 +250,12 @@ def test_altered_entries(harmed: Harmed, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DERIVED_COLUMNS)
-def test_what_no_digest_proves(harmed: Harmed, name: str) -> None:
+def test_altered_values_outside_the_digests(harmed: Harmed, name: str) -> None:
     harm, seq = DERIVED_COLUMNS[name]
     assert harmed(harm) == [("one", seq, DERIVED)]
 
 
-def test_a_head_that_names_entries_which_are_not_there(harmed: Harmed) -> None:
+def test_a_head_that_names_missing_entries(harmed: Harmed) -> None:
     assert harmed(watch(head_seq=15)) == [("one", 12, TRUNCATED)]
 
 
@@ -266,7 +266,7 @@ def test_an_entry_moved_to_another_group(harmed: Harmed) -> None:
     assert harmed(move) == [("one", 5, MISSING), ("two", 12, MISMATCH)]
 
 
-def test_an_entry_moved_to_a_group_of_its_own(harmed: Harmed) -> None:
+def test_an_entry_moved_to_a_new_group(harmed: Harmed) -> None:
     move = entry(5, taskgroup_id="new")
     assert harmed(move) == [("new", 1, MISSING), ("one", 5, MISSING)]
 
@@ -276,11 +276,11 @@ def test_derived_rows_of_a_group_that_was_never_watched(engine: Engine, table: o
     with writing(engine) as connection:
         kept = list(connection.execute(select(table).where(table.c.taskgroup_id == "one")))  # type: ignore[attr-defined]
         connection.execute(insert(table), [{**row._mapping, "taskgroup_id": "nobody"} for row in kept])  # type: ignore[arg-type]
-    assert told(findings(engine)) == [("nobody", 1, DERIVED)]
+    assert brief(findings(engine)) == [("nobody", 1, DERIVED)]
 
 
-def test_of_an_entry_alone_nothing_else_is_read_wrong(harmed: Harmed) -> None:
-    """A count that falls is an anomaly of the entry after: it must not be said of an altered one."""
+def test_an_altered_entry_has_no_consequential_findings(harmed: Harmed) -> None:
+    """A decreasing count is an anomaly of the next entry, but not if the count was altered."""
     assert harmed(entry(5, completed=99)) == [("one", 5, MISMATCH)]
 
 
@@ -300,7 +300,7 @@ def test_of_an_entry_alone_nothing_else_is_read_wrong(harmed: Harmed) -> None:
         ("UPDATE entries SET extra = 7 WHERE {}", UNREADABLE),
     ],
 )
-def test_values_that_no_column_should_hold(harmed: Harmed, sql: str, problem: str) -> None:
+def test_values_of_the_wrong_type(harmed: Harmed, sql: str, problem: str) -> None:
     harm = statement(sql.format("taskgroup_id = 'one' AND seq = 5"))
     assert harmed(harm) == [("one", 5, problem)]
 
@@ -309,14 +309,14 @@ def test_values_that_no_column_should_hold(harmed: Harmed, sql: str, problem: st
 @pytest.mark.parametrize(
     "time", ["infinity", "-infinity", "0044-03-15 12:00:00+00 BC", "12026-01-01 00:00:00+00"]
 )
-def test_times_that_are_none_of_ours(harmed: Harmed, time: str) -> None:
+def test_times_outside_the_supported_range(harmed: Harmed, time: str) -> None:
     harm = statement(f"UPDATE entries SET at = '{time}' WHERE taskgroup_id = 'one' AND seq = 5")
     assert harmed(harm) == [("one", 5, UNREADABLE)]
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("number", ["'five'", "x'05'"])
-def test_numbers_that_are_none(harmed: Harmed, number: str) -> None:
+def test_entry_numbers_that_are_not_numbers(harmed: Harmed, number: str) -> None:
     harm = statement(f"UPDATE entries SET seq = {number} WHERE taskgroup_id = 'one' AND seq = 5")
     assert harmed(harm) == [("one", 5, MISSING), ("one", HEAD + 1, UNREADABLE)]
 
@@ -324,7 +324,7 @@ def test_numbers_that_are_none(harmed: Harmed, number: str) -> None:
 # With a checkpoint
 
 
-def test_a_whole_chain_made_anew(engine: Engine) -> None:
+def test_a_rewritten_chain(engine: Engine) -> None:
     heads = heads_of(engine)
     with writing(engine) as connection:
         forget(connection, "one")
@@ -333,10 +333,10 @@ def test_a_whole_chain_made_anew(engine: Engine) -> None:
     for number in range(1, 12):
         recording.see("one", 10 * number, active(running=number))
     assert findings(engine) == []
-    assert told(findings(engine, heads)) == [("one", HEAD, MISMATCH)]
+    assert brief(findings(engine, heads)) == [("one", HEAD, MISMATCH)]
 
 
-def test_the_tail_cut_off_with_the_head(engine: Engine) -> None:
+def test_a_truncated_ledger_with_a_matching_head(engine: Engine) -> None:
     recording = Recording(engine)
     before = rows_of(engine, "one")
     recording.see("one", 170, active(running=1, completed=5))
@@ -346,22 +346,22 @@ def test_the_tail_cut_off_with_the_head(engine: Engine) -> None:
         put_back(connection, "one", before)
     assert findings(engine) == []
     (finding,) = findings(engine, heads)
-    assert told([finding]) == [("one", HEAD + 1, TRUNCATED)]
+    assert brief([finding]) == [("one", HEAD + 1, TRUNCATED)]
     assert "12 to 13" in finding.detail
 
 
-def test_a_whole_group_deleted(engine: Engine) -> None:
+def test_a_deleted_group(engine: Engine) -> None:
     heads = heads_of(engine)
     with writing(engine) as connection:
         forget(connection, "one")
     assert findings(engine) == []
-    assert told(findings(engine, heads)) == [("one", 1, TRUNCATED)]
+    assert brief(findings(engine, heads)) == [("one", 1, TRUNCATED)]
 
 
 def test_a_checkpoint_of_another_database(engine: Engine) -> None:
     others = {name: CheckpointHead(name, 4, "a" * 64, after(5), 2) for name in ("", "nobody", "two", "zoe")}
     found = findings(engine, others)
-    assert told(found) == [
+    assert brief(found) == [
         ("", 1, TRUNCATED),
         ("nobody", 1, TRUNCATED),
         ("two", 4, MISMATCH),
@@ -371,17 +371,17 @@ def test_a_checkpoint_of_another_database(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("values", [{"polls": 1}, {"last_seen_at": after(155)}], ids=str)
-def test_an_open_interval_cut_short(engine: Engine, values: dict[str, object]) -> None:
+def test_a_shortened_open_interval(engine: Engine, values: dict[str, object]) -> None:
     heads = heads_of(engine)
     with writing(engine) as connection:
         watch(**values)(connection)
     assert findings(engine) == []
     (finding,) = findings(engine, heads)
-    assert told([finding]) == [("one", HEAD, TRUNCATED)]
+    assert brief([finding]) == [("one", HEAD, TRUNCATED)]
     assert "shorter than at the checkpoint" in finding.detail
 
 
-def test_an_interval_cut_short_and_closed_since(engine: Engine) -> None:
+def test_an_interval_shortened_and_then_closed(engine: Engine) -> None:
     recording = Recording(engine)
     before = rows_of(engine, "one")
     recording.see("one", 170, active(running=2, completed=4), metadata=LABELS)
@@ -390,10 +390,10 @@ def test_an_interval_cut_short_and_closed_since(engine: Engine) -> None:
         put_back(connection, "one", before)
     recording.see("one", 171, active(running=1, completed=5))
     assert findings(engine) == []
-    assert told(findings(engine, heads)) == [("one", HEAD, TRUNCATED)]
+    assert brief(findings(engine, heads)) == [("one", HEAD, TRUNCATED)]
 
 
-def test_what_went_on_since_the_checkpoint_is_no_finding(engine: Engine) -> None:
+def test_recording_after_the_checkpoint_is_not_a_finding(engine: Engine) -> None:
     heads = heads_of(engine)
     recording = Recording(engine)
     recording.see("one", 170, active(running=2, completed=4), metadata=LABELS)
@@ -402,15 +402,15 @@ def test_what_went_on_since_the_checkpoint_is_no_finding(engine: Engine) -> None
     assert findings(engine, heads) == []
 
 
-def test_an_entry_of_the_checkpoint_altered_is_found_once(engine: Engine) -> None:
+def test_an_altered_entry_of_the_checkpoint_is_found_once(engine: Engine) -> None:
     heads = heads_of(engine)
     with writing(engine) as connection:
         entry(HEAD, digest="f" * 64)(connection)
-    assert told(findings(engine, heads)) == [("one", HEAD, MISMATCH)]
+    assert brief(findings(engine, heads)) == [("one", HEAD, MISMATCH)]
 
 
-def test_a_watch_row_that_is_gone_has_lost_its_interval_too(engine: Engine) -> None:
+def test_a_missing_watch_row_is_a_truncation_with_a_checkpoint(engine: Engine) -> None:
     heads = heads_of(engine)
     with writing(engine) as connection:
         connection.execute(delete(watches).where(watches.c.taskgroup_id == "one"))
-    assert told(findings(engine, heads)) == [("one", HEAD, TRUNCATED)]
+    assert brief(findings(engine, heads)) == [("one", HEAD, TRUNCATED)]

@@ -1,4 +1,4 @@
-"""What is in order is never called wrong: random ledgers, ledgers that grow, and however they are read."""
+"""Verification has no false findings, for random and growing ledgers and any size of snapshot."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
 from tests.support.audit_ledgers import RandomLedger, random_ledgers, write
 from tests.support.recording import Recording, active, settled
-from tests.support.tampering import all_of, entry, findings, gone, heads_of, record, told, unprotect
+from tests.support.tampering import all_of, brief, entry, findings, gone, heads_of, record, unprotect
 
 
 @pytest.fixture
 def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let so many entries be read in one snapshot."""
+    """Set the number of entries read in one snapshot."""
     return lambda size: monkeypatch.setattr(verification, "ENTRIES_AT_ONCE", size)
 
 
 @pytest.fixture(scope="module")
 def ledgers() -> list[RandomLedger]:
-    """Many short ledgers with much that is unusual, and a long one that is as ledgers usually are."""
+    """Many short and unusual ledgers, and a long, ordinary one."""
     odd = random_ledgers(1, groups=20, entries_each=400, oddity=0.25, trouble=0.15)
     usual = random_ledgers(2, groups=1, entries_each=2000, oddity=0.01, trouble=0.02, first=20)
     return [*odd, *usual]
@@ -46,7 +46,7 @@ def test_ten_thousand_random_entries_are_intact(engine: Engine, ledgers: list[Ra
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 11, 12])
-def test_it_does_not_matter_how_many_entries_a_snapshot_has(
+def test_findings_do_not_depend_on_the_size_of_a_snapshot(
     engine: Engine, cut: Callable[[int], None], size: int
 ) -> None:
     record(engine)
@@ -63,12 +63,14 @@ def test_it_does_not_matter_how_many_entries_a_snapshot_has(
     found = findings(engine, heads)
     cut(10_000)
     assert sorted(found) == findings(engine, heads)
-    assert [seq for name, seq, _ in told(sorted(found)) if name == "one"] == [2, 4, 6, 9, 11]
+    assert [seq for name, seq, _ in brief(sorted(found)) if name == "one"] == [2, 4, 6, 9, 11]
 
 
 @pytest.mark.parametrize("size", [3, 10_000])
-def test_a_recorder_at_work_is_no_finding(engine: Engine, cut: Callable[[int], None], size: int) -> None:
-    """Every snapshot between two of the recorder's entries is one that the verification may meet."""
+def test_concurrent_recording_causes_no_findings(
+    engine: Engine, cut: Callable[[int], None], size: int
+) -> None:
+    """Verification may see a snapshot between any two of the recorder's entries."""
     cut(size)
     record(engine)
     heads = heads_of(engine)
@@ -102,7 +104,7 @@ def _go_on_recording(engine: Engine, done: threading.Event) -> None:
 def test_groups_are_read_between_writes_of_another(
     engine: Engine, cut: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between any two snapshots the ledger that is being read gets another entry, and is read to its end."""
+    """A ledger that grows between snapshots is read to its end."""
     cut(2)
     recording = Recording(engine)
     recording.watch("one")
@@ -120,7 +122,7 @@ def test_groups_are_read_between_writes_of_another(
     assert read == 9
 
 
-def test_no_snapshot_is_held_for_more_entries_than_that(engine: Engine, cut: Callable[[int], None]) -> None:
+def test_the_size_of_snapshots_is_limited(engine: Engine, cut: Callable[[int], None]) -> None:
     cut(5)
     record(engine)
     reader = open_engine(engine.url, read_only=True)
@@ -130,12 +132,12 @@ def test_no_snapshot_is_held_for_more_entries_than_that(engine: Engine, cut: Cal
     assert sum(piece.groups for piece in pieces) == 3
 
 
-def test_groups_by_their_ids_alone(engine: Engine) -> None:
+def test_selected_groups_only(engine: Engine) -> None:
     record(engine)
     unprotect(engine)
     with writing(engine) as connection:
         entry(5, failed=7)(connection)
-    assert told(findings(engine, ids=["one"])) == [("one", 5, "digest_mismatch")]
+    assert brief(findings(engine, ids=["one"])) == [("one", 5, "digest_mismatch")]
     assert findings(engine, ids=["two", "never seen"]) == []
 
 
@@ -147,7 +149,7 @@ def test_ids_sort_by_their_bytes(engine: Engine) -> None:
     unprotect(engine)
     with writing(engine) as connection:
         connection.execute(text("UPDATE entries SET watch_actor = 'eve'"))
-    assert told(findings(engine)) == [(name, 1, "digest_mismatch") for name in names]
+    assert brief(findings(engine)) == [(name, 1, "digest_mismatch") for name in names]
 
 
 def test_more_groups_than_are_read_at_once(engine: Engine) -> None:
@@ -161,13 +163,13 @@ def test_more_groups_than_are_read_at_once(engine: Engine) -> None:
     assert [one.taskgroup_id for piece in pieces for one in piece.findings] == sorted(lost)
 
 
-def test_what_of_a_finding_is_no_utf_8_is_escaped() -> None:
-    told = Finding("a\udcff", 1, ProblemKind.UNREADABLE, "b\udcfe").members()
-    assert (told["taskgroup_id"], told["detail"]) == ("a\\udcff", "b\\udcfe")
+def test_invalid_utf_8_in_a_finding_is_escaped() -> None:
+    members = Finding("a\udcff", 1, ProblemKind.UNREADABLE, "b\udcfe").members()
+    assert (members["taskgroup_id"], members["detail"]) == ("a\\udcff", "b\\udcfe")
 
 
-def test_what_rests_on_an_altered_entry_is_not_judged(engine: Engine) -> None:
-    """Without the second status, the third would have fewer finished runs than the one before it."""
+def test_entries_after_an_altered_one_are_not_compared_with_it(engine: Engine) -> None:
+    """Without the second status, the third would have fewer finished runs than its predecessor."""
     recording = Recording(engine)
     recording.watch("one")
     for step, completed in enumerate((5, 2, 3), 1):
@@ -175,4 +177,4 @@ def test_what_rests_on_an_altered_entry_is_not_judged(engine: Engine) -> None:
     unprotect(engine)
     with writing(engine) as connection:
         entry(3, status_message="altered")(connection)
-    assert told(findings(engine)) == [("one", 3, "digest_mismatch")]
+    assert brief(findings(engine)) == [("one", 3, "digest_mismatch")]

@@ -1,4 +1,4 @@
-"""`recorder verify`: what it prints and how it ends, over a recorded database that is whole or not."""
+"""The output and exit status of `recorder verify`, for intact and damaged databases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INTACT = "23 entries in 3 groups: intact\n"
 
 @pytest.fixture
 def program(tmp_path: Path, forker: Forker, database_url: str) -> Program:
-    """The program over a fresh database."""
+    """The program, set up for a fresh database."""
     return Program(tmp_path, forker, {"RECORDER_DATABASE_URL": database_url})
 
 
@@ -44,7 +44,7 @@ def harm(engine: Engine, what: Harm) -> None:
 
 @pytest.fixture
 def checkpoint(recorded: Engine, tmp_path: Path) -> Path:
-    """A checkpoint of the recorded database with its digest beside it."""
+    """A checkpoint of the recorded database, with its digest file."""
     path = tmp_path / "heads.ndjson"
     lines = list(checkpoint_lines(heads_of(recorded).values()))
     path.write_bytes(b"".join(lines))
@@ -61,7 +61,7 @@ def test_an_empty_database_is_intact(program: Program) -> None:
     assert program.ok("verify") == "0 entries in 0 groups: intact\n"
 
 
-def test_findings_are_a_table_and_the_exit_status(program: Program, recorded: Engine) -> None:
+def test_findings_are_printed_as_a_table_and_set_the_exit_status(program: Program, recorded: Engine) -> None:
     harm(recorded, all_of(entry(5, failed=7), gone(11)))
     result = program.run("verify")
     assert (result.status, result.err) == (1, "")
@@ -76,31 +76,31 @@ def test_findings_as_json(program: Program, recorded: Engine) -> None:
     harm(recorded, all_of(entry(5, failed=7), gone(11)))
     result = program.run("verify", "--json")
     assert (result.status, result.err) == (1, "")
-    told = json.loads(result.out)
-    assert (told["entries"], told["groups"]) == (22, 3)
-    assert [(one["taskgroup_id"], one["seq"], one["problem"]) for one in told["findings"]] == [
+    report = json.loads(result.out)
+    assert (report["entries"], report["groups"]) == (22, 3)
+    assert [(one["taskgroup_id"], one["seq"], one["problem"]) for one in report["findings"]] == [
         ("one", 5, "digest_mismatch"),
         ("one", 11, "truncated"),
     ]
-    assert all(one.keys() == {"taskgroup_id", "seq", "problem", "detail"} for one in told["findings"])
+    assert all(one.keys() == {"taskgroup_id", "seq", "problem", "detail"} for one in report["findings"])
 
 
-def test_groups_by_their_ids(program: Program, recorded: Engine) -> None:
+def test_selected_groups(program: Program, recorded: Engine) -> None:
     harm(recorded, entry(5, failed=7))
     assert program.ok("verify", "two", "never seen", "two") == "12 entries in 2 groups: intact\n"
     assert "digest_mismatch" in program.run("verify", "one").out
 
 
-def test_a_group_that_nobody_knows_is_one_line(program: Program, recorded: Engine) -> None:
+def test_an_unknown_group_is_reported_in_one_line(program: Program, recorded: Engine) -> None:
     for options in ([], ["--json"]):
         assert "nobody" in program.run("verify", "one", "nobody", *options).complaint()
 
 
-def test_a_checkpoint_that_stands(program: Program, checkpoint: Path) -> None:
+def test_a_matching_checkpoint(program: Program, checkpoint: Path) -> None:
     assert program.ok("verify", "--checkpoint", str(checkpoint)) == INTACT
 
 
-def test_a_group_that_only_the_checkpoint_knows(program: Program, checkpoint: Path) -> None:
+def test_a_group_that_is_only_in_the_checkpoint(program: Program, checkpoint: Path) -> None:
     other = checkpoint.with_name("other.ndjson")
     other.write_bytes(checkpoint.read_bytes().replace(b'"one"', b'"lost"'))
     for ids in ([], ["lost"]):
@@ -118,7 +118,7 @@ def test_a_changed_checkpoint_file_is_refused(program: Program, checkpoint: Path
     )
 
 
-def test_a_checkpoint_without_a_digest_beside_it_is_taken_as_it_is(
+def test_a_checkpoint_without_a_digest_file_is_accepted(
     program: Program, recorded: Engine, checkpoint: Path
 ) -> None:
     checkpoint.with_name("heads.ndjson.sha256").unlink()
@@ -128,7 +128,9 @@ def test_a_checkpoint_without_a_digest_beside_it_is_taken_as_it_is(
 
 
 @pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b"\xff\n"])
-def test_a_file_that_is_no_checkpoint_is_wrong_usage(program: Program, tmp_path: Path, line: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_wrong_usage(
+    program: Program, tmp_path: Path, line: bytes
+) -> None:
     path = tmp_path / "heads.ndjson"
     path.write_bytes(line)
     assert "line 1" in program.run("verify", "--checkpoint", str(path)).wrong_usage()
@@ -151,7 +153,7 @@ def test_several_processes_find_the_same(program: Program, engine: Engine) -> No
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_in_a_terminal_it_shows_how_far_it_is(program: Program, recorded: Engine) -> None:
+def test_a_terminal_shows_progress(program: Program, recorded: Engine) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command_line("verify"),
@@ -162,12 +164,12 @@ def test_in_a_terminal_it_shows_how_far_it_is(program: Program, recorded: Engine
     )
     os.close(theirs)
     assert "100%" in read_all(ours)
-    said, _ = process.communicate(timeout=STOP_SECONDS)
+    output, _ = process.communicate(timeout=STOP_SECONDS)
     os.close(ours)
-    assert (process.returncode, said.decode()) == (0, INTACT)
+    assert (process.returncode, output.decode()) == (0, INTACT)
 
 
-def test_hostile_ids_do_not_steer_the_terminal(program: Program, recorded: Engine) -> None:
+def test_hostile_ids_cannot_control_the_terminal(program: Program, recorded: Engine) -> None:
     unprotect(recorded)
     with writing(recorded) as connection:
         entry(5, taskgroup_id="[red]\x1b[2J")(connection)
@@ -178,7 +180,9 @@ def test_hostile_ids_do_not_steer_the_terminal(program: Program, recorded: Engin
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_while_it_waits(program: Program, recorded: Engine, number: signal.Signals) -> None:
+def test_a_signal_stops_a_waiting_verification(
+    program: Program, recorded: Engine, number: signal.Signals
+) -> None:
     with recorded.begin() as connection:
         connection.execute(text("LOCK TABLE group_labels IN ACCESS EXCLUSIVE MODE"))
         with program.start("verify") as verifying:
@@ -189,10 +193,10 @@ def test_a_signal_ends_it_while_it_waits(program: Program, recorded: Engine, num
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_several_processes(program: Program, engine: Engine, number: signal.Signals) -> None:
+def test_a_signal_stops_all_processes(program: Program, engine: Engine, number: signal.Signals) -> None:
     write(engine, random_ledgers(5, groups=150, entries_each=2, oddity=0, trouble=0))
     with program.start("verify", "--jobs", "2") as verifying:
         verifying.wait_until(lambda: len(verifying.descendants()) >= 2 or None, "its processes to start")
         with verifying.outlived_by_none():
-            # It may be done by then; what counts is that nothing goes on.
+            # It may have finished by then; what matters is that no process is left.
             assert verifying.stop(number) in {0, 1}

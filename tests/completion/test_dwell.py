@@ -1,4 +1,4 @@
-"""Where a group's time went: by example, second by second, and against time cut into pieces."""
+"""The time a group spent in each phase: examples, and two independent computations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DONE = body(completed=3)
 
 
 def _dwell(ledger: Ledger) -> dict[str, float]:
-    """The phases in which the group was seen at all."""
+    """Return the seconds per phase, without phases in which the group was never seen."""
     dwell = dwell_of(ledger.entries, ledger.watch.open).phase_seconds()
     return {phase: seconds for phase, seconds in dwell.items() if seconds}
 
@@ -47,14 +47,14 @@ def test_nothing_watched_has_no_fraction() -> None:
     assert _coverage(Ledger().fail(5)) == Coverage(0, 0, 0, None)
 
 
-def test_a_status_counts_to_the_next_and_the_last_to_when_it_was_last_seen() -> None:
+def test_a_status_lasts_until_the_next_one_or_until_it_was_last_seen() -> None:
     ledger = Ledger().see(2, body()).see(10, RUNNING).see(20, RUNNING).see(25, DONE).see(35, DONE)
     assert _dwell(ledger) == {"empty": 8, "active": 15, "settled": 10}
     assert _runs(ledger) == {"queued": 15, "running": 30, "completed": 30}
     assert _coverage(ledger) == Coverage(35, 0, 35, 1)
 
 
-def test_gaps_are_left_out() -> None:
+def test_gaps_do_not_count() -> None:
     ledger = Ledger().see(0, RUNNING).see(10, RUNNING).fail(20).see(110, RUNNING).see(130, DONE)
     assert _dwell(ledger) == {"active": 30}
     assert _coverage(ledger) == Coverage(130, 100, 30, 30 / 130)
@@ -66,37 +66,37 @@ def test_a_gap_before_the_first_response() -> None:
     assert _coverage(ledger) == Coverage(105, 100, 5, 5 / 105)
 
 
-def test_unwatched_time_is_left_out() -> None:
+def test_unwatched_time_does_not_count() -> None:
     ledger = Ledger().see(0, RUNNING).see(10, RUNNING).cease(14).resume(500).see(502, RUNNING)
     ledger.see(512, RUNNING)
     assert _dwell(ledger) == {"active": 24}
     assert _coverage(ledger) == Coverage(26, 0, 26, 1)
 
 
-def test_a_gap_that_a_stop_ended() -> None:
+def test_a_gap_ended_by_a_stop() -> None:
     ledger = Ledger().see(0, RUNNING).see(10, RUNNING).fail(20).cease(110, Action.STOPPED)
     assert _dwell(ledger) == {"active": 10}
     assert _coverage(ledger) == Coverage(110, 100, 10, 10 / 110)
 
 
-def test_resumed_and_not_answered_yet_adds_nothing() -> None:
+def test_time_before_the_first_response_after_a_resume_adds_nothing() -> None:
     ledger = Ledger().see(0, RUNNING).see(10, RUNNING).cease(14).resume(500).fail(502)
     assert _coverage(ledger) == Coverage(14, 0, 14, 1)
 
 
-def test_counts_that_are_null_or_below_zero_add_nothing() -> None:
+def test_null_and_negative_counts_add_nothing() -> None:
     ledger = Ledger().see(0, body(total=3, running=None, failed=-2, completed=3, active=True)).see(10, DONE)
     assert _runs(ledger) == {"completed": 30}
 
 
-def test_enormous_counts_break_nothing() -> None:
+def test_enormous_counts() -> None:
     ledger = Ledger().see(0, body(running=2**53 - 1)).see(10, DONE)
     assert _runs(ledger) == {"running": float((2**53 - 1) * 10)}
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened at a whole second: `started`, `resumed`, `ceased`, `failed`, or `answered` with what."""
+    """An event at a whole second: `started`, `resumed`, `ceased`, `failed`, or `answered` with `counts`."""
 
     at: int
     what: str
@@ -116,7 +116,7 @@ _ANSWERS: list[tuple[Phase, dict[str, int]]] = [
 
 @st.composite
 def _stories(draw: st.DrawFn) -> list[Event]:
-    """Draw what happens to a group, to be told from what is said to the recorder alone."""
+    """Draw the events in the life of a group."""
     now, watched = 0, True
     events = [Event(0, "started", *_ANSWERS[0])]
     for _ in range(draw(st.integers(0, 20))):
@@ -144,12 +144,12 @@ def _recorded(events: list[Event]) -> Ledger:
 
 
 def _second_by_second(events: list[Event]) -> Counter[str]:
-    """Count each second by what was known of it: `watched`, `gap`, the phase, and runs by their status."""
+    """Classify each second as `watched`, as `gap`, by phase, and by the statuses of the runs."""
     seconds: Counter[str] = Counter()
-    telling = [event for event in events if event.what != "failed"]
+    relevant = [event for event in events if event.what != "failed"]
     for now in range(events[-1].at):
-        before = [event for event in telling if event.at <= now][-1]
-        after = next((event for event in telling if event.at > now), None)
+        before = [event for event in relevant if event.at <= now][-1]
+        after = next((event for event in relevant if event.at > now), None)
         if before.what == "ceased" or after is None:
             continue
         seconds["watched"] += 1
@@ -163,7 +163,7 @@ def _second_by_second(events: list[Event]) -> Counter[str]:
 
 
 @given(_stories())
-def test_time_counted_second_by_second_is_the_same(events: list[Event]) -> None:
+def test_counting_second_by_second_gives_the_same_times(events: list[Event]) -> None:
     ledger, seconds = _recorded(events), _second_by_second(events)
     assert dwell_of(ledger.entries, ledger.watch.open).phase_seconds() == {
         phase: seconds[phase] for phase in Phase
@@ -176,13 +176,13 @@ def test_time_counted_second_by_second_is_the_same(events: list[Event]) -> None:
 
 
 @given(ledgers(steps_back=False))
-def test_time_cut_at_every_boundary_gives_the_same(ledger: Ledger) -> None:
+def test_summing_over_all_boundaries_gives_the_same_times(ledger: Ledger) -> None:
     pieces = _pieces(ledger)
     dwell = dict.fromkeys(Phase, timedelta())
     runs = dict.fromkeys(RUN_STATUSES, timedelta())
     watched = gaps = timedelta()
     for start, end in pieces:
-        entry = _holding(ledger.entries, start)
+        entry = _newest_at(ledger.entries, start)
         if not _watched(ledger, start):
             continue
         watched += end - start
@@ -201,7 +201,7 @@ def test_time_cut_at_every_boundary_gives_the_same(ledger: Ledger) -> None:
 
 
 @given(ledgers(steps_back=False))
-def test_observed_time_is_dwell_time_and_waiting_for_a_first_response(ledger: Ledger) -> None:
+def test_observed_time_is_dwell_time_plus_waiting_for_first_responses(ledger: Ledger) -> None:
     waiting = sum(
         (following.at - entry.at).total_seconds()
         for entry, following in pairwise(ledger.entries)
@@ -214,7 +214,7 @@ def test_observed_time_is_dwell_time_and_waiting_for_a_first_response(ledger: Le
 
 
 def _pieces(ledger: Ledger) -> list[tuple[datetime, datetime]]:
-    """The time from the first entry to the last response, cut wherever anything could change."""
+    """Split the time from the first entry to the last response wherever anything could change."""
     cuts = {_start(entry) for entry in ledger.entries} | {entry.at for entry in ledger.entries}
     if ledger.watch.open is not None:
         cuts.add(ledger.watch.open.last_seen_at)
@@ -225,15 +225,15 @@ def _start(entry: Entry) -> datetime:
     return entry.content.from_ if isinstance(entry.content, Gap) else entry.at
 
 
-def _holding(entries: list[Entry], moment: datetime) -> Entry:
-    """The newest entry that had begun at `moment`."""
+def _newest_at(entries: list[Entry], moment: datetime) -> Entry:
+    """Return the newest entry that had begun by `moment`."""
     return max((entry for entry in entries if _start(entry) <= moment), key=lambda entry: entry.seq)
 
 
 def _watched(ledger: Ledger, moment: datetime) -> bool:
-    """Whether the newest watch change by then enrolled the group, and a response or change came later."""
+    """Whether the group was watched at `moment`, up to its last response or change."""
     changes = [entry for entry in ledger.entries if isinstance(entry.content, WatchChange)]
-    newest = _holding(changes, moment)
+    newest = _newest_at(changes, moment)
     ends = [entry.at for entry in changes if entry.seq > newest.seq] or [_last_seen_at(ledger)]
     assert isinstance(newest.content, WatchChange)
     return newest.content.action in {Action.STARTED, Action.RESUMED} and moment < ends[0]

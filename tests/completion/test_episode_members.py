@@ -34,7 +34,7 @@ def test_a_completed_episode() -> None:
     }
 
 
-def test_an_open_episode_first_seen_in_the_middle() -> None:
+def test_an_open_episode_first_seen_in_progress() -> None:
     members = episode_members(Ledger().see(10, body(running=3)).only())
     assert members["started"] == {
         "at": "2026-11-24T12:00:10.000000Z",

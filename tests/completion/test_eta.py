@@ -1,4 +1,4 @@
-"""When an open episode will end: what every estimate keeps to, and how often the truth agrees with it."""
+"""Estimates of when an open episode will end: invariants, and how often they cover the truth."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from tests.support.progress import OBSERVATIONS, pace_of
 Durations = list[tuple[float, bool]]
 
 DURATIONS = st.lists(st.tuples(st.integers(0, 60).map(float), st.booleans()), min_size=1, max_size=80)
-"""(seconds, completed), few enough different ones for ties."""
+"""(seconds, completed), from few enough values for ties to occur."""
 
 RISES = st.lists(st.tuples(st.integers(1, 500), st.integers(1, 30)), min_size=2, max_size=60)
-"""(seconds since the rise before, by how many finished runs)."""
+"""(seconds since the previous rise, number of runs finished)."""
 
 
 def _cohort(durations: Durations) -> CohortCurve:
@@ -47,7 +47,7 @@ def _cohort(durations: Durations) -> CohortCurve:
 def _standing(
     *observations: tuple[float, int | None, int | None], at: float | None = None, blocked: bool = False
 ) -> WorkSoFar:
-    """An episode that began at 0 with no run finished."""
+    """Return the work so far of an episode that began at 0 with no run finished."""
     seen_at = at if at is not None else max((item[0] for item in observations), default=0.0)
     return WorkSoFar(time(0), time(seen_at), pace_of([(0, 0, None), *observations]), blocked)
 
@@ -81,7 +81,7 @@ def _reason(result: Estimate | NoEstimate) -> str:
     st.booleans(),
     st.none() | st.lists(st.tuples(st.floats(0, 1e6), st.booleans()), max_size=60),
 )
-def test_estimates_are_in_order_and_never_before_the_group_was_seen(
+def test_estimates_are_ordered_and_not_in_the_past(
     observations: list[tuple[float, int | None, int | None]],
     started: float,
     seen: float,
@@ -96,9 +96,7 @@ def test_estimates_are_in_order_and_never_before_the_group_was_seen(
 
 
 @given(RISES, st.integers(1, 2000), st.integers(0, 10**6))
-def test_the_pace_of_any_progress_gives_ordered_times(
-    rises: list[tuple[int, int]], remaining: int, idle: int
-) -> None:
+def test_estimates_from_any_pace_are_ordered(rises: list[tuple[int, int]], remaining: int, idle: int) -> None:
     standing = _risen(rises, remaining, idle)
     result = from_pace(standing)
     finished = sum(count for _, count in rises)
@@ -108,7 +106,7 @@ def test_the_pace_of_any_progress_gives_ordered_times(
 
 
 @given(RISES, st.integers(1, 400), st.integers(0, 500))
-def test_work_that_goes_half_as_fast_takes_twice_as_long(
+def test_work_at_half_the_speed_takes_twice_as_long(
     rises: list[tuple[int, int]], remaining: int, idle: int
 ) -> None:
     once, twice = _risen(rises, remaining, idle), _risen(rises, remaining, idle, scale=2)
@@ -118,7 +116,7 @@ def test_work_that_goes_half_as_fast_takes_twice_as_long(
 
 
 @given(RISES, st.integers(1, 400), st.integers(1, 500))
-def test_each_moment_without_progress_puts_the_end_further_off(
+def test_time_without_progress_delays_the_estimate(
     rises: list[tuple[int, int]], remaining: int, idle: int
 ) -> None:
     before, after = _risen(rises, remaining), _risen(rises, remaining, idle)
@@ -128,12 +126,12 @@ def test_each_moment_without_progress_puts_the_end_further_off(
 
 
 @given(RISES, st.integers(1, 100), st.integers(0, 500))
-def test_the_pace_is_that_of_the_latter_half_of_the_finished_runs(
+def test_the_pace_is_taken_from_the_second_half_of_the_finished_runs(
     rises: list[tuple[int, int]], remaining: int, idle: int
 ) -> None:
-    """The oracle walks the latter half in small steps, and sums the powers one by one.
+    """The oracle integrates over the second half in small steps and sums the powers one by one.
 
-    Taking the middle of a stretch for all of it costs up to 6 %, and the integral for the sum up to 4 %.
+    The code's midpoint approximation differs by up to 6%, and its integral in place of the sum by up to 4%.
     """
     standing = _risen(rises[:20], remaining, idle)
     result = from_pace(standing)
@@ -166,7 +164,7 @@ def test_for_work_at_a_constant_rate_p10_is_near_the_truth(runs: int, finished: 
 
 @pytest.mark.parametrize("finished", [0.4, 0.6, 0.8, 0.95])
 def test_runs_that_thin_out_linearly_end_before_p90(finished: float) -> None:
-    """The durations of 200 runs have the density 2 (1 - t / 600) / 600: their quantiles are known."""
+    """The durations of 200 runs are quantiles of the density 2 (1 - t / 600) / 600."""
     ends = [600 * (1 - (1 - (number - 0.5) / 200) ** 0.5) for number in range(1, 201)]
     count = round(finished * 200)
     standing = _standing(*((end, number, 200) for number, end in enumerate(ends[:count], 1)))
@@ -198,9 +196,7 @@ def test_runs_that_finished_before_the_episode_do_not_count() -> None:
         pytest.param(_standing((50, 19, 100)), "less than 20%", id="a small part finished"),
     ],
 )
-def test_a_pace_with_too_little_in_it_leaves_the_estimate_to_the_cohort(
-    standing: WorkSoFar, reason: str
-) -> None:
+def test_without_enough_progress_the_estimate_comes_from_the_cohort(standing: WorkSoFar, reason: str) -> None:
     assert reason in _reason(estimate(standing))
     result = estimate(standing, _cohort([(float(100 + number), True) for number in range(20)]))
     assert isinstance(result, Estimate)
@@ -218,22 +214,22 @@ def test_a_pace_with_too_little_in_it_leaves_the_estimate_to_the_cohort(
         pytest.param(_standing((50, 50, 40)), "no run left", id="more finished than there are"),
     ],
 )
-def test_contradictions_and_blocked_groups_leave_no_estimate_at_all(standing: WorkSoFar, reason: str) -> None:
+def test_contradictions_and_blocked_groups_have_no_estimate(standing: WorkSoFar, reason: str) -> None:
     cohort = _cohort([(float(100 + number), True) for number in range(20)])
     assert reason in _reason(estimate(standing, cohort))
     assert reason in _reason(estimate(standing))
 
 
-def test_an_end_beyond_all_dates_is_no_estimate() -> None:
+def test_an_end_beyond_the_last_date_is_not_an_estimate() -> None:
     standing = _standing((10.0**9, 10**17, 5 * 10**17), (2.5 * 10**11, 10**17 + 1, 5 * 10**17))
     assert "too far" in _reason(from_pace(standing))
 
 
 @given(DURATIONS, st.integers(-1, 61), st.sampled_from([0.1, 0.25, 0.5, 0.9]))
-def test_the_conditional_quantile_is_that_of_the_ones_that_lasted_longer(
+def test_a_conditional_quantile_is_the_quantile_of_longer_episodes(
     durations: Durations, elapsed: int, p: float
 ) -> None:
-    """The oracle is the Kaplan-Meier curve of the longer ones alone, in exact fractions."""
+    """The oracle is the Kaplan-Meier curve of only the longer episodes, in exact fractions."""
     longer = [item for item in durations if item[0] > elapsed]
     share, expected = Fraction(1), None
     for t in sorted({length for length, completed in longer if completed}):
@@ -257,13 +253,13 @@ def test_conditional_quantiles_rise_with_p_and_exceed_the_time_elapsed(
     assert lower is None or upper is None or lower <= upper
 
 
-def test_the_cohort_counts_from_the_start_of_the_episode() -> None:
+def test_cohort_durations_count_from_the_start_of_the_episode() -> None:
     standing = WorkSoFar(time(1000), time(1030), ProgressMarks())
     cohort = _cohort([(float(10 * number), True) for number in range(1, 24)])
     assert from_cohort(standing, cohort) == Estimate(time(1050), time(1130), time(1210), "cohort")
 
 
-def test_too_few_longer_ones_or_too_many_open_ones_make_no_cohort() -> None:
+def test_too_few_longer_or_too_many_open_episodes_give_no_estimate() -> None:
     standing = WorkSoFar(time(0), time(13), ProgressMarks())
     few = _cohort([(float(number), True) for number in range(23)] + [(50.0, False)])
     assert "fewer than 10" in _reason(from_cohort(standing, few))
@@ -283,7 +279,7 @@ STEADY = tuple((10.0 * number, 10 * number, 100) for number in range(1, 5))
         pytest.param((10, 39), "pace", id="all over before now"),
     ],
 )
-def test_the_narrower_basis_is_given(lasted: tuple[float, float], basis: str) -> None:
+def test_the_narrower_basis_is_used(lasted: tuple[float, float], basis: str) -> None:
     cohort = _cohort([(float(length), True) for length in np.linspace(*lasted, 50)])
     result = estimate(_standing(*STEADY), cohort)
     by = {"pace": from_pace(_standing(*STEADY)), "cohort": from_cohort(_standing(*STEADY), cohort)}
@@ -293,11 +289,11 @@ def test_the_narrower_basis_is_given(lasted: tuple[float, float], basis: str) ->
 @pytest.mark.parametrize(
     "lasted",
     [
-        pytest.param((50, 51), id="all over sooner than it can be"),
-        pytest.param((900, 901), id="all over later than it will be"),
+        pytest.param((50, 51), id="all shorter than possible"),
+        pytest.param((900, 901), id="all longer than plausible"),
     ],
 )
-def test_bases_that_contradict_each_other_are_spanned(lasted: tuple[float, float]) -> None:
+def test_an_estimate_spans_contradictory_bases(lasted: tuple[float, float]) -> None:
     standing = _standing(*STEADY)
     cohort = _cohort([(float(length), True) for length in np.linspace(*lasted, 50)])
     by_pace, by_cohort = from_pace(standing), from_cohort(standing, cohort)
@@ -311,17 +307,17 @@ def test_bases_that_contradict_each_other_are_spanned(lasted: tuple[float, float
     assert result.basis == "pace"
 
 
-def test_members_tell_times_or_a_reason() -> None:
-    told = eta_members(Estimate(time(1), time(2.5), time(3600), "pace"))
-    assert told == {
+def test_members_are_times_or_a_reason() -> None:
+    estimated = eta_members(Estimate(time(1), time(2.5), time(3600), "pace"))
+    assert estimated == {
         "p10": "2026-11-24T12:00:01.000000Z",
         "p50": "2026-11-24T12:00:02.500000Z",
         "p90": "2026-11-24T13:00:00.000000Z",
         "basis": "pace",
         "reason": None,
     }
-    untold = eta_members(NoEstimate("words"))
-    assert untold == {"p10": None, "p50": None, "p90": None, "basis": None, "reason": "words"}
+    without = eta_members(NoEstimate("words"))
+    assert without == {"p10": None, "p50": None, "p90": None, "basis": None, "reason": "words"}
 
 
 def _simulated(kinds: tuple[str, ...], groups: int) -> list[eta_backtest.Case]:
@@ -340,7 +336,7 @@ def _scored(cases: list[eta_backtest.Case], *, alone: bool) -> eta_backtest.Scor
     return scored
 
 
-def test_eight_of_ten_simulated_groups_end_between_p10_and_p90() -> None:
+def test_about_80_percent_of_simulated_groups_end_between_p10_and_p90() -> None:
     cases = _simulated(tuple(PROCESSOR_SECONDS), groups=50)
     product = _scored(cases, alone=False)
     assert product.given == 1
@@ -356,7 +352,7 @@ def test_groups_at_a_constant_rate_end_between_p10_and_p90_of_their_pace() -> No
     assert _scored(_simulated((eta_backtest.STEADY,), groups=40), alone=True).covered > 0.8
 
 
-def test_groups_of_runs_without_memory_are_covered_where_a_cohort_tells_of_them() -> None:
+def test_groups_of_memoryless_runs_are_covered_with_a_cohort() -> None:
     random = Random(13)
 
     def group() -> list[float]:
@@ -373,7 +369,7 @@ def test_groups_of_runs_without_memory_are_covered_where_a_cohort_tells_of_them(
     assert 0.7 < sum(covered) / len(covered) < 1
 
 
-def test_groups_slower_than_their_cohort_are_covered_all_the_same() -> None:
+def test_groups_slower_than_their_cohort_are_still_covered() -> None:
     random = Random(12)
     cohort = eta_backtest.draw_cohort(random, ("core",), size=60)
     cases = [case for _ in range(50) for case in eta_backtest.replay(random, eta_backtest.SLOW, cohort)]
@@ -385,7 +381,7 @@ def test_groups_slower_than_their_cohort_are_covered_all_the_same() -> None:
     assert 0.7 < product.covered < 0.95
 
 
-def test_recorded_episodes_are_replayed_with_what_was_known_at_the_time() -> None:
+def test_recorded_episodes_are_replayed_with_the_cohort_of_the_time() -> None:
     def ledger(start: float, pause: float) -> tuple[list[Entry], Interval | None]:
         made = Ledger(start).see(start + 1, body(created=start))
         for number in range(41):
@@ -397,7 +393,7 @@ def test_recorded_episodes_are_replayed_with_what_was_known_at_the_time() -> Non
     cases = list(eta_backtest.recorded([ledger(0, 10), ledger(50, 10), ledger(500, 10)]))
     assert [case.progress for case in cases] == 3 * [0.25, 0.5, 0.75]
     assert {case.kind for case in cases} == {"None"}
-    # Runs finish every 10 s, and the end is taken to be in the middle of the last 10.
+    # Runs finish every 10 s, and the end is estimated as the middle of the last 10 s.
     assert [case.left_seconds for case in cases] == pytest.approx(3 * [295, 195, 95], abs=1)
     assert [len(case.cohort.completed) for case in cases] == [0, 0, 0, 0, 0, 0, 2, 2, 2]
     assert all(isinstance(from_pace(case.standing), Estimate) for case in cases)

@@ -1,4 +1,4 @@
-"""Kaplan-Meier curves and their quantiles: a published example, two libraries, and exact arithmetic."""
+"""Kaplan-Meier curves and quantiles, checked against an example, two libraries and exact arithmetic."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Events = NDArray[np.bool_]
 
 
 def samples(count: int, *, seed: int, longest: int = 60) -> Iterator[tuple[Seconds, Events]]:
-    """Random durations and which of them ended: with ties, without, with zeros; from none to all of them."""
+    """Random durations, with ties, without, or with zeros, of which none, some or all ended."""
     random = np.random.default_rng(seed)
     for number in range(count):
         size = int(random.integers(1, longest + 1))
@@ -55,7 +55,7 @@ def _distance(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
 
 
 def scipy_distance(seconds: Seconds, events: Events) -> float:
-    """The greatest difference of curve and band from those of scipy, which has a band where 0 < S < 1."""
+    """The greatest difference from the curve and band of SciPy, which has no band where S is 0 or 1."""
     curve = kaplan_meier(seconds, events)
     theirs = ecdf(CensoredData.right_censored(seconds, ~events)).sf
     with warnings.catch_warnings():
@@ -71,7 +71,7 @@ def scipy_distance(seconds: Seconds, events: Events) -> float:
 
 
 def lifelines_distance(seconds: Seconds, events: Events) -> float:
-    """The greatest difference of curve and band from those of lifelines, whose band is 0 where S is 0."""
+    """The greatest difference from the curve and band of lifelines, ignoring its band where S is 0."""
     curve = kaplan_meier(seconds, events)
     theirs = KaplanMeierFitter().fit(seconds, events)
     band = theirs.confidence_interval_.loc[curve.seconds].to_numpy()
@@ -83,7 +83,7 @@ def lifelines_distance(seconds: Seconds, events: Events) -> float:
     )
 
 
-def test_the_remission_times_of_freireich() -> None:
+def test_remission_times_of_freireich() -> None:
     """6-mercaptopurine against leukaemia, in weeks (Freireich et al. 1963; Kalbfleisch and Prentice)."""
     ended = [6, 6, 6, 7, 10, 13, 16, 22, 23]
     censored = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
@@ -98,23 +98,23 @@ def test_the_remission_times_of_freireich() -> None:
     assert (quantile(curve, 0.9), quantile_ci95(curve, 0.9)) == (None, (None, None))
 
 
-def test_curve_and_band_are_those_of_scipy() -> None:
+def test_curve_and_band_match_scipy() -> None:
     assert max(scipy_distance(*sample) for sample in samples(1500, seed=1)) <= TOLERANCE
 
 
 @pytest.mark.slow
-def test_curve_and_band_are_those_of_lifelines() -> None:
+def test_curve_and_band_match_lifelines() -> None:
     assert max(lifelines_distance(*sample) for sample in samples(300, seed=2)) <= TOLERANCE
 
 
-def test_curves_of_many_durations_are_those_of_scipy() -> None:
+def test_curves_of_many_durations_match_scipy() -> None:
     random = np.random.default_rng(3)
     seconds = random.lognormal(6, 1, 30_000).round(1)
     assert scipy_distance(seconds, random.random(len(seconds)) < 0.7) <= TOLERANCE
 
 
 @pytest.mark.slow
-def test_quantiles_and_their_intervals_are_those_of_lifelines() -> None:
+def test_quantiles_and_their_intervals_match_lifelines() -> None:
     for seconds, events in samples(200, seed=4):
         curve = kaplan_meier(seconds, events)
         theirs = KaplanMeierFitter().fit(seconds, events)
@@ -128,14 +128,14 @@ def test_quantiles_and_their_intervals_are_those_of_lifelines() -> None:
 
 
 @pytest.mark.slow
-def test_quantiles_are_those_of_exact_arithmetic() -> None:
+def test_quantiles_match_exact_arithmetic() -> None:
     for seconds, events in samples(2500, seed=5, longest=12):
         curve, pairs = kaplan_meier(seconds, events), _pairs(seconds, events)
         for p, share in SHARES.items():
             assert quantile(curve, p) == exact_quantile(pairs, share)
 
 
-def test_risk_sets_and_curve_are_those_of_exact_arithmetic() -> None:
+def test_risk_sets_and_curve_match_exact_arithmetic() -> None:
     for seconds, events in samples(500, seed=6, longest=25):
         curve, exact = kaplan_meier(seconds, events), exact_curve(_pairs(seconds, events))
         assert curve.seconds.tolist() == [time for time, _ in exact]
@@ -145,8 +145,8 @@ def test_risk_sets_and_curve_are_those_of_exact_arithmetic() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 10, 20, 100, 1000, 99_999, 100_000])
 @pytest.mark.parametrize("p", SHARES)
-def test_a_curve_that_reaches_the_level_exactly_has_reached_it(size: int, p: float) -> None:
-    """Of `size` durations 1, 2, 3 … the share p has ended by the one numbered p * size, rounded up."""
+def test_a_level_reached_exactly_counts_as_reached(size: int, p: float) -> None:
+    """Of the durations 1, 2, ..., `size`, the share p has ended at p * size, rounded up."""
     curve = kaplan_meier(np.arange(1, size + 1, dtype=float), np.ones(size, bool))
     assert quantile(curve, p) == -(-SHARES[p] * size // 1)
 
@@ -155,10 +155,10 @@ def test_a_curve_that_reaches_the_level_exactly_has_reached_it(size: int, p: flo
     ("p", "size", "before", "censored", "after"),
     [(0.5, 8, 2, 3, 1), (0.9, 36, 12, 4, 17), (0.95, 66, 22, 4, 37), (0.99, 306, 102, 4, 197)],
 )
-def test_the_level_may_be_reached_exactly_after_censorings(
+def test_a_level_reached_exactly_after_censoring_counts_as_reached(
     p: float, size: int, before: int, censored: int, after: int
 ) -> None:
-    """One ends a second; some are censored once `before` have, and S is 1 - p once `after` more have."""
+    """One ends per second; `censored` are censored after `before`, and S is 1 - p after `after` more."""
     left = size - before - censored
     assert Fraction(size - before, size) * Fraction(left - after, left) == 1 - SHARES[p]
     ends = np.arange(1, size - censored + 1, dtype=float)
@@ -167,26 +167,26 @@ def test_the_level_may_be_reached_exactly_after_censorings(
     assert quantile(curve, p) == before + after
 
 
-def test_events_come_before_censorings_at_the_same_time() -> None:
+def test_events_precede_censoring_at_the_same_time() -> None:
     curve = kaplan_meier(np.array([5.0, 5.0, 5.0, 9.0]), np.array([False, True, False, True]))
     assert curve.at_risk.tolist() == [4, 1]
     assert curve.surviving.tolist() == [0.75, 0]
 
 
-def test_where_nothing_survives_there_is_no_band() -> None:
+def test_there_is_no_band_where_nothing_survives() -> None:
     curve = kaplan_meier(np.array([0.0, 0.0]), np.array([True, True]))
     assert (curve.surviving.tolist(), curve.at_risk.tolist()) == ([0], [2])
     assert np.isnan([*curve.low, *curve.high]).all()
     assert (quantile(curve, 0.5), quantile_ci95(curve, 0.5)) == (0, (None, None))
 
 
-def test_before_the_first_event_all_survive_for_certain() -> None:
+def test_the_band_has_no_width_before_the_first_event() -> None:
     curve = kaplan_meier(np.array([1.0, 2.0, 3.0]), np.array([False, True, False]))
     assert (curve.surviving[0], curve.low[0], curve.high[0]) == (1, 1, 1)
     assert curve.low[1] < curve.surviving[1] == 0.5 < curve.high[1]
 
 
-def test_what_never_ends_stays_at_risk() -> None:
+def test_endless_durations_stay_at_risk() -> None:
     curve = kaplan_meier(np.array([1.0, np.inf, np.inf]), np.array([True, False, False]))
     assert curve.at_risk.tolist() == [3, 2]
     assert curve.surviving == pytest.approx([2 / 3, 2 / 3])
@@ -194,7 +194,7 @@ def test_what_never_ends_stays_at_risk() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 7])
-def test_without_an_event_no_quantile_is_reached(size: int) -> None:
+def test_no_quantile_is_reached_without_an_event(size: int) -> None:
     curve = kaplan_meier(np.arange(size, dtype=float), np.zeros(size, bool))
     assert curve.surviving.tolist() == curve.low.tolist() == curve.high.tolist() == [1] * size
     assert [(quantile(curve, p), quantile_ci95(curve, p)) for p in SHARES] == [(None, (None, None))] * 4
@@ -227,7 +227,7 @@ def test_the_order_of_durations_does_not_matter(
 
 
 @given(_DURATIONS)
-def test_a_longer_quantile_is_of_a_greater_share(durations: list[tuple[float, bool]]) -> None:
+def test_quantiles_increase_with_p(durations: list[tuple[float, bool]]) -> None:
     curve = kaplan_meier(*_arrays(durations))
     reached = [quantile(curve, p) for p in sorted(SHARES)]
     assert reached == sorted(reached, key=_inf)

@@ -1,4 +1,4 @@
-"""What holds for the episodes of every ledger, whatever our clock did."""
+"""Invariants of the episodes of every ledger, even with clock steps."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_durations_are_bounded_and_never_negative(ledger: Ledger) -> None:
 
 
 @given(ledgers(steps_back=True))
-def test_every_prefix_has_the_same_episodes_that_ended_by_then(ledger: Ledger) -> None:
+def test_incremental_episodes_equal_those_of_every_prefix(ledger: Ledger) -> None:
     state, ended = State(), []
     for number, entry in enumerate(ledger.entries, 1):
         interval = ledger.watch.open if number == len(ledger.entries) else ledger.entries[number].previous
@@ -61,7 +61,7 @@ def test_every_prefix_has_the_same_episodes_that_ended_by_then(ledger: Ledger) -
 
 
 @given(ledgers(steps_back=True))
-def test_where_time_went_is_never_negative_and_never_more_than_was_watched(ledger: Ledger) -> None:
+def test_times_are_not_negative_and_not_more_than_watched_time(ledger: Ledger) -> None:
     coverage = dwell_of(ledger.entries, ledger.watch.open).coverage()
     dwell = dwell_of(ledger.entries, ledger.watch.open).phase_seconds()
     runs = dwell_of(ledger.entries, ledger.watch.open).run_seconds()
@@ -72,7 +72,7 @@ def test_where_time_went_is_never_negative_and_never_more_than_was_watched(ledge
 
 
 @given(ledgers(steps_back=False))
-def test_gaps_and_polls_are_those_of_the_whole_ledger_that_fall_into_an_episode(ledger: Ledger) -> None:
+def test_gaps_and_polls_are_those_within_the_episode(ledger: Ledger) -> None:
     seen = list(_seen(ledger))
     clear = [interval for entry, interval in seen if _phase(entry) is not Phase.UNCLEAR]
     done = 0
@@ -103,7 +103,7 @@ def _overlap(entry: Entry, start: datetime, end: datetime) -> timedelta:
 
 
 def _polls(seen: list[tuple[Entry, Interval]], done: int) -> tuple[int, int]:
-    """How many responses the first episode after the `done` first statuses has, and where it ends."""
+    """Return the number of responses in the first episode after `done` statuses, and where it ends."""
     phases = [_phase(entry) for entry, _ in seen]
     for first, phase in enumerate(phases[done:], done):
         if phase in {Phase.ACTIVE, Phase.BLOCKED}:
@@ -112,11 +112,11 @@ def _polls(seen: list[tuple[Entry, Interval]], done: int) -> tuple[int, int]:
             return sum(interval.polls for _, interval in seen[first:last]) + ended, last + 1
         if phase is Phase.SETTLED and _is_news(seen[:first], seen[first][0]):
             return 1, first + 1
-    raise AssertionError("an episode without anything that opened it")
+    raise AssertionError("nothing opened this episode")
 
 
 def _is_news(before: list[tuple[Entry, Interval]], settled: Entry) -> bool:
-    """Whether a settled status says other counts than the last clear one, or that was empty or none."""
+    """Whether a settled status differs in its counts from the last clear status, or is the first one."""
     clear = [entry for entry, _ in before if _phase(entry) is not Phase.UNCLEAR]
     return not clear or _finished(clear[-1]) != _finished(settled)
 

@@ -1,4 +1,4 @@
-"""Thousands of simulated groups of which the truth is known: no bound of any episode excludes it."""
+"""The bounds of episodes always contain the truth in thousands of simulated groups."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.slow
 
 
 GROUPS = 500
-"""How many groups are drawn of each processor."""
+"""The number of groups drawn for each processor."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """An episode, and the stretches of work that it stands for."""
+class Matched:
+    """An episode with the stretches of work that it covers."""
 
     name: str
     episode: Episode
@@ -45,24 +45,26 @@ def cases() -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def told(cases: list[Case]) -> list[Told]:
-    return [each for case in cases for each in _told(case)]
+def matched(cases: list[Case]) -> list[Matched]:
+    return [each for case in cases for each in _match(case)]
 
 
 @pytest.fixture(scope="module")
-def ended(told: list[Told]) -> list[Told]:
-    return [each for each in told if not each.episode.censored]
+def ended(matched: list[Matched]) -> list[Matched]:
+    return [each for each in matched if not each.episode.censored]
 
 
-def _told(case: Case) -> Iterator[Told]:
-    """Two stretches that no answer told apart are one episode: it has all whose runs are in its counts and
-    in those of no episode before."""
+def _match(case: Case) -> Iterator[Matched]:
+    """Match episodes with stretches of work, by the runs in their counts.
+
+    Stretches that no response separated are one episode.
+    """
     done = 0
     for episode in case.recording.ledger.episodes():
         runs = episode.runs.total or 0
         work = [each for each in case.stretches if done < each.runs and each.runs_before < runs]
         done = work[-1].runs
-        yield Told(f"{case.name} episode {episode.number}", episode, work, case.recording.longest_delay)
+        yield Matched(f"{case.name} episode {episode.number}", episode, work, case.recording.longest_delay)
 
 
 def _contains(moment: Moment | None, truth: datetime | None) -> bool:
@@ -71,59 +73,59 @@ def _contains(moment: Moment | None, truth: datetime | None) -> bool:
     return (moment.earliest is None or moment.earliest <= truth) and truth <= moment.latest
 
 
-def test_every_start_lies_within_its_bounds(told: list[Told]) -> None:
-    assert [each.name for each in told if not _contains(each.episode.started, each.work[0].start)] == []
+def test_every_start_lies_within_its_bounds(matched: list[Matched]) -> None:
+    assert [each.name for each in matched if not _contains(each.episode.started, each.work[0].start)] == []
 
 
-def test_every_end_lies_within_its_bounds(ended: list[Told]) -> None:
+def test_every_end_lies_within_its_bounds(ended: list[Matched]) -> None:
     assert [each.name for each in ended if not _contains(each.episode.completed, each.work[-1].end)] == []
 
 
-def test_every_duration_lies_within_its_bounds(ended: list[Told]) -> None:
+def test_every_duration_lies_within_its_bounds(ended: list[Matched]) -> None:
     assert [each.name for each in ended if not _bounds_duration(each)] == []
 
 
-def _bounds_duration(told: Told) -> bool:
-    truth = told.truth_seconds
+def _bounds_duration(matched: Matched) -> bool:
+    truth = matched.truth_seconds
     assert truth is not None
-    shortest, longest = told.episode.duration_earliest_seconds, told.episode.duration_latest_seconds
+    shortest, longest = matched.episode.duration_earliest_seconds, matched.episode.duration_latest_seconds
     return (shortest is None or shortest <= truth) and (longest is None or truth <= longest)
 
 
-def test_an_end_that_rests_on_modified_at_is_exact(ended: list[Told]) -> None:
+def test_an_end_that_rests_on_modified_at_is_exact(ended: list[Matched]) -> None:
     ends = [(each, each.episode.completed) for each in ended]
     exact = [(each, end.at) for each, end in ends if end and end.basis is Basis.MODIFIED_AT]
     assert len(exact) > GROUPS
     assert [each.name for each, at in exact if at != each.work[-1].end] == []
 
 
-def test_open_work_lasts_at_least_as_long_as_it_was_seen(told: list[Told]) -> None:
-    """But for the way of the last answer: what it says held when it was sent."""
-    open_work = [each for each in told if each.episode.censored]
+def test_open_work_lasts_at_least_as_long_as_it_was_seen(matched: list[Matched]) -> None:
+    """The delay of the last response is allowed for, since the response describes the time it was sent."""
+    open_work = [each for each in matched if each.episode.censored]
     assert [each.name for each in open_work if not _outlasts(each)] == []
 
 
-def _outlasts(told: Told) -> bool:
-    truth, shortest = told.truth_seconds, told.episode.duration_earliest_seconds
+def _outlasts(matched: Matched) -> bool:
+    truth, shortest = matched.truth_seconds, matched.episode.duration_earliest_seconds
     assert shortest is not None
-    return truth is None or shortest - told.longest_delay <= truth
+    return truth is None or shortest - matched.longest_delay <= truth
 
 
-def test_no_work_that_an_answer_showed_is_missed_or_told_twice(cases: list[Case]) -> None:
+def test_visible_work_is_covered_exactly_once(cases: list[Case]) -> None:
     for case in cases:
         shown = [each for each in case.stretches if each.runs_before < case.recording.shown]
-        assert [each for told in _told(case) for each in told.work] == shown, case.name
+        assert [each for matched in _match(case) for each in matched.work] == shown, case.name
 
 
-def test_outcomes_are_those_of_the_runs(ended: list[Told]) -> None:
+def test_outcomes_match_the_runs(ended: list[Matched]) -> None:
     for each in ended:
         statuses = {status for stretch in each.work for status in stretch.statuses}
         outcome = Outcome(statuses.pop().value) if len(statuses) == 1 else Outcome.MIXED
         assert each.episode.outcome is outcome, each.name
 
 
-def test_every_kind_of_history_is_among_them(cases: list[Case], told: list[Told]) -> None:
-    kinds = Counter(kind for each in told for kind in _kinds(each))
+def test_every_kind_of_history_occurs(cases: list[Case], matched: list[Matched]) -> None:
+    kinds = Counter(kind for each in matched for kind in _kinds(each))
     kinds.update(kind for case in cases for kind in _marks(case))
     everything = {
         *(f"start {basis}" for basis in Basis if basis is not Basis.MODIFIED_AT),
@@ -134,8 +136,8 @@ def test_every_kind_of_history_is_among_them(cases: list[Case], told: list[Told]
     assert {kind for kind in everything if kinds[kind] < 50} == set()
 
 
-def _kinds(told: Told) -> Iterator[str]:
-    episode = told.episode
+def _kinds(matched: Matched) -> Iterator[str]:
+    episode = matched.episode
     yield f"start {episode.started.basis}"
     yield "open" if episode.completed is None else f"end {episode.completed.basis}"
     holds = {
@@ -143,8 +145,8 @@ def _kinds(told: Told) -> Iterator[str]:
         "unseen": episode.polls == 1 and not episode.first_sight and not episode.censored,
         "gap": episode.gap_seconds > 0,
         "later": episode.number > 1,
-        "several stretches": len(told.work) > 1,
-        "never ends": told.truth_seconds is None,
+        "several stretches": len(matched.work) > 1,
+        "never ends": matched.truth_seconds is None,
     }
     yield from (kind for kind, true in holds.items() if true)
 
@@ -165,7 +167,7 @@ def _batch(added: float, *lengths: float, last: RunStatus = RunStatus.COMPLETED)
     return Batch(time(added), tuple((start, RunStep(length, last)) for length in lengths))
 
 
-def test_the_truth_of_an_example() -> None:
+def test_stretches_of_an_example() -> None:
     failed, waits = RunStatus.FAILED, RunStatus.ACTION_REQUIRED
     completed = RunStatus.COMPLETED
     batches = [_batch(0, 5, 10), _batch(4, 2), _batch(20, 5, last=failed), _batch(24, 1, 9), _batch(50, 1)]
@@ -179,12 +181,12 @@ def test_the_truth_of_an_example() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
-def test_bounds_hold_however_coarse_the_polls(setting: Setting) -> None:
+def test_bounds_contain_the_truth_for_any_polling_interval(setting: Setting) -> None:
     assert measure(setting).outside == 0
 
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if not each.modified_at], ids=str)
-def test_without_modified_at_the_mean_error_is_none(setting: Setting) -> None:
-    """The start and the end lie evenly in their windows, so each middle is right on average."""
+def test_the_mean_error_is_zero_without_modified_at(setting: Setting) -> None:
+    """Starts and ends are uniformly distributed in their windows, so midpoints are right on average."""
     errors = measure(setting)
     assert abs(errors.mean) < 4 * errors.standard_error

@@ -1,4 +1,4 @@
-"""The statistics of a selection of episodes: by example, and against exact arithmetic."""
+"""Statistics of a selection of episodes: examples, and comparison with exact arithmetic."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Row = tuple[float, float | None, float | None, bool]
 
 @dataclass(frozen=True)
 class Length:
-    """How long an episode truly took, or was truly seen to go on if it is `open`; and what is known of it."""
+    """The true duration of an episode, so far if it is `open`, and its known bounds."""
 
     earliest: float | None
     true: float
@@ -87,7 +87,7 @@ def _never(bound: float | None) -> float:
 
 
 def test_the_members() -> None:
-    """By hand: S is 0.75, 0.375 and 0 from 20, 40 and 60 s; its band is [0.128, 0.961], [0.011, 0.808]."""
+    """Computed by hand: S is 0.75, 0.375, 0 from 20, 40, 60 s, with bands [0.128, 0.961], [0.011, 0.808]."""
     assert _statistics(
         (20.0, 15.0, 25.0, False),
         (40.0, None, None, False),
@@ -156,7 +156,7 @@ def _leaves(value: Any) -> list[Any]:
 
 
 @given(LENGTHS)
-def test_quantiles_and_bounds_are_those_of_exact_arithmetic(lengths: list[Length]) -> None:
+def test_quantiles_and_bounds_match_exact_arithmetic(lengths: list[Length]) -> None:
     members = _statistics(*(length.row for length in lengths))
     earliest = [(length.known_earliest, not length.open) for length in lengths]
     latest = [(_never(length.latest), length.latest is not None) for length in lengths]
@@ -166,13 +166,13 @@ def test_quantiles_and_bounds_are_those_of_exact_arithmetic(lengths: list[Length
 
 
 @given(LENGTHS)
-def test_the_later_bound_is_never_below_the_true_quantile(lengths: list[Length]) -> None:
+def test_the_upper_bound_is_never_below_the_true_quantile(lengths: list[Length]) -> None:
     for true, bound in zip(_true_quantiles(lengths), _bounds(lengths, 1), strict=True):
         assert _never(true) <= _never(bound)
 
 
 @given(_lengths(is_open=st.just(False)))
-def test_where_all_are_completed_the_earlier_bound_is_never_above_the_true_quantile(
+def test_the_lower_bound_of_completed_episodes_is_never_above_the_true_quantile(
     lengths: list[Length],
 ) -> None:
     for bound, true in zip(_bounds(lengths, 0), _true_quantiles(lengths), strict=True):
@@ -180,7 +180,7 @@ def test_where_all_are_completed_the_earlier_bound_is_never_above_the_true_quant
 
 
 @given(LENGTHS)
-def test_the_earlier_bound_holds_unless_an_end_may_have_come_ahead_of_a_censoring(
+def test_the_lower_bound_holds_unless_an_end_may_precede_a_censoring(
     lengths: list[Length],
 ) -> None:
     assume(not _ahead_of_a_censoring(lengths))
@@ -188,15 +188,15 @@ def test_the_earlier_bound_holds_unless_an_end_may_have_come_ahead_of_a_censorin
         assert _never(bound) <= _never(true)
 
 
-def test_the_earlier_bound_is_none_where_an_end_may_have_come_ahead_of_a_censoring() -> None:
-    """At 2 s, one of two at risk ends, and half survive; at 0.5 s it is one of three, and two thirds do."""
+def test_the_lower_bound_may_fail_if_an_end_may_precede_a_censoring() -> None:
+    """At 2 s, one of two at risk ends and half survive; at 0.5 s, it is one of three and two thirds do."""
     lengths = [Length(1, 1, None, True), Length(0.5, 2, 3, False), Length(100, 100, 100, False)]
     assert _ahead_of_a_censoring(lengths)
     assert (_true_quantiles(lengths)[0], _bounds(lengths, 0)[0]) == (2, 100)
 
 
 @given(LENGTHS, st.data())
-def test_a_selection_is_what_its_rows_are(lengths: list[Length], data: st.DataObject) -> None:
+def test_a_selection_has_the_statistics_of_its_rows(lengths: list[Length], data: st.DataObject) -> None:
     mask = data.draw(st.lists(st.booleans(), min_size=len(lengths), max_size=len(lengths)))
     selected = Durations.of(length.row for length in lengths).select(np.array(mask, bool))
     rows = [length.row for length, taken in zip(lengths, mask, strict=True) if taken]
@@ -223,7 +223,7 @@ def test_the_curve_starts_at_zero() -> None:
 
 
 @pytest.mark.parametrize(("censored", "surviving"), [(False, 0.5), (True, 1)])
-def test_what_happens_at_zero_is_the_first_item(censored: bool, surviving: float) -> None:
+def test_events_at_zero_are_in_the_first_item(censored: bool, surviving: float) -> None:
     items = curve_items(Durations.of([(0.0, None, None, censored), (9.0, 8.0, 9.5, False)]))
     assert [(item["seconds"], item["surviving"], item["at_risk"]) for item in items] == [
         (0, surviving, 2),
@@ -232,7 +232,7 @@ def test_what_happens_at_zero_is_the_first_item(censored: bool, surviving: float
 
 
 @given(LENGTHS)
-def test_the_curve_has_an_item_for_each_time_at_which_something_happens(lengths: list[Length]) -> None:
+def test_the_curve_has_an_item_for_each_distinct_time(lengths: list[Length]) -> None:
     items = curve_items(Durations.of(length.row for length in lengths))
     exact = exact_curve([(length.true, not length.open) for length in lengths])
     if exact[0][0] > 0:

@@ -1,4 +1,4 @@
-"""The start and the end of an episode, in every case of what is known of them."""
+"""The estimated start and end of an episode and their bounds, for all combinations of known times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.completion.time_bounds import Moment, Window, end_in, start_in, window_of
-from tests.support.ledgers import Ledger, body, time, told
+from tests.support.ledgers import Ledger, body, in_seconds, time
 
 EMPTY = body()
 
@@ -34,11 +34,11 @@ def _first_sight(*, at: float, **seen: Any) -> Ledger:
         pytest.param({"created": 101}, (100, None, 100, "first_sight"), id="created in the future"),
     ],
 )
-def test_start_of_an_episode_first_seen_in_the_middle(
+def test_start_of_an_episode_first_seen_in_progress(
     known: dict[str, float], started: tuple[object, ...]
 ) -> None:
     episode = _first_sight(at=100, running=3, **known).only()
-    assert told(episode.started) == started
+    assert in_seconds(episode.started) == started
     assert episode.first_sight
 
 
@@ -89,8 +89,8 @@ def test_an_episode_first_seen_after_its_end(
     durations: tuple[float, float | None, float | None],
 ) -> None:
     episode = _first_sight(at=100, completed=3, **known).only()
-    assert told(episode.started) == started
-    assert told(episode.completed) == completed
+    assert in_seconds(episode.started) == started
+    assert in_seconds(episode.completed) == completed
     assert (
         episode.duration_seconds,
         episode.duration_earliest_seconds,
@@ -116,7 +116,7 @@ def test_an_episode_first_seen_after_its_end(
 def test_start_between_two_observations(known: dict[str, float], started: tuple[object, ...]) -> None:
     ledger = Ledger().see(5, EMPTY).see(11, EMPTY, asked=10).see(20, body(running=3, **known))
     episode = ledger.only()
-    assert told(episode.started) == started
+    assert in_seconds(episode.started) == started
     assert not episode.first_sight
 
 
@@ -138,7 +138,7 @@ def test_end_between_two_observations(
 ) -> None:
     ledger = Ledger().see(11, EMPTY, asked=10).see(20, body(running=3)).see(31, body(running=3), asked=30)
     episode = ledger.see(40, body(completed=3, **known)).only()
-    assert told(episode.completed) == completed
+    assert in_seconds(episode.completed) == completed
     assert (
         episode.duration_seconds,
         episode.duration_earliest_seconds,
@@ -155,12 +155,12 @@ def test_end_between_two_observations(
         ),
     ],
 )
-def test_an_episode_that_came_and_went_between_two_observations(
+def test_an_episode_between_two_observations(
     known: dict[str, float], started: tuple[object, ...], completed: tuple[object, ...]
 ) -> None:
     episode = Ledger().see(11, EMPTY, asked=10).see(20, body(completed=3, **known)).only()
-    assert told(episode.started) == started
-    assert told(episode.completed) == completed
+    assert in_seconds(episode.started) == started
+    assert in_seconds(episode.completed) == completed
     assert (episode.duration_earliest_seconds, episode.duration_latest_seconds) == (0, 10)
     assert not episode.first_sight
 
@@ -170,13 +170,13 @@ def test_an_unclear_response_bounds_nothing() -> None:
     ledger = Ledger().see(11, EMPTY, asked=10).see(15, unclear).see(20, body(running=3))
     ledger.see(31, body(running=3), asked=30).see(35, unclear).see(40, body(completed=3))
     episode = ledger.only()
-    assert told(episode.started) == (15, 10, 20, "midpoint")
-    assert told(episode.completed) == (35, 30, 40, "midpoint")
+    assert in_seconds(episode.started) == (15, 10, 20, "midpoint")
+    assert in_seconds(episode.completed) == (35, 30, 40, "midpoint")
 
 
-def test_an_unclear_first_response_is_no_sight_of_the_start() -> None:
+def test_an_unclear_first_response_does_not_show_the_start() -> None:
     episode = Ledger().see(5, body(running=3, active=False)).see(15, body(running=3, created=-100)).only()
-    assert told(episode.started) == (-100, -100, 15, "created_at")
+    assert in_seconds(episode.started) == (-100, -100, 15, "created_at")
     assert episode.first_sight
 
 
@@ -188,29 +188,29 @@ def test_an_unclear_first_response_is_no_sight_of_the_start() -> None:
         pytest.param({"modified": 38}, (38, None, 40, "modified_at"), id="updated"),
     ],
 )
-def test_where_the_clock_stepped_back_nothing_bounds_an_end_from_below(
+def test_an_end_has_no_lower_bound_after_the_clock_stepped_back(
     known: dict[str, float], completed: tuple[float, float | None, float, str]
 ) -> None:
     ledger = Ledger().see(11, EMPTY, asked=10).see(20, body(running=3)).see(3000, body(running=3))
     episode = ledger.see(40, body(completed=3, **known)).only()
-    assert told(episode.completed) == completed
+    assert in_seconds(episode.completed) == completed
     assert (episode.duration_earliest_seconds, episode.duration_latest_seconds) == (None, None)
     assert episode.duration_seconds == completed[0] - 15
     assert not episode.first_sight
 
 
-def test_a_clock_that_stepped_back_makes_no_duration_negative() -> None:
+def test_durations_are_not_negative_after_the_clock_stepped_back() -> None:
     ledger = Ledger().see(3000, EMPTY).see(3010, body(running=3)).see(40, body(completed=3))
     episode = ledger.only()
     assert episode.duration_seconds == 0
     assert episode.polls == 2
 
 
-def test_a_response_so_slow_that_its_middle_lies_after_the_end_makes_no_duration_negative() -> None:
+def test_durations_are_not_negative_if_a_midpoint_is_after_the_end() -> None:
     ledger = Ledger().see(1, EMPTY, asked=0).see(20, body(running=3), asked=2)
     episode = ledger.see(25, body(completed=3, modified=4), asked=21).only()
-    assert told(episode.started) == (10, 0, 20, "midpoint")
-    assert told(episode.completed) == (4, 2, 25, "modified_at")
+    assert in_seconds(episode.started) == (10, 0, 20, "midpoint")
+    assert in_seconds(episode.completed) == (4, 2, 25, "modified_at")
     assert (
         episode.duration_seconds,
         episode.duration_earliest_seconds,
@@ -223,7 +223,7 @@ _MAYBE = st.booleans()
 
 
 def _moments(offsets: list[int]) -> list[datetime]:
-    """Moments so many microseconds after each other."""
+    """Return times separated by the given microseconds."""
     return [time(0) + timedelta(microseconds=offset) for offset in accumulate(offsets)]
 
 
@@ -234,41 +234,41 @@ def _window(
 
 
 def _contains(moment: Moment, truth: datetime) -> bool:
-    """Whether the truth lies in the bounds, and the guess too."""
+    """Whether both the truth and the estimate are within the bounds."""
     inside = (truth, moment.at)
     return (moment.earliest is None or moment.earliest <= min(inside)) and max(inside) <= moment.latest
 
 
 @given(_OFFSETS, _MAYBE, _MAYBE, _MAYBE)
-def test_an_honest_upstream_puts_the_start_within_the_bounds(
-    offsets: list[int], seen: bool, says_created: bool, says_modified: bool
+def test_the_start_is_within_its_bounds_with_an_honest_upstream(
+    offsets: list[int], seen: bool, has_created: bool, has_modified: bool
 ) -> None:
-    """The group may be created before or after the earlier poll; the last update is the start or later."""
+    """The group is created before or after the earlier poll; the last update is at the start or later."""
     first, second, start, updated, _, observed = _moments(offsets)
     for asked, created in ((first, second), (second, first)):
         window = _window(
             asked,
             observed,
             seen=seen,
-            created=created if says_created else None,
-            modified=updated if says_modified else None,
+            created=created if has_created else None,
+            modified=updated if has_modified else None,
         )
         assert _contains(start_in(window), start)
 
 
 @given(_OFFSETS, _MAYBE, _MAYBE, _MAYBE)
-def test_an_honest_upstream_puts_the_end_within_the_bounds(
-    offsets: list[int], seen: bool, says_created: bool, says_modified: bool
+def test_the_end_is_within_its_bounds_with_an_honest_upstream(
+    offsets: list[int], seen: bool, has_created: bool, has_modified: bool
 ) -> None:
-    """The last update is the end itself, and then the guess is the truth."""
+    """The last update is the end itself, in which case the estimate is exact."""
     first, second, end, *_, observed = _moments(offsets)
     for asked, created in ((first, second), (second, first)):
         window = _window(
             asked,
             observed,
             seen=seen,
-            created=created if says_created else None,
-            modified=end if says_modified else None,
+            created=created if has_created else None,
+            modified=end if has_modified else None,
         )
         assert _contains(end_in(window), end)
-        assert not says_modified or end_in(window).at == end
+        assert not has_modified or end_in(window).at == end

@@ -1,4 +1,4 @@
-"""A group that is simulated from its true starts and ends: what is said of them must contain the truth."""
+"""Episodes of groups simulated from true starts and ends, whose bounds must contain the truth."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Life:
     works: tuple[Work, ...]
 
     def body_at(self, now: float, *, created: bool, modified: bool, clear: bool) -> ResponseBody:
-        """What an honest upstream says at `now`, leaving out what it is told to."""
+        """Return an honest upstream's response at `now`, without the members that are switched off."""
         times = [moment for work in self.works for moment in (work.start, work.first_end, work.end)]
         finished = sum((work.first_end <= now) + (work.end <= now) for work in self.works)
         total = 2 * sum(work.start <= now for work in self.works)
@@ -47,7 +47,7 @@ class Life:
 
 @dataclass(frozen=True)
 class Poll:
-    """Asked `wait` after the one before was answered; what is said holds `early` after it was asked."""
+    """A poll sent `wait` after the previous response, answered after `early`, received after `late` more."""
 
     wait: float
     early: float
@@ -85,27 +85,27 @@ def _record(life: Life, polls: list[Poll]) -> Ledger:
     ledger, now = Ledger(ENROLLED), float(ENROLLED)
     for poll in polls:
         asked = now + poll.wait
-        said = asked + poll.early
-        now = said + poll.late
+        answered = asked + poll.early
+        now = answered + poll.late
         if poll.outcome == "paused":
             ledger.cease(asked).resume(now)
         elif poll.outcome == "failed":
             ledger.fail(now)
         else:
             clear = poll.outcome == "answered"
-            said_body = life.body_at(said, created=poll.created, modified=poll.modified, clear=clear)
-            ledger.see(now, said_body, asked=asked)
+            seen = life.body_at(answered, created=poll.created, modified=poll.modified, clear=clear)
+            ledger.see(now, seen, asked=asked)
     return ledger
 
 
 def _contains(moment: Moment, truth: float) -> bool:
-    """Whether the truth lies in the bounds, which are as fine as the microseconds of our times."""
+    """Whether the truth is within the bounds, give or take the rounding to microseconds."""
     earliest = None if moment.earliest is None else seconds(moment.earliest)
     return (earliest is None or earliest - 2e-6 <= truth) and truth <= seconds(moment.latest) + 2e-6
 
 
 def _works(life: Life, episodes: list[Episode]) -> list[tuple[Work, Work]]:
-    """The first and the last work of each episode; two works that no poll told apart are one episode."""
+    """Return the first and last work of each episode; works that no poll separated are one episode."""
     found, done = [], 0
     for episode in episodes:
         begun = (episode.runs.total or 0) // 2
@@ -115,7 +115,7 @@ def _works(life: Life, episodes: list[Episode]) -> list[tuple[Work, Work]]:
 
 
 @given(_lives(), st.lists(_POLLS, max_size=30))
-def test_the_truth_lies_within_the_bounds(life: Life, polls: list[Poll]) -> None:
+def test_the_truth_is_within_the_bounds(life: Life, polls: list[Poll]) -> None:
     episodes = _record(life, polls).episodes()
     for episode, (first, last) in zip(episodes, _works(life, episodes), strict=True):
         assert _contains(episode.started, first.start)
@@ -134,28 +134,26 @@ def test_the_truth_lies_within_the_bounds(life: Life, polls: list[Poll]) -> None
 
 
 @given(_lives(), st.lists(_POLLS, max_size=30))
-def test_no_work_that_a_clear_response_showed_is_missed(life: Life, polls: list[Poll]) -> None:
-    shown = sum(work.start <= said for said in _clearly_said(polls)[-1:] for work in life.works)
+def test_work_shown_by_a_clear_response_is_never_missed(life: Life, polls: list[Poll]) -> None:
+    shown = sum(work.start <= answered for answered in _clear_times(polls)[-1:] for work in life.works)
     totals = [episode.runs.total or 0 for episode in _record(life, polls).episodes()]
     assert totals == sorted(set(totals))
     assert (totals[-1] if totals else 0) == 2 * shown
 
 
 @given(_lives(), st.lists(_POLLS, max_size=30))
-def test_first_sight_is_an_episode_that_the_first_clear_response_did_not_precede(
-    life: Life, polls: list[Poll]
-) -> None:
-    begun = any(work.start <= said for said in _clearly_said(polls)[:1] for work in life.works)
+def test_first_sight_means_that_no_clear_response_preceded_the_episode(life: Life, polls: list[Poll]) -> None:
+    begun = any(work.start <= answered for answered in _clear_times(polls)[:1] for work in life.works)
     for episode in _record(life, polls).episodes():
         assert episode.first_sight is (begun and episode.number == 1)
 
 
-def _clearly_said(polls: list[Poll]) -> list[float]:
-    """The moments at which what the clear responses say held."""
+def _clear_times(polls: list[Poll]) -> list[float]:
+    """Return the times that the clear responses describe."""
     moments, now = [], float(ENROLLED)
     for poll in polls:
-        said = now + poll.wait + poll.early
-        now = said + poll.late
+        answered = now + poll.wait + poll.early
+        now = answered + poll.late
         if poll.outcome == "answered":
-            moments.append(said)
+            moments.append(answered)
     return moments

@@ -1,4 +1,4 @@
-"""What docker-compose.yml says, carried out without Docker: each service's own command, natively."""
+"""The services of docker-compose.yml, run natively with their own commands instead of in Docker."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VALUES = {
 
 
 class Machine:
-    """Starts services as Docker would, with what Docker gives them mapped to this machine."""
+    """Starts services as Docker would, with Docker's hosts, ports and paths mapped to this machine."""
 
     def __init__(self, folder: Path, server: str, upstream: str) -> None:
         self.port = free_port()
@@ -52,7 +52,7 @@ class Machine:
         self._upstream = upstream
 
     def environment(self, service: Service) -> dict[str, str]:
-        """The service's environment: the database's host and name, and the port, are this machine's."""
+        """The service's environment, with the database and the port replaced by those of this machine."""
         server = conninfo_to_dict(self._server)
         place = f"@{server['host']}:{server['port']}/{self.database}"
         given = {
@@ -62,7 +62,7 @@ class Machine:
             "PARALLEL_BASE_URL": self._upstream,
             "RECORDER_API_PORT": str(self.port),
             "POSTGRES_DB": self.database,
-            # In its container the server trusts who comes by its socket.
+            # In its container the server trusts connections over its socket.
             "POSTGRES_PASSWORD": "",
         }
         return {
@@ -71,7 +71,7 @@ class Machine:
             **({"PGPASSWORD": given["POSTGRES_PASSWORD"]} if "POSTGRES_PASSWORD" in given else {}),
             "PGHOST": str(server["host"]),
             "PGPORT": str(server["port"]),
-            # `recorder`, `python`, `psql` and `pg_isready` as the containers have them.
+            # Provides `recorder`, `python`, `psql` and `pg_isready`, as in the containers.
             "PATH": f"{Path(sys.executable).parent}:{binaries()}:{os.environ['PATH']}",
         }
 
@@ -108,7 +108,7 @@ def composed() -> dict[str, Service]:
 
 @pytest.fixture
 def machine(tmp_path: Path, postgres: str, composed: dict[str, Service]) -> Iterator[Machine]:
-    """A machine whose PostgreSQL has what the image makes at first, and asks for passwords."""
+    """A machine whose PostgreSQL is initialised like the image and requires passwords."""
     with simulating(SimulatorSettings()) as upstream:
         machine = Machine(tmp_path, postgres, upstream)
         made = composed["postgres"].environment
@@ -119,7 +119,7 @@ def machine(tmp_path: Path, postgres: str, composed: dict[str, Service]) -> Iter
             server.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(machine.database), owner)
             )
-            with _passwords_asked_for(server, machine.database):
+            with _passwords_required(server, machine.database):
                 yield machine
             server.execute(f"DROP DATABASE {machine.database} WITH (FORCE)")
             for role in (made["POSTGRES_USER"], "recorder", "recorder_api", "recorder_reporting"):
@@ -127,22 +127,22 @@ def machine(tmp_path: Path, postgres: str, composed: dict[str, Service]) -> Iter
 
 
 @contextmanager
-def _passwords_asked_for(server: psycopg.Connection[Any], database: str) -> Iterator[None]:
-    """The tests' server trusts everybody; for this database it asks those who log in by a service."""
+def _passwords_required(server: psycopg.Connection[Any], database: str) -> Iterator[None]:
+    """Require passwords of the services' roles on this database; otherwise the server trusts everyone."""
     (place,) = server.execute("SHOW hba_file").fetchone() or ("",)
     file = Path(place)
     before = file.read_text()
     file.write_text(f"host {database} recorder_owner,recorder,recorder_api all scram-sha-256\n{before}")
     server.execute("SELECT pg_reload_conf()")
     try:
-        wait_until(lambda: _asks(server, database) or None, "the server to ask for passwords")
+        wait_until(lambda: _rejects(server, database) or None, "the server to require passwords")
         yield
     finally:
         file.write_text(before)
         server.execute("SELECT pg_reload_conf()")
 
 
-def _asks(server: psycopg.Connection[Any], database: str) -> bool:
+def _rejects(server: psycopg.Connection[Any], database: str) -> bool:
     try:
         user = {"dbname": database, "user": "recorder_owner", "password": "wrong"}
         psycopg.connect(host=server.info.host, port=server.info.port, **user).close()
@@ -158,13 +158,13 @@ def _get(url: str, token: str | None) -> dict[str, object]:
         return body
 
 
-def test_all_services_one_after_the_other(machine: Machine, composed: dict[str, Service]) -> None:
+def test_all_services_in_order(machine: Machine, composed: dict[str, Service]) -> None:
     database, migrate, recorder, api = (composed[name] for name in ("postgres", "migrate", "recorder", "api"))
     assert machine.healthy(database)
     roles = machine.run(database, [str(ROOT / "deploy" / "roles.sh")])
     assert roles.returncode == 0, roles.stderr
     for _ in range(2):
-        # Every start of the whole runs it anew.
+        # Every `docker compose up` runs it again.
         migrated = machine.run(migrate, migrate.argv)
         assert migrated.returncode == 0, migrated.stderr
     assert not machine.healthy(recorder)
@@ -190,13 +190,13 @@ def test_all_services_one_after_the_other(machine: Machine, composed: dict[str, 
             assert running.stop() == 0
     assert not machine.healthy(api)
     assert not machine.healthy(recorder)
-    _silence_is_no_health(machine, recorder)
+    _stale_heartbeat_is_unhealthy(machine, recorder)
     _programs_are_refused(machine, composed)
     _statements_are_refused(machine)
 
 
-def _silence_is_no_health(machine: Machine, recorder: Service) -> None:
-    """A recorder that was killed, or hangs, is still on the list."""
+def _stale_heartbeat_is_unhealthy(machine: Machine, recorder: Service) -> None:
+    """A recorder that was killed or hangs is still listed, so its heartbeat decides."""
     with machine.administrator() as server:
         beat = "INSERT INTO recorders (recorder_id, host, pid, started_at, heartbeat_at, counters) VALUES "
         for age, healthy in ((60, False), (0, True)):
@@ -246,39 +246,39 @@ def _statements_are_refused(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
-def test_nothing_secret_has_a_default(name: str) -> None:
+def test_secrets_have_no_defaults(name: str) -> None:
     assert variables() == set(VALUES)
     with pytest.raises(MissingValueError, match=name):
         services({key: text for key, text in VALUES.items() if key != name})
 
 
-def test_no_secret_stands_in_a_file() -> None:
+def test_no_file_contains_a_secret() -> None:
     for name in ("docker-compose.yml", "Dockerfile", ".dockerignore", "deploy/roles.sh"):
         assert secrets_in((ROOT / name).read_text(encoding="utf-8")) == []
     assert secrets_in("  API_DB_PASSWORD: secret\n  URL: postgresql://a:secret@b/c") == ["secret", "secret"]
 
 
-def test_every_setting_is_one(composed: dict[str, Service]) -> None:
-    # The last one is read by PostgreSQL's own library.
+def test_services_use_known_settings_only(composed: dict[str, Service]) -> None:
+    # PGPASSWORD is read by libpq.
     known = {field.alias for field in Settings.model_fields.values()} | {"PGPASSWORD"}
     for service in (composed["migrate"], composed["recorder"], composed["api"]):
         assert set(service.environment) <= known
 
 
-def test_the_order_of_things(composed: dict[str, Service]) -> None:
+def test_start_order_and_scaling(composed: dict[str, Service]) -> None:
     assert composed["migrate"].members["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     assert composed["migrate"].members["restart"] == "no"
     for name in ("recorder", "api"):
         members = composed[name].members
         assert members["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
-        # It is given more time to end than it takes at most.
+        # Longer than a shutdown can take.
         assert int(members["stop_grace_period"].removesuffix("s")) > 10
-    # What is scaled has neither a name nor a port of its own.
+    # A scaled service must not have a fixed name or port.
     assert not {"container_name", "ports"} & composed["recorder"].members.keys()
     assert all(port.startswith("127.0.0.1:") for port in composed["api"].members["ports"])
 
 
-def test_the_image_runs_as_nobody_in_particular_and_holds_no_secret() -> None:
+def test_image_runs_unprivileged_and_contains_no_secret() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     last = text[text.rindex("\nFROM ") :]
     (user,) = re.findall(r"^USER (\S+)$", last, re.MULTILINE)
@@ -291,7 +291,7 @@ def test_the_image_runs_as_nobody_in_particular_and_holds_no_secret() -> None:
     assert all(source == "." or (ROOT / source).exists() for source in copied)
 
 
-def test_the_image_is_built_from_what_it_needs_and_nothing_else() -> None:
+def test_build_context_contains_only_what_the_image_needs() -> None:
     first, *lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert first == "*"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

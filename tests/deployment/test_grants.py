@@ -1,4 +1,4 @@
-"""The privileges that `recorder db grants` leaves, read from PostgreSQL's catalog."""
+"""The privileges set by `recorder db grants`, read from PostgreSQL's catalog."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXPECTED = {
 
 @pytest.fixture
 def roles(postgres: str) -> Iterator[Roles]:
-    """Roles whose names must be quoted."""
+    """Roles with names that need quoting."""
     suffix = secrets.token_hex(4)
     roles = Roles(f'The "Recorder" {suffix}', f"100%s; :api {suffix}", f"reporting'{suffix}")
     names = [sql.Identifier(name) for name in (roles.recorder, roles.api, roles.reporting)]
@@ -71,7 +71,7 @@ def _assert_exact(connection: Connection, roles: Roles) -> None:
     assert _rights(connection, None) == {}
 
 
-def test_each_role_has_what_it_needs_and_nothing_else(connection: Connection, roles: Roles) -> None:
+def test_roles_have_exactly_the_expected_privileges(connection: Connection, roles: Roles) -> None:
     apply(connection, roles)
     _assert_exact(connection, roles)
 

@@ -1,4 +1,4 @@
-"""A fresh database of each kind, both at once: the stories here are long, and play side by side."""
+"""Fresh databases of both kinds at once, so that the long stories here can run concurrently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.databases import postgres_database, sqlite_database
 def databases(
     tmp_path: Path, sqlite_template: Path, postgres: str, postgres_template: str
 ) -> Iterator[dict[str, str]]:
-    """The URL of a fresh database by its kind."""
+    """The URLs of fresh databases, by kind."""
     with (
         sqlite_database(tmp_path / "recorder.db", sqlite_template) as file,
         postgres_database(postgres, "recorder", postgres_template) as database,

@@ -1,4 +1,4 @@
-"""Ledgers as they stand in a database, and their watch rows."""
+"""Read ledgers and their watch rows from a database."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from recorder.store.tables import entries, watches
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A group's entries in the order of `seq`, and its watch row."""
+    """A group's entries in order of `seq`, and its watch row."""
 
     entries: list[Entry]
     watch: Watch
 
     @property
     def intervals(self) -> list[Interval | None]:
-        """What closes each entry: the next entry's word on it, for the last one the watch row's."""
+        """The interval of each entry, taken from the next entry, or from the watch row for the last one."""
         return [*(entry.previous for entry in self.entries[1:]), self.watch.open]
 
     @property

@@ -1,6 +1,6 @@
-"""What ledgers must hold, by the simulator's request log and the rules as they are written down.
+"""Check ledgers against the simulator's request log and the documented rules.
 
-Shares no code with the recorder's core: bodies, digests, intervals and gaps are worked out anew here.
+It shares no code with the recorder's core: bodies, digests, intervals and gaps are derived independently.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tests.durability.ledgers import Ledger
 from tests.support.chain_oracle import digest_of, record_of
 
 CLOCKS = timedelta(milliseconds=50)
-"""The simulator's clock and the recorder's may differ by this much."""
+"""The maximum difference between the simulator's clock and the recorder's."""
 ON_THE_WAY = timedelta(seconds=1)
-"""How long an answer may be on its way where nothing says how long it was."""
+"""The longest assumed transit time of a response where the actual one is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 200 to a GET of a group: when the simulator got the request and had the answer, and its text."""
+    """A 200 response to a GET of a group: when it was requested, when it was ready, and its text."""
 
     received: datetime
     answered: datetime
@@ -36,9 +36,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The settings that a recorder was started with, in seconds.
+    """The settings of a recorder, in seconds.
 
-    `longest_interval` is what the pace of any group backs off to.
+    `longest_interval` is the maximum interval to which polling of a group backs off.
     """
 
     poll_interval: float
@@ -47,7 +47,7 @@ class Pace:
     request_timeout: float
 
     def due(self, polls: int) -> tuple[timedelta, timedelta]:
-        """How long after the last of `polls` equal answers the next poll is due: at least and at most."""
+        """The least and greatest delay until the next poll after `polls` equal responses."""
         seconds = min(self.poll_interval * 1.5 ** (polls - 1), self.longest_interval)
         return timedelta(seconds=0.9 * seconds - 1e-3), timedelta(seconds=1.1 * seconds + 1e-3)
 
@@ -62,7 +62,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Which answers, by their numbers in the log, a status entry begins and ends with."""
+    """The first and last response of a status entry, as indexes into the log."""
 
     first: int
     last: int
@@ -71,13 +71,13 @@ class Sight:
 
     @property
     def surely(self) -> set[int]:
-        """Those that were recorded; a recorder that was killed may have lost some between the ends."""
+        """The responses certainly recorded; a killed recorder may have lost some between the two ends."""
         complete = self.polls == self.last + 1 - self.first
         return set(range(self.first, self.last + 1)) if complete else {self.first, self.last}
 
 
 def answers_by_group(log: Path) -> dict[str, list[Answer]]:
-    """Read the log: each group's answers in the order in which they were given."""
+    """Read each group's responses from the log, in the order in which they were sent."""
     found: dict[str, list[Answer]] = {}
     # The last line may be half written.
     whole_lines = log.read_text("utf-8").rpartition("\n")[0].splitlines()
@@ -89,7 +89,7 @@ def answers_by_group(log: Path) -> dict[str, list[Answer]]:
 
 
 def check_ledger(ledger: Ledger, answers: Sequence[Answer], pace: Pace) -> int:
-    """Hold a ledger against the answers to its group; return how many of these are not in it."""
+    """Check a ledger against the group's responses; return the number of responses missing from it."""
     assert [entry.seq for entry in ledger.entries] == list(range(1, len(ledger.entries) + 1))
     for entry, interval in zip(ledger.entries, ledger.intervals, strict=True):
         assert (entry.kind is Kind.STATUS) == (interval is not None), entry
@@ -101,60 +101,60 @@ def check_ledger(ledger: Ledger, answers: Sequence[Answer], pace: Pace) -> int:
 
 
 def sights(ledger: Ledger, answers: Sequence[Answer], pace: Pace) -> list[Sight]:
-    """Find the answers that each status entry stands for; no answer may stand for two."""
+    """Find the responses covered by each status entry; none may belong to two entries."""
     found: list[Sight] = []
     before: Entry | None = None
     for entry, interval in ledger.statuses:
         first = _answer_until(entry.at, answers, pace)
         last = _answer_until(interval.last_seen_at, answers, pace)
-        assert not found or found[-1].last < first, f"an answer was written twice: {entry}"
+        assert not found or found[-1].last < first, f"a response was written twice: {entry}"
         _check_interval(entry, interval, answers[first : last + 1], pace)
         follows = ledger.entries[entry.seq - 2]
         if before is follows:
-            assert answers[found[-1].last].text != answers[first].text, f"says nothing new: {entry}"
+            assert answers[found[-1].last].text != answers[first].text, f"nothing changed: {entry}"
         found.append(Sight(first, last, interval.polls, after_gap=follows.kind is Kind.GAP))
         before = entry
     return found
 
 
 def _answer_until(moment: datetime, answers: Sequence[Answer], pace: Pace) -> int:
-    """The number of the answer that was received at `moment`."""
+    """The index of the response that was received at `moment`."""
     number = bisect_right(answers, moment + CLOCKS, key=lambda answer: answer.answered) - 1
-    assert number >= 0, f"nothing had been answered at {moment}"
-    assert moment - answers[number].answered <= pace.patience, f"nothing was answered at {moment}"
+    assert number >= 0, f"no response before {moment}"
+    assert moment - answers[number].answered <= pace.patience, f"no response at {moment}"
     return number
 
 
 def _check_interval(entry: Entry, interval: Interval, answers: Sequence[Answer], pace: Pace) -> None:
-    """`answers` are those from the first to the last that the entry is said to stand for."""
+    """Check an entry against `answers`, which run from its first response to its last."""
     assert isinstance(entry.content, StatusContent)
     assert entry.at <= interval.last_seen_at
     assert interval.last_asked_at <= answers[-1].received + CLOCKS
-    assert 1 <= interval.polls <= len(answers), f"more responses than answers: {entry}"
+    assert 1 <= interval.polls <= len(answers), f"more polls than responses: {entry}"
     assert (interval.polls == 1) == (entry.at == interval.last_seen_at), entry
-    said = rfc8785.dumps(json.loads(answers[0].text))
-    assert rfc8785.dumps(entry.content.body.value) == said
+    canonical = rfc8785.dumps(json.loads(answers[0].text))
+    assert rfc8785.dumps(entry.content.body.value) == canonical
     for answer in answers:
-        assert rfc8785.dumps(json.loads(answer.text)) == said, f"a status is missing after {entry}"
+        assert rfc8785.dumps(json.loads(answer.text)) == canonical, f"a status is missing after {entry}"
     for number, (one, next_one) in enumerate(pairwise(answers), start=1):
         silence = pace.due(number)[1] + pace.window + ON_THE_WAY
         assert next_one.answered - one.answered <= silence, f"a gap is missing in {entry}"
 
 
 def _check_chain(entries: Iterable[Entry], answers: Iterable[Answer]) -> None:
-    """Digests are recomputed with the text that the simulator says it sent."""
-    said = iter(answers)
+    """Recompute the digests from the texts in the simulator's log."""
+    remaining = iter(answers)
     digest = "0" * 64
     for entry in entries:
-        text = next(said).text.encode() if entry.kind is Kind.STATUS else None
+        text = next(remaining).text.encode() if entry.kind is Kind.STATUS else None
         digest = digest_of(digest, record_of(entry, text))
         assert entry.digest == digest, entry
 
 
 def _check_gaps(ledger: Ledger, pace: Pace) -> None:
-    """A gap stands before a response exactly if that came later than it was due by more than the window.
+    """A gap precedes a response if and only if the response was overdue by more than the window.
 
-    By how much intervals were varied is not known: in between, both is right.
+    The jitter of the intervals is unknown, so in borderline cases either is accepted.
     """
     start, *rest = ledger.entries
     assert start.kind is Kind.WATCH
@@ -177,15 +177,15 @@ def _check_gaps(ledger: Ledger, pace: Pace) -> None:
 def _check_gap(gap: Gap, since: datetime, due: tuple[datetime, datetime], pace: Pace) -> None:
     assert gap.from_ == since
     assert gap.to is not None
-    assert gap.to > due[0] + pace.window, f"a gap that is none: {gap}"
+    assert gap.to > due[0] + pace.window, f"a gap without an outage: {gap}"
     assert (gap.cause, gap.attempts, gap.http_status, gap.detail) == ("not_polled", 0, None, None)
-    # The poll that ended it was asked no longer before its answer than a request may take.
+    # The poll that ended the gap was sent at most one request timeout before its response.
     unpolled = timedelta(seconds=gap.unpolled_seconds)
     assert gap.to - pace.patience - due[1] <= unpolled <= gap.to - due[0]
 
 
 def _check_watch(ledger: Ledger, pace: Pace) -> None:
-    """The watch row agrees with its ledger."""
+    """Check that the watch row agrees with its ledger."""
     watch, last = ledger.watch, ledger.entries[-1]
     assert (watch.head.seq, watch.head.kind, watch.head.at) == (last.seq, last.kind, last.at)
     assert watch.head.digest == last.digest

@@ -1,4 +1,4 @@
-"""A simulator that takes its time before it answers, and notes who was asked for when."""
+"""A simulator that delays its responses and records its visits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorder.simulator.server import monotonic_clock
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A GET of a group from its arrival to its answer, or until the client hung up."""
+    """A GET of a group, from its arrival until the response or until the client disconnected."""
 
     taskgroup_id: str
     came: datetime
@@ -30,7 +30,7 @@ class Visit:
 
 @dataclass(slots=True)
 class SlowSimulator:
-    """A simulator whose answer to a GET of a group takes `seconds_for(taskgroup_id)`."""
+    """A simulator that delays its response to a GET of a group by `seconds_for(taskgroup_id)`."""
 
     settings: SimulatorSettings
     seconds_for: Callable[[str], float]
@@ -40,7 +40,7 @@ class SlowSimulator:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run it in a thread while the block runs."""
+        """Run the simulator in a thread for the duration of the block."""
         listening: Future[Callable[[], object]] = Future()
         thread = threading.Thread(target=asyncio.run, args=(self._run(listening),))
         thread.start()

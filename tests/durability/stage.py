@@ -1,4 +1,4 @@
-"""A database, an upstream with its log, and the program between them; stories play side by side."""
+"""A database, an upstream with a request log, and the program; several stories can run concurrently."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One database (`engine` is the test's own access to it) and one upstream that keeps a `log`."""
+    """One database, with an `engine` for the test itself, and one upstream that writes a `log`."""
 
     program: Program
     engine: Engine
@@ -38,7 +38,7 @@ class Stage:
     pace: Pace
 
     def enrol(self, groups: int, runs: int) -> list[str]:
-        """Make groups at the upstream, each with `runs` runs, and watch them."""
+        """Create groups at the upstream, each with `runs` runs, and watch them."""
         ids = [self.upstream.create(runs) for _ in range(groups)]
         rules = Rules(self.pace.window, timedelta(days=1), None)
         for group in ids:
@@ -49,7 +49,7 @@ class Stage:
         return answers_by_group(self.log)
 
     def wait_for_answers(self, recorder: Running, more: int) -> None:
-        """Wait until every watched group has been answered `more` times from now on."""
+        """Wait for `more` further responses for every watched group."""
         before = {group: len(answers) for group, answers in self.answers().items()}
         wanted = {group: before.get(group, 0) + more for group in self._watched()}
 
@@ -57,20 +57,20 @@ class Stage:
             now = self.answers()
             return all(len(now.get(group, ())) >= count for group, count in wanted.items()) or None
 
-        recorder.wait_until(answered, f"every group to be answered {more} times")
+        recorder.wait_until(answered, f"{more} responses for every group")
 
     def wait_until_written(self, recorder: Running) -> None:
-        """Wait until the newest answers of most groups are in their ledgers."""
+        """Wait until the newest responses of most groups are in their ledgers."""
 
         def written() -> bool | None:
             newest = {group: answers[-1].answered for group, answers in self.answers().items()}
             seen = self._last_seen()
             return sum(seen[group] >= at - CLOCKS for group, at in newest.items()) > len(seen) / 2 or None
 
-        recorder.wait_until(written, "most answers to be written")
+        recorder.wait_until(written, "most responses to be written")
 
     def lost(self) -> dict[str, int]:
-        """Check every ledger; return how many answers are not in it, by group."""
+        """Check every ledger; return the number of responses missing from it, by group."""
         answers = self.answers()
         return {
             group: check_ledger(ledger, answers.get(group, []), self.pace)
@@ -78,7 +78,7 @@ class Stage:
         }
 
     def claims(self) -> set[str]:
-        """The recorders that hold a claim."""
+        """The names of the recorders that hold a claim."""
         with self.engine.connect() as connection:
             return {owner for owner in connection.scalars(select(watches.c.owner)) if owner is not None}
 
@@ -87,7 +87,7 @@ class Stage:
             return list(connection.scalars(select(watches.c.taskgroup_id)))
 
     def _last_seen(self) -> dict[str, datetime]:
-        """When the status that is each group's last entry was seen last."""
+        """When each group's newest status was last seen."""
         found = select(watches.c.taskgroup_id, watches.c.last_seen_at)
         with self.engine.connect() as connection:
             return {row.taskgroup_id: row.last_seen_at or _NEVER for row in connection.execute(found)}
@@ -95,7 +95,7 @@ class Stage:
 
 @contextmanager
 def quick_stage(tmp_path: Path, kind: str, url: str, pace: Pace, *, speed: float) -> Iterator[Stage]:
-    """A stage whose upstream answers at once."""
+    """A stage whose upstream responds immediately."""
     folder, log = _folder(tmp_path, kind)
     with (
         simulating(SimulatorSettings(api_key=KEY, log_path=log, speed=speed)) as address,
@@ -109,7 +109,7 @@ def quick_stage(tmp_path: Path, kind: str, url: str, pace: Pace, *, speed: float
 def slow_stage(
     tmp_path: Path, kind: str, url: str, pace: Pace, seconds_for: Callable[[str], float]
 ) -> Iterator[tuple[Stage, SlowSimulator]]:
-    """A stage whose upstream takes `seconds_for` a group before it answers."""
+    """A stage whose upstream delays its responses by `seconds_for(taskgroup_id)`."""
     folder, log = _folder(tmp_path, kind)
     simulator = SlowSimulator(SimulatorSettings(api_key=KEY, log_path=log, speed=4), seconds_for)
     with (
@@ -121,7 +121,7 @@ def slow_stage(
 
 
 def play(*stories: Callable[[], None]) -> None:
-    """Play stories side by side: most of their time is waiting."""
+    """Run stories concurrently, as they spend most of their time waiting."""
     with ThreadPoolExecutor(len(stories)) as pool:
         playing = [pool.submit(story) for story in stories]
     for story in playing:

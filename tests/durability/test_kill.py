@@ -1,4 +1,4 @@
-"""Recorders killed at random moments: what is left is whole, and outages show as what they are."""
+"""A recorder killed at random times leaves a consistent ledger, and only real outages become gaps."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tests.durability.stage import Stage, play, quick_stage
 SEED = 20261124
 KILLS = 20
 SETTLED = {6, 7, 12, 13}
-"""Before these kills it has had time to write answers of every group: an outage has two clear ends then."""
+"""Before these kills it had time to write responses of every group, so both ends of an outage are clear."""
 LONG_OUTAGE_AFTER = 12
-"""Before this one hardly any answer is on its way, however busy the machine is."""
+"""Before this kill hardly any response is in transit, however busy the machine is."""
 GROUPS, RUNS = 16, 8
 PACE = Pace(poll_interval=0.3, longest_interval=1.8, gap_window=4.5, request_timeout=1.5)
 
 CLEARLY_SHORT = PACE.due(1)[0] + PACE.window - ON_THE_WAY
 CLEARLY_LONG = PACE.due(99)[1] + PACE.window + ON_THE_WAY
-"""Without a response for so long, whatever the group's pace: no gap, and a gap."""
+"""Silences that are too short for a gap, and long enough for one, whatever the group's interval."""
 
 
 def killed_often(stage: Stage, chance: random.Random) -> list[datetime]:
-    """Start the recorder and kill it, again and again; return when. The last one ends as it should."""
+    """Start and kill the recorder repeatedly, then stop it properly; return the times of the kills."""
     stage.enrol(GROUPS, RUNS)
     kills = []
     for number in range(KILLS):
-        # One more group that is due at once, so that there is always something to be interrupted in.
+        # Another group that is due immediately, so that there is always work to interrupt.
         stage.enrol(1, RUNS)
         with stage.program.start("run") as recorder:
             if number in SETTLED:
@@ -43,7 +43,7 @@ def killed_often(stage: Stage, chance: random.Random) -> list[datetime]:
             if number == LONG_OUTAGE_AFTER:
                 stage.wait_until_written(recorder)
             else:
-                # Nothing is waited for: it is killed at any moment.
+                # Not synchronisation: the kill must come at a random time.
                 time.sleep(chance.uniform(0, 0.6))
             recorder.kill()
             kills.append(datetime.now(UTC))
@@ -57,9 +57,9 @@ def killed_often(stage: Stage, chance: random.Random) -> list[datetime]:
 
 
 def outages(stage: Stage, kills: list[datetime]) -> Counter[str]:
-    """Count the silences around kills that the request log alone says were clearly short or clearly long.
+    """Count the silences around kills that were clearly short or clearly long by the request log.
 
-    Where an answer was lost with the recorder that received it, the log alone cannot say.
+    The log cannot show this if a response was lost together with the recorder that received it.
     """
     found: Counter[str] = Counter()
     answers = stage.answers()
@@ -85,7 +85,7 @@ def story(tmp_path: Path, kind: str, url: str) -> None:
     with quick_stage(tmp_path, kind, url, PACE, speed=4) as on:
         kills = killed_often(on, random.Random(f"{SEED}-{kind}"))
         lost = on.lost()
-        # A recorder loses of each group the one answer that it had not written when it was killed.
+        # Each kill loses at most one unwritten response per group.
         assert max(lost.values()) <= KILLS
         assert min(lost.values()) >= 0
         assert on.claims() == set()
@@ -94,7 +94,5 @@ def story(tmp_path: Path, kind: str, url: str) -> None:
         assert found["long"] >= 3, found
 
 
-def test_whatever_moment_it_is_killed_at_nothing_is_written_twice_or_by_half(
-    tmp_path: Path, databases: dict[str, str]
-) -> None:
+def test_kills_leave_no_partial_or_duplicate_writes(tmp_path: Path, databases: dict[str, str]) -> None:
     play(*(partial(story, tmp_path, kind, url) for kind, url in databases.items()))

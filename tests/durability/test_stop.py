@@ -1,4 +1,4 @@
-"""A recorder that is told to stop while it has its hands full writes whatever it receives."""
+"""A recorder that is stopped under load writes all responses that it still receives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.durability.stage import Stage, play, slow_stage
 
 GROUPS, HANGING = 120, 4
 BUSY = 40
-"""So many polls at once; the recorder makes up to 50."""
+"""Concurrent polls that count as load; the recorder makes up to 50."""
 PACE = Pace(poll_interval=0.5, longest_interval=3.0, gap_window=60, request_timeout=40)
 
 
@@ -34,14 +34,14 @@ def story(tmp_path: Path, kind: str, url: str) -> None:
 
 
 def stopped_under_load(stage: Stage, simulator: SlowSimulator) -> datetime:
-    """Stop the recorder when it has been at work for a while and all its polls are under way."""
+    """Stop the recorder once it has run for a while and has many polls in flight."""
 
     def busy() -> bool | None:
         answered = sum(map(len, stage.answers().values()))
         return (answered > GROUPS and simulator.waiting >= BUSY) or None
 
     with stage.program.start("run") as recorder:
-        recorder.wait_until(busy, "the recorder to have its hands full")
+        recorder.wait_until(busy, "the recorder to be under load")
         stopped_at = datetime.now(UTC)
         assert recorder.stop() == 0
     return stopped_at
@@ -54,7 +54,7 @@ def check(stage: Stage, stopped_at: datetime, hanging: set[str]) -> None:
     after = [
         answer for answers in stage.answers().values() for answer in answers if answer.answered > stopped_at
     ]
-    assert len(after) > 10, "nothing was under way that could have been lost"
+    assert len(after) > 10, "no polls were in flight that could have been lost"
     assert stage.claims() == set()
     with stage.engine.connect() as connection:
         assert connection.execute(select(recorders)).all() == []
@@ -64,5 +64,5 @@ def check(stage: Stage, stopped_at: datetime, hanging: set[str]) -> None:
         assert hanging <= set(due.scalars())
 
 
-def test_what_was_received_is_written_before_it_ends(tmp_path: Path, databases: dict[str, str]) -> None:
+def test_received_responses_are_written_before_exit(tmp_path: Path, databases: dict[str, str]) -> None:
     play(*(partial(story, tmp_path, kind, url) for kind, url in databases.items()))

@@ -1,4 +1,4 @@
-"""Two recorders share a database, one is killed: the other takes over, and no poll is made twice."""
+"""When one of two recorders on a database is killed, the other takes over without duplicate polls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def story(tmp_path: Path, kind: str, url: str) -> None:
         one_is_killed(stage)
         lost = stage.lost()
     check_visits(simulator.visits)
-    # What the one that was killed had under way is lost, and nothing else.
+    # Only the polls in flight at the killed recorder are lost.
     assert set(lost.values()) <= {0, 1}
 
 
@@ -33,7 +33,7 @@ def one_is_killed(stage: Stage) -> None:
     with stage.program.start("run") as first, stage.program.start("run") as second:
         both = {name_of(first), name_of(second)}
         stage.wait_for_answers(second, 2)
-        first.wait_until(lambda: stage.claims() == both or None, "both to have polls under way")
+        first.wait_until(lambda: stage.claims() == both or None, "both to have polls in flight")
         first.kill()
         left = {name_of(first)}
         second.wait_until(lambda: not stage.claims() & left or None, "its claims to be taken over")
@@ -43,12 +43,12 @@ def one_is_killed(stage: Stage) -> None:
 
 
 def name_of(recorder: Running) -> str:
-    """The name by which a recorder claims groups."""
+    """The name under which a recorder claims groups."""
     return recorder.wait_for("recording").split("recorder=")[-1].strip()
 
 
 def check_visits(visits: list[Visit]) -> None:
-    """Nobody asks for a group while somebody is waiting for the answer."""
+    """Check that no group is polled while another poll of it is in flight."""
     by_group: dict[str, list[Visit]] = defaultdict(list)
     for visit in sorted(visits, key=lambda visit: visit.came):
         by_group[visit.taskgroup_id].append(visit)
@@ -58,5 +58,5 @@ def check_visits(visits: list[Visit]) -> None:
             assert one.left <= next_one.came, (one, next_one)
 
 
-def test_the_other_takes_over(tmp_path: Path, databases: dict[str, str]) -> None:
+def test_surviving_recorder_takes_over(tmp_path: Path, databases: dict[str, str]) -> None:
     play(*(partial(story, tmp_path, kind, url) for kind, url in databases.items()))

@@ -1,4 +1,4 @@
-"""The database goes away under a running recorder, in every way: recording waits, says so once, goes on."""
+"""When the database becomes unavailable, in any way, recording logs it once, waits and resumes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ GROUPS, RUNS = 16, 8
 CUTS = 20
 PACE = Pace(poll_interval=0.3, longest_interval=0.9, gap_window=1.0, request_timeout=3.0)
 LONG = (PACE.due(99)[1] + PACE.window + ON_THE_WAY).total_seconds()
-"""A database that is away for so many seconds leaves a gap in every ledger."""
+"""A database outage of this many seconds leaves a gap in every ledger."""
 AWAY, BACK = "database unavailable", "database is back"
 
 
 def through(stage: Stage, *troubles: Callable[[Running], None]) -> None:
-    """Let one recorder go through troubles, one after the other; nothing that was answered may be lost."""
+    """Put one recorder through a series of outages; no response may be lost."""
     stage.program.ok("db", "upgrade")
     with stage.program.start("run") as recorder:
         recorder.wait_for("recording")
@@ -42,7 +42,7 @@ def through(stage: Stage, *troubles: Callable[[Running], None]) -> None:
 
 @contextmanager
 def said_once(recorder: Running) -> Iterator[None]:
-    """The database goes away in the block and comes back: a line in the log for each."""
+    """Require one line in the log for the outage in the block and one for the recovery."""
     before = count(recorder)
     yield
     recorder.wait_until(lambda: count(recorder)[1] > before[1] or None, "the database to be back")
@@ -50,19 +50,19 @@ def said_once(recorder: Running) -> Iterator[None]:
 
 
 def count(recorder: Running) -> tuple[int, int]:
-    """How many lines of the log say that the database is away, and that it is back."""
+    """The number of log lines about the database being unavailable, and about it being back."""
     return recorder.printed.count(AWAY), recorder.printed.count(BACK)
 
 
 def stay_away(recorder: Running) -> None:
-    """Wait until the recorder has noticed, and then for long enough to leave gaps."""
+    """Wait until the recorder has noticed the outage, then long enough to leave gaps."""
     recorder.wait_until(lambda: len(set(count(recorder))) == 2 or None, "the recorder to notice")
     # The outage itself.
     time.sleep(LONG)
 
 
 def locked(file: Path, recorder: Running) -> None:
-    """Another writer holds the file's lock for longer than anybody waits for it."""
+    """Another writer holds the file's lock for longer than the recorder waits for it."""
     with said_once(recorder), closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         stay_away(recorder)
@@ -70,7 +70,7 @@ def locked(file: Path, recorder: Running) -> None:
 
 
 def full(recorder: Running) -> None:
-    """No file of the recorder can grow any more, as on a full disk."""
+    """The recorder's files cannot grow any more, as on a full disk."""
     unlimited = resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE)
     with said_once(recorder):
         resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE, (16_384, unlimited[1]))
@@ -79,7 +79,7 @@ def full(recorder: Running) -> None:
 
 
 def cut(server: Server, recorder: Running) -> None:
-    """Connections are cut again and again; each cut may cost a write, which is tried again."""
+    """Connections are terminated repeatedly; each time a write may fail and be retried."""
     before = count(recorder)
     mine = "datname = current_database() AND pid <> pg_backend_pid()"
     cuts = 0
@@ -90,13 +90,13 @@ def cut(server: Server, recorder: Running) -> None:
         cuts += len(rows)
         return cuts >= CUTS or None
 
-    recorder.wait_until(cut_some, "connections to be cut")
+    recorder.wait_until(cut_some, "connections to be terminated")
     recorder.wait_until(lambda: len(set(count(recorder))) == 1 or None, "the database to be back")
     assert count(recorder)[0] - before[0] <= cuts
 
 
 def refusing(server: Server, recorder: Running) -> None:
-    """The server takes no writes, as one does that has become a replica."""
+    """The server rejects writes, as if it had become a replica."""
     with said_once(recorder):
         server.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
         stay_away(recorder)
@@ -111,7 +111,7 @@ def crashed(server: Server, recorder: Running) -> None:
 
 
 def fewest_gaps(stage: Stage) -> int:
-    """How many gaps the ledger with the fewest has: one for each time that the database was away for long."""
+    """The lowest number of gaps in any ledger, which should equal the number of long outages."""
     ledgers = read_ledgers(stage.engine).values()
     return min(sum(entry.kind is Kind.GAP for entry in ledger.entries) for ledger in ledgers)
 
@@ -129,5 +129,5 @@ def on_postgresql(tmp_path: Path) -> None:
         assert fewest_gaps(on) >= 2
 
 
-def test_recording_waits_for_its_database_and_goes_on(tmp_path: Path) -> None:
+def test_recording_resumes_after_database_outages(tmp_path: Path) -> None:
     play(partial(on_sqlite, tmp_path), partial(on_postgresql, tmp_path))

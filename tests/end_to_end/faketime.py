@@ -1,4 +1,4 @@
-"""A wall clock that a test can set for one process, by libfaketime; its other clocks stay real."""
+"""A wall clock that a test can set for one process with libfaketime; monotonic clocks stay real."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libf
 
 
 class FakeTime:
-    """The clock of the processes that are started with `settings`, `seconds` off the real one."""
+    """The wall clock of the processes that are started with `settings`."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "faketime"

@@ -1,6 +1,6 @@
-"""What a group's history must be, read from nothing but the simulator's request log.
+"""Derive a group's expected history from the simulator's request log alone.
 
-Shares no code with the recorder: JSON, times and the rules are read anew here.
+It shares no code with the recorder: JSON, times and the rules are implemented independently.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class Request:
-    """One GET of a group as the upstream saw it; `body` is what it answered with 200, else None."""
+    """One GET of a group as the upstream saw it; `body` is None unless the status was 200."""
 
     received: datetime
     answered: datetime | None
@@ -23,7 +23,7 @@ class Request:
 
 
 def requests_by_group(log: Path) -> dict[str, list[Request]]:
-    """Read the log: the GETs of each group in the order in which they came."""
+    """Read the GETs of each group from the log, in order of arrival."""
     found: dict[str, list[Request]] = {}
     for line in log.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
@@ -42,7 +42,7 @@ def moment(text: str) -> datetime:
 
 
 def check_history(items: list[dict[str, Any]], requests: list[Request], *, gap_window: float) -> None:
-    """Hold a group's history, entry by entry, against what the upstream answered."""
+    """Compare a group's history, entry by entry, with the responses of the upstream."""
     assert [item["seq"] for item in items] == list(range(1, len(items) + 1))
     assert (items[0]["kind"], items[0]["watch"]["action"]) == ("watch", "started")
     remaining = list(requests)
@@ -60,9 +60,9 @@ def check_history(items: list[dict[str, Any]], requests: list[Request], *, gap_w
             answers = _take_answers(remaining, item["polls"], gap_window)
             last_answer = _check_status(item, answers)
             if before is not None and before["kind"] == "status":
-                assert item["status"] != before["status"], "an entry that says nothing new"
+                assert item["status"] != before["status"], "an entry without a change"
         before = item
-    assert [request for request in remaining if request.body is not None] == [], "answers not recorded"
+    assert [request for request in remaining if request.body is not None] == [], "responses not recorded"
 
 
 def _take_failures(remaining: list[Request]) -> list[Request]:
@@ -73,11 +73,11 @@ def _take_failures(remaining: list[Request]) -> list[Request]:
 
 
 def _take_answers(remaining: list[Request], polls: int, gap_window: float) -> list[Request]:
-    """The next answers, as many as the entry counts; failures between them were made good in time."""
+    """Take the entry's responses; failures between them must be too short for a gap."""
     answers: list[Request] = []
     while len(answers) < polls:
         failed = _take_failures(remaining)
-        assert remaining, "the history counts more responses than there were"
+        assert remaining, "the history has more responses than the log"
         answer = remaining.pop(0)
         if answers and failed:
             blind = (answer.received - failed[0].received).total_seconds()
@@ -111,7 +111,7 @@ def _check_gap(gap: dict[str, Any], failed: list[Request], after: Request) -> No
 
 
 def _received_soon_after(time: str, answer: Request) -> None:
-    """Our clock and the simulator's are one; a busy machine may hold an answer up for a while."""
+    """Both processes use the same clock, but a busy machine may delay a response."""
     assert answer.answered is not None
     delay = (moment(time) - answer.answered).total_seconds()
     assert -0.01 <= delay < 2

@@ -1,6 +1,7 @@
-"""What a group's history must be under a scenario, read from nothing but the simulator's request log.
+"""Derive a group's expected history under a scenario from the simulator's request log alone.
 
-Shares no code with the recorder: numbers, equality, causes and the rules of gaps are told anew here.
+It shares no code with the recorder: numbers, equality, causes and the rules for gaps are implemented
+independently.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import rfc8785
 from tests.support.request_log import read_log
 
 MARGIN_SECONDS = 0.4
-"""Within so much of the moment after which an answer ends a gap, a busy machine may fall on either side."""
+"""Responses this close to the time after which they end a gap may or may not do so on a busy machine."""
 SAFE = 2**53 - 1
 
 FAULTS: dict[str, tuple[str, int | None]] = {
@@ -57,7 +58,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "no_status": ("malformed", 200),
     "status_text": ("malformed", 200),
 }
-"""What each fault is to the recorder: a cause and an HTTP status."""
+"""The cause and the HTTP status that the recorder reports for each fault."""
 
 ODDITIES: dict[str, set[str]] = {
     "unknown_status": {"unknown_status"},
@@ -78,15 +79,15 @@ ODDITIES: dict[str, set[str]] = {
     "long_decimal": {"inexact_number"},
     "big_integer": {"inexact_number"},
 }
-"""The anomalies that each alteration of an honest answer brings, at some answer at least."""
+"""The anomalies that each alteration must cause in at least one response."""
 
 AFTERWARDS = {"counts_decreased", "modified_at_regressed"}
-"""What an honest answer may have because one before it was not."""
+"""Anomalies of unaltered responses that follow an altered one."""
 
 
 @dataclass
 class Request:
-    """One GET of a group as the upstream saw it: `text` is a good answer's body, `cause` a failure's."""
+    """One GET of a group as the upstream saw it, with the `text` of a good response or a `cause`."""
 
     received: datetime
     answered: datetime | None
@@ -98,7 +99,7 @@ class Request:
 
     @property
     def canonical(self) -> bytes:
-        """Equal for equal bodies, whatever their spelling; a body that is inexact is its text."""
+        """Equal for equal bodies, however they are spelled; the original text if the body is inexact."""
         assert self.text is not None
         return self.text.encode() if inexact(self.text) else rfc8785.dumps(json.loads(self.text))
 
@@ -108,7 +109,7 @@ def moment(text: str) -> datetime:
 
 
 def inexact(text: str) -> bool:
-    """Whether a number in the text is not what RFC 8785 writes for it."""
+    """Whether RFC 8785 changes the value of a number in the text."""
     found: list[bool] = []
 
     def integer(literal: str) -> int:
@@ -126,7 +127,7 @@ def inexact(text: str) -> bool:
 
 
 def read_requests(log: Path) -> dict[str, list[Request]]:
-    """The GETs of each group in the order in which they came."""
+    """The GETs of each group in order of arrival."""
     found: dict[str, list[Request]] = {}
     for record in read_log(log):
         if record["method"] == "GET" and record["taskgroup_id"] is not None:
@@ -136,7 +137,7 @@ def read_requests(log: Path) -> dict[str, list[Request]]:
 
 def _request(record: dict[str, Any]) -> Request:
     good = record["status"] == 200 and record["fault"] is None
-    # Who waits too long for a slow answer leaves, which is no fault of the scenario's.
+    # Without a fault from the scenario, the client gave up waiting for a slow response.
     failure = FAULTS[record["fault"]] if record["fault"] else ("timeout", None)
     cause, http_status = (None, None) if good else failure
     return Request(
@@ -151,8 +152,8 @@ def _request(record: dict[str, Any]) -> Request:
 
 
 @dataclass
-class Told:
-    """The history of a group as the log tells it: read in step with the one that was recorded."""
+class ExpectedHistory:
+    """A group's history according to the log, compared step by step with the recorded one."""
 
     items: list[dict[str, Any]]
     poll_interval: float
@@ -163,7 +164,7 @@ class Told:
     equal: int = 0
 
     def check(self, requests: list[Request]) -> None:
-        """Hold the recorded history against the requests, entry by entry."""
+        """Compare the recorded history with the requests, entry by entry."""
         assert [item["seq"] for item in self.items] == list(range(1, len(self.items) + 1))
         assert (self.items[0]["kind"], self.items[0]["watch"]["action"]) == ("watch", "started")
         failed: list[Request] = []
@@ -174,7 +175,7 @@ class Told:
             self._answer(request, failed)
             failed = []
         self._interval_ends()
-        assert self.position == len(self.items), "recorded what was not answered"
+        assert self.position == len(self.items), "entries without a response"
 
     def _answer(self, answer: Request, failed: list[Request]) -> None:
         gap = self._is_gap(answer)
@@ -189,7 +190,7 @@ class Told:
         self.last = answer
 
     def _is_gap(self, answer: Request) -> bool:
-        """Whether a gap lies before the answer; where that is too close to tell, what was recorded counts."""
+        """Whether a gap precedes the response; borderline cases follow the recorded history."""
         assert answer.answered is not None
         if self.last is None:
             wait, earliest, latest = self._since(self.items[0]["at"], answer), 0.0, 0.0
@@ -213,7 +214,7 @@ class Told:
         return (answer.answered - moment(time)).total_seconds()
 
     def _interval_ends(self) -> None:
-        """What was said last is said no more: its entry must have counted every answer."""
+        """The last status has ended, so its entry must count all of its responses."""
         if self.last is not None:
             item = self.items[self.position]
             assert item["polls"] == self.equal
@@ -240,15 +241,15 @@ class Told:
         self.position += 1
 
     def _status(self, answer: Request) -> None:
-        assert self.position < len(self.items), "an answer is missing"
+        assert self.position < len(self.items), "a response is missing"
         item = self.items[self.position]
         assert item["kind"] == "status"
         _soon_after(item["observed_at"], answer)
         assert answer.text is not None
-        said = json.loads(answer.text)
-        assert item["status"] == said["status"]
+        body = json.loads(answer.text)
+        assert item["status"] == body["status"]
         if "huge_number" not in answer.altered:
-            assert item["metadata"] == said.get("metadata")
+            assert item["metadata"] == body.get("metadata")
         self._anomalies(set(item["anomalies"]), answer)
 
     def _anomalies(self, found: set[str], answer: Request) -> None:
@@ -260,7 +261,7 @@ class Told:
 
 
 def _commonest(failed: list[Request]) -> tuple[str | None, int | None]:
-    """The most frequent cause, the last one on a tie, with the status of its last failure."""
+    """The most frequent cause, or the latest of several, with the HTTP status of its last failure."""
     counts = Counter(request.cause for request in failed)
     most = max(counts.values())
     last = next(request for request in reversed(failed) if counts[request.cause] == most)
@@ -268,6 +269,6 @@ def _commonest(failed: list[Request]) -> tuple[str | None, int | None]:
 
 
 def _soon_after(time: str, request: Request) -> None:
-    """Our clock and the simulator's are one; a busy machine may hold an answer up for a while."""
+    """Both processes use the same clock, but a busy machine may delay a response."""
     assert request.answered is not None
     assert -0.01 <= (moment(time) - request.answered).total_seconds() < 2

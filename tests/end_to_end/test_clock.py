@@ -1,4 +1,4 @@
-"""A recorder whose wall clock is set forward and back by an hour while it works."""
+"""A running recorder whose wall clock is set forward and back by an hour."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ POLLS = 4
 
 
 def _create(url: str) -> str:
-    """Make a group of which a run ends every simulated second, so that its status keeps changing."""
+    """Create a group in which one run ends every simulated second, so that its status keeps changing."""
     with httpx.Client(base_url=f"{url}/v1beta/tasks", headers={"x-api-key": "k"}) as http:
         taskgroup_id: str = http.post("/groups", json={}).raise_for_status().json()["taskgroup_id"]
         for seconds in range(1, 60):
@@ -51,18 +51,18 @@ def _answered(log: Path) -> Counter[str]:
 
 
 def _wait_for_more(running: Running, log: Path, ids: list[str]) -> None:
-    """Wait until each group has been asked for POLLS times more."""
+    """Wait until each group has been polled POLLS more times."""
     before = _answered(log)
 
     def asked() -> bool | None:
         now = _answered(log)
         return all(now[taskgroup_id] - before[taskgroup_id] >= POLLS for taskgroup_id in ids) or None
 
-    running.wait_until(asked, "every group to be asked for")
+    running.wait_until(asked, "every group to be polled")
 
 
 def _now() -> datetime:
-    """The time as the recorder has it in the end."""
+    """The time on the recorder's clock at the end of the test."""
     return utc_now() - timedelta(seconds=HOUR)
 
 

@@ -1,7 +1,7 @@
-"""The whole line through real processes: an upstream, `recorder run`, `recorder serve`, and the SQL views.
+"""Real processes from end to end: an upstream, `recorder run`, `recorder serve`, and the SQL views.
 
-Every entry is compared with what the simulator's own log says it answered, and REST, the command line
-and SQL with each other.
+Every entry is compared with the responses in the simulator's log, and REST, the command line and SQL with
+each other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ KINDS: list[tuple[int, str, dict[str, str]]] = [
 
 @dataclass
 class Recording:
-    """What is left when the recorder has ended: the API still answers."""
+    """A finished recording, whose API is still running."""
 
     ids: list[str]
     log: Path
@@ -50,7 +50,7 @@ class Recording:
     program: Program
 
     def cli(self, *arguments: str) -> Any:
-        """What a command prints with `--json`: run in this process, which takes a tenth of the time."""
+        """Return the output of a command with `--json`, run in this process, which is ten times faster."""
         printed = CliRunner().invoke(commands, [*arguments, "--json"], env=self.program.environment)
         assert printed.exit_code == 0, printed.output
         return json.loads(printed.output)
@@ -61,7 +61,7 @@ class Recording:
 
 @contextmanager
 def recorded(folder: Path, database_url: str) -> Iterator[Recording]:
-    """Record a simulated upstream's groups for a while, through an outage, with real processes."""
+    """Record the groups of a simulated upstream with real processes, through an outage."""
     log, port = folder / "requests.ndjson", free_port()
     simulate = ("simulate", "--port", "0", "--seed", "3", "--speed", "20")
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def _create(upstream: str) -> list[str]:
 
 
 def _wait_for_the_work_to_end(recording: Recording, at_work: Running) -> None:
-    """Until every lite and base group has come to rest, and every group was seen again after its gap."""
+    """Wait until every lite and base group is at rest and every group has been seen after its gap."""
 
     def at_rest(group: dict[str, Any]) -> bool:
         return bool(group["phase"] in {"settled", "blocked", "empty"}) or group["metadata"]["processor"] in {
@@ -124,7 +124,7 @@ def _wait_for_the_work_to_end(recording: Recording, at_work: Running) -> None:
     at_work.wait_until(lambda: over() or None, "the work to end")
 
 
-def test_what_is_recorded_is_what_was_answered(database_url: str, engine: Engine, tmp_path: Path) -> None:
+def test_recorded_history_matches_upstream_log(database_url: str, engine: Engine, tmp_path: Path) -> None:
     with recorded(tmp_path, database_url) as recording:
         requests = requests_by_group(recording.log)
         assert len(recording.ids) == len(requests) == GROUPS
@@ -143,14 +143,14 @@ def test_what_is_recorded_is_what_was_answered(database_url: str, engine: Engine
 
 
 def _history(recording: Recording, taskgroup_id: str) -> list[dict[str, Any]]:
-    """A group's history, read page by page."""
+    """Return a group's history, read page by page."""
     items: list[dict[str, Any]] = []
     following = f"/api/v1/groups/{taskgroup_id}/history?limit=7"
     while following:
         page = recording.http.get(following).raise_for_status().json()
         items += page["items"]
         following = page["next"]
-    # The recorder has ended, so its groups stop being seen from then on.
+    # Without a recorder, every history ends with an open gap, which has no number.
     return [item for item in items if item["seq"] is not None]
 
 
@@ -207,7 +207,7 @@ def _check_gap_row(row: dict[str, Any], taskgroup_id: str, item: dict[str, Any])
 
 
 def _rows(engine: Engine, view: str) -> list[dict[str, Any]]:
-    """The rows of a view, with times as REST writes them and JSON as values, on either database."""
+    """The rows of a view, with times in the format of REST and JSON decoded, on either database."""
     with reading(engine) as connection:
         order = "" if view == "latest_status" else " ORDER BY taskgroup_id, seq"
         rows = connection.execute(text(f"SELECT * FROM {view}{order}")).mappings().all()

@@ -1,6 +1,6 @@
-"""A scenario with every fault and every oddity, each in a group of its own, recorded by real processes.
+"""A scenario with every fault and every oddity, each in a separate group, recorded by real processes.
 
-Every entry, gap, cause and anomaly is compared with an oracle that reads the simulator's request log alone.
+Every entry, gap, cause and anomaly is checked by an oracle that only reads the simulator's request log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recorder.queries.json_output import dumps
 from recorder.simulator import SimulatorSettings
 from recorder.simulator.scenario import SCENE_KINDS, parse_scenario
 from recorder.store.transactions import reading
-from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, Request, Told, read_requests
+from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, ExpectedHistory, Request, read_requests
 from tests.support.program import Program
 from tests.support.simulator import simulating
 
@@ -32,9 +32,9 @@ PARAMETERS = {
     "rate_limit": "retry_after = 1",
 }
 SPELLS = {"fault": (4, 11), "oddity": (9, 15), "slow": (0, 1000)}
-"""From when to when, in seconds since a group was made, its kind of scene plays.
+"""Start and end of each kind of scene, in seconds since the group was created.
 
-The oddities begin when a poll has shown finished runs: what is to fall must have risen.
+Oddities start after a poll has shown finished runs, since counts must rise before they can fall.
 """
 PLAYED = [*SCENE_KINDS, "mixed"]
 
@@ -56,7 +56,7 @@ def _scene(plays: str, what: str, start: float, end: float) -> str:
 
 
 def _create(url: str) -> dict[str, str]:
-    """Make a group for each kind of scene; return what they play, by their ids."""
+    """Create a group for each kind of scene; return the kinds by group id."""
     playing = {}
     headers = {"x-api-key": "k", "x-simulator-outcome": "completed"}
     with httpx.Client(base_url=f"{url}/v1beta/tasks", headers=headers, trust_env=False) as http:
@@ -79,7 +79,7 @@ def _history(engine: Engine, taskgroup_id: str) -> list[dict[str, Any]]:
 
 
 def _over(requests: list[Request]) -> bool:
-    """Whether a group's scene has played, and honest answers have come since."""
+    """Whether a group's scene is over and unaltered responses have followed."""
     answers = [request for request in requests if request.text is not None]
     first = requests[0].received
     return (answers[-1].received - first).total_seconds() > 18 if answers else False
@@ -113,11 +113,11 @@ def test_every_fault_and_every_oddity(tmp_path: Path, database_url: str, engine:
             running.wait_until(all_over, "every scene to be over")
             assert running.stop() == 0
     requests = read_requests(log)
-    brought: dict[str, set[str]] = {}
+    anomalies: dict[str, set[str]] = {}
     gaps = {}
     for taskgroup_id, plays in playing.items():
         items = _history(engine, taskgroup_id)
-        Told(items, POLL_SECONDS, WINDOW_SECONDS, brought).check(requests[taskgroup_id])
+        ExpectedHistory(items, POLL_SECONDS, WINDOW_SECONDS, anomalies).check(requests[taskgroup_id])
         gaps[plays] = [item["gap"]["cause"] for item in items if item["kind"] == "gap"]
     assert {plays for plays in FAULTS if FAULTS[plays][0] not in gaps[plays]} == set()
-    assert {what for what in ODDITIES if not ODDITIES[what] <= brought.get(what, set())} == set()
+    assert {what for what in ODDITIES if not ODDITIES[what] <= anomalies.get(what, set())} == set()

@@ -1,4 +1,4 @@
-"""Each anomaly, and the near miss that is none."""
+"""Each anomaly, and near misses that are not anomalies."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FLAWLESS = [
 
 
 @pytest.mark.parametrize("value", FLAWLESS)
-def test_documented_body_has_none(value: dict[str, Any]) -> None:
+def test_documented_body_has_no_anomalies(value: dict[str, Any]) -> None:
     assert _found(parsed(value)) == set()
 
 
@@ -115,7 +115,7 @@ def test_bad_type(value: dict[str, Any]) -> None:
     assert Anomaly.BAD_TYPE in _found(parsed(value))
 
 
-def test_whole_number_with_a_point_is_a_count() -> None:
+def test_whole_number_with_a_decimal_point_is_a_count() -> None:
     raw = '{"taskgroup_id":"%s","status":{"num_task_runs":2.0,"task_run_status_counts":{"running":2e0}}}'
     assert _found(parse_body((raw % GROUP).encode())) == set()
 
@@ -177,7 +177,7 @@ def test_active_mismatch(active: bool, counts: dict[str, int]) -> None:
         (False, {"failed": 1, "cancelled": 1, "running": 0}),
     ],
 )
-def test_is_active_that_the_counts_bear_out(active: bool, counts: dict[str, int]) -> None:
+def test_is_active_that_matches_the_counts(active: bool, counts: dict[str, int]) -> None:
     assert _counts(sum(counts.values()), active, counts) == set()
 
 
@@ -187,14 +187,14 @@ def test_counts_decreased(before: int | None, decreased: bool) -> None:
     assert (Anomaly.COUNTS_DECREASED in _found(body, finished_before=before)) is decreased
 
 
-def test_a_shift_between_the_finished_is_no_decrease() -> None:
+def test_a_shift_between_finished_counts_is_not_a_decrease() -> None:
     story = Story()
     story.answer(0, counted(3, False, completed=2, failed=1))
     story.answer(10, counted(3, False, completed=1, failed=2))
     assert story.statuses[-1].anomalies == ()
 
 
-def test_counts_decreased_compares_with_the_status_before() -> None:
+def test_counts_decreased_compares_with_the_previous_status() -> None:
     story = Story()
     story.answer(0, SETTLED)
     story.answer(10, FURTHER)
@@ -202,7 +202,7 @@ def test_counts_decreased_compares_with_the_status_before() -> None:
     assert [status.anomalies for status in story.statuses] == [(), (Anomaly.COUNTS_DECREASED,), ()]
 
 
-def test_counts_that_are_not_said_neither_fall_nor_are_fallen_from() -> None:
+def test_missing_counts_are_skipped_in_the_comparison() -> None:
     story = Story()
     story.answer(0, SETTLED)
     story.answer(10, body_of(task_run_status_counts=None))
@@ -232,7 +232,7 @@ def test_modified_at_regressed_across_a_null() -> None:
     assert [status.anomalies for status in story.statuses] == [(), (), (Anomaly.MODIFIED_AT_REGRESSED,)]
 
 
-def test_same_instant_in_another_zone_is_no_regression() -> None:
+def test_same_instant_in_another_zone_is_not_a_regression() -> None:
     story = Story()
     story.answer(0, body_of(modified_at="2026-11-24T11:00:00Z"))
     story.answer(10, body_of(modified_at="2026-11-24T09:00:00-02:00"))
@@ -258,10 +258,11 @@ def _counts_of(completed: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("said", "mismatch"), [(GROUP, False), ("tgrp_2", True), (GROUP.upper(), True), ("", True), (None, True)]
+    ("reported", "mismatch"),
+    [(GROUP, False), ("tgrp_2", True), (GROUP.upper(), True), ("", True), (None, True)],
 )
-def test_id_mismatch(said: Any, mismatch: bool) -> None:
-    assert (Anomaly.ID_MISMATCH in _found(parsed(body_value(taskgroup_id=said)))) is mismatch
+def test_id_mismatch(reported: Any, mismatch: bool) -> None:
+    assert (Anomaly.ID_MISMATCH in _found(parsed(body_value(taskgroup_id=reported)))) is mismatch
 
 
 @pytest.mark.parametrize(

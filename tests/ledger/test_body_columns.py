@@ -1,4 +1,4 @@
-"""Columns and `extra` together say exactly what the upstream said."""
+"""Columns and `extra` together represent a response body exactly."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TIMES = st.sampled_from(
 
 
 def _member(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """The member as it usually is, or null, or absent, or anything else."""
+    """A member with its usual values, or null, absent, or any other value."""
     return st.one_of(usual, usual, usual, st.none(), st.just(ABSENT), VALUES)
 
 
@@ -87,7 +87,7 @@ def _encoded(body: ResponseBody) -> tuple[StatusFields, str | None]:
 
 
 def _rebuilt(body: ResponseBody) -> ResponseBody:
-    """Through the columns and back; a database must be able to hold every text on the way."""
+    """Encode a body and decode it again; all text in between must be storable in a database."""
     fields, extra = _encoded(body)
     _assert_storable(fields, extra)
     rebuilt = decode(GROUP, fields, extra)
@@ -133,7 +133,7 @@ def test_any_body_is_rebuilt(value: dict[str, Any], escaped: bool) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_bodies(VALUES | HUGE), HUGE)
-def test_body_with_an_inexact_number_is_rebuilt_to_the_byte(value: dict[str, Any], huge: int) -> None:
+def test_body_with_an_inexact_number_is_rebuilt_byte_for_byte(value: dict[str, Any], huge: int) -> None:
     raw = json.dumps(value | {"huge": huge}, indent=1).encode()
     rebuilt = _rebuilt(parse_body(raw))
     assert rebuilt.text is not None
@@ -221,7 +221,7 @@ NEARLY_ALIKE = [
 ]
 
 
-def test_bodies_that_are_nearly_alike_stay_apart() -> None:
+def test_similar_bodies_stay_distinct() -> None:
     forms = {rfc8785.dumps(_rebuilt(parsed(value)).value) for value in NEARLY_ALIKE}
     assert forms == {rfc8785.dumps(value) for value in NEARLY_ALIKE}
     assert len(forms) == len(NEARLY_ALIKE)
@@ -229,7 +229,7 @@ def test_bodies_that_are_nearly_alike_stay_apart() -> None:
 
 
 @pytest.mark.parametrize("literal", ["1", "1.0", "10e-1"])
-def test_spellings_of_one_number_are_one_value(literal: str) -> None:
+def test_spellings_of_a_number_have_the_same_value(literal: str) -> None:
     raw = f'{{"taskgroup_id":"{GROUP}","status":{{"num_task_runs":{literal}}}}}'.encode()
     body = parse_body(raw)
     fields, extra = _encoded(body)
@@ -255,7 +255,7 @@ BROKEN_EXTRAS = [
 
 
 @pytest.mark.parametrize("extra", BROKEN_EXTRAS)
-def test_extra_that_was_never_encoded_is_a_value_error(extra: str) -> None:
+def test_invalid_extra_is_a_value_error(extra: str) -> None:
     fields, _ = _encoded(parsed(body_value()))
     with pytest.raises(ValueError):
         decode(GROUP, fields, extra)

@@ -1,4 +1,4 @@
-"""The canonical form is that of an RFC 8785 implementation, whichever writes it."""
+"""The canonical form is the same as that of an RFC 8785 implementation."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def values(scalars: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @given(values(SCALARS | FLOATS))
-def test_the_form_is_that_of_rfc_8785(value: Any) -> None:
+def test_the_form_follows_rfc_8785(value: Any) -> None:
     assert canonical(value) == rfc8785.dumps(value)
 
 
 @given(values(SCALARS | FLOATS | st.integers()))
-def test_a_plain_form_is_the_canonical_one_and_reads_back_as_the_value(value: Any) -> None:
+def test_a_plain_form_is_canonical_and_survives_a_round_trip(value: Any) -> None:
     form = plain_form(value)
     if form is not None:
         assert form == rfc8785.dumps(value)
@@ -73,11 +73,11 @@ def test_other_values_are_not_plain(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [2**53, float("nan"), float("inf"), "\udcff", {"\ud800": 1}, b"x"])
-def test_what_has_no_form_is_refused(value: Any) -> None:
+def test_values_without_a_canonical_form_are_refused(value: Any) -> None:
     for nested in (value, [value], {"a": value}):
         with pytest.raises(NotCanonicalError):
             canonical(nested)
 
 
-def test_a_form_that_is_known_is_used_as_it_is() -> None:
+def test_a_known_form_is_used_unchanged() -> None:
     assert canonical({"b": orjson.Fragment(b'{"x":1}'), "a": 1}) == b'{"a":1,"b":{"x":1}}'

@@ -1,4 +1,4 @@
-"""Record and digest of every kind of entry, against a second telling of them."""
+"""The record and digest of every kind of entry, compared with an independent implementation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_chain_agrees() -> None:
 
 
 @pytest.mark.parametrize("raw", [INEXACT, SPELT_OUT], ids=["inexact", "exact"])
-def test_status_is_chained_as_it_was_said(raw: bytes) -> None:
+def test_status_is_chained_as_it_was_received(raw: bytes) -> None:
     story = Story()
     story.answer(1, parse_body(raw))
     first, status = story.entries
@@ -128,7 +128,7 @@ def _changed(value: Any) -> Any:
 
 
 def _variants(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Copies of `record` with one member, at any depth, changed or taken away."""
+    """Return copies of `record` with one member, at any depth, changed or removed."""
     found = []
     for path in _paths(record):
         for alter in (True, False):
@@ -179,7 +179,7 @@ def test_every_part_of_an_entry_is_in_its_record() -> None:
     assert len(digests) == len(others) + 1
 
 
-def test_digest_depends_on_the_digest_before() -> None:
+def test_digest_depends_on_the_previous_digest() -> None:
     record = _record(_story().entries[0])
     assert digest_of("0" * 64, record) != digest_of("0" * 63 + "1", record)
 

@@ -1,7 +1,7 @@
-"""When a gap is written, and what it says: `due_at`, the grace after it, and the lease.
+"""When gaps are written, and their contents, as a function of `due_at`, the grace after it and the lease.
 
-In these stories the window between `due_at` and `gap_at` is 30 s, a poll is due 10 s after a response, and
-`started` is at 0. So after a response at 100 the next poll is due at 110 and sight is lost after 140.
+In these stories, the window between `due_at` and `gap_at` is 30 s, a poll is due 10 s after a response, and
+`started` is at 0. After a response at 100, the next poll is due at 110 and sight is lost after 140.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.stories import DUE_AT, GAP_AT, SEEN, Story, seen_at_100
 
 @pytest.mark.parametrize("received", [111, 125, 139.999999, GAP_AT])
 @pytest.mark.parametrize("failures", [[], [110], [110, 115, 120]])
-def test_failure_made_good_by_gap_at_is_no_gap(received: float, failures: list[float]) -> None:
+def test_response_by_gap_at_prevents_a_gap(received: float, failures: list[float]) -> None:
     story = seen_at_100()
     for asked in failures:
         story.fail(asked)
@@ -44,14 +44,14 @@ def test_gap_is_written_before_a_changed_status_too() -> None:
     assert story.kinds == ["watch", "status", "gap", "status"]
 
 
-def test_status_after_a_gap_is_extended_as_any_other() -> None:
+def test_status_after_a_gap_is_extended_like_any_other() -> None:
     story = seen_at_100()
     story.answer(141)
     assert story.answer(151) == ()
     assert story.watch.open == Interval(moment(151), moment(151), 2)
 
 
-def test_the_response_counts_and_not_when_it_was_asked_for() -> None:
+def test_the_time_of_the_response_decides_not_that_of_the_request() -> None:
     story = seen_at_100()
     gap, _ = story.answer(141, asked=110)
     assert isinstance(gap.content, Gap)
@@ -70,7 +70,7 @@ def test_failures_write_nothing() -> None:
     assert [story.fail(asked) for asked in (110, 125, 150, 400)] == [()] * 4
 
 
-def test_gap_of_failures_says_what_they_said() -> None:
+def test_gap_of_failures_has_their_details() -> None:
     story = seen_at_100()
     story.fail(110, Cause.SERVER_ERROR, http_status=500, detail="first", retry=120)
     story.fail(120, Cause.SERVER_ERROR, http_status=503, detail="last", retry=150)
@@ -95,7 +95,7 @@ def test_first_poll_after_started_is_late() -> None:
     assert story.gaps == [Gap(moment(0), moment(100), Cause.NOT_POLLED, 0, 100, None, None)]
 
 
-def test_first_poll_after_started_by_gap_at_is_no_gap() -> None:
+def test_first_poll_after_started_by_gap_at_prevents_a_gap() -> None:
     story = Story()
     story.answer(30)
     assert story.kinds == ["watch", "status"]
@@ -162,7 +162,7 @@ def test_unpolled_for_more_than_half_of_the_gap(late: float, cause: Cause) -> No
 def test_unpolled_seconds_sum_the_lateness_of_every_poll() -> None:
     story = seen_at_100()
     story.fail(112, ended=120, retry=125)  # 2 s late
-    story.fail(124, ended=130, retry=135)  # early: no lateness, and none made up for
+    story.fail(124, ended=130, retry=135)  # early: adds no lateness and offsets none
     story.fail(135.5, ended=136, retry=150)  # 0.5 s late
     story.answer(158, asked=154.25)  # 4.25 s late
     (gap,) = story.gaps
@@ -186,7 +186,7 @@ def test_lateness_of_one_gap_is_not_carried_into_the_next() -> None:
     assert story.gaps[1] == Gap(moment(150), moment(300), Cause.TIMEOUT, 1, 0, None, "slow")
 
 
-def test_failures_before_a_response_in_time_do_not_count_later() -> None:
+def test_failures_before_a_timely_response_do_not_count_later() -> None:
     story = seen_at_100()
     story.fail(110, Cause.TIMEOUT)
     story.fail(115, Cause.TIMEOUT)
@@ -196,27 +196,26 @@ def test_failures_before_a_response_in_time_do_not_count_later() -> None:
     assert (story.gaps[0].cause, story.gaps[0].attempts) == (Cause.SERVER_ERROR, 1)
 
 
-# A restart: nobody polls from the last response until the recorder is back. The claim that was held when it
-# died has run out meanwhile or not; a lease is no part of the row that decides, so all that shows is when the
-# next poll was made.
+# Restarts: nobody polls from the last response until the recorder is back. Whether its lease has expired in
+# the meantime does not affect gaps: only the time of the next poll matters.
 
 
 @pytest.mark.parametrize(("lease", "gap"), [(5, False), (15, False), (29.5, False), (30, True), (45, True)])
-def test_lease_that_runs_out_moves_nothing(lease: float, gap: bool) -> None:
-    """Claimed when due; the recorder died; another one polled when the lease had run out."""
+def test_an_expired_lease_moves_neither_due_at_nor_gap_at(lease: float, gap: bool) -> None:
+    """A recorder dies after a claim, and another one polls when the lease has expired."""
     story = seen_at_100()
     polled = DUE_AT + lease
     story.answer(polled + 0.5, asked=polled)
     assert bool(story.gaps) is gap
 
 
-def test_restart_shorter_than_the_grace_is_no_gap() -> None:
+def test_restart_shorter_than_the_grace_is_not_a_gap() -> None:
     story = seen_at_100()
     assert story.answer(135) == ()
     assert story.watch.open == Interval(moment(135), moment(135), 3)
 
 
-def test_restart_shorter_than_the_grace_with_a_failure_is_no_gap() -> None:
+def test_restart_shorter_than_the_grace_with_a_failure_is_not_a_gap() -> None:
     story = seen_at_100()
     story.fail(132, retry=136)
     assert (story.watch.due_at, story.watch.gap_at) == (moment(DUE_AT), moment(GAP_AT))

@@ -1,4 +1,4 @@
-"""Gaps around pauses and stops, where nothing can be missed."""
+"""Gaps around pauses and stops; there are none while a group is not watched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.stories import GAP_AT, SEEN, seen_at_100
 
 
 @pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED])
-def test_ceasing_with_a_gap_open_writes_it_first(action: Action) -> None:
+def test_ceasing_writes_an_open_gap_first(action: Action) -> None:
     story = seen_at_100()
     story.fail(110, Cause.SERVER_ERROR, http_status=500, detail="oops", retry=139)
     gap, watch = story.cease(action, 141)
@@ -58,7 +58,7 @@ def test_failures_before_a_pause_do_not_count_after_it() -> None:
     assert (story.gaps[0].cause, story.gaps[0].attempts) == (Cause.TIMEOUT, 1)
 
 
-def test_resumed_is_due_at_its_own_time_and_lost_from_there() -> None:
+def test_a_resumed_group_is_due_immediately_and_sight_is_lost_from_then() -> None:
     story = seen_at_100()
     story.pause(110)
     story.resume(1000)

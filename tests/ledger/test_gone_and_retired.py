@@ -1,4 +1,4 @@
-"""When the recorder itself ceases to watch a group, and takes it up again."""
+"""When the recorder itself stops watching a group, and when it resumes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ W, S, G = Kind.WATCH, Kind.STATUS, Kind.GAP
 
 
 def _missing(story: Story, *seconds: float) -> None:
-    """404s at these seconds, each asked for when it was due."""
+    """Receive 404s at these seconds, each to a poll made when it was due."""
     for asked, retry in zip(seconds, [*seconds[1:], None], strict=True):
         assert story.watch.state == "watching"
         story.missing(asked, retry=retry)
 
 
-def test_gone_after_long_and_often_enough() -> None:
+def test_gone_after_enough_time_and_enough_polls() -> None:
     story = Story()
     story.answer(0)
     _missing(story, 10, 500, 10 + GONE_AFTER)
@@ -75,7 +75,7 @@ def test_not_gone_by_two_polls() -> None:
     assert story.watch.state == "gone"
 
 
-def test_410_counts_as_404_does() -> None:
+def test_410_counts_like_404() -> None:
     story = Story()
     _missing(story, 0, 10)
     story.fail(GONE_AFTER, Cause.NOT_FOUND, http_status=410, detail="gone")
@@ -85,7 +85,7 @@ def test_410_counts_as_404_does() -> None:
 @pytest.mark.parametrize(
     "cause", [cause for cause in Cause if cause not in {Cause.NOT_FOUND, Cause.NOT_POLLED}]
 )
-def test_anything_else_in_between_starts_the_count_anew(cause: Cause) -> None:
+def test_any_other_failure_in_between_resets_the_count(cause: Cause) -> None:
     story = Story()
     _missing(story, 0, 10, 20)
     story.fail(30, cause)
@@ -95,7 +95,7 @@ def test_anything_else_in_between_starts_the_count_anew(cause: Cause) -> None:
     assert story.watch.state == "gone"
 
 
-def test_polls_before_something_else_do_not_count() -> None:
+def test_polls_before_another_failure_do_not_count() -> None:
     story = Story()
     _missing(story, 0, 10)
     story.fail(20, Cause.CLIENT_ERROR, http_status=422)
@@ -103,7 +103,7 @@ def test_polls_before_something_else_do_not_count() -> None:
     assert story.watch.state == "watching"
 
 
-def test_response_in_between_starts_the_count_anew() -> None:
+def test_response_in_between_resets_the_count() -> None:
     story = Story()
     _missing(story, 0, 10, 20)
     story.answer(25)
@@ -118,7 +118,7 @@ def test_422_never_makes_a_group_gone() -> None:
     assert story.kinds == [W]
 
 
-def test_pause_in_between_starts_the_count_anew() -> None:
+def test_pause_in_between_resets_the_count() -> None:
     story = Story()
     _missing(story, 0, 10, 20)
     story.pause(30)
@@ -143,7 +143,7 @@ def test_gone_group_stays_gone_while_it_is_missing() -> None:
 
 
 @pytest.mark.parametrize("body", [RUNNING, FURTHER])
-def test_gone_group_that_answers_is_resumed(body: ResponseBody) -> None:
+def test_gone_group_that_responds_is_resumed(body: ResponseBody) -> None:
     story = _gone()
     story.missing(1210)
     resumed, status = story.answer(5000, body)
@@ -154,7 +154,7 @@ def test_gone_group_that_answers_is_resumed(body: ResponseBody) -> None:
     assert len(story.gaps) == 1
 
 
-def test_group_that_is_back_can_go_again() -> None:
+def test_group_can_be_gone_again() -> None:
     story = _gone()
     story.answer(5000)
     _missing(story, 5010, 5020, 5009 + GONE_AFTER)
@@ -214,7 +214,7 @@ def test_only_settled_groups_retire(body: ResponseBody) -> None:
     assert story.kinds == [W, S]
 
 
-def test_never_retired_if_so_set() -> None:
+def test_never_retired_if_disabled() -> None:
     story = Story(NEVER_RETIRES)
     _quiet(story, SETTLED, 0, 10 * RETIRE_AFTER)
     assert story.watch.state == "watching"
@@ -232,7 +232,7 @@ def test_change_is_not_quiet() -> None:
     assert story.watch.state == "retired"
 
 
-def test_resumed_group_does_not_retire_at_once() -> None:
+def test_resumed_group_does_not_retire_immediately() -> None:
     story = Story()
     _quiet(story, SETTLED, 0, RETIRE_AFTER)
     back = 10 * RETIRE_AFTER
@@ -243,7 +243,7 @@ def test_resumed_group_does_not_retire_at_once() -> None:
     assert story.watch.state == "retired"
 
 
-def test_gone_group_that_answers_does_not_retire_at_once() -> None:
+def test_gone_group_that_responds_does_not_retire_immediately() -> None:
     story = Story()
     story.answer(0, SETTLED)
     _missing(story, 10, 500, 910)

@@ -1,4 +1,4 @@
-"""Which texts can name a group."""
+"""Valid and invalid ids of groups."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ NOT_NAMES = [
 
 
 @pytest.mark.parametrize("text", NAMES)
-def test_names_a_group(text: str) -> None:
+def test_valid_id(text: str) -> None:
     assert check_taskgroup_id(text) == text
 
 
 @pytest.mark.parametrize("text", NOT_NAMES, ids=ascii)
-def test_names_no_group(text: str) -> None:
+def test_invalid_id(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         check_taskgroup_id(text)
     assert str(caught.value).isprintable()
@@ -72,14 +72,14 @@ def test_names_no_group(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(LETTERS | st.just(" "), min_size=1, max_size=255))
-def test_letters_digits_signs_and_spaces_name_a_group(text: str) -> None:
+def test_letters_digits_symbols_and_spaces_are_valid(text: str) -> None:
     if text not in {".", ".."}:
         assert check_taskgroup_id(text) == text
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(min_size=1, max_size=20), st.characters(categories=["Cc", "Cs"]))
-def test_control_characters_and_surrogates_name_none(text: str, character: str) -> None:
+def test_control_characters_and_surrogates_are_invalid(text: str, character: str) -> None:
     assert unicodedata.category(character) in {"Cc", "Cs"}
     with pytest.raises(ValueError):
         check_taskgroup_id(text + character)

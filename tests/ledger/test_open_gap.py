@@ -1,4 +1,4 @@
-"""The gap that readers show while it is open."""
+"""The open gap that readers show."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_open_gap_shows_after_gap_at(now: float, shown: bool) -> None:
     assert (open_gap(seen_at_100().watch, moment(now)) is not None) is shown
 
 
-def test_open_gap_says_what_is_known_so_far() -> None:
+def test_open_gap_has_the_details_known_so_far() -> None:
     story = seen_at_100()
     story.fail(112, Cause.SERVER_ERROR, http_status=502, detail="bad gateway")
     gap = open_gap(story.watch, moment(141))
@@ -37,7 +37,7 @@ def test_open_gap_before_the_first_response() -> None:
     assert gap.from_ == moment(0)
 
 
-def test_open_gap_does_not_depend_on_the_moment_of_asking() -> None:
+def test_open_gap_does_not_depend_on_the_time_of_the_query() -> None:
     story = seen_at_100()
     story.fail(170, Cause.SERVER_ERROR, http_status=500, detail="oops")  # 60 s late
     assert open_gap(story.watch, moment(180)) == open_gap(story.watch, moment(5000))
@@ -55,5 +55,5 @@ def test_no_open_gap_once_it_is_closed() -> None:
     assert open_gap(story.watch, moment(150)) is None
 
 
-def test_no_open_gap_while_the_next_times_are_not_set() -> None:
+def test_no_open_gap_without_due_at_and_gap_at() -> None:
     assert open_gap(replace(seen_at_100().watch, due_at=None, gap_at=None), moment(5000)) is None

@@ -1,4 +1,4 @@
-"""A ledger alone says again what was derived when it was written."""
+"""Replaying a ledger reproduces what was derived when it was written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _replayed(ledger: Ledger) -> Replay:
     for entry in ledger.entries:
         content = entry.content
         if isinstance(content, StatusContent):
-            said = derive_status(replay, entry.taskgroup_id, content.body, entry.at, entry.previous)
-            assert said == content
+            derived = derive_status(replay, entry.taskgroup_id, content.body, entry.at, entry.previous)
+            assert derived == content
         replay = replay_entry(replay, entry)
     return replay
 
@@ -30,7 +30,7 @@ def test_status_entries_and_the_watch_are_derived_again(ledger: Ledger) -> None:
 
 
 def test_a_group_that_comes_back_after_the_clock_was_set_back() -> None:
-    """The response resumes the watch by itself, and still comes before what was last seen."""
+    """The response resumes the watch, although it is older than the last one seen."""
     ledger = Ledger().see(0, body(running=1))
     for at in (10, 500, 1000):
         ledger.fail(at, Cause.NOT_FOUND)
@@ -41,7 +41,7 @@ def test_a_group_that_comes_back_after_the_clock_was_set_back() -> None:
     assert isinstance(newest, StatusContent) and "clock_regressed" in newest.anomalies
 
 
-def test_times_are_compared_across_answers_that_do_not_say_them() -> None:
+def test_times_are_compared_across_responses_without_them() -> None:
     ledger = Ledger().see(0, body(completed=3, running=1, modified=-5))
     ledger.see(10, body(completed=3, running=1)).see(20, body(completed=3, running=1, modified=-9))
     newest = ledger.entries[-1].content

@@ -1,4 +1,4 @@
-"""What is read out of a response body, and what is refused as malformed."""
+"""Parsing of response bodies, and the rejection of malformed ones."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_order_in_a_list_matters() -> None:
     assert parse_body(_with("[1,2]")).fingerprint != parse_body(_with("[2,1]")).fingerprint
 
 
-def test_inexact_bodies_are_told_apart_by_their_text() -> None:
+def test_inexact_bodies_are_compared_by_their_text() -> None:
     one, two = parse_body(_with("9007199254740993")), parse_body(_with("9007199254740994"))
     assert one.fingerprint != two.fingerprint
     assert one.fingerprint == parse_body(_with("9007199254740993")).fingerprint

@@ -1,4 +1,4 @@
-"""Whatever happens to a group, in whatever order, the ledger agrees with a second telling of the rules."""
+"""Whatever happens to a group, in whatever order, its ledger agrees with a model of the rules."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import fail, observe, open_gap
 from tests.support.bodies import moment
 from tests.support.ledger_model import Model
+from tests.support.short_forms import BODIES, FAILURES, HTTP_STATUS, seconds_or_none, short, short_interval
 from tests.support.soundness import assert_sound
 from tests.support.stories import RETIRE_AFTER, WINDOW, Story
-from tests.support.telling import BODIES, FAILURES, HTTP_STATUS, seconds_or_none, short, short_interval
 
 CAUSES = st.just(Cause.NOT_FOUND) | st.sampled_from([Cause.UNREACHABLE, Cause.SERVER_ERROR, *FAILURES])
 TOOK = st.sampled_from([0, 0.5, 8])
@@ -26,7 +26,7 @@ STEPS = st.sampled_from([-0.5, -5, -20, -3600, 0.5, 20, 3600])
 
 
 class Ledger(RuleBasedStateMachine):
-    """A story and its model, driven in step."""
+    """A story and its model, driven in parallel."""
 
     @initialize()
     def begin(self) -> None:
@@ -36,7 +36,7 @@ class Ledger(RuleBasedStateMachine):
 
     @property
     def asked(self) -> bool:
-        """Whether the group is asked at all."""
+        """Whether the group is being polled."""
         return self.model.state in {"watching", "gone"}
 
     @rule(passed=PASSED)
@@ -61,36 +61,36 @@ class Ledger(RuleBasedStateMachine):
             self.story.watch = self.story.watch.moved(timedelta(seconds=step))
 
     @precondition(lambda self: self.asked)
-    @rule(step=STEPS, noticed=st.booleans(), said=st.sampled_from([None, "running", "further"]))
-    def an_answer_after_the_clock_was_set(self, step: float, noticed: bool, said: str | None) -> None:
+    @rule(step=STEPS, noticed=st.booleans(), body=st.sampled_from([None, "running", "further"]))
+    def an_answer_after_the_clock_was_set(self, step: float, noticed: bool, body: str | None) -> None:
         self.until_the_poll_is_due()
         self.the_clock_is_set(step, noticed)
-        self.answer(said or self.model.said or "running", 0)
+        self.answer(body or self.model.body or "running", 0)
 
     @precondition(lambda self: self.asked)
-    @rule(said=st.sampled_from(sorted(BODIES)), cause=CAUSES, after=st.sampled_from([0, 20, 60, 3600]))
-    def a_result_is_lost(self, said: str, cause: Cause, after: float) -> None:
-        """A recorder dies, or loses its lease, before anything is written: as if it had not polled."""
+    @rule(body=st.sampled_from(sorted(BODIES)), cause=CAUSES, after=st.sampled_from([0, 20, 60, 3600]))
+    def a_result_is_lost(self, body: str, cause: Cause, after: float) -> None:
+        """A recorder dies or loses its lease before writing, which must look as if it had not polled."""
         now, rules = moment(self.now), self.story.rules
-        observe(self.story.watch, Observation(now, now, parse_body(BODIES[said][0])), rules)
+        observe(self.story.watch, Observation(now, now, parse_body(BODIES[body][0])), rules)
         fail(self.story.watch, Failure(now, now, cause, None, "lost"), rules)
         self.now += after
 
     @precondition(lambda self: self.asked)
-    @rule(said=st.sampled_from(sorted(BODIES)), took=TOOK, spelling=st.sampled_from([0, -1]))
-    def answer(self, said: str, took: float, spelling: int = 0) -> None:
+    @rule(body=st.sampled_from(sorted(BODIES)), took=TOOK, spelling=st.sampled_from([0, -1]))
+    def answer(self, body: str, took: float, spelling: int = 0) -> None:
         asked, self.now = self.now, self.now + took
-        self.model.answer(asked, self.now, said)
-        self.story.answer(self.now, parse_body(BODIES[said][spelling]), asked=asked)
+        self.model.answer(asked, self.now, body)
+        self.story.answer(self.now, parse_body(BODIES[body][spelling]), asked=asked)
 
-    @precondition(lambda self: self.asked and self.model.said is not None)
+    @precondition(lambda self: self.asked and self.model.body is not None)
     @rule(times=st.integers(1, 4))
     def same_answer_in_time(self, times: int) -> None:
         for _ in range(times):
             if self.asked:
                 self.until_the_poll_is_due()
-                assert self.model.said is not None
-                self.answer(self.model.said, 0)
+                assert self.model.body is not None
+                self.answer(self.model.body, 0)
 
     @precondition(lambda self: self.asked)
     @rule(cause=CAUSES, took=TOOK, wait=st.sampled_from([4, 60, 450]))
@@ -104,7 +104,7 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: self.model.state == "watching")
     @rule(causes=st.lists(CAUSES, min_size=1, max_size=6), wait=st.sampled_from([4, 20, 450]))
     def outage(self, causes: list[Cause], wait: float) -> None:
-        """Failures, each asked for when it is due, until something answers."""
+        """Failures of polls, each made when it is due, until a response."""
         for cause in causes:
             if self.model.state == "watching":
                 self.until_the_poll_is_due()

@@ -1,4 +1,4 @@
-"""Phases and the reported members of a body."""
+"""The phase and the fields read from a response body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _status(total: Any, active: Any, counts: Any) -> dict[str, Any]:
 
 
 PHASES = [
-    # Active: `is_active` is true, whatever else is said.
+    # Active: `is_active` is true, whatever the other members are.
     (3, True, {"running": 3}, Phase.ACTIVE),
     (3, True, {"queued": 3}, Phase.ACTIVE),
     (3, True, {"cancelling": 3}, Phase.ACTIVE),
@@ -26,14 +26,14 @@ PHASES = [
     (0, True, {}, Phase.ACTIVE),
     (ABSENT, True, ABSENT, Phase.ACTIVE),
     ("3", True, "none", Phase.ACTIVE),
-    # Blocked: some run waits for somebody.
+    # Blocked: at least one run requires action.
     (3, False, {"completed": 2, "action_required": 1}, Phase.BLOCKED),
     (3, False, {"action_required": 3}, Phase.BLOCKED),
     (3, False, {"completed": 3, "action_required": 1}, Phase.BLOCKED),
     (0, False, {"action_required": 1}, Phase.BLOCKED),
     (ABSENT, ABSENT, {"action_required": 1}, Phase.BLOCKED),
     (3, None, {"action_required": 1, "completed": None}, Phase.BLOCKED),
-    # Empty: no runs, and no count says otherwise.
+    # Empty: no runs, and no count contradicts that.
     (0, False, {}, Phase.EMPTY),
     (0, False, {"queued": 0, "completed": 0, "paused": 0}, Phase.EMPTY),
     (0, False, ABSENT, Phase.EMPTY),
@@ -123,11 +123,11 @@ def test_fields_of_a_usual_body() -> None:
         ([], None),
     ],
 )
-def test_what_is_not_said_to_have_finished_is_not_known(counts: Any, finished: int | None) -> None:
+def test_finished_runs_are_unknown_without_valid_counts(counts: Any, finished: int | None) -> None:
     assert finished_runs({"task_run_status_counts": counts}) == finished
 
 
-def test_half_a_run_is_above_zero() -> None:
+def test_a_fractional_count_is_above_zero() -> None:
     assert phase_of(_status(0, False, {"queued": 0.5})) is Phase.UNCLEAR
 
 
@@ -137,7 +137,7 @@ def test_absent_count_is_not_zero() -> None:
 
 
 @pytest.mark.parametrize("junk", [ABSENT, None, "x", 1.5, [], {}, True])
-def test_junk_number_reads_as_nothing(junk: Any) -> None:
+def test_junk_number_reads_as_none(junk: Any) -> None:
     fields = read_body(body_of(num_task_runs=junk, task_run_status_counts=_only("failed", junk)))
     assert (fields.num_task_runs, fields.count("failed")) == (None, None)
 
@@ -147,18 +147,18 @@ def _only(name: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("junk", [ABSENT, None, "true", 0, 1, []])
-def test_junk_is_active_reads_as_nothing(junk: Any) -> None:
+def test_junk_is_active_reads_as_none(junk: Any) -> None:
     assert read_body(body_of(is_active=junk)).is_active is None
 
 
 @pytest.mark.parametrize("junk", [ABSENT, None, 1, True, [], {}])
-def test_junk_texts_read_as_nothing(junk: Any) -> None:
+def test_junk_texts_read_as_none(junk: Any) -> None:
     status = status_value(status_message=junk, modified_at=junk)
     fields = read_body(parsed(body_value(status, created_at=junk)))
     assert (fields.status_message, fields.modified_at, fields.created_at) == (None, None, None)
 
 
-def test_time_that_does_not_parse_reads_as_nothing() -> None:
+def test_invalid_time_reads_as_none() -> None:
     fields = read_body(parsed(body_value(status_value(modified_at="soon"), created_at="2026-11-24")))
     assert (fields.modified_at, fields.created_at) == (None, None)
 
@@ -172,7 +172,7 @@ def test_metadata_reads_as_json_text(metadata: Any) -> None:
 
 
 @pytest.mark.parametrize("metadata", [None, ABSENT])
-def test_no_metadata_reads_as_nothing(metadata: Any) -> None:
+def test_no_metadata_reads_as_none(metadata: Any) -> None:
     assert read_body(parsed(body_value(metadata=metadata))).metadata is None
 
 

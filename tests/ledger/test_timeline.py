@@ -1,4 +1,4 @@
-"""How certain a status at a moment is, against a telling of the rules entry by entry."""
+"""The certainty of a status at a given time, compared with a direct implementation of the rules."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _marks(ledger: Ledger) -> list[Mark]:
     return marks
 
 
-def _told(ledger: Ledger, moment: datetime, now: datetime) -> Known:  # noqa: PLR0911
-    """The rules, one after the other, over the whole ledger."""
+def _expected(ledger: Ledger, moment: datetime, now: datetime) -> Known:  # noqa: PLR0911
+    """Apply the rules one by one to the whole ledger."""
     marks = _marks(ledger)
     started = [mark for mark in marks if mark.start <= moment]
     statuses = [mark for mark in marks if mark.kind is Kind.STATUS]
@@ -39,9 +39,9 @@ def _told(ledger: Ledger, moment: datetime, now: datetime) -> Known:  # noqa: PL
         return Known(Certainty.BEFORE, next_seq=statuses[0].seq if statuses else None)
     counting = max(started, key=lambda mark: mark.seq)
     near = [mark for mark in statuses if mark.seq in {counting.seq, counting.seq - 1}]
-    said = [mark for mark in near if mark.start <= moment <= mark.until]
-    if said:
-        return Known(Certainty.OBSERVED, said[-1].seq)
+    observed = [mark for mark in near if mark.start <= moment <= mark.until]
+    if observed:
+        return Known(Certainty.OBSERVED, observed[-1].seq)
     if counting.action in NOT_WATCHED:
         return Known(Certainty.NOT_WATCHED)
     before = max((mark.seq for mark in statuses if mark.seq <= counting.seq), default=None)
@@ -67,11 +67,11 @@ def test_any_moment(ledger: Ledger, near: list[tuple[int, float]], late: bool) -
     timeline = Timeline(_marks(ledger), seen_before=None, gap_is_open=open_gap(ledger.watch, now) is not None)
     for number, away in near:
         moment = edges[number % len(edges)] + timedelta(seconds=away)
-        assert timeline.at(moment) == _told(ledger, moment, now)
+        assert timeline.at(moment) == _expected(ledger, moment, now)
 
 
 @given(ledgers(steps_back=False), st.data())
-def test_a_part_of_a_ledger_answers_as_the_whole(ledger: Ledger, data: st.DataObject) -> None:
+def test_part_of_a_ledger_gives_the_same_results_as_all_of_it(ledger: Ledger, data: st.DataObject) -> None:
     marks = _marks(ledger)
     cut = data.draw(st.integers(0, len(marks) - 1))
     seen = max((mark.seq for mark in marks[:cut] if mark.kind is Kind.STATUS), default=None)
@@ -101,7 +101,7 @@ def test_each_certainty() -> None:
         140: (Certainty.OPEN, 5, None, None),
     }
     assert {at: timeline.at(time(at)) for at in expected} == {
-        at: Known(*said) for at, said in expected.items()
+        at: Known(*known) for at, known in expected.items()
     }
     lasting = Timeline(_marks(ledger), seen_before=None, gap_is_open=True)
     assert lasting.at(time(150)) == Known(Certainty.GAP, 5)

@@ -1,4 +1,4 @@
-"""Times as text and back."""
+"""Parsing and formatting of times."""
 
 from __future__ import annotations
 
@@ -72,21 +72,21 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("text", "instant"), READ.items())
-def test_reads(text: str, instant: datetime) -> None:
+def test_parse(text: str, instant: datetime) -> None:
     assert parse_time(text) == instant
     assert parse_time(text).utcoffset() == timedelta()
     assert parse_upstream_time(text) == instant
 
 
 @pytest.mark.parametrize("text", UNREADABLE)
-def test_refuses(text: str) -> None:
+def test_parse_invalid(text: str) -> None:
     with pytest.raises(ValueError):
         parse_time(text)
     assert parse_upstream_time(text) is None
 
 
 @pytest.mark.parametrize("value", [None, 0, 1764000000, 1.5, True, [], {}, ["2026-11-24T12:16:00Z"]])
-def test_no_text_names_no_instant(value: object) -> None:
+def test_parse_upstream_value_that_is_not_text(value: object) -> None:
     assert parse_upstream_time(value) is None
 
 
@@ -100,7 +100,7 @@ def test_no_text_names_no_instant(value: object) -> None:
         (datetime(9999, 12, 31, 23, 59, 59, 999999, UTC), "9999-12-31T23:59:59.999999Z"),
     ],
 )
-def test_writes(instant: datetime, text: str) -> None:
+def test_format(instant: datetime, text: str) -> None:
     assert format_time(instant) == text
 
 
@@ -112,11 +112,11 @@ def test_round_trip(instant: datetime) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(MOMENTS)
-def test_reads_what_python_writes_with_an_offset(instant: datetime) -> None:
+def test_parse_isoformat_with_an_offset(instant: datetime) -> None:
     assert parse_time(instant.isoformat()) == instant
 
 
 @settings(max_examples=200, deadline=None)
 @given(MOMENTS, MOMENTS)
-def test_texts_sort_as_instants_do(one: datetime, two: datetime) -> None:
+def test_texts_sort_like_instants(one: datetime, two: datetime) -> None:
     assert (format_time(one) < format_time(two)) == (one < two)

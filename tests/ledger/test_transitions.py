@@ -1,4 +1,4 @@
-"""Which entries the decision writes, and what it leaves alone (the gaps have a page of their own)."""
+"""The entries written by each transition, except for gaps, which have their own module."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_unchanged_response_extends_the_interval_and_writes_nothing() -> None:
     assert story.watch.head == head
 
 
-def test_changed_response_is_written_and_closes_what_was_open() -> None:
+def test_changed_response_is_written_and_closes_the_open_interval() -> None:
     story = Story()
     story.answer(2, RUNNING)
     story.answer(12, RUNNING, asked=11)
@@ -71,7 +71,7 @@ def test_change_back_is_a_change() -> None:
         (body_of(), body_of(unknown=1)),
     ],
 )
-def test_least_difference_is_a_change(one: ResponseBody, two: ResponseBody) -> None:
+def test_the_smallest_difference_is_a_change(one: ResponseBody, two: ResponseBody) -> None:
     story = Story()
     story.answer(0, one)
     assert len(story.answer(10, two)) == 1
@@ -87,7 +87,7 @@ def test_failures_within_the_grace_do_not_interrupt_an_interval() -> None:
 
 
 @pytest.mark.parametrize("action", [Action.PAUSED, Action.STOPPED])
-def test_first_response_after_a_watch_entry_is_written_though_unchanged(action: Action) -> None:
+def test_first_response_after_a_watch_entry_is_written_even_if_unchanged(action: Action) -> None:
     story = Story()
     story.answer(0)
     story.cease(action, 5)
@@ -144,7 +144,7 @@ def test_paused_group_can_be_stopped() -> None:
 # The clock
 
 
-def test_end_of_an_interval_never_falls() -> None:
+def test_end_of_an_interval_never_moves_back() -> None:
     story = Story()
     story.answer(20, RUNNING, asked=19)
     assert story.answer(15, RUNNING, asked=14) == ()
@@ -153,7 +153,7 @@ def test_end_of_an_interval_never_falls() -> None:
     assert story.watch.open == Interval(moment(20.5), moment(21), 3)
 
 
-def test_order_of_entries_is_not_the_clock() -> None:
+def test_order_of_entries_does_not_depend_on_the_clock() -> None:
     story = Story()
     story.answer(20, RUNNING)
     (entry,) = story.answer(-3600, FURTHER)
@@ -177,7 +177,7 @@ def test_clock_forward_is_a_gap() -> None:
     assert story.gaps == [Gap(moment(0), moment(86_400), Cause.NOT_POLLED, 0, 86_390, None, None)]
 
 
-def test_no_duration_is_negative_when_the_clock_steps_back_in_a_gap() -> None:
+def test_durations_are_not_negative_when_the_clock_steps_back_in_a_gap() -> None:
     story = Story()
     story.answer(20)
     story.answer(-1000)  # the clock steps back; the next poll is due at -990 of the new clock

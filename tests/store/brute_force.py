@@ -1,4 +1,4 @@
-"""What views and readers must say, told by reading a ledger's entries one after the other."""
+"""Expected results of views and readers, computed entry by entry from a ledger."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def assert_completion_agrees(connection: Connection, entries: Sequence[Entry], w
 
 
 def view(connection: Connection, name: str, taskgroup_id: str, order: str = "seq") -> list[dict[str, Any]]:
-    """Return a group's rows of a view in plain values, alike on both databases."""
+    """Return a group's rows of a view as plain values that are the same on both databases."""
     question = text(f"SELECT * FROM {name} WHERE taskgroup_id = :id ORDER BY {order}")
     rows = connection.execute(question, {"id": taskgroup_id}).mappings()
     as_json = {"metadata", "anomalies"} if connection.dialect.name == "sqlite" else set()
@@ -56,7 +56,7 @@ def view(connection: Connection, name: str, taskgroup_id: str, order: str = "seq
 
 
 def status_history(entries: Sequence[Entry], opened: Interval | None) -> list[dict[str, Any]]:
-    """Each status entry with what ends its interval: the entry after it, or the watch."""
+    """Return the status entries with their intervals, which end in the next entry or in the watch."""
     ends = [*(entry.previous for entry in entries[1:]), opened]
     return [
         _status(entry, entry.content, end)
@@ -103,7 +103,7 @@ def _gaps(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _completion(entries: Sequence[Entry], watch: Watch) -> list[dict[str, Any]]:
-    """The episodes that the pure function reads out of the whole ledger."""
+    """Return the rows of the episodes that the pure function finds in the complete ledger."""
     return [
         {
             "taskgroup_id": watch.taskgroup_id,
@@ -133,7 +133,7 @@ def _bounds(name: str, moment: Moment | None) -> dict[str, Any]:
 
 
 def history(entries: Sequence[Entry], query: HistoryFilter) -> list[int]:
-    """Return the numbers of the entries that a query asks for, in its order."""
+    """Return the numbers of the entries that match a query, in its order."""
     starts = [entry.content.from_ if isinstance(entry.content, Gap) else entry.at for entry in entries]
     ends = [*starts[1:], None]
     found = [
@@ -149,14 +149,14 @@ def history(entries: Sequence[Entry], query: HistoryFilter) -> list[int]:
 
 
 def _meets(query: HistoryFilter, start: datetime, end: datetime | None) -> bool:
-    """An entry lasts until the next one starts; one of no length is a moment."""
+    """Whether an entry, which lasts until the next one starts, overlaps the query's window."""
     if query.until is not None and start >= query.until:
         return False
     return query.since is None or start >= query.since or end is None or end > query.since
 
 
 def statuses_before(entries: Sequence[Entry]) -> dict[int, int]:
-    """Return for each entry the number of the newest status entry before it, if there is one."""
+    """Map each entry to the number of the newest status entry before it, if there is one."""
     newest, found = 0, {}
     for entry in entries:
         if newest:

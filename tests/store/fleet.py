@@ -1,4 +1,4 @@
-"""Groups on a real database and the recorders that poll them, with what is expected of each group."""
+"""Groups on a real database and the recorders that poll them, with a model of each group."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from recorder.store.tables import watches
 from recorder.store.transactions import writing
 from tests.support.bodies import moment
 from tests.support.ledger_model import Model
+from tests.support.short_forms import BODIES, HTTP_STATUS
 from tests.support.stories import RULES, WINDOW
-from tests.support.telling import BODIES, HTTP_STATUS
 
 LEASE = 60
 LONGEST_WAIT = 20
@@ -37,18 +37,18 @@ class Lease:
 
 @dataclass(eq=False)
 class Group:
-    """What is expected of one group. `unsaid` is by how much the clock was set since its last poll."""
+    """The expected state of a group; `clock_step` is how far the clock was set since its last poll."""
 
     taskgroup_id: str
     model: Model
     next_poll: float | None
     lease: Lease | None = None
-    unsaid: float = 0
+    clock_step: float = 0
 
 
 @dataclass(eq=False)
 class Flight:
-    """A poll under way: it was asked at `asked`, and holds while its lease is its group's."""
+    """A poll in flight since `asked`, which is valid as long as its lease is the group's current one."""
 
     group: Group
     claim: Claim
@@ -56,13 +56,13 @@ class Flight:
     asked: float
 
     @property
-    def holds(self) -> bool:
+    def valid(self) -> bool:
         return self.group.lease is self.lease
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a poll brings `took` seconds after now, a body or a cause; the next is due in `wait` seconds."""
+class Outcome:
+    """A body or a cause received `took` seconds from now; the next poll is due `wait` seconds later."""
 
     what: str | Cause
     spelling: int
@@ -71,7 +71,7 @@ class Said:
 
 
 class Fleet:
-    """Does everything twice: on the database, and to the models."""
+    """Performs every step both on the database and on the models."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -106,7 +106,7 @@ class Fleet:
             return
         assert entered is Action.RESUMED
         group.model.resume(self.now, "ann", note)
-        group.next_poll, group.lease, group.unsaid = self.now, None, 0
+        group.next_poll, group.lease, group.clock_step = self.now, None, 0
 
     def cease(self, group: Group, action: Action, note: str | None) -> None:
         entered = cease_watching(
@@ -125,13 +125,15 @@ class Fleet:
         assert entered is action
         late = 0 if model.poll_due is None else model.late(self.now)
         model.cease(action, self.now, late, "ann", note)
-        group.next_poll, group.lease, group.unsaid = None, None, 0
+        group.next_poll, group.lease, group.clock_step = None, None, 0
 
     def claim(self, owner: str, limit: int) -> list[Flight]:
-        """Claim `limit` groups that are due, more where several are due since the same moment, and check
-        that they are those that must be claimed."""
+        """Claim `limit` due groups and check that they are the right ones.
+
+        Groups that became due at the same time as the last of them are claimed as well.
+        """
         if any(flight.lease.until == self.now + LEASE for flight in self.flights):
-            self.now += 0.25  # No recorder claims twice at the same moment.
+            self.now += 0.25  # No recorder claims twice at the same time.
         since = sorted(_next_poll(group) for group in self.groups.values() if self._is_due(group))[:limit]
         due = [group for group in self.groups.values() if self._is_due(group)]
         due = [group for group in due if _next_poll(group) <= since[-1]]
@@ -147,7 +149,7 @@ class Fleet:
         return flights
 
     def of_one_recorder(self, which: int) -> list[Flight]:
-        """Polls under way of the recorder that made that one, as they can come in one batch."""
+        """The polls in flight of one recorder, whose results can be in one batch."""
         owner = self.flights[which % len(self.flights)].lease.owner
         return [flight for flight in self.flights if flight.lease.owner == owner]
 
@@ -159,56 +161,62 @@ class Fleet:
     def _is_due(self, group: Group) -> bool:
         return group.next_poll is not None and group.next_poll <= self.now
 
-    def bring(self, brought: Sequence[tuple[Flight, Said]]) -> list[PollResult]:
-        """Write what polls brought, in one transaction, and check which of them held."""
-        results = [self._finished(flight, said) for flight, said in brought]
-        held = [(flight, said) for flight, said in brought if flight.holds]
-        assert self.write(results) == sorted(flight.group.taskgroup_id for flight, _ in held)
-        for flight, said in held:
-            self._expect(flight, said)
-        self.flights = [flight for flight in self.flights if flight not in [one for one, _ in brought]]
-        self.now += max((said.took for _, said in brought), default=0)
+    def finish(self, outcomes: Sequence[tuple[Flight, Outcome]]) -> list[PollResult]:
+        """Write the outcomes of polls in one transaction, and check which of them were valid."""
+        results = [self._finished(flight, outcome) for flight, outcome in outcomes]
+        valid = [(flight, outcome) for flight, outcome in outcomes if flight.valid]
+        assert self.write(results) == sorted(flight.group.taskgroup_id for flight, _ in valid)
+        for flight, outcome in valid:
+            self._expect(flight, outcome)
+        self.flights = [flight for flight in self.flights if flight not in [one for one, _ in outcomes]]
+        self.now += max((outcome.took for _, outcome in outcomes), default=0)
         return results
 
     def write(self, results: Sequence[PollResult]) -> list[str]:
-        """Write results in one transaction; return the ids of those that held."""
+        """Write results in one transaction; return the ids of the groups whose claims were valid."""
         with writing(self.engine) as connection:
             written = write_results(connection, results)
         return sorted(result.watch.taskgroup_id for result in written.results)
 
-    def _finished(self, flight: Flight, said: Said) -> PollResult:
-        ended = self.now + said.took
+    def _finished(self, flight: Flight, outcome: Outcome) -> PollResult:
+        ended = self.now + outcome.took
         asked = min(flight.asked, ended)
-        watch = flight.claim.watch.moved(timedelta(seconds=flight.group.unsaid))
-        if isinstance(said.what, Cause):
+        watch = flight.claim.watch.moved(timedelta(seconds=flight.group.clock_step))
+        if isinstance(outcome.what, Cause):
             failure = Failure(
-                moment(asked), moment(ended), said.what, HTTP_STATUS.get(said.what), f"{said.what} at {ended}"
+                moment(asked),
+                moment(ended),
+                outcome.what,
+                HTTP_STATUS.get(outcome.what),
+                f"{outcome.what} at {ended}",
             )
             step = fail(watch, failure, RULES)
-            planned = _planned(step.watch, ended + said.wait, retry=True)
+            planned = _planned(step.watch, ended + outcome.wait, retry=True)
         else:
-            body = parse_body(BODIES[said.what][said.spelling])
+            body = parse_body(BODIES[outcome.what][outcome.spelling])
             step = observe(watch, Observation(moment(asked), moment(ended), body), RULES)
-            planned = _planned(step.watch, ended + said.wait, retry=False)
+            planned = _planned(step.watch, ended + outcome.wait, retry=False)
         asks = planned.state in {WatchState.WATCHING, WatchState.GONE}
-        next_poll = moment(ended + said.wait) if asks else None
-        return PollResult(flight.claim, step.entries, planned, next_poll, said.wait if asks else None)
+        next_poll = moment(ended + outcome.wait) if asks else None
+        return PollResult(flight.claim, step.entries, planned, next_poll, outcome.wait if asks else None)
 
-    def _expect(self, flight: Flight, said: Said) -> None:
-        ended = self.now + said.took
+    def _expect(self, flight: Flight, outcome: Outcome) -> None:
+        ended = self.now + outcome.took
         asked = min(flight.asked, ended)
         group, model = flight.group, flight.group.model
-        model.clock_set(group.unsaid)
-        if isinstance(said.what, Cause):
-            model.fail(asked, ended, said.what, f"{said.what} at {ended}", ended + said.wait)
+        model.clock_set(group.clock_step)
+        if isinstance(outcome.what, Cause):
+            model.fail(asked, ended, outcome.what, f"{outcome.what} at {ended}", ended + outcome.wait)
         else:
-            model.answer(asked, ended, said.what, said.wait)
-        group.next_poll = ended + said.wait if model.state in {"watching", "gone"} else None
-        group.lease, group.unsaid = None, 0
+            model.answer(asked, ended, outcome.what, outcome.wait)
+        group.next_poll = ended + outcome.wait if model.state in {"watching", "gone"} else None
+        group.lease, group.clock_step = None, 0
 
     def recorder_ends(self, which: int, *, released: bool, comes_back: bool) -> None:
-        """A recorder dies, leaving its claims or giving them back; or only seems to be dead to another,
-        which gives them back, and then brings what it has."""
+        """End a recorder, whose claims are kept or released.
+
+        If it comes back, another recorder wrongly took it for dead, and its polls in flight still end.
+        """
         owner = self.owners[which]
         if released:
             with writing(self.engine) as connection:
@@ -222,7 +230,7 @@ class Fleet:
             self.owners[which] = self._new_owner()
 
     def clock_set(self, step: float, *, noticed: bool) -> None:
-        """The wall clock steps; a recorder that notices moves what it waits for, and makes groups due."""
+        """Step the wall clock; if a recorder notices, it moves its deadlines and makes groups due."""
         self.now += step
         if not noticed:
             return
@@ -233,7 +241,7 @@ class Fleet:
         for group in far:
             group.next_poll = self.now
         for group in self.groups.values():
-            group.unsaid += step
+            group.clock_step += step
 
     def _is_far(self, group: Group) -> bool:
         if group.next_poll is None or group.lease is not None:
@@ -241,7 +249,7 @@ class Fleet:
         return group.next_poll > self.now + LONGEST_WAIT
 
     def end(self) -> None:
-        """Take the groups out of everybody's way; their entries cannot be deleted."""
+        """Remove the groups' watch rows; their entries cannot be deleted."""
         with writing(self.engine) as connection:
             connection.execute(delete(watches))
 

@@ -1,4 +1,4 @@
-"""The `alembic` command in a clone, on both databases."""
+"""The plain `alembic` command in a checkout, on both databases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEAD = "0003"
 
 
 def alembic(folder: Path, *arguments: str, **settings: str) -> Result:
-    """Run the command in a working folder with nothing but `settings`."""
+    """Run the command in a working folder with only these settings."""
     outer = {name: value for name, value in os.environ.items() if not name.startswith("RECORDER_")}
     process = subprocess.run(
         [str(Path(sys.executable).with_name("alembic")), *arguments],
@@ -48,7 +48,7 @@ def ok(result: Result) -> str:
 
 
 def refusal(result: Result) -> str:
-    """Return the one line that the command prints when it fails."""
+    """Return the single line with which the command failed."""
     failed = [line for line in result.out.splitlines() if line.startswith("FAILED: ")]
     assert result.status != 0 and len(failed) == 1, result
     return failed[0]
@@ -56,14 +56,14 @@ def refusal(result: Result) -> str:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
-    """A working folder outside the clone."""
+    """A working folder outside the checkout."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     return folder
 
 
 def _stored_counts(engine: Engine) -> list[int]:
-    """Return the number of summaries and of episodes, and the rules of the summaries."""
+    """Return the numbers of summaries and episodes, and the version of the summaries' rules."""
     with reading(engine) as connection:
         return [
             connection.scalar(select(found)) or 0
@@ -78,7 +78,7 @@ def _stored_counts(engine: Engine) -> list[int]:
 def test_from_another_folder_with_the_settings_in_env(
     elsewhere: Path, engine: Engine, database_url: str
 ) -> None:
-    """An upgrade fills the derived tables as `recorder db upgrade` does, other commands do not."""
+    """An upgrade fills the derived tables, as `recorder db upgrade` does; other commands do not."""
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
     url = database_url
@@ -114,7 +114,7 @@ def test_a_ledger_with_entries_is_dropped_only_on_request(engine: Engine, databa
     assert set(inspect(engine).get_table_names()) == {"alembic_version"}
 
 
-def test_the_script_of_an_upgrade_creates_the_schema(blank_engine: Engine, blank_database_url: str) -> None:
+def test_an_offline_upgrade_script_creates_the_schema(blank_engine: Engine, blank_database_url: str) -> None:
     script = ok(alembic(CLONE, "upgrade", "head", "--sql", RECORDER_DATABASE_URL=blank_database_url))
     if blank_engine.dialect.name == "sqlite":
         with sqlite3.connect(str(blank_engine.url.database)) as connection:
@@ -127,7 +127,7 @@ def test_the_script_of_an_upgrade_creates_the_schema(blank_engine: Engine, blank
     assert differences(blank_engine) == []
 
 
-def test_a_generated_revision_imports_nothing_of_the_recorder(
+def test_a_generated_revision_does_not_import_the_recorder(
     tmp_path: Path, engine: Engine, database_url: str
 ) -> None:
     copy = tmp_path / "clone"
@@ -154,7 +154,7 @@ def test_a_generated_revision_imports_nothing_of_the_recorder(
     assert {"notes", "watches"} < set(inspect(engine).get_table_names())
 
 
-def test_what_cannot_be_done_is_reported_in_one_line(elsewhere: Path) -> None:
+def test_errors_are_reported_in_one_line(elsewhere: Path) -> None:
     ini = ("-c", str(CLONE / "alembic.ini"))
     wrong = alembic(elsewhere, *ini, "current", RECORDER_DATABASE_URL="oracle://there")
     assert "RECORDER_DATABASE_URL" in refusal(wrong)

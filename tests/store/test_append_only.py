@@ -1,4 +1,4 @@
-"""The ledger refuses every way of changing an entry, on both databases."""
+"""Entries cannot be changed or deleted in any way, on both databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is derived from the ledger: written with it, made anew from it, and the same either way."""
+"""Derived rows are the same whether they are written with the ledger or rebuilt from it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _labels(engine: Engine, taskgroup_id: str) -> dict[str, str]:
 
 @pytest.fixture
 def recorded(engine: Engine) -> Engine:
-    """A group with two episodes, gaps and a pause, one that is at work, and one that was never seen."""
+    """A group with two episodes, gaps and a pause, an active group, and one that was never seen."""
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
     for seconds in (12, 20, 40):
@@ -72,7 +72,7 @@ def recorded(engine: Engine) -> Engine:
     ],
     ids=str,
 )
-def test_a_rebuild_makes_what_was_written_with_the_ledger(recorded: Engine, harm: Any) -> None:
+def test_a_rebuild_restores_the_derived_rows(recorded: Engine, harm: Any) -> None:
     written = _rows(recorded)
     assert [len(rows) for rows in written] == [3, 3, 2, 1]
     with writing(recorded) as connection:
@@ -85,7 +85,7 @@ def test_a_rebuild_makes_what_was_written_with_the_ledger(recorded: Engine, harm
 @pytest.mark.parametrize(
     "harm", [delete(summaries), update(summaries).values(rules=SUMMARY_RULES + 1)], ids=str
 )
-def test_an_upgrade_sums_up_what_is_not_summed_up_by_the_present_rules(recorded: Engine, harm: Any) -> None:
+def test_an_upgrade_rebuilds_missing_and_outdated_summaries(recorded: Engine, harm: Any) -> None:
     written = _rows(recorded)
     with writing(recorded) as connection:
         connection.execute(harm)
@@ -93,7 +93,7 @@ def test_an_upgrade_sums_up_what_is_not_summed_up_by_the_present_rules(recorded:
     assert _rows(recorded) == written
 
 
-def test_a_group_without_a_summary_is_summed_up_with_its_next_entry(recorded: Engine) -> None:
+def test_a_missing_summary_is_rebuilt_with_the_next_entry(recorded: Engine) -> None:
     with writing(recorded) as connection:
         for table in DERIVED:
             connection.execute(delete(table).where(table.c.taskgroup_id == "Gruppe ä"))
@@ -105,7 +105,7 @@ def test_a_group_without_a_summary_is_summed_up_with_its_next_entry(recorded: En
 
 
 def _changes(engine: Engine, taskgroup_id: str, completed: int, total: int, seconds: float) -> list[Any]:
-    """What one poll changed: (group, numbers of the episodes opened, numbers of those ended)."""
+    """Return the changes of one poll: (group, numbers of opened episodes, numbers of ended episodes)."""
     claim = claim_one(engine, taskgroup_id, seconds - 0.5)
     result = finished(claim, seen(body(taskgroup_id, completed, total=total), seconds))
     with writing(engine) as connection:

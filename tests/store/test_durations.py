@@ -1,4 +1,4 @@
-"""The newest episodes of a cohort, on which an estimate is based."""
+"""The newest episodes of a cohort, which estimates are based on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 3
 
 
 def _recent(engine: Engine, value: str | None) -> tuple[list[float], list[float]]:
-    """The durations of the completed and of the open episodes."""
+    """Return the durations of the completed and of the open episodes."""
     label = None if value is None else (label_text(KEY), label_text(value))
     with reading(engine) as connection:
         found = recent_durations(connection, label)

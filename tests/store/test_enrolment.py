@@ -1,4 +1,4 @@
-"""Watching, pausing and stopping: each leaves its entry, and nothing is entered twice."""
+"""Watching, pausing and stopping write one entry each, and none if nothing changes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _cease(engine: Engine, action: Action, seconds: float) -> Action | None:
     )
 
 
-def test_the_course_of_a_watch(engine: Engine) -> None:
+def test_life_cycle_of_a_watch(engine: Engine) -> None:
     assert _watch(engine, 0, "March") is Action.STARTED
     assert _watch(engine, 1) is None
     assert _cease(engine, Action.PAUSED, 2) is Action.PAUSED
@@ -75,7 +75,7 @@ def test_a_group_that_was_never_watched_is_unknown(engine: Engine) -> None:
         _cease(engine, Action.STOPPED, 1)
 
 
-def test_pausing_writes_the_gap_that_is_open(engine: Engine) -> None:
+def test_pausing_closes_the_open_gap(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
     for seconds in (12, 20, 40):
@@ -104,7 +104,7 @@ def test_enrolling_at_the_same_time_starts_one_ledger(engine: Engine) -> None:
     assert _changes(engine, "tgrp_1") == [("started", "bob", None)]
 
 
-def test_the_time_of_an_entry_is_taken_when_the_row_is_ours(engine: Engine) -> None:
+def test_the_time_of_an_entry_is_read_after_locking_the_row(engine: Engine) -> None:
     _watch(engine, 0)
     free = threading.Event()
     was_free: list[bool] = []
@@ -120,7 +120,7 @@ def test_the_time_of_an_entry_is_taken_when_the_row_is_ours(engine: Engine) -> N
         connection.execute(select(watches).with_for_update())
         waiting = threading.Thread(target=pause)
         waiting.start()
-        # Without the lock in its way it would have been done with within this time.
+        # Without the lock, pausing would have finished within this time.
         waiting.join(0.3)
         free.set()
     waiting.join()

@@ -1,4 +1,4 @@
-"""What the environment asks PostgreSQL's driver for changes nothing that is written or read."""
+"""libpq's environment variables do not affect what is written or read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _items(url: str) -> list[Item]:
 
 @pytest.mark.parametrize("variable", ENVIRONMENTS)
 @pytest.mark.parametrize("written", [False, True])
-def test_it_does_not_matter(
+def test_environment_does_not_matter(
     database_url: str, monkeypatch: pytest.MonkeyPatch, variable: str, written: bool
 ) -> None:
     if written:

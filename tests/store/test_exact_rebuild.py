@@ -1,4 +1,4 @@
-"""Whatever JSON body an upstream sends comes back as it was said, chained alike, on both databases."""
+"""Any JSON body from an upstream is rebuilt exactly, with the same chain on both databases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.store_samples import LEASE, RULES, at
 
 NAMES = st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="/"), max_size=240)
 SPELLINGS = st.sampled_from([(False,), (True,), (False, True), (True, True)])
-"""A body is said once or twice, with what is not ASCII escaped or not."""
+"""Whether non-ASCII characters are escaped, for each of one or two responses with the same body."""
 NOTE = "é 𝄞"
 _numbers = count(1)
 
@@ -40,7 +40,7 @@ _numbers = count(1)
 def engines(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, postgres: str, postgres_template: str
 ) -> Iterator[list[Engine]]:
-    """A database of each kind."""
+    """Engines for one database of each kind."""
     path = tmp_path_factory.mktemp("rebuild") / "recorder.db"
     with (
         sqlite_database(path, sqlite_template) as file,
@@ -53,8 +53,8 @@ def engines(
             engine.dispose()
 
 
-class Told(NamedTuple):
-    """A body that stood from one poll to another, the `first` to the `last`, with the text that began it."""
+class Span(NamedTuple):
+    """A body seen from poll number `first` to number `last`, with the text of the first response."""
 
     body: Any
     text: str
@@ -64,12 +64,14 @@ class Told(NamedTuple):
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(name=NAMES, data=st.data())
-def test_any_body_is_rebuilt_alike_on_both(engines: list[Engine], name: str, data: st.DataObject) -> None:
+def test_any_body_is_rebuilt_the_same_on_both_databases(
+    engines: list[Engine], name: str, data: st.DataObject
+) -> None:
     taskgroup_id = f"{next(_numbers)} {name}"
     answers = st.tuples(bodies(st.just(taskgroup_id)), SPELLINGS)
-    said = data.draw(st.lists(answers, min_size=1, max_size=3))
-    polls = [(body, text_of(body, escape)) for body, spellings in said for escape in spellings]
-    told = _told(polls)
+    drawn = data.draw(st.lists(answers, min_size=1, max_size=3))
+    polls = [(body, text_of(body, escape)) for body, spellings in drawn for escape in spellings]
+    spans = _spans_of(polls)
     found = []
     for engine in engines:
         _record(engine, taskgroup_id, [text for _, text in polls])
@@ -77,15 +79,15 @@ def test_any_body_is_rebuilt_alike_on_both(engines: list[Engine], name: str, dat
             entries = list(read_entries(connection, taskgroup_id))
             items = read_history(connection, taskgroup_id, HistoryFilter(), 100)
             rows = view(connection, "status_history", taskgroup_id)
-        _check_bodies(entries, items, told)
-        _check_columns(rows, told)
-        _check_chain(entries, taskgroup_id, told)
+        _check_bodies(entries, items, spans)
+        _check_columns(rows, spans)
+        _check_chain(entries, taskgroup_id, spans)
         found.append((repr(entries), repr(items), _plain(rows)))
     assert found[0] == found[1]
 
 
 def _record(engine: Engine, taskgroup_id: str, texts: Sequence[str]) -> None:
-    """Let a poll bring each text, ten seconds after the one before, as a recorder writes it."""
+    """Record one response per text, ten seconds apart, as a recorder would."""
     watch_group(engine, taskgroup_id, actor="ann", note=NOTE, now=lambda: at(0), rules=RULES)
     with writing(engine) as connection:
         for number, text in enumerate(texts, start=1):
@@ -99,21 +101,21 @@ def _record(engine: Engine, taskgroup_id: str, texts: Sequence[str]) -> None:
             assert write_results(connection, [result]).results == [result]
 
 
-def _told(polls: Sequence[tuple[Any, str]]) -> list[Told]:
-    """Put together what says the same: in canonical form, or to the letter where there is none."""
-    found: list[Told] = []
+def _spans_of(polls: Sequence[tuple[Any, str]]) -> list[Span]:
+    """Group consecutive equal responses, compared in canonical form, or as text if there is none."""
+    found: list[Span] = []
     form: bytes | str | None = None
     for number, (body, text) in enumerate(polls, start=1):
         before, form = form, rfc8785.dumps(json.loads(text)) if is_exact(body) else text
         if form == before:
             found[-1] = found[-1]._replace(last=number)
         else:
-            found.append(Told(body, text, number, number))
+            found.append(Span(body, text, number, number))
     return found
 
 
-def _check_bodies(entries: Sequence[Entry], items: Sequence[Item], told: Sequence[Told]) -> None:
-    for entry, item, (body, text, first, last) in zip(entries[1:], items[1:], told, strict=True):
+def _check_bodies(entries: Sequence[Entry], items: Sequence[Item], spans: Sequence[Span]) -> None:
+    for entry, item, (body, text, first, last) in zip(entries[1:], items[1:], spans, strict=True):
         assert isinstance(entry.content, StatusContent)
         assert isinstance(item.content, StatusItem)
         rebuilt = entry.content.body
@@ -126,8 +128,8 @@ def _check_bodies(entries: Sequence[Entry], items: Sequence[Item], told: Sequenc
         assert item.content.interval.polls == last - first + 1
 
 
-def _check_columns(rows: Sequence[dict[str, Any]], told: Sequence[Told]) -> None:
-    for row, (body, _, first, last) in zip(rows, told, strict=True):
+def _check_columns(rows: Sequence[dict[str, Any]], spans: Sequence[Span]) -> None:
+    for row, (body, _, first, last) in zip(rows, spans, strict=True):
         columns = shown(body)
         assert _plain([{name: row[name] for name in columns}]) == _plain([columns])
         assert ("inexact_number" in row["anomalies"]) is not is_exact(body)
@@ -135,12 +137,12 @@ def _check_columns(rows: Sequence[dict[str, Any]], told: Sequence[Told]) -> None
         assert times == (_time(10 * first), _time(10 * last), last - first + 1)
 
 
-def _check_chain(entries: Sequence[Entry], taskgroup_id: str, told: Sequence[Told]) -> None:
-    """Compute the digests from what was sent and when, not from what was read."""
+def _check_chain(entries: Sequence[Entry], taskgroup_id: str, spans: Sequence[Span]) -> None:
+    """Check the digests against those computed from the bodies and times that were sent."""
     watch = {"action": "started", "actor": "ann", "note": NOTE}
     records: list[dict[str, Any]] = [{"kind": "watch", "watch": watch, "at": _time(0), "previous": None}]
     previous = None
-    for body, text, first, last in told:
+    for body, text, first, last in spans:
         upstream = {"upstream": json.loads(text)} if is_exact(body) else {"upstream_text": text}
         records.append({"kind": "status", "at": _time(10 * first), "previous": previous, **upstream})
         ended = {"last_asked_at": _time(10 * last - 0.5), "last_seen_at": _time(10 * last)}
@@ -158,7 +160,7 @@ def _time(seconds: float) -> str:
 
 
 def _plain(rows: Sequence[dict[str, Any]]) -> str:
-    """As text, since 1, 1.0 and true are equal in Python; `is_active` is a number on SQLite."""
+    """Return rows as text, since 1, 1.0 and true are equal in Python; SQLite has a number for `is_active`."""
     flags = [None if row["is_active"] is None else bool(row["is_active"]) for row in rows]
     return _sorted([row | {"is_active": flag} for row, flag in zip(rows, flags, strict=True)])
 

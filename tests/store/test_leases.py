@@ -1,4 +1,4 @@
-"""Claiming and finishing: who may poll a group, and whose results are written."""
+"""Claims decide which recorder may poll a group, and whose results are written."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _kinds(engine: Engine, taskgroup_id: str) -> list[str]:
         return [entry.kind.value for entry in read_entries(connection, taskgroup_id)]
 
 
-def test_only_what_is_due_is_claimed_the_longest_due_first(engine: Engine) -> None:
+def test_due_groups_are_claimed_longest_due_first(engine: Engine) -> None:
     for number in range(4):
         enrol(engine, f"tgrp_{number}", seconds=10 * number)
     assert set(_claimed(engine, 21, limit=2)) == {"tgrp_0", "tgrp_1"}
@@ -50,7 +50,7 @@ def test_only_what_is_due_is_claimed_the_longest_due_first(engine: Engine) -> No
     assert _claimed(engine, 29) == []
 
 
-def test_a_claimed_group_becomes_due_again_when_its_lease_has_run_out(engine: Engine) -> None:
+def test_a_claimed_group_is_due_again_when_its_lease_expires(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     assert _claimed(engine, 1, owner="died") == ["tgrp_1"]
     assert _claimed(engine, 30.9, owner="second") == []
@@ -65,7 +65,7 @@ def test_neither_claim_nor_lease_moves_due_at_or_gap_at(engine: Engine) -> None:
         assert (claim.watch.due_at, claim.watch.gap_at, claim.watch.poll_due_at) == (at(0), at(30), at(0))
 
 
-def test_claims_at_the_same_time_share_the_groups_out(engine: Engine) -> None:
+def test_concurrent_claims_never_overlap(engine: Engine) -> None:
     for number in range(60):
         enrol(engine, f"tgrp_{number:02}")
     claimed: list[str] = []
@@ -97,7 +97,7 @@ def test_results_and_watch_row_are_written_together(engine: Engine) -> None:
     assert row.next_poll_at == group.watch.due_at == at(40)
 
 
-def test_a_claim_that_another_took_over_writes_nothing(engine: Engine) -> None:
+def test_a_claim_taken_over_by_another_recorder_writes_nothing(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     slow = claim_one(engine, "tgrp_1", 1, owner="slow")
     quick = claim_one(engine, "tgrp_1", 40, owner="quick")
@@ -118,9 +118,7 @@ def test_an_old_claim_of_the_same_recorder_writes_nothing(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize("newer_first", [True, False])
-def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(
-    engine: Engine, newer_first: bool
-) -> None:
+def test_only_the_newer_of_two_claims_in_a_batch_is_written(engine: Engine, newer_first: bool) -> None:
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 1), 1))
     old = finished(claim_one(engine, "tgrp_1", 11), seen(body("tgrp_1", 2), 12))
@@ -132,7 +130,7 @@ def test_of_two_claims_of_a_group_in_one_batch_the_newer_is_written(
     assert _kinds(engine, "tgrp_1") == ["watch", "status", "gap", "status", "status"]
 
 
-def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engine) -> None:
+def test_pausing_a_group_discards_its_poll_in_flight(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     claim = claim_one(engine, "tgrp_1", 1)
     cease_watching(
@@ -144,7 +142,7 @@ def test_a_group_that_was_paused_meanwhile_loses_the_poll_in_flight(engine: Engi
     assert _claimed(engine, 1000) == []
 
 
-def test_the_others_of_a_batch_are_written_when_one_has_lost_its_claim(engine: Engine) -> None:
+def test_a_lost_claim_does_not_affect_the_rest_of_its_batch(engine: Engine) -> None:
     claims = {}
     for name in ("tgrp_a", "tgrp_b", "tgrp_c"):
         enrol(engine, name)
@@ -171,7 +169,7 @@ def test_failures_are_kept_until_they_become_a_gap(engine: Engine) -> None:
     assert group.watch.due_at == at(0)
 
 
-def test_release_makes_unfinished_groups_due_at_once(engine: Engine) -> None:
+def test_release_makes_unfinished_groups_due_immediately(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     claim = claim_one(engine, "tgrp_1", 1)
     enrol(engine, "tgrp_2")

@@ -1,4 +1,4 @@
-"""What is stored comes back as it was said, with the digest that it was written with, on both databases."""
+"""Stored bodies and digests are read back unchanged, on both databases."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def _chain_is_intact(entries: list[Entry]) -> bool:
 
 
 @pytest.mark.parametrize("members", STRANGE, ids=lambda members: json.dumps(members)[:60])
-def test_bodies_come_back_as_they_were_said(engine: Engine, members: dict[str, Any]) -> None:
+def test_bodies_are_read_back_unchanged(engine: Engine, members: dict[str, Any]) -> None:
     enrol(engine, "tgrp_1")
-    said = {**body("tgrp_1", 1), **members}
-    observation = seen(said, 1)
+    sent = {**body("tgrp_1", 1), **members}
+    observation = seen(sent, 1)
     poll(engine, "tgrp_1", observation)
     poll(engine, "tgrp_1", failed(12))
-    poll(engine, "tgrp_1", seen(said, 80))
+    poll(engine, "tgrp_1", seen(sent, 80))
     with reading(engine) as connection:
         entries = list(read_entries(connection, "tgrp_1"))
         items = read_history(connection, "tgrp_1", HistoryFilter(), 10)
@@ -88,7 +88,7 @@ def test_history_of_a_window(engine: Engine) -> None:
     assert found(until=at(0)) == []
 
 
-def test_a_gap_starts_where_it_begins(engine: Engine) -> None:
+def test_a_window_within_a_gap_finds_the_gap(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     poll(engine, "tgrp_1", seen(body("tgrp_1", 0), 1))
     poll(engine, "tgrp_1", failed(12))
@@ -98,7 +98,7 @@ def test_a_gap_starts_where_it_begins(engine: Engine) -> None:
     assert [item.seq for item in during] == [3]
 
 
-def test_observations_are_compared_as_json_has_it(engine: Engine) -> None:
+def test_observations_are_compared_as_json(engine: Engine) -> None:
     enrol(engine, "tgrp_1")
     for seconds, text in ((1, "1"), (12, "1.0"), (30, "true")):
         raw = f'{{"status": {{"num_task_runs": {text}}}}}'.encode()

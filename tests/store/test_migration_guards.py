@@ -1,4 +1,4 @@
-"""What a downgrade refuses to drop, on both databases: views of others that depend on the recorder's."""
+"""A downgrade refuses to drop tables and views on which other views depend, on both databases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _create(engine: Engine, *statements: str) -> None:
 
 
 def _refusal(engine: Engine, revision: str) -> list[str]:
-    """Return the views that a refused downgrade names; nothing must have changed."""
+    """Return the views named by a refused downgrade, which must not have changed anything."""
     views = set(inspect(engine).get_view_names())
     with pytest.raises(SchemaError, match="nothing was changed") as refused:
         downgrade(engine, revision, discard_ledger=True)
@@ -27,7 +27,7 @@ def _refusal(engine: Engine, revision: str) -> list[str]:
     return str(refused.value).partition(":")[0].split(", ")
 
 
-def test_views_on_a_dropped_view_are_named_with_those_on_top_of_them(engine: Engine) -> None:
+def test_direct_and_indirect_dependents_of_a_dropped_view_are_named(engine: Engine) -> None:
     _create(
         engine,
         "CREATE VIEW slow AS SELECT g.* FROM group_completion g WHERE g.duration_seconds > 60",
@@ -52,7 +52,7 @@ def test_views_on_a_dropped_column_are_named(engine: Engine) -> None:
     assert _refusal(engine, "0001") == ["reports"]
 
 
-def test_views_on_what_stays_are_not_in_the_way(engine: Engine) -> None:
+def test_views_on_remaining_objects_do_not_prevent_a_downgrade(engine: Engine) -> None:
     _create(
         engine,
         "CREATE VIEW hosts AS SELECT r.host FROM recorders r",
@@ -63,7 +63,7 @@ def test_views_on_what_stays_are_not_in_the_way(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_view_that_is_broken_already_is_not_in_the_way(engine: Engine) -> None:
+def test_a_broken_view_does_not_prevent_a_downgrade(engine: Engine) -> None:
     _create(engine, "CREATE VIEW broken AS SELECT no_such_column FROM episodes")
     downgrade(engine, "0002", discard_ledger=False)
     assert "broken" in inspect(engine).get_view_names()

@@ -1,4 +1,4 @@
-"""Upgrades and downgrades on both databases, and what they refuse."""
+"""Upgrades and downgrades on both databases, and the cases that they refuse."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_upgrade_downgrade_upgrade(blank_engine: Engine) -> None:
     assert state_of(blank_engine).at_head
 
 
-def test_a_blank_database_is_refused_with_the_command_that_helps(blank_engine: Engine) -> None:
+def test_the_refusal_of_a_blank_database_names_the_command_to_run(blank_engine: Engine) -> None:
     with pytest.raises(SchemaError, match="recorder db upgrade"):
         require_head(state_of(blank_engine))
 
@@ -73,7 +73,7 @@ def test_a_downgrade_does_not_upgrade(engine: Engine) -> None:
     assert state_of(engine).current == "0001"
 
 
-def test_a_failing_migration_leaves_nothing(blank_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_migration_is_rolled_back(blank_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     from alembic.operations import Operations
 
     def broken(*_: object, **__: object) -> None:
@@ -104,8 +104,8 @@ def test_a_downgrade_by_one_revision_keeps_the_ledger(engine: Engine) -> None:
         assert len(list(read_entries(connection, "tgrp_1"))) == 1
 
 
-def test_an_entry_written_meanwhile_stops_a_downgrade(engine: Engine) -> None:
-    """The downgrade waits for the transaction of a recorder, and then finds its entry."""
+def test_an_entry_from_a_concurrent_transaction_prevents_a_downgrade(engine: Engine) -> None:
+    """The downgrade waits for a recorder's transaction, then finds its entry."""
     refusals: list[str] = []
     with writing(engine) as connection:
         connection.execute(insert(entries), [_entry_row()])

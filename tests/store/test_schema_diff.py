@@ -1,4 +1,4 @@
-"""What `recorder db check` reports, changing one thing at a time on both databases."""
+"""The differences reported by `recorder db check` for single changes, on both databases."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whatever happens to groups, recorders and clocks, the database agrees with a second telling of the rules.
+"""Whatever happens to groups, recorders and clocks, the database agrees with a model of the rules.
 
-Every step goes through the store as the recorder and the command line take it there: recorders claim what is
-due, die, lose their leases, come back and write twice; people pause and resume what is being polled.
+Every step uses the store as the recorder and the command line do: recorders claim due groups, die, lose
+their leases, come back and write twice; users pause and resume groups that are being polled.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from recorder.store.leases import PollResult
 from recorder.store.tables import watches
 from recorder.store.transactions import reading
 from tests.store import brute_force
-from tests.store.fleet import LEASE, Fleet, Group, Said
+from tests.store.fleet import LEASE, Fleet, Group, Outcome
 from tests.support.bodies import moment
+from tests.support.short_forms import BODIES, FAILURES, seconds_or_none, short, short_content, short_interval
 from tests.support.soundness import assert_sound
 from tests.support.stories import RETIRE_AFTER, WINDOW
-from tests.support.telling import BODIES, FAILURES, seconds_or_none, short, short_content, short_interval
 
 Near = tuple[int, float] | None
 NAMES = st.sampled_from("abc")
@@ -56,16 +56,16 @@ RECORDERS = st.sampled_from([0, 1])
 STEPS = st.sampled_from([-0.5, -20, -3600, 0.25, 41, RETIRE_AFTER])
 BODY = st.sampled_from(["running", "running", *sorted(BODIES)])
 FAILURE = st.just(Cause.NOT_FOUND) | st.sampled_from(FAILURES)
-SAID = st.builds(
-    Said,
+OUTCOME = st.builds(
+    Outcome,
     what=BODY | BODY | BODY | FAILURE,
     spelling=st.sampled_from([0, -1]),
     took=st.sampled_from([0, 0, 0.5, 8]),
     wait=st.sampled_from([4, 10, 15, 300]),
 )
-ALL_SAID = st.tuples(SAID, SAID, SAID)
+THREE_OUTCOMES = st.tuples(OUTCOME, OUTCOME, OUTCOME)
 MOMENTS = st.none() | st.tuples(st.integers(-3, 3), st.sampled_from([-0.25, 0, 0.25]))
-"""Nothing, or so many seconds after one of the entries."""
+"""None, or an offset in seconds from one of the entries."""
 QUERIES = st.builds(
     HistoryFilter,
     kinds=st.none() | st.sets(st.sampled_from(Kind), min_size=1),
@@ -93,7 +93,7 @@ class StoredFleet(RuleBasedStateMachine):
         self.fleet.end()
 
     def group(self, name: str) -> Group:
-        """That group, or any that there is."""
+        """The named group, or another one if it does not exist."""
         return self.fleet.groups.get(name) or next(iter(self.fleet.groups.values()))
 
     @rule(name=NAMES, note=NOTES)
@@ -112,21 +112,21 @@ class StoredFleet(RuleBasedStateMachine):
     def the_clock_is_set(self, step: float, noticed: bool) -> None:
         self.fleet.clock_set(step, noticed=noticed)
 
-    @rule(step=STEPS, noticed=st.booleans(), said=ALL_SAID, same=st.booleans())
+    @rule(step=STEPS, noticed=st.booleans(), outcomes=THREE_OUTCOMES, same=st.booleans())
     def the_clock_is_set_under_polls(
-        self, step: float, noticed: bool, said: Sequence[Said], same: bool
+        self, step: float, noticed: bool, outcomes: Sequence[Outcome], same: bool
     ) -> None:
-        """The answers are those of before if they are to be the `same`."""
+        """With `same`, the responses repeat the previous bodies."""
         self.until_a_group_is_due(5)
         flights = self.fleet.claim(self.fleet.owners[0], 3)
         self.fleet.clock_set(step, noticed=noticed)
         if same:
-            before = [flight.group.model.said for flight in flights]
-            said = [
+            before = [flight.group.model.body for flight in flights]
+            outcomes = [
                 replace(one, what=what or one.what, spelling=0)
-                for what, one in zip(before, said, strict=False)
+                for what, one in zip(before, outcomes, strict=False)
             ]
-        self.fleet.bring(list(zip(flights, said, strict=False)))
+        self.fleet.finish(list(zip(flights, outcomes, strict=False)))
 
     @rule(step=st.sampled_from([0.25, 9, 29, LEASE]))
     def time_passes(self, step: float) -> None:
@@ -143,11 +143,11 @@ class StoredFleet(RuleBasedStateMachine):
         self.fleet.claim(self.fleet.owners[which], limit)
 
     @precondition(lambda self: self.fleet.flights)
-    @rule(which=st.integers(0, 10), said=ALL_SAID)
-    def polls_end(self, which: int, said: Sequence[Said]) -> None:
-        """Those of one recorder, up to three of them in one transaction."""
+    @rule(which=st.integers(0, 10), outcomes=THREE_OUTCOMES)
+    def polls_end(self, which: int, outcomes: Sequence[Outcome]) -> None:
+        """End up to three polls of one recorder in one transaction."""
         mine = self.fleet.of_one_recorder(which)
-        self.written = self.fleet.bring(list(zip(mine, said, strict=False)))
+        self.written = self.fleet.finish(list(zip(mine, outcomes, strict=False)))
 
     @precondition(lambda self: self.written)
     @rule()
@@ -161,32 +161,38 @@ class StoredFleet(RuleBasedStateMachine):
         for cause in causes:
             self.until_a_group_is_due(3)
             flights = self.fleet.claim(self.fleet.owners[0], 3)
-            self.fleet.bring([(flight, Said(cause, 0, 0, wait)) for flight in flights])
+            self.fleet.finish([(flight, Outcome(cause, 0, 0, wait)) for flight in flights])
 
     @precondition(lambda self: self.group("a").model.due is not None)
-    @rule(said=ALL_SAID, late=st.sampled_from([0, 0.25]))
-    def answered_at_the_last_moment(self, said: Sequence[Said], late: float) -> None:
-        """Or just after it."""
+    @rule(outcomes=THREE_OUTCOMES, late=st.sampled_from([0, 0.25]))
+    def answered_at_the_last_moment(self, outcomes: Sequence[Outcome], late: float) -> None:
+        """Respond at the end of the gap window, or just after it."""
         due = self.group("a").model.due
         assert due is not None
         self.fleet.now = max(self.fleet.now, due + WINDOW + late)
         flights = self.fleet.claim(self.fleet.owners[0], 3)
-        self.fleet.bring([(flight, replace(one, took=0)) for flight, one in zip(flights, said, strict=False)])
+        self.fleet.finish(
+            [(flight, replace(one, took=0)) for flight, one in zip(flights, outcomes, strict=False)]
+        )
 
-    @rule(which=RECORDERS, rounds=st.lists(ALL_SAID, min_size=2, max_size=6), lag=st.sampled_from([0, 5, 20]))
-    def business_as_usual(self, which: int, rounds: Sequence[Sequence[Said]], lag: float) -> None:
-        for said in rounds:
+    @rule(
+        which=RECORDERS,
+        rounds=st.lists(THREE_OUTCOMES, min_size=2, max_size=6),
+        lag=st.sampled_from([0, 5, 20]),
+    )
+    def business_as_usual(self, which: int, rounds: Sequence[Sequence[Outcome]], lag: float) -> None:
+        for outcomes in rounds:
             self.until_a_group_is_due(lag)
             flights = self.fleet.claim(self.fleet.owners[which], 3)
-            self.fleet.bring(list(zip(flights, said, strict=False)))
+            self.fleet.finish(list(zip(flights, outcomes, strict=False)))
 
     @rule(what=st.sampled_from([Cause.NOT_FOUND, "settled", "running"]), wait=st.sampled_from([10, 300, 450]))
-    def all_polls_say_the_same(self, what: str | Cause, wait: float) -> None:
-        """Groups become gone by it, or retire at the next answer."""
+    def all_polls_have_the_same_outcome(self, what: str | Cause, wait: float) -> None:
+        """As a result, groups become gone, or retire at the next response."""
         for _ in range(4):
             self.until_a_group_is_due(0)
             flights = self.fleet.claim(self.fleet.owners[0], 3)
-            self.fleet.bring([(flight, Said(what, 0, 0, wait)) for flight in flights])
+            self.fleet.finish([(flight, Outcome(what, 0, 0, wait)) for flight in flights])
         if what == "settled":
             self.fleet.now += RETIRE_AFTER
 
@@ -196,20 +202,18 @@ class StoredFleet(RuleBasedStateMachine):
         self.fleet.now += passed
         self.fleet.recorder_ends(which, released=released, comes_back=comes_back)
 
-    @rule(said=SAID)
-    def a_lease_is_lost_to_another_recorder(self, said: Said) -> None:
+    @rule(outcome=OUTCOME)
+    def a_lease_is_lost_to_another_recorder(self, outcome: Outcome) -> None:
         self.until_a_group_is_due(0)
         slow, quick = self.fleet.owners
         lost = self.fleet.claim(slow, 1)
         self.fleet.now += LEASE
-        self.business_as_usual(1, [(said, said, said)], 0)
-        assert not any(flight.holds for flight in lost if flight.lease.owner != quick)
-        self.fleet.bring([(flight, said) for flight in lost])
+        self.business_as_usual(1, [(outcome, outcome, outcome)], 0)
+        assert not any(flight.valid for flight in lost if flight.lease.owner != quick)
+        self.fleet.finish([(flight, outcome) for flight in lost])
 
     @rule(name=NAMES, query=QUERIES, since=MOMENTS, until=MOMENTS, limit=st.integers(1, 5))
-    def somebody_reads_a_window(
-        self, name: str, query: HistoryFilter, since: Near, until: Near, limit: int
-    ) -> None:
+    def read_a_window(self, name: str, query: HistoryFilter, since: Near, until: Near, limit: int) -> None:
         taskgroup_id = self.group(name).taskgroup_id
         with reading(self.engine) as connection:
             entries = list(read_entries(connection, taskgroup_id))
@@ -238,7 +242,7 @@ class StoredFleet(RuleBasedStateMachine):
         until = None if lease is None else lease.until
         expected = [model.due, gap_at, model.poll_due, group.next_poll, until]
         assert [seconds_or_none(row[name]) for name in times] == expected
-        assert model.said is None or seconds_or_none(row["quiet_since"]) == model.quiet_since
+        assert model.body is None or seconds_or_none(row["quiet_since"]) == model.quiet_since
         assert row["owner"] == (None if lease is None else lease.owner)
 
     def _check_group(self, connection: Connection, group: Group) -> None:
@@ -265,14 +269,14 @@ class StoredFleet(RuleBasedStateMachine):
         items = read_history(connection, taskgroup_id, HistoryFilter(), 10_000)
         statuses = {row["seq"]: row for row in brute_force.status_history(entries, opened)}
         for item, entry in zip(items, entries, strict=True):
-            told = item.seq, item.kind, item.at, item.digest
-            assert told == (entry.seq, entry.kind, entry.at, entry.digest)
+            header = item.seq, item.kind, item.at, item.digest
+            assert header == (entry.seq, entry.kind, entry.at, entry.digest)
             if isinstance(item.content, StatusItem):
                 assert isinstance(entry.content, StatusContent)
                 row, interval = statuses[item.seq], item.content.interval
                 shown = brute_force.plain(interval.last_seen_at), interval.polls
                 assert shown == (row["last_seen_at"], row["polls"])
-                assert _told(item.content.value) == _told(entry.content.body.value)
+                assert _as_text(item.content.value) == _as_text(entry.content.body.value)
             else:
                 assert short_content(item.content) == short_content(entry.content)
         seqs = [entry.seq for entry in entries]
@@ -301,8 +305,8 @@ def _near(entries: Sequence[Entry], near: Near) -> datetime | None:
     return entries[which % len(entries)].at + timedelta(seconds=after)
 
 
-def _told(value: Any) -> str:
-    """As text: 1, 1.0 and true are equal in Python."""
+def _as_text(value: Any) -> str:
+    """Return a value as text, since 1, 1.0 and true are equal in Python."""
     return json.dumps(value, sort_keys=True)
 
 

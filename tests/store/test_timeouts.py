@@ -1,4 +1,4 @@
-"""A PostgreSQL server that stands still in the middle of everything, and later goes on."""
+"""A PostgreSQL server that freezes at various points and later resumes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.program import WAIT_SECONDS, descendants
 GROUPS = "/api/v1/groups"
 POOLED, AT_ONCE = 5, 8
 SHORT, LONG = 0.5, 3600.0
-"""Limits for a statement: one that ends within the test, and one that does not."""
+"""Statement timeouts: one that expires within the test, and one that does not."""
 
 Asks = Callable[[], object]
 
@@ -53,7 +53,7 @@ def opened(server: Server, timeout_seconds: float) -> Iterator[Engine]:
 
 @contextmanager
 def frozen(server: Server) -> Iterator[None]:
-    """Stop all processes of the server while the block runs; their connections stay as they are."""
+    """Suspend all processes of the server for the duration of the block, leaving connections open."""
     os.kill(server.pid, signal.SIGSTOP)
     processes = descendants(server.pid)
     for pid in processes:
@@ -70,11 +70,11 @@ def one(engine: Engine, statement: str = "SELECT 1") -> object:
         return connection.execute(text(statement)).scalar()
 
 
-def test_a_pool_of_connections_on_which_nobody_answers(server: Server) -> None:
+def test_a_pool_of_unresponsive_connections(server: Server) -> None:
     with opened(server, LONG) as engine:
-        with ExitStack() as held:
+        with ExitStack() as stack:
             for _ in range(POOLED):
-                held.enter_context(reading(engine))
+                stack.enter_context(reading(engine))
         with ThreadPoolExecutor(AT_ONCE) as threads, frozen(server):
             asked = [threads.submit(one, engine) for _ in range(AT_ONCE)]
             errors = [question.exception(WAIT_SECONDS) for question in asked]
@@ -87,7 +87,7 @@ def a_statement(connection: Connection) -> Asks:
 
 
 def rows(connection: Connection) -> Asks:
-    """The rows that follow one which has come."""
+    """Fetch the remaining rows of a result after its first row."""
     streamed = connection.execution_options(yield_per=1)
     result = streamed.execute(text("SELECT generate_series(1, 100)"))
     assert next(result) == (1,)
@@ -107,7 +107,7 @@ def the_end(connection: Connection) -> Asks:
 
 
 @pytest.mark.parametrize("prepare", [a_statement, rows, the_end])
-def test_an_answer_that_does_not_come(server: Server, prepare: Callable[[Connection], Asks]) -> None:
+def test_a_missing_response_times_out(server: Server, prepare: Callable[[Connection], Asks]) -> None:
     with opened(server, SHORT) as engine:
         with (
             pytest.raises(DatabaseUnavailableError, match="no answer"),
@@ -120,13 +120,13 @@ def test_an_answer_that_does_not_come(server: Server, prepare: Callable[[Connect
         assert one(engine) == 1
 
 
-def test_a_statement_may_take_longer_than_a_connection_may_to_be_ready(server: Server) -> None:
+def test_a_statement_may_take_longer_than_connecting(server: Server) -> None:
     with opened(server, LONG) as engine:
         for _ in range(2):
             assert one(engine, "SELECT 1 FROM pg_sleep(1.5)") == 1
 
 
-def test_the_api_says_so_and_goes_on_when_the_server_does(server: Server) -> None:
+def test_the_api_reports_the_outage_and_recovers(server: Server) -> None:
     with opened(server, LONG) as engine:
         client = Client(create_app(engine))
         assert client.get(GROUPS)["items"] == []

@@ -57,7 +57,7 @@ def _everything(engine: Engine) -> list[list[Any]]:
 
 
 def _as_before(before: list[list[Any]], after: list[list[Any]]) -> list[list[Any]]:
-    """The rows after, without columns that newer revisions have added."""
+    """Return the later rows without columns added by newer revisions."""
     return [
         [{name: row[name] for name in rows[0]} for row in now]
         for rows, now in zip(before, after, strict=True)
@@ -92,7 +92,7 @@ def test_completion_covers_what_was_recorded_before(old_engine: Engine) -> None:
     assert episodes == ["Gruppe ä", "tgrp_1"]
 
 
-def test_the_chain_holds(old_engine: Engine) -> None:
+def test_the_chain_is_intact_after_an_upgrade(old_engine: Engine) -> None:
     upgrade(old_engine)
     with reading(old_engine) as connection:
         ledgers = [list(read_entries(connection, taskgroup_id)) for taskgroup_id in IDS]

@@ -1,4 +1,4 @@
-"""The views that people query: the same columns and rows on both databases."""
+"""The public SQL views have the same columns and rows on both databases."""
 
 from __future__ import annotations
 

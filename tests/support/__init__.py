@@ -1,1 +1,1 @@
-"""What several test packages use: ledgers, oracles, servers and programs to test against."""
+"""Helpers shared by the test packages: ledgers, oracles, servers and programs to test against."""

@@ -1,4 +1,4 @@
-"""A client that holds every answer against the OpenAPI document."""
+"""A client that validates every response against the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from tests.support.recording import after
 
 
 def app_without_database() -> Flask:
-    """The API for questions that must not need its database: there is none."""
+    """The API with a database that does not exist, for requests that must work without one."""
     return create_app(open_engine(check_url("sqlite:////nowhere/recorder.db"), read_only=True))
 
 
 def headers_of(response: TestResponse) -> dict[str, str]:
-    """The headers without Date: a second may end between two answers."""
+    """The headers except Date, which may differ between two responses."""
     return {name: value for name, value in response.headers.items() if name != "Date"}
 
 
 @cache
 def _document() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The OpenAPI document of an API without tokens, and its components made strict."""
+    """The OpenAPI document of an API without tokens, and its components in strict form."""
     document = json.loads(app_without_database().test_client().get("/openapi.json").get_data())
     return document, _strict(document["components"])
 
 
 class Client:
-    """Asks an app, and refuses answers that differ from what its own document says."""
+    """Sends requests to an app and rejects responses that do not match its OpenAPI document."""
 
     def __init__(self, app: Flask) -> None:
         self._client = app.test_client()
         self.document, self._components = _document()
 
     def get(self, address: str, status: int = 200) -> Any:
-        """The body of the answer, which must have `status`."""
+        """Return the decoded body of the response, whose status code must be `status`."""
         return json.loads(self.answer(address, status).get_data())
 
     def answer(self, address: str, status: int = 200) -> TestResponse:
@@ -57,7 +57,7 @@ class Client:
         return self._client.open(address, method=method, buffered=True)
 
     def pages(self, address: str) -> list[dict[str, Any]]:
-        """All pages from `address` on."""
+        """Return the page at `address` and all pages after it."""
         pages = [self.get(address)]
         while (following := pages[-1]["next"]) is not None:
             pages.append(self.get(following))
@@ -79,7 +79,7 @@ class Client:
 
 
 def _strict(schema: Any) -> Any:
-    """The same schemas, refusing members that they do not name."""
+    """Return the same schemas with undeclared members forbidden."""
     if isinstance(schema, list):
         return [_strict(item) for item in schema]
     if not isinstance(schema, dict):
@@ -91,7 +91,7 @@ def _strict(schema: Any) -> Any:
 
 
 class Clock:
-    """A clock that stands where it was set."""
+    """A clock that only moves when it is set."""
 
     def __init__(self) -> None:
         self.seconds = 100.0

@@ -1,4 +1,4 @@
-"""Random ledgers of a seed, made by the recorder's own decision, and how they are written to a database."""
+"""Random ledgers built from a seed with the recorder's own transitions, and a way to store them."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ ODD_STATUS: Sequence[dict[str, Any]] = (
 
 
 class RandomLedger:
-    """One group's ledger that goes on as chance has it; `oddity` is how often an answer is an unusual one,
-    `trouble` how often something else than an answer comes."""
+    """One group's randomly growing ledger.
+    `oddity` is the chance that a response is unusual, `trouble` the chance of anything other than a response.
+    """
 
     def __init__(self, chance: random.Random, taskgroup_id: str, oddity: float, trouble: float) -> None:
         self._chance = chance
@@ -72,7 +73,7 @@ class RandomLedger:
         self._take(start(taskgroup_id, WatchChange(Action.STARTED, "ann@lab", None), self._now, RULES))
 
     def go_on(self) -> None:
-        """Let something happen."""
+        """Advance the ledger by one random event."""
         chance = self._chance
         self._now += timedelta(seconds=10, microseconds=chance.randrange(10**6))
         if self.watch.state not in {WatchState.WATCHING, WatchState.GONE}:
@@ -141,7 +142,7 @@ class RandomLedger:
 def random_ledgers(
     seed: int, groups: int, entries_each: int, *, oddity: float, trouble: float, first: int = 0
 ) -> Iterator[RandomLedger]:
-    """Yield so many ledgers of at least so many entries; their numbers go from `first` on."""
+    """Yield `groups` ledgers of at least `entries_each` entries each, numbered from `first`."""
     chance = random.Random(seed)
     for number in range(first, first + groups):
         mark = "tgrp" if number % 5 else chance.choice(["Gruppe ä", "日本 😀", "\ufffd"])
@@ -152,7 +153,7 @@ def random_ledgers(
 
 
 def write(engine: Engine, ledgers: Iterable[RandomLedger]) -> None:
-    """Write whole ledgers into a database, in one transaction, with all that is derived from them."""
+    """Write complete ledgers and their derived rows to a database in one transaction."""
     with writing(engine) as connection:
         for ledger in ledgers:
             row = watch_row(ledger.watch) | {"taskgroup_id": ledger.watch.taskgroup_id}

@@ -1,4 +1,4 @@
-"""Times and bodies that the tests share."""
+"""Times and response bodies shared by the tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GROUP = "tgrp_1"
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 ABSENT: Any = object()
-"""In the place of a member's value: the member is left out."""
+"""Given as a member's value, leaves the member out."""
 
 
 def moment(seconds: float) -> datetime:

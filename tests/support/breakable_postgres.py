@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own, which can crash and be started again."""
+"""A private PostgreSQL server that a test can crash and restart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Server:
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def execute(self, *statements: str) -> list[Any]:
-        """Run statements, each by itself, whatever the server is set to refuse; return the last rows."""
+        """Run each statement in its own transaction, read-only mode or not; return the last rows."""
         options = "-c default_transaction_read_only=off"
         with psycopg.connect(self.url, autocommit=True, options=options) as connection:
             for statement in statements:
@@ -37,12 +37,12 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     def crash(self) -> None:
-        """Let it end at once, without a last checkpoint and without a word to its clients."""
+        """Stop the server immediately, without a checkpoint and without notifying its clients."""
         os.kill(self.pid, signal.SIGQUIT)
         wait_until(lambda: not alive(self.pid) or None, "PostgreSQL to end")
 
     def start(self) -> None:
-        """Start it again where it was; it takes connections when it has recovered."""
+        """Restart the server on the same data; it accepts connections once it has recovered."""
         account = pwd.getpwnam(UNPRIVILEGED)
         as_account: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         server = subprocess.Popen(
@@ -65,7 +65,7 @@ class Server:
 
 @contextmanager
 def own_server() -> Iterator[Server]:
-    """Run a server of our own while the block runs; what it commits outlives its crash."""
+    """Run a private server for the duration of the block; its commits survive a crash."""
     with running_postgres() as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ALTER DATABASE postgres SET synchronous_commit = on")

@@ -1,4 +1,4 @@
-"""The record and the chain told a second time, from the words that describe them alone."""
+"""A second implementation of the record and the chain, written from their description alone."""
 
 from __future__ import annotations
 

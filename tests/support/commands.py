@@ -1,4 +1,4 @@
-"""All commands of the program by their full names."""
+"""All commands of the program, by full name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docker-compose.yml as Docker would read it, its services started natively."""
+"""docker-compose.yml read as Docker would read it, so that its services can run natively."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 
 
 class MissingValueError(Exception):
-    """A variable that the file demands is not set."""
+    """A variable that the file requires is not set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`entrypoint` is None where the image's own holds."""
+    """A service; `entrypoint` is None if the image's own applies."""
 
     name: str
     entrypoint: list[str] | None
@@ -36,10 +36,10 @@ class Service:
 
 
 def services(values: dict[str, str]) -> dict[str, Service]:
-    """Read the file with `values` in place of its variables.
+    """Read the file, substituting `values` for its variables.
 
     Raises:
-        MissingValueError: one that has to be set is not.
+        MissingValueError: if a required variable is not set.
     """
     raw = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     document = _filled_in(raw, values)
@@ -47,13 +47,13 @@ def services(values: dict[str, str]) -> dict[str, Service]:
 
 
 def variables() -> set[str]:
-    """The variables that the file demands."""
+    """The variables that the file requires."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     return {name for name, kind, _ in _VARIABLE.findall(text) if kind == "?"}
 
 
 def secrets_in(text: str) -> list[str]:
-    """What stands in the file where a secret belongs and is not a variable that has to be set."""
+    """Values in the position of a secret that are not required variables."""
     members = re.findall(r"^\s*\w*(?:PASSWORD|KEY|TOKENS?): *(.*)$", text, re.MULTILINE)
     passwords = re.findall(r"://[^/@\s]*:([^/@\s]*)@", text)
     return [found for found in members + passwords if not re.fullmatch(r"\$\{\w+:\?[^}]+\}", found)]

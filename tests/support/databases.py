@@ -1,4 +1,4 @@
-"""Fresh databases for the tests, each a copy of a template that the migrations made."""
+"""Fresh databases for the tests, each copied from a template built by the migrations."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
 def upgrade_database(url: str) -> None:
-    """Bring the database at `url` to the newest schema."""
+    """Upgrade the database at `url` to the newest schema."""
     engine = open_engine(check_url(url))
     upgrade(engine)
     engine.dispose()
 
 
 def sibling(url: str, name: str) -> str:
-    """The URL of another database of the same server."""
+    """The URL of another database on the same server."""
     return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
@@ -46,7 +46,7 @@ def postgres_database(server: str, kind: str, template: str = "template1") -> It
     """Yield the URL of a copy of `template`; its name depends on `kind` and the worker alone."""
     name = f"{kind}_{_WORKER}"
     with psycopg.connect(server, autocommit=True) as connection:
-        # Copying files costs a third of writing every page to the log, the default.
+        # Three times as fast as the default, which writes every page to the log.
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         try:
             yield sibling(server, name)
@@ -56,7 +56,7 @@ def postgres_database(server: str, kind: str, template: str = "template1") -> It
 
 @contextmanager
 def sqlite_database(path: Path, template: Path | None = None) -> Iterator[str]:
-    """Yield the URL of a copy of `template` at `path`, or of a file that is not there yet."""
+    """Yield the URL of a copy of `template` at `path`, or of a file that does not exist yet."""
     if template is not None:
         shutil.copyfile(template, path)
     try:
@@ -67,7 +67,7 @@ def sqlite_database(path: Path, template: Path | None = None) -> Iterator[str]:
 
 
 class Engines:
-    """Engines by database URL, which keep their compiled statements from test to test."""
+    """Engines by database URL, reused so that compiled statements stay cached between tests."""
 
     def __init__(self) -> None:
         self._engines: dict[tuple[str, bool], Engine] = {}

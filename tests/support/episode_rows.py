@@ -1,4 +1,4 @@
-"""Derived rows of many groups at once, for tests in which recording each of them would take too long."""
+"""Derived rows of many groups at once, for tests in which recording each group would take too long."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_completed(
 ) -> None:
     """Add a group for each (start in seconds after noon, duration in seconds), with one completed episode.
 
-    `value` is that of the label KEY, None for groups without it.
+    `value` is the value of the label KEY, or None for groups without that label.
     """
     rows, labels, durations = [], [], []
     for number, (start, seconds) in enumerate(spans):

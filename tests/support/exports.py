@@ -1,4 +1,4 @@
-"""A ledger with entries of every kind, and exports of it read without the recorder's own code."""
+"""A ledger with entries of every kind, and a reader of exports that uses none of the recorder's code."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from tests.support.recording import Recording, active, after, settled
 INEXACT = '{"status": {"x": 1e400, "task_run_status_counts": {"a\\u0000": 2}}, "é": "\\u0000"}'
 ODD = "a b%ü 日本&?#"
 IDS = ["B", "a", "ab", "ä", "日本", "\ufb01", "𝄞", "e\u0301", "_", "~", '"', "\\"]
-"""The last but two of them sort otherwise by UTF-16, and most do by the rules of a language."""
+"""Ids whose order differs between UTF-8, UTF-16 and language-specific collations."""
 
 
 def verified(export: bytes) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]]:
-    """Return the records of each group and what its open line says, having recomputed every digest."""
+    """Recompute every digest; return the records and the open line of each group."""
     found: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {}
     records: list[dict[str, Any]] = []
     digest = bytes(32)
     for line in _lines(export):
-        said = json.loads(line)
-        if said.keys() == {"open"}:
-            assert said["open"]["taskgroup_id"] == records[-1]["taskgroup_id"]
-            found[said["open"]["taskgroup_id"]] = records, said["open"]
+        parsed = json.loads(line)
+        if parsed.keys() == {"open"}:
+            assert parsed["open"]["taskgroup_id"] == records[-1]["taskgroup_id"]
+            found[parsed["open"]["taskgroup_id"]] = records, parsed["open"]
             records, digest = [], bytes(32)
             continue
-        form = rfc8785.dumps(said["record"])
+        form = rfc8785.dumps(parsed["record"])
         digest = hashlib.sha256(digest + form).digest()
         assert line == b'{"record":' + form + b',"digest":"' + digest.hex().encode() + b'"}'
-        records.append(said["record"])
-        assert said["record"]["seq"] == len(records)
-        assert said["record"]["taskgroup_id"] == records[0]["taskgroup_id"]
+        records.append(parsed["record"])
+        assert parsed["record"]["seq"] == len(records)
+        assert parsed["record"]["taskgroup_id"] == records[0]["taskgroup_id"]
     assert records == []
     assert list(found) == sorted(found, key=str.encode)
     return found
@@ -57,7 +57,7 @@ def exported(engine: Engine, ids: Iterable[str] | None = None) -> bytes:
 
 
 def record(engine: Engine) -> None:
-    """Four groups: one with entries of every kind, one that is paused, one stopped and one never seen."""
+    """Record four groups: one with entries of every kind, one paused, one stopped and one never seen."""
     recording = Recording(engine)
     recording.watch("one")
     recording.see("one", 1, active(queued=3), metadata={"customer": "acme", "n": 1.5})

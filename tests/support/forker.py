@@ -1,6 +1,6 @@
-"""Runs commands in processes forked from one that has loaded the program: a start costs no import.
+"""Run commands in forks of a process that has already imported the program, which makes them start fast.
 
-As a program it reads a request a line and prints how the command of each ended.
+As a program, it reads one request per line and prints the exit status of each command.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RUN_SECONDS = 60
 
 
 class Forker:
-    """The process that forks."""
+    """The process that forks for each command."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -99,7 +99,7 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], file
     status = _run_main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Taking the loaded modules down in order would take longer than the command.
+    # An orderly teardown of the loaded modules would take longer than the command itself.
     os._exit(status)
 
 

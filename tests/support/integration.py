@@ -1,4 +1,4 @@
-"""Tells the tests that stay inside their process from those that need another, a socket or PostgreSQL."""
+"""Find the integration tests: those that need another process, a socket or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MODULES = {
     "tests.support.stub_server",
     "tests.upstream.clients",
 }
-"""What only tests that reach outside their process import."""
+"""Modules that only integration tests import."""
 _EVENTS = {
     "os.exec",
     "os.fork",
@@ -38,7 +38,7 @@ _EVENTS = {
 
 
 def is_integration(item: pytest.Item) -> bool:
-    """Whether a test needs another process, a socket or PostgreSQL, by its fixtures and its module."""
+    """Whether a test needs another process, a socket or PostgreSQL, judging by its fixtures and module."""
     assert isinstance(item, pytest.Function)
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     return (
@@ -53,7 +53,7 @@ def _origin(value: Any) -> str | None:
 
 
 class Isolation:
-    """Refuses processes and sockets to the tests that are not marked as integration tests."""
+    """Forbids processes and sockets in tests that are not marked as integration tests."""
 
     def __init__(self) -> None:
         self._active = False

@@ -1,4 +1,4 @@
-"""Any JSON body that an upstream could send, as text, and what the SQL views must show of it."""
+"""Strategies for any JSON body that an upstream could send, and what the SQL views must show of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUN_STATUSES = ("queued", "action_required", "running", "completed", "failed", "
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is spelled."""
+    """A number with its spelling preserved."""
 
     literal: str
 
@@ -41,7 +41,7 @@ TIMES = {
     "yesterday": None,
     "": None,
 }
-"""Texts in the place of a time, and the instants that they name."""
+"""Texts used as times, and the instants that they name."""
 
 _LITERALS = (
     *(
@@ -115,7 +115,7 @@ _unknown = st.dictionaries(_texts, _values, max_size=2) | st.dictionaries(
 
 
 def _members(names: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with some of these members, often all, and sometimes with others."""
+    """Objects with some or all of these members, and sometimes with unknown ones."""
     usual = st.fixed_dictionaries(names) | st.fixed_dictionaries({}, optional=names)
     return usual | st.builds(lambda others, known: others | known, _unknown, usual)
 
@@ -133,7 +133,7 @@ _status = _members(
 
 
 def bodies(taskgroup_ids: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    """Bodies of groups; a body always has an object `status`, and its numbers are as they are spelled."""
+    """Bodies of groups; `status` is always an object, and numbers keep their spelling."""
     members = {
         "taskgroup_id": taskgroup_ids | _values,
         "metadata": st.none() | st.dictionaries(_texts, _scalars, max_size=4) | _values,
@@ -143,7 +143,7 @@ def bodies(taskgroup_ids: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
 
 
 def text_of(value: Any, escape: bool) -> str:
-    """Write JSON text, numbers as they are spelled."""
+    """Write JSON text in which numbers keep their spelling."""
     if isinstance(value, Number):
         return value.literal
     if isinstance(value, list):
@@ -157,7 +157,7 @@ def text_of(value: Any, escape: bool) -> str:
 
 
 def is_exact(value: Any) -> bool:
-    """Whether RFC 8785 carries every number of a value exactly, so that its form can be read back."""
+    """Whether RFC 8785 represents every number of a value exactly, so that it survives a round trip."""
     if isinstance(value, Number):
         return _is_exact_number(value.literal)
     if isinstance(value, dict):
@@ -178,7 +178,7 @@ def _is_exact_number(literal: str) -> bool:
 
 
 def shown(body: dict[str, Any]) -> dict[str, Any]:
-    """Return what the views show of a body, of the members that do not depend on rules."""
+    """Return what the views show of a body, limited to members that do not depend on rules."""
     status = body["status"]
     counts = status.get("task_run_status_counts")
     counts = counts if isinstance(counts, dict) else {}
@@ -195,7 +195,7 @@ def shown(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int | None:
-    """A whole number, however it is spelled, if a column holds it."""
+    """A whole number, however it is spelled, if it fits in a column."""
     if not isinstance(value, Number):
         return None
     number = _read(value.literal)
@@ -205,7 +205,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _read(literal: str) -> int | float | str:
-    """A number as near as JSON readers have it; one that is too large for them as its text."""
+    """A number as JSON readers parse it; one that is too large for them stays text."""
     if literal.removeprefix("-").isdigit():
         return literal if len(literal) > 400 else int(literal)
     number = float(literal)
@@ -219,7 +219,7 @@ def _instant(value: Any) -> str | None:
 
 
 def _visible(value: Any) -> Any:
-    """SQL texts hold no U+0000: it shows as U+FFFD."""
+    """SQL text cannot contain U+0000, which is shown as U+FFFD."""
     if isinstance(value, Number):
         return _read(value.literal)
     if isinstance(value, str):

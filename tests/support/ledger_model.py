@@ -1,4 +1,4 @@
-"""The rules told a second time, in plain seconds and as plainly as can be."""
+"""A second, deliberately simple implementation of the ledger's rules, in plain seconds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recorder.ledger.poll_outcome import Cause
+from tests.support.short_forms import HTTP_STATUS, SETTLED_BODIES
 from tests.support.stories import GONE_AFTER, INTERVAL, RETIRE_AFTER, WINDOW
-from tests.support.telling import HTTP_STATUS, SETTLED_BODIES
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Failed:
 
 @dataclass
 class Model:
-    """What is expected, in seconds: `expected` lists one short tuple an entry, and what it closes.
+    """The expected ledger, in seconds: `expected` has one short tuple per entry, with what it closes.
 
-    `open` is (last asked, last seen, polls) of the newest entry, if that is a status.
+    `open` is (last asked, last seen, polls) of the newest entry if it is a status.
     """
 
     started: float = 0
@@ -32,7 +32,7 @@ class Model:
     state: str = "watching"
     expected: list[tuple[Any, ...]] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
-    said: str | None = None
+    body: str | None = None
     open: tuple[float, float, int] | None = None
 
     def __post_init__(self) -> None:
@@ -79,25 +79,25 @@ class Model:
         self.state = "watching"
         self.sight = self.quiet_since = self.due = self.poll_due = at
 
-    def answer(self, asked: float, received: float, said: str, due_in: float = INTERVAL) -> None:
+    def answer(self, asked: float, received: float, body: str, due_in: float = INTERVAL) -> None:
         newest = self.expected[-1][1] if self.open is None else self.open[1]
         regressed = received < newest
         if self.state == "gone":
             self.resume(received)
         elif self.lost(received):
             self.write(*self.gap(received, self.late(asked)))
-        if said != self.said:
+        if body != self.body:
             self.quiet_since = received
-        self.open = self._see(asked, received, said, regressed)
-        self.said, self.failed, self.sight = said, [], self.open[1]
+        self.open = self._see(asked, received, body, regressed)
+        self.body, self.failed, self.sight = body, [], self.open[1]
         self.due = self.poll_due = received + due_in
-        if said in SETTLED_BODIES and received - self.quiet_since >= RETIRE_AFTER:
+        if body in SETTLED_BODIES and received - self.quiet_since >= RETIRE_AFTER:
             self.due = None
             self.cease("retired", received, 0)
 
-    def _see(self, asked: float, received: float, said: str, regressed: bool) -> tuple[float, float, int]:
-        if self.open is None or said != self.said:
-            self.write("status", received, said, regressed)
+    def _see(self, asked: float, received: float, body: str, regressed: bool) -> tuple[float, float, int]:
+        if self.open is None or body != self.body:
+            self.write("status", received, body, regressed)
             return asked, received, 1
         before_asked, before_received, polls = self.open
         if received < before_received:
@@ -118,7 +118,7 @@ class Model:
         return max(0.0, asked - self.poll_due)
 
     def clock_set(self, step: float) -> None:
-        """What is waited for moves with the clock, what was seen stays."""
+        """Deadlines move with the clock; times already observed do not."""
         self.quiet_since += step
         self.due = None if self.due is None else self.due + step
         self.poll_due = None if self.poll_due is None else self.poll_due + step
@@ -126,7 +126,7 @@ class Model:
             failed.ended += step
 
     def missing(self) -> list[Failed]:
-        """The 404s since anything else was said."""
+        """The 404s since the last other outcome."""
         first = len(self.failed)
         while first and self.failed[first - 1].cause is Cause.NOT_FOUND:
             first -= 1

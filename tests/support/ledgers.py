@@ -1,4 +1,4 @@
-"""Ledgers for the tests, made by the recorder's own decision. Times are seconds after T0."""
+"""Ledgers for the tests, built with the recorder's own transitions. Times are seconds after T0."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def seconds(moment: datetime) -> float:
 
 
 def body(created: float | None = None, modified: float | None = None, **status: Any) -> ResponseBody:
-    """A response body; `status` are counts, or `total`, `active`, `message` where they should not follow."""
+    """A response body with the given counts; `total`, `active` and `message` override derived members."""
     total = status.pop("total", None)
     active = status.pop("active", None)
     message = status.pop("message", None)
@@ -54,7 +54,7 @@ def body(created: float | None = None, modified: float | None = None, **status: 
 
 
 class Ledger:
-    """A group's ledger, and what was done to make it."""
+    """A group's ledger, with methods that extend it."""
 
     def __init__(self, at: float = 0) -> None:
         step = decision.start(GROUP, WatchChange(Action.STARTED, "ann", None), time(at), RULES)
@@ -62,7 +62,7 @@ class Ledger:
         self.entries: list[Entry] = list(step.entries)
 
     def see(self, at: float, seen: ResponseBody, *, asked: float | None = None) -> Ledger:
-        """The upstream answered `seen`; the next poll is due POLL_INTERVAL later."""
+        """Record that the upstream responded with `seen`; the next poll is due POLL_INTERVAL later."""
         asked = at - 1 if asked is None else asked
         step = decision.observe(self.watch, Observation(time(asked), time(at), seen), RULES)
         due = time(at + POLL_INTERVAL)
@@ -88,7 +88,7 @@ class Ledger:
 
     @property
     def answers(self) -> bool:
-        """Whether a poll could be made now: a gone group is still asked."""
+        """Whether the group is being polled; a gone group still is."""
         return self.watch.state in {WatchState.WATCHING, WatchState.GONE}
 
     def episodes(self) -> list[Episode]:
@@ -103,8 +103,8 @@ class Ledger:
         self.entries.extend(step.entries)
 
 
-def told(moment: Moment | None) -> tuple[float, float | None, float, str] | None:
-    """A moment as (at, earliest, latest, basis), in seconds."""
+def in_seconds(moment: Moment | None) -> tuple[float, float | None, float, str] | None:
+    """Return a moment as (at, earliest, latest, basis), in seconds."""
     if moment is None:
         return None
     earliest = None if moment.earliest is None else seconds(moment.earliest)

@@ -1,4 +1,4 @@
-"""Reading the project's own pages: headings, sections, tables and blocks of code."""
+"""Read the project's documentation: headings, sections, tables and code blocks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _HEADING = re.compile(r"^(#+) (.*)$")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code; `language` is all that stands behind its opening fence."""
+    """A code block; `language` is everything after its opening fence."""
 
     language: str
     code: str
 
 
 def page(name: str) -> str:
-    """Return the text of a page, named from the project's folder."""
+    """Return the text of a page, given its path in the project."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
@@ -32,7 +32,7 @@ def headings(text: str) -> list[str]:
 
 
 def section(text: str, heading: str) -> str:
-    """Return what stands under a heading, up to the next heading of any level."""
+    """Return the text under a heading, up to the next heading of any level."""
     lines: list[str] | None = None
     for line in _prose(text):
         match = _HEADING.match(line)
@@ -47,7 +47,7 @@ def section(text: str, heading: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """Return the rows of the first table, without its head; empty if there is none."""
+    """Return the rows of the first table without its header, or an empty list if there is no table."""
     found: list[list[str]] = []
     for line in text.splitlines():
         if line.startswith("|"):
@@ -62,7 +62,7 @@ def table(name: str, heading: str) -> list[list[str]]:
 
 
 def first_codes(table_rows: list[list[str]]) -> list[str]:
-    """Return the first column's names, which stand in backticks."""
+    """Return the names in the first column, without their backticks."""
     return [plain(row[0]) for row in table_rows]
 
 
@@ -86,7 +86,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def _prose(text: str) -> Iterator[str]:
-    """Yield the lines that are not code."""
+    """Yield the lines outside code blocks."""
     inside = False
     for line in text.splitlines():
         if _FENCE.match(line):

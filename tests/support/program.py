@@ -1,6 +1,6 @@
-"""The real program in processes of its own: run to its end, or started, watched and stopped.
+"""Run the real program in separate processes, either to completion or in the background.
 
-Whatever a command prints is searched for the secrets it was given: a test that lets one out fails.
+The output of every command is checked for the secrets it was given; a leak fails the test.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ PASSWORD = "pw-recognisable-c04b52"
 
 WAIT_SECONDS = 60
 STOP_SECONDS = 10
-"""How long a command may take to end once it is told to."""
+"""How long a command may take to exit after it is asked to."""
 QUICK = {
     "RECORDER_POLL_INTERVAL": "0.2",
     "RECORDER_SETTLED_INTERVAL": "0.2",
     "RECORDER_GAP_GRACE": "5",
     "RECORDER_REQUEST_TIMEOUT": "5",
 }
-"""Settings of a recorder whose tests need not wait."""
+"""Settings that keep tests of a running recorder fast."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a command ended: its exit status, standard output and standard error."""
+    """The exit status, standard output and standard error of a command."""
 
     status: int
     out: str
@@ -50,12 +50,12 @@ class Result:
         return self.err.splitlines()
 
     def complaint(self, status: int = 1) -> str:
-        """The one line on standard error of a command that failed with `status` and printed nothing else."""
+        """The single line on standard error of a command that failed with `status` and no other output."""
         assert (self.status, self.out, len(self.complaints)) == (status, "", 1), self
         return self.err.rstrip("\n")
 
     def wrong_usage(self) -> str:
-        """The one line on standard error that says what of the command line is wrong."""
+        """The single line on standard error of a command that was used wrongly."""
         return self.complaint(2)
 
 
@@ -64,7 +64,7 @@ def command_line(*arguments: str) -> list[str]:
 
 
 def require_clean(text: str) -> str:
-    """Return what a command printed if neither a secret nor a stack trace is in it."""
+    """Return the output of a command after checking that it has no secret and no stack trace."""
     for unwanted in (KEY, PASSWORD, "Traceback", "sqlalche.me"):
         assert unwanted not in text, text
     return text
@@ -72,9 +72,9 @@ def require_clean(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`recorder` in a working folder, with settings and none of the outer environment's.
+    """`recorder` in a working folder, with the given settings and none from the surrounding environment.
 
-    Without a `forker` each command pays for its imports.
+    Without a `forker`, each command has to import the program again.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ class Program:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def using(self, **settings: str) -> Program:
-        """The same with more settings."""
+        """Return a copy with more settings."""
         return replace(self, settings={**self.settings, **settings})
 
     @property
@@ -93,19 +93,19 @@ class Program:
         return {**outer, **self.settings}
 
     def run(self, *arguments: str, text: str | bytes = b"") -> Result:
-        """Run a command to its end, with `text` on its standard input."""
+        """Run a command to completion, with `text` on its standard input."""
         files = [self.folder.with_name(f"{self.folder.name}-{name}") for name in ("in", "out", "err")]
         for file in files:
             file.write_bytes(b"")
         files[0].write_bytes(text.encode() if isinstance(text, str) else text)
         if self.forker is None:
-            status = self._run_anew(arguments, files)
+            status = self._run_process(arguments, files)
         else:
             status = self.forker.run(arguments, self.folder, self.environment, files)
         out, err = (require_clean(file.read_text("utf-8")) for file in files[1:])
         return Result(status, out, err)
 
-    def _run_anew(self, arguments: Sequence[str], files: Sequence[Path]) -> int:
+    def _run_process(self, arguments: Sequence[str], files: Sequence[Path]) -> int:
         stdin, stdout, stderr = files
         with stdin.open("rb") as text, stdout.open("wb") as out, stderr.open("wb") as err:
             return subprocess.run(
@@ -120,14 +120,14 @@ class Program:
             ).returncode
 
     def ok(self, *arguments: str, text: str = "") -> str:
-        """What a command that ends well prints, saying nothing on standard error."""
+        """Return the output of a command that must succeed with nothing on standard error."""
         result = self.run(*arguments, text=text)
         assert (result.status, result.err) == (0, ""), result
         return result.out
 
     @contextmanager
     def start(self, *arguments: str) -> Iterator[Running]:
-        """Start a command that goes on until it is stopped; it is killed if the block leaves it running."""
+        """Start a command in the background; it is killed if it is still running when the block ends."""
         output = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.output"
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -149,7 +149,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A command at work; `output` gets its standard output and standard error."""
+    """A running command; `output` receives its standard output and standard error."""
 
     process: subprocess.Popen[bytes]
     output: Path
@@ -170,7 +170,7 @@ class Running:
         self.wait_until(lambda: answers(url) or None, f"{url} to answer")
 
     def wait_until(self, look: Callable[[], _T | None], what: str) -> _T:
-        """Wait until `look` finds something, while the command runs."""
+        """Wait until `look` finds something; fail if the command exits first."""
 
         def still_looking() -> _T | None:
             found = look()
@@ -180,25 +180,25 @@ class Running:
         return wait_until(still_looking, what)
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
-        """Wait for the command to end by itself; return its exit status."""
+        """Wait for the command to exit without being stopped; return its exit status."""
         return self.process.wait(seconds)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Stop the command by a signal; return its exit status."""
+        """Stop the command with a signal; return its exit status."""
         self.process.send_signal(number)
         return self.wait()
 
     def descendants(self) -> list[int]:
-        """The ids of the processes that the command has started, and of those that these have."""
+        """The ids of all processes started by the command, directly or indirectly."""
         return descendants(self.process.pid)
 
     def descendant(self, command: str) -> int:
-        """The id of the process that runs a command of ours for it."""
+        """The id of the descendant process that runs the given command of the program."""
         return next(pid for pid in self.descendants() if command in _words(pid))
 
     @contextmanager
     def outlived_by_none(self) -> Iterator[None]:
-        """Require that the processes it has started end soon after it ended in the block."""
+        """Require that its child processes exit soon after the command is stopped in the block."""
         started = self.descendants()
         try:
             yield
@@ -207,7 +207,7 @@ class Running:
             self.kill_all(started)
 
     def kill(self) -> None:
-        """End the command, if it still runs, with all that it has started."""
+        """Kill the command and all processes it has started, if still running."""
         left = [] if self.process.poll() is not None else self.descendants()
         self.process.kill()
         self.process.wait()
@@ -215,7 +215,7 @@ class Running:
 
     @staticmethod
     def kill_all(pids: list[int]) -> None:
-        """End those of a command's processes that still run."""
+        """Kill the processes that are still running."""
         for pid in filter(alive, pids):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -249,19 +249,19 @@ def descendants(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs: one that has ended and that nobody has waited for does not."""
+    """Whether a process is running; a zombie is not."""
     return _stat(pid)[0] not in {"Z", "X", ""}
 
 
 def _words(pid: int) -> list[str]:
-    """The words that a process was started with."""
+    """The command line of a process, as a list of words."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     return []
 
 
 def _stat(pid: int) -> tuple[str, str]:
-    """A process's state and its parent's id, empty for one that is not there."""
+    """A process's state and its parent's id, both empty if it does not exist."""
     try:
         state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Filling a database as a recorder would, at times that the test chooses."""
+"""Fill a database as a recorder would, at times chosen by the test."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ INTERVAL = timedelta(seconds=10)
 
 
 def after(seconds: float) -> datetime:
-    """The moment so many seconds after noon."""
+    """The time `seconds` after noon."""
     return NOON + timedelta(seconds=seconds)
 
 
 def active(**counts: int) -> dict[str, Any]:
-    """A status with runs at work."""
+    """An active status with the given counts."""
     return {
         "num_task_runs": sum(counts.values()),
         "task_run_status_counts": counts,
@@ -44,7 +44,7 @@ def settled(**counts: int) -> dict[str, Any]:
 
 
 class Recording:
-    """A recorder's hand: each call is one of its steps, at so many seconds after noon."""
+    """Performs single steps of a recorder at given times, in seconds after noon."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -64,7 +64,7 @@ class Recording:
         )
 
     def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:
-        """A response received then to a poll sent a quarter of a second before."""
+        """Record a response received at `at` to a poll sent a quarter of a second earlier."""
         body = {"taskgroup_id": taskgroup_id, "metadata": None, "created_at": None, "status": status}
         self.see_raw(taskgroup_id, at, json.dumps({**body, **members}))
 

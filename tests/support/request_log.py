@@ -1,4 +1,4 @@
-"""Reading the simulator's request log while it is written."""
+"""Read the simulator's request log while it is being written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from typing import Any
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The requests so far; a last line that is half written is left for later."""
+    """The requests so far, without a last line that is only half written."""
     whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]

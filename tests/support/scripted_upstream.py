@@ -1,4 +1,4 @@
-"""A customer of the simulated upstream, who also reads its log of requests."""
+"""A client of the simulated upstream that also reads its request log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.request_log import read_log
 
 
 class Upstream:
-    """Makes groups at the upstream at `url`."""
+    """Creates groups at the upstream at `url`."""
 
     def __init__(self, url: str, log: Path) -> None:
         self.url = url
@@ -28,11 +28,11 @@ class Upstream:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings of a recorder that asks this upstream."""
+        """The settings of a recorder that polls this upstream."""
         return {"PARALLEL_BASE_URL": self.url}
 
     def create(self, runs: int = 0) -> str:
-        """Make a group with `runs` runs; return its id."""
+        """Create a group with `runs` runs; return its id."""
         answer = self._http.post("/v1beta/tasks/groups", json={}).raise_for_status()
         taskgroup_id = str(answer.json()["taskgroup_id"])
         if runs:
@@ -46,7 +46,7 @@ class Upstream:
         ).raise_for_status()
 
     def answered(self, taskgroup_id: str) -> list[dict[str, Any]]:
-        """The bodies with which the upstream answered when it was asked for a group."""
+        """The bodies of the upstream's successful responses to polls of a group."""
         lines = read_log(self._log)
         return [
             json.loads(line["body"])

@@ -1,7 +1,7 @@
-"""Groups of which the truth is known, polled in virtual time: the recorder's own decision writes the ledger.
+"""Groups whose truth is known, polled in virtual time with the recorder's own transitions.
 
-What the upstream answers comes from the simulator. The truth does not: it is read off the lives
-that were given to its runs. Times are exact to the microsecond.
+The simulator produces the responses. The truth does not come from it but from the lives that its runs
+were given. Times are exact to the microsecond.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from recorder.simulator.runs import FINISHED, Life, OutcomeMix, RunStatus, Steer
 from tests.support.ledgers import GAP_WINDOW, GROUP, Ledger, seconds, time
 
 POLLS = 150
-"""About how many polls a drawn group gets at most."""
+"""Roughly the maximum number of polls of a drawn group."""
 
 _MIX = OutcomeMix(failed=0.1, cancelled=0.1, blocked=0.01, detour=0.3)
 _CAUSES = (Cause.UNREACHABLE, Cause.NOT_FOUND)
@@ -30,7 +30,7 @@ _CAUSES = (Cause.UNREACHABLE, Cause.NOT_FOUND)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Runs that were added at one moment."""
+    """Runs that were added at the same time."""
 
     added: datetime
     lives: tuple[Life, ...]
@@ -46,11 +46,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A true stretch of work: from when runs were added to a group that had no unfinished ones to when
-    none was unfinished any more; `end` is None if that never came.
+    """A true stretch of work: from the time runs were added to a group without unfinished runs until no run
+    was unfinished; `end` is None if that never happened.
 
-    Its runs are those from number `runs_before` + 1 to number `runs` of the group, and `statuses` are the
-    ones that they ended in.
+    Its runs are numbers `runs_before` + 1 to `runs` of the group, and `statuses` are their final statuses.
     """
 
     start: datetime
@@ -61,7 +60,7 @@ class Stretch:
 
 
 def stretches_of(batches: Iterable[Batch]) -> list[Stretch]:
-    """Return the stretches of work in `batches`, which are in the order of `added`."""
+    """Return the stretches of work in `batches`, which must be sorted by `added`."""
     found: list[Stretch] = []
     for batch in batches:
         before = found[-1].runs if found else 0
@@ -82,8 +81,10 @@ def stretches_of(batches: Iterable[Batch]) -> list[Stretch]:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """From `start` to `end`, in seconds after T0, polls fail for `cause`; without one the group is not
-    watched, by `action`."""
+    """A period, in seconds after T0, in which polls fail for `cause`.
+
+    Without a cause, the group is not watched in that period because of `action`.
+    """
 
     start: float
     end: float
@@ -95,8 +96,8 @@ class Away:
 class Polling:
     """How a group is polled, in seconds, from `enrolled` to `until`.
 
-    A poll comes `every` seconds after the one before, give or take the share `jitter`. Its request and its
-    response take up to `delay` each. `created` and `modified` are the chances that an answer has
+    Polls are `every` seconds apart, varied by the fraction `jitter`. Request and response take up to `delay`
+    each. `created` and `modified` are the probabilities that a response has
     `created_at` and `modified_at`.
     """
 
@@ -112,8 +113,7 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A group's ledger. `shown` is how many runs the last answer showed, `longest_delay` how many seconds
-    the slowest one took there and back."""
+    """A group's ledger, the number of runs in the last response and the longest round trip in seconds."""
 
     ledger: Ledger
     shown: int
@@ -131,7 +131,7 @@ class _Upstream:
         return self._group.run_count
 
     def answer(self, now: datetime, *, created: bool, modified: bool) -> ResponseBody:
-        """Return the answer at `now`, which never goes back, with or without its two times."""
+        """Return the response at `now`, which must never go back, with or without its two times."""
         while self._batches and self._batches[0].added <= now:
             batch = self._batches.pop(0)
             self._group.add(batch.lives, batch.added)
@@ -147,7 +147,7 @@ class _Upstream:
 
 
 def record(created_at: datetime, batches: tuple[Batch, ...], polling: Polling, random: Random) -> Recording:
-    """Poll a group with these runs, and return what was recorded."""
+    """Poll a group with these runs and return the recording."""
     upstream, ledger = _Upstream(created_at, batches), Ledger(polling.enrolled)
     shown, longest, now = 0, 0.0, polling.enrolled
     away = list(polling.away)
@@ -185,7 +185,7 @@ def _plan(ledger: Ledger, due_at: datetime, every: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A drawn group: its truth, and what was recorded of it."""
+    """A drawn group: its truth and its recording."""
 
     name: str
     stretches: list[Stretch]
@@ -193,7 +193,7 @@ class Case:
 
 
 def draw_case(processor: str, seed: int) -> Case:
-    """Draw a group whose runs are all on `processor`, and poll it."""
+    """Draw a group whose runs all use `processor`, and poll it."""
     name = f"{processor}/{seed}"
     random = Random(name)
     batches = _draw_batches(random, processor)
@@ -202,7 +202,7 @@ def draw_case(processor: str, seed: int) -> Case:
 
 
 def _draw_batches(random: Random, processor: str) -> tuple[Batch, ...]:
-    """Draw runs of which later ones are added while earlier ones go on, soon afterwards, or long after."""
+    """Draw batches of runs, each added while earlier ones are running, soon after them, or long after."""
     batches: list[Batch] = []
     added = random.uniform(0, 90)
     for _ in range(random.choice([1, 1, 2, 3, 5])):

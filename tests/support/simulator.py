@@ -1,4 +1,4 @@
-"""A simulator in a background thread, for synchronous clients, and a clock set by hand."""
+"""A simulator in a background thread, for synchronous clients, and a manual clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Connect = Callable[..., httpx.Client]
 
 
 class HandClock:
-    """Stands still until it is advanced."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self) -> None:
         self._now = datetime(2026, 11, 24, 12, 16, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What holds of every ledger, whatever happened to its group."""
+"""Invariants of every ledger, whatever happened to its group."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from itertools import pairwise
 
 from recorder.ledger.entries import Action, Entry, Gap, StatusContent, WatchChange
 from tests.support.chain_oracle import assert_chained
-from tests.support.telling import name_of
+from tests.support.short_forms import name_of
 
 
 def assert_sound(entries: Sequence[Entry]) -> None:
-    """Numbers without holes, an intact chain, and no two entries that must not stand side by side."""
+    """Assert consecutive numbers, an intact chain, and no adjacent entries that may not follow each other."""
     assert_chained(entries)
     _assert_no_gap_while_not_watched(entries)
     assert not isinstance(entries[-1].content, Gap)
@@ -32,7 +32,7 @@ def _assert_no_gap_while_not_watched(entries: Sequence[Entry]) -> None:
 
 
 def _assert_ended(entry: Entry, gap: Gap, ended_by: Entry) -> None:
-    """A gap ends with the response or the watch entry that comes next, at the same moment."""
+    """A gap ends with the response or the watch entry that follows it, at the same time."""
     assert gap.to == entry.at == ended_by.at
     assert gap.from_ <= entry.at
     assert gap.unpolled_seconds >= 0

@@ -1,4 +1,4 @@
-"""Material for the tests of the store: bodies as an upstream says them, and groups with a history."""
+"""Sample data for the tests of the store: response bodies, and groups with a history."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ OWNER = "recorder-one"
 
 
 def at(seconds: float) -> datetime:
-    """Return the moment so many seconds after noon."""
+    """Return the time `seconds` after noon."""
     return NOON + timedelta(seconds=seconds)
 
 
 def body(taskgroup_id: str, completed: int, total: int = 5, **members: Any) -> dict[str, Any]:
-    """Return a response body of a group with `completed` of `total` runs completed, the others running."""
+    """Return a response body with `completed` of `total` runs completed and the others running."""
     counts = {"completed": completed, "running": total - completed}
     return {
         "taskgroup_id": taskgroup_id,
@@ -46,9 +46,9 @@ def body(taskgroup_id: str, completed: int, total: int = 5, **members: Any) -> d
     }
 
 
-def seen(said: dict[str, Any], seconds: float) -> Observation:
-    """Return the observation of a body, received `seconds` after noon and asked half a second before."""
-    return Observation(at(seconds - 0.5), at(seconds), parse_body(json.dumps(said).encode()))
+def seen(value: dict[str, Any], seconds: float) -> Observation:
+    """Return the observation of a body received `seconds` after noon, polled half a second earlier."""
+    return Observation(at(seconds - 0.5), at(seconds), parse_body(json.dumps(value).encode()))
 
 
 def failed(seconds: float, cause: Cause = Cause.SERVER_ERROR, status: int | None = 503) -> Failure:
@@ -62,7 +62,7 @@ def enrol(engine: Engine, taskgroup_id: str, seconds: float = 0) -> None:
 
 
 def claim_one(engine: Engine, taskgroup_id: str, seconds: float, owner: str = OWNER) -> Claim:
-    """Claim everything due and return the claim of one group."""
+    """Claim everything that is due and return the claim of one group."""
     with writing(engine) as connection:
         claims = claim_due(
             connection, owner=owner, now=at(seconds), lease_until=at(seconds) + LEASE, limit=100
@@ -71,7 +71,7 @@ def claim_one(engine: Engine, taskgroup_id: str, seconds: float, owner: str = OW
 
 
 def finished(claim: Claim, outcome: Observation | Failure) -> PollResult:
-    """Decide and plan what came of a claim, without jitter."""
+    """Return the result of polling a claim, planned without jitter."""
     step: Transition
     if isinstance(outcome, Failure):
         step, now = fail(claim.watch, outcome, RULES), outcome.ended_at
@@ -82,7 +82,7 @@ def finished(claim: Claim, outcome: Observation | Failure) -> PollResult:
 
 
 def poll(engine: Engine, taskgroup_id: str, outcome: Observation | Failure) -> None:
-    """Let one poll of a group, asked when its outcome says, go the whole way into the database."""
+    """Take one poll of a group through to the database, sent at the time its outcome records."""
     asked = (outcome.asked_at - NOON).total_seconds()
     claim = claim_one(engine, taskgroup_id, asked)
     with writing(engine) as connection:
@@ -90,5 +90,5 @@ def poll(engine: Engine, taskgroup_id: str, outcome: Observation | Failure) -> N
 
 
 def written(connection: Connection, *results: PollResult) -> set[str]:
-    """Write what claims brought; return the ids of the groups whose claims still held."""
+    """Write poll results; return the ids of the groups whose claims were still valid."""
     return {item.watch.taskgroup_id for item in write_results(connection, results).results}

@@ -1,4 +1,4 @@
-"""Stories: one group's ledger, driven with plain seconds after noon."""
+"""Stories: one group's ledger, driven in plain seconds after noon."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ NEVER_RETIRES = replace(RULES, retire_after=None)
 
 
 class Story:
-    """One group's ledger, told in seconds after noon; it begins with `started` at 0.
+    """One group's ledger in seconds after noon, which begins with `started` at 0.
 
-    After a response the next poll is due INTERVAL later, after a failure at `retry`.
+    After a response the next poll is due INTERVAL later; after a failure it is due at `retry`.
     """
 
     def __init__(self, rules: Rules = RULES) -> None:
@@ -53,7 +53,7 @@ class Story:
     def answer(
         self, received: float, body: ResponseBody = RUNNING, *, asked: float | None = None
     ) -> tuple[Entry, ...]:
-        """A response: asked when it is received unless `asked` says else."""
+        """Record a response; it was requested at the time it was received unless `asked` is given."""
         seen = Observation(moment(received if asked is None else asked), moment(received), body)
         entries = self._take(observe(self.watch, seen, self.rules))
         if self.watch.state == "watching":
@@ -102,7 +102,7 @@ class Story:
 
 
 def seen_at_100() -> Story:
-    """The last response came at SEEN, the next poll is due at DUE_AT, sight is lost after GAP_AT."""
+    """A story whose last response came at SEEN, with a poll due at DUE_AT and a gap after GAP_AT."""
     story = Story()
     story.answer(0)
     story.due(SEEN)

@@ -1,4 +1,4 @@
-"""Random ledgers: any sequence of answers, failures, pauses and resumptions, with or without clock steps."""
+"""Random ledgers: any sequence of responses, failures, pauses and resumes, with or without clock steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COUNTS: Sequence[dict[str, Any]] = (
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens `wait` seconds after the one before; answers take `delay` seconds."""
+    """Something that happens `wait` seconds after the previous event; responses take `delay` seconds."""
 
     what: str
     wait: float
@@ -54,7 +54,7 @@ def events(*, steps_back: bool) -> st.SearchStrategy[list[Event]]:
 
 
 def ledger_of(happened: list[Event]) -> Ledger:
-    """Return the ledger of `happened`; an event's `modified` is relative to its time."""
+    """Return the ledger that the events produce; an event's `modified` is relative to its time."""
     ledger, now = Ledger(), 0.0
     for event in happened:
         now += event.wait + event.delay

@@ -1,4 +1,4 @@
-"""A server of raw bytes, so that an upstream can be as odd as the wire allows."""
+"""A server that sends raw bytes, for responses that no HTTP library would produce."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import trustme
 
 
 class Then(Enum):
-    """What the server does with the connection after a reply; DRIP sends blanks, a chunk each."""
+    """What the server does with the connection after a reply; DRIP sends spaces, one per chunk."""
 
     KEEP = "keep"
     CLOSE = "close"
@@ -47,7 +47,7 @@ GROUP: dict[str, Any] = {
 
 
 def answer(status: str, body: Any = b"", *headers: str, then: Then = Then.KEEP) -> Reply:
-    """A proper response; a body that is not bytes is sent as JSON."""
+    """A well-formed response; a body that is not bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(raw)}", *headers]
     return Reply("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + raw, then)
@@ -57,10 +57,10 @@ OK = answer("200 OK", GROUP)
 
 
 class RawServer:
-    """Gives its replies in turn, the last one again and again, and remembers what it was asked.
+    """Sends its replies in order, repeating the last one, and keeps the requests.
 
-    `asked` can be acquired once a request, and `parted` once a connection that both sides have closed,
-    whoever was the first; replies wait for `may_answer`.
+    `asked` can be acquired once per request, and `parted` once per connection that both sides have closed,
+    in whichever order; replies wait for `may_answer`.
     """
 
     def __init__(self, replies: Sequence[Reply]) -> None:
@@ -86,7 +86,7 @@ class RawServer:
         self.connections += 1
         then = Then.KEEP
         with suppress(ConnectionError):
-            with suppress(asyncio.IncompleteReadError):  # the client has closed it
+            with suppress(asyncio.IncompleteReadError):  # closed by the client
                 while then is Then.KEEP:
                     then = await self._serve_one(reader, writer)
             if then is Then.CLOSE:
@@ -119,7 +119,7 @@ class RawServer:
 
 
 def certified(*names: str, authority: trustme.CA | None = None) -> ssl.SSLContext:
-    """For a server that proves these names, by an authority that nobody knows unless it is given."""
+    """A server's TLS context with a certificate for these names, from an unknown authority by default."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     (authority or trustme.CA()).issue_cert(*names).configure_cert(tls)
     return tls

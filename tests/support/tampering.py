@@ -1,4 +1,4 @@
-"""A database with ledgers of every kind, harmed as an owner could harm it, and what a verification finds."""
+"""A database with ledgers of every kind, ways to tamper with it as its owner could, and verification."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from recorder.store.tables import entries, episodes, group_labels, labelled_dura
 from recorder.store.transactions import reading, writing
 from tests.support.recording import RULES, Recording, active, after, settled
 
-Told = list[tuple[str, int, str]]
+Brief = list[tuple[str, int, str]]
 TABLES = (watches, entries, summaries, episodes, group_labels, labelled_durations)
 INEXACT = (
     '{"taskgroup_id": "one", "status": {"num_task_runs": 1e400, "task_run_status_counts": {"failed": 4}}}'
@@ -45,10 +45,10 @@ LABELS = {"customer": "acme", "size": 3, "long": "x" * 300}
 
 
 def record(engine: Engine) -> None:
-    """Fill a database; group `one` has an entry of every kind, and is at work in the end.
+    """Fill a database; group `one` has an entry of every kind and is active at the end.
 
     Its entries: 1 started, 2 status, 3 gap, 4 status (unusual), 5 status (settled), 6 paused, 7 resumed,
-    8 status (raw text), 9 status, 10 status (settled), 11 status, in sight by two polls.
+    8 status (raw text), 9 status, 10 status (settled), 11 status, seen by two polls.
     """
     recording = Recording(engine)
     for name in ("one", "two"):
@@ -68,7 +68,7 @@ def record(engine: Engine) -> None:
 
 
 def unprotect(engine: Engine) -> None:
-    """Take away the triggers that refuse changes, as the owner of the tables can."""
+    """Disable the triggers that reject changes, as the owner of the tables can."""
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("ALTER TABLE entries DISABLE TRIGGER ALL"))
@@ -78,7 +78,7 @@ def unprotect(engine: Engine) -> None:
 
 
 def heads_of(engine: Engine) -> dict[str, CheckpointHead]:
-    """Return what a checkpoint would keep."""
+    """Return the heads that a checkpoint would store."""
     with reading(engine) as connection:
         return {head.taskgroup_id: head for head in read_heads(connection)}
 
@@ -86,7 +86,7 @@ def heads_of(engine: Engine) -> dict[str, CheckpointHead]:
 def findings(
     engine: Engine, heads: Mapping[str, CheckpointHead] | None = None, ids: list[str] | None = None
 ) -> list[Finding]:
-    """Verify, with access that can only read."""
+    """Verify over read-only connections."""
     reader = open_engine(engine.url, read_only=True)
     try:
         tasks = tasks_of(reader, ids, heads)
@@ -95,7 +95,7 @@ def findings(
         reader.dispose()
 
 
-def told(found: list[Finding]) -> Told:
+def brief(found: list[Finding]) -> Brief:
     return [(finding.taskgroup_id, finding.seq, finding.problem.value) for finding in found]
 
 
@@ -103,7 +103,7 @@ Rows = Mapping[str, list[Row[Any]]]
 
 
 def rows_of(engine: Engine, taskgroup_id: str | None = None) -> Rows:
-    """Return everything that the database has of a group, or of all."""
+    """Return all rows of a group, or of all groups."""
     with reading(engine) as connection:
         return {
             table.name: list(connection.execute(select(table).where(_of(table, taskgroup_id))))
@@ -112,7 +112,7 @@ def rows_of(engine: Engine, taskgroup_id: str | None = None) -> Rows:
 
 
 def put_back(connection: Connection, taskgroup_id: str | None, rows: Rows) -> None:
-    """Make a group, or all, what it was when `rows` were taken."""
+    """Restore a group, or all groups, to the given rows."""
     for table in TABLES:
         connection.execute(delete(table).where(_of(table, taskgroup_id)))
         if rows[table.name]:
@@ -124,7 +124,7 @@ def _of(table: Table, taskgroup_id: str | None) -> ColumnElement[bool]:
 
 
 def forget(connection: Connection, taskgroup_id: str) -> None:
-    """Delete everything of a group."""
+    """Delete all rows of a group."""
     put_back(connection, taskgroup_id, {table.name: [] for table in TABLES})
 
 
@@ -166,7 +166,7 @@ def renumbered(numbers: Mapping[int, int]) -> Harm:
 
     def harm(connection: Connection) -> None:
         mine = entries.c.taskgroup_id == "one"
-        # By way of numbers that nobody has: two rows cannot have one for a moment.
+        # Move rows to unused numbers first, since numbers must be unique at all times.
         for old in numbers:
             connection.execute(update(entries).where(mine, entries.c.seq == old).values(seq=old + 1000))
         for old, new in numbers.items():
@@ -175,14 +175,14 @@ def renumbered(numbers: Mapping[int, int]) -> Harm:
     return harm
 
 
-def chained_anew(taskgroup_id: str = "one") -> Harm:
-    """Compute the digests of a group anew, and let the watch row name the last, as who rewrites it would."""
+def rechained(taskgroup_id: str = "one") -> Harm:
+    """Recompute the digests of a group and the head in its watch row, as a forger would."""
 
     def harm(connection: Connection) -> None:
         mine, digest = entries.c.taskgroup_id == taskgroup_id, GENESIS
         for row in connection.execute(select(entries).where(mine).order_by(entries.c.seq)).all():
-            said = entry_of(row)
-            at, previous, content = said.at, said.previous, said.content
+            stored = entry_of(row)
+            at, previous, content = stored.at, stored.previous, stored.content
             record = record_of(
                 taskgroup_id=taskgroup_id, seq=row.seq, at=at, previous=previous, content=content
             )
@@ -196,7 +196,7 @@ def chained_anew(taskgroup_id: str = "one") -> Harm:
 
 
 def statement(sql: str) -> Harm:
-    """Carry out a statement."""
+    """Execute a statement, which must change rows."""
 
     def harm(connection: Connection) -> None:
         assert connection.execute(text(sql)).rowcount

@@ -1,4 +1,4 @@
-"""What a terminal shows, and texts that try to steer it."""
+"""Terminal output, and texts that try to control the terminal."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WIDTHS = [80, 120, 160]
 
 
 def steering(text: str) -> list[str]:
-    """The characters in a text that do something to a terminal, other than ending a line."""
+    """The characters in a text that control a terminal, other than line feeds."""
     return [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
 def shown(program: Program, width: int, *arguments: str) -> str:
-    """What a terminal of so many columns shows."""
+    """The output of `recorder completion` on a terminal of `width` columns, without colours."""
     terminal = program.using(FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color", COLUMNS=str(width))
     return re.sub(r"\x1b\[[\d;]*m", "", terminal.ok("completion", *arguments))
 
@@ -31,7 +31,7 @@ def flowing(text: str) -> str:
 
 
 def read_all(terminal: int) -> str:
-    """What is shown on a terminal until the last program closes it."""
+    """Read the output of a terminal until the last program closes it."""
     shown = b""
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Bodies by name, in several spellings, and entries told in short: what a model can be compared with."""
+"""Named response bodies in several spellings, and short forms of entries to compare with a model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _reversed(value: Any) -> Any:
 
 
 def _spellings(value: dict[str, Any]) -> tuple[bytes, ...]:
-    """The same body twice: the second with other spaces, another order, and 3.0 for 3."""
+    """The same body twice, the second with different whitespace and order, and 3.0 instead of 3."""
     return json.dumps(value).encode(), json.dumps(_reversed(value), indent=1).encode()
 
 
@@ -61,13 +61,13 @@ _NAMES = {
 
 
 def name_of(status: StatusContent) -> str:
-    """Return which of the bodies a status entry holds."""
+    """Return the name of the body in a status entry."""
     text = status.body.text
     return _NAMES[rfc8785.dumps(status.body.value) if text is None else text.encode()]
 
 
 def seconds(time: datetime) -> float:
-    """Return how long after noon a time is."""
+    """Return a time in seconds after noon."""
     return (time - moment(0)).total_seconds()
 
 
@@ -82,9 +82,9 @@ def short_interval(interval: Interval | None) -> tuple[float, float, int] | None
 
 
 def short(entry: Entry) -> tuple[Any, ...]:
-    """Tell an entry in plain values, what it closes as the last of them."""
-    told = short_content(entry.content)
-    return (str(entry.kind), seconds(entry.at), *told, short_interval(entry.previous))
+    """Return an entry as plain values, ending with the interval that it closes."""
+    content = short_content(entry.content)
+    return (str(entry.kind), seconds(entry.at), *content, short_interval(entry.previous))
 
 
 def short_content(content: StatusContent | Gap | WatchChange) -> tuple[Any, ...]:
