@@ -1,1 +1,1 @@
-"""The types of the answers, of which the OpenAPI document is made."""
+"""The types of the response bodies."""

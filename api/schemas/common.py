@@ -1,4 +1,4 @@
-"""The types of the answers, of which the OpenAPI document is made."""
+"""The types of response bodies, from which the OpenAPI document is built."""
 
 from __future__ import annotations
 
@@ -30,67 +30,74 @@ TaskgroupId = Annotated[str, Field(description="the group's id")]
 PhaseNow = Annotated[
     Phase | None,
     Field(
-        description="active: runs are at work; blocked: some run needs an action; empty: no runs; settled: "
-        "every run has completed, failed or been cancelled; unclear: anything else. Not active is not done."
+        description="active: runs are in progress; blocked: a run needs an action; empty: no runs; settled: "
+        "every run has completed, failed or been cancelled; unclear: anything else. A group that is not "
+        "active is not necessarily done."
     ),
 ]
-ObservedAt = Annotated[TimeText | None, Field(description="when it was first said: response received, UTC")]
-LastSeenAt = Annotated[TimeText | None, Field(description="when it was last said: response received, UTC")]
-Polls = Annotated[int | None, Field(description="how many responses in a row said it")]
-AnomalyList = Annotated[list[Anomaly] | None, Field(description="what is odd about what was said")]
-MetadataValue = Annotated[JsonValue, Field(description="the group's metadata as it was said")]
-CreatedAt = Annotated[
-    TimeText | None, Field(description="when the upstream created the group; null if not said")
+ObservedAt = Annotated[
+    TimeText | None, Field(description="when the response that first reported it was received, UTC")
 ]
-StatusSeq = Annotated[int | None, Field(description="the number of the entry that holds the status")]
+LastSeenAt = Annotated[
+    TimeText | None, Field(description="when the response that last reported it was received, UTC")
+]
+Polls = Annotated[int | None, Field(description="how many consecutive responses reported it")]
+AnomalyList = Annotated[list[Anomaly] | None, Field(description="what is odd about the response")]
+MetadataValue = Annotated[JsonValue, Field(description="the group's metadata, as received")]
+CreatedAt = Annotated[
+    TimeText | None, Field(description="when the upstream created the group; null if not reported")
+]
+StatusSeq = Annotated[int | None, Field(description="the number of the entry with the status")]
 
 GapCause = Annotated[
-    Cause, Field(description="why nothing was seen: the recorder's own silence, or what polls met")
+    Cause, Field(description="why nothing was seen: the recorder was not polling, or how its polls failed")
 ]
-GapAttempts = Annotated[int, Field(description="failed polls")]
+GapAttempts = Annotated[int, Field(description="the number of failed polls")]
 UnpolledSeconds = Annotated[
-    float, Field(description="how much later than due its polls were, in sum, in seconds")
+    float, Field(description="how much later than due its polls were made, in total, in seconds")
 ]
-FailureStatus = Annotated[int | None, Field(description="of the last failure of that cause")]
-FailureDetail = Annotated[str | None, Field(description="of the last failure of that cause")]
+FailureStatus = Annotated[
+    int | None, Field(description="the HTTP status of the last failure with that cause")
+]
+FailureDetail = Annotated[str | None, Field(description="the message of the last failure with that cause")]
 
 
 class Status(RootModel[dict[str, JsonValue]]):
-    """The upstream's `status` object as it was said.
+    """The upstream's `status` object, as received.
 
     Usually num_task_runs, task_run_status_counts, is_active, status_message and modified_at.
     """
 
 
 class Progress(BaseModel):
-    """How many of a group's runs have finished; null where the upstream did not say."""
+    """How many of a group's runs have finished; null where the upstream did not report it."""
 
     finished: int | None = Field(description="runs that have completed, failed or been cancelled")
-    total: int | None = Field(description="runs in all")
-    fraction: float | None = Field(description="finished by total; null without runs")
+    total: int | None = Field(description="all runs")
+    fraction: float | None = Field(description="finished divided by total; null without runs")
 
 
 class EtaBasis(StrEnum):
-    """What an estimate rests on: the group's own pace, or episodes of groups alike."""
+    """What an estimate is based on: the group's own pace, or the episodes of similar groups."""
 
     PACE = "pace"
     COHORT = "cohort"
 
 
 class Eta(BaseModel):
-    """When a group is expected to be settled, as of when it was last seen."""
+    """When a group is expected to be settled, estimated from its last response."""
 
-    p10: TimeText | None = Field(description="one in ten is settled by then, UTC")
-    p50: TimeText | None = Field(description="half are settled by then, UTC")
-    p90: TimeText | None = Field(description="nine in ten are settled by then, UTC")
-    basis: EtaBasis | None = Field(description="what the estimate rests on")
-    reason: str | None = Field(description="why there is none")
+    p10: TimeText | None = Field(description="the group is settled by then with a probability of 10 %, UTC")
+    p50: TimeText | None = Field(description="the group is settled by then with a probability of 50 %, UTC")
+    p90: TimeText | None = Field(description="the group is settled by then with a probability of 90 %, UTC")
+    basis: EtaBasis | None = Field(description="what the estimate is based on")
+    reason: str | None = Field(description="why no estimate is available")
 
 
 class GapMembers(BaseModel):
-    """A stretch in which the group should have been seen and was not."""
+    """A period in which the group should have been seen but was not."""
 
-    from_: TimeText = Field(alias="from", description="the last response before it, UTC")
+    from_: TimeText = Field(alias="from", description="the last response before the gap, UTC")
     to: TimeText | None = Field(description="the response that ended it, UTC; null while it is open")
     cause: GapCause
     attempts: GapAttempts
@@ -102,9 +109,9 @@ class GapMembers(BaseModel):
 class GapItem(BaseModel):
     """A gap, closed or still open."""
 
-    seq: int | None = Field(description="of the entry that holds it; null while it is open")
-    from_: TimeText = Field(alias="from", description="the last response before it, UTC")
-    to: TimeText | None = Field(description="what ended it, UTC; null while it is open")
+    seq: int | None = Field(description="the number of the gap's entry; null while it is open")
+    from_: TimeText = Field(alias="from", description="the last response before the gap, UTC")
+    to: TimeText | None = Field(description="when it ended, UTC; null while it is open")
     duration_seconds: float | None = Field(
         description="how long it lasted, in seconds; null while it is open"
     )
@@ -116,17 +123,19 @@ class GapItem(BaseModel):
 
 
 class CoverageMembers(BaseModel):
-    """How much of the time in which the group was watched it was seen; over its whole ledger.
+    """How much of the watched time the group was seen, over its whole ledger.
 
-    A gap that is still open is in none of these: it counts once it has ended.
+    A gap that is still open is not included; it counts once it has ended.
     """
 
     watched_seconds: float = Field(
         description="from each start or resumption of the watch to its end or the last response, in seconds"
     )
-    gap_seconds: float = Field(description="how much of it fell into gaps, in seconds")
-    observed_seconds: float = Field(description="the rest of it, in seconds")
-    fraction: float | None = Field(description="observed by watched seconds; null if nothing was watched yet")
+    gap_seconds: float = Field(description="how much of that was in gaps, in seconds")
+    observed_seconds: float = Field(description="the rest, in seconds")
+    fraction: float | None = Field(
+        description="observed divided by watched seconds; null if nothing was watched yet"
+    )
 
 
 class GapsPage(BaseModel):
@@ -138,18 +147,20 @@ class GapsPage(BaseModel):
 
 
 class WatchMembers(BaseModel):
-    """A change of the recorder's enrolment of a group."""
+    """A change of a group's watch."""
 
     action: Action = Field(description="what happened to the watch")
     actor: str = Field(description="who did it; `recorder` for the recorder itself")
-    note: str | None = Field(description="what they noted")
+    note: str | None = Field(description="the note they left, if any")
 
 
 class Group(BaseModel):
-    """A group as it stands; what was never seen is null."""
+    """The current state of a group; values that were never seen are null."""
 
     taskgroup_id: TaskgroupId
-    state: WatchState = Field(description="of the recorder's watch; only a `watching` group is polled as due")
+    state: WatchState = Field(
+        description="the state of the watch; only `watching` groups are polled regularly"
+    )
     phase: PhaseNow
     created_at: CreatedAt
     metadata: MetadataValue
@@ -173,12 +184,14 @@ class GroupsPage(BaseModel):
 
     items: list[Group]
     next: str | None = Field(description="the address of the next page; null on the last")
-    count: int = Field(0, description="with count=true: how many groups there are in all")
-    count_is_capped: bool = Field(False, description="with count=true: there are more than were counted")
+    count: int = Field(0, description="with count=true: how many groups match, up to 10,000")
+    count_is_capped: bool = Field(
+        False, description="with count=true: whether more groups match than were counted"
+    )
 
 
 class LatestStatus(BaseModel):
-    """A group's latest status; all null but the id if it was never seen."""
+    """A group's latest status; everything but the id is null if it was never seen."""
 
     taskgroup_id: TaskgroupId
     phase: PhaseNow
@@ -188,15 +201,15 @@ class LatestStatus(BaseModel):
     last_seen_at: LastSeenAt
     polls: Polls
     anomalies: AnomalyList
-    digest: Digest | None = Field(description="of the entry: SHA-256, chained to the entry before, in hex")
+    digest: Digest | None = Field(description="the entry's SHA-256 in hex, chained to the entry before")
 
 
 class HistoryItem(BaseModel):
-    """One entry of a group's ledger; what does not belong to its kind is null."""
+    """One entry of a group's ledger; members that do not apply to its kind are null."""
 
-    seq: int | None = Field(description="its number from 1, without holes; null for a gap that is still open")
-    kind: Kind = Field(description="a change of the watch, a status, or a gap")
-    at: TimeText | None = Field(description="its own time, UTC: of a gap, its end")
+    seq: int | None = Field(description="its number, counting from 1; null for a gap that is still open")
+    kind: Kind = Field(description="whether it is a change of the watch, a status or a gap")
+    at: TimeText | None = Field(description="the entry's time, UTC; for a gap, its end")
     observed_at: ObservedAt
     last_seen_at: LastSeenAt
     polls: Polls
@@ -205,9 +218,9 @@ class HistoryItem(BaseModel):
     metadata: MetadataValue
     created_at: CreatedAt
     anomalies: AnomalyList
-    gap: GapMembers | None = Field(description="of a gap")
-    watch: WatchMembers | None = Field(description="of a change of the watch")
-    digest: Digest | None = Field(description="SHA-256, chained to the entry before, in hex")
+    gap: GapMembers | None = Field(description="for a gap: its members")
+    watch: WatchMembers | None = Field(description="for a change of the watch: its members")
+    digest: Digest | None = Field(description="the entry's SHA-256 in hex, chained to the entry before")
 
 
 class HistoryPage(BaseModel):
@@ -225,14 +238,14 @@ class ParameterError(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it."""
+    """An error, in the format of RFC 9457."""
 
     type: str = Field(
-        description="which kind of error; the address of its description",
+        description="the kind of error, as the address of its description",
         examples=["/docs/problems#unknown-group"],
     )
-    title: str = Field(description="the kind of error in words")
+    title: str = Field(description="a short name of the kind of error")
     status: int = Field(description="the HTTP status code")
     detail: str = Field(description="what went wrong this time")
-    instance: str = Field(description="the path that was asked for, or the name of the error in the log")
+    instance: str = Field(description="the requested path; for an internal error, its id in the log")
     errors: list[ParameterError] = Field(default_factory=list, description="every bad parameter")

@@ -1,4 +1,4 @@
-"""The types of the answers about completion."""
+"""The types of responses about completion."""
 
 from __future__ import annotations
 
@@ -13,51 +13,57 @@ from recorder.ledger.status_fields import RUN_STATUSES
 
 
 class MomentMembers(BaseModel):
-    """When something happened that nobody saw happen."""
+    """When something happened between two observations."""
 
     at: TimeText = Field(description="the best guess, UTC")
-    earliest: TimeText | None = Field(description="not before, UTC; null if nothing bounds it")
-    latest: TimeText = Field(description="not after, UTC")
-    basis: Basis = Field(description="what the guess rests on")
+    earliest: TimeText | None = Field(description="the lower bound, UTC; null if there is none")
+    latest: TimeText = Field(description="the upper bound, UTC")
+    basis: Basis = Field(description="what the guess is based on")
 
 
 class Runs(BaseModel):
-    """A group's counts at one observation; null where it did not say."""
+    """A group's counts at one observation; null where not reported."""
 
-    total: int | None = Field(description="runs in all")
+    total: int | None = Field(description="all runs")
     completed: int | None = Field(description="runs that have completed")
     failed: int | None = Field(description="runs that have failed")
     cancelled: int | None = Field(description="runs that were cancelled")
 
 
 class EpisodeMembers(BaseModel):
-    """One stretch of work, from the group's becoming active to its being settled."""
+    """One period of work, from when the group becomes active until it is settled."""
 
-    number: int = Field(description="from 1")
+    number: int = Field(description="counting from 1")
     started: MomentMembers
     completed: MomentMembers | None = Field(description="null while it is open")
     outcome: Outcome | None = Field(description="how its runs finished; null while it is open")
-    duration_seconds: float = Field(description="from started.at to completed.at, or so far, in seconds")
-    duration_earliest_seconds: float | None = Field(description="at least, in seconds")
-    duration_latest_seconds: float | None = Field(description="at most, in seconds; null if unbounded")
-    censored: bool = Field(description="still open: it is known to last longer than duration_seconds")
-    first_sight: bool = Field(description="the group was already in it, or past it, when first seen")
+    duration_seconds: float = Field(
+        description="from started.at to completed.at, in seconds; while open, so far"
+    )
+    duration_earliest_seconds: float | None = Field(
+        description="the shortest possible duration, in seconds; null if unknown"
+    )
+    duration_latest_seconds: float | None = Field(
+        description="the longest possible duration, in seconds; null if unbounded"
+    )
+    censored: bool = Field(description="whether it is still open, and so lasts longer than duration_seconds")
+    first_sight: bool = Field(description="whether the group was already in it, or past it, when first seen")
     runs: Runs
-    gap_seconds: float = Field(description="how much of it fell into gaps, in seconds")
-    polls: int = Field(description="responses from the opening observation to the ending one")
+    gap_seconds: float = Field(description="how much of it was in gaps, in seconds")
+    polls: int = Field(description="the number of responses from the opening observation to the ending one")
 
 
 _RUN_SECONDS: dict[str, Any] = {status: (float, Field(description="in seconds")) for status in RUN_STATUSES}
 RunSeconds = create_model(
     "RunSeconds",
-    __doc__="Seconds that runs were seen in each status, summed over the runs.",
+    __doc__="How long runs were seen in each status, summed over the runs.",
     __module__=__name__,
     **_RUN_SECONDS,
 )
 
 
 class DwellSeconds(BaseModel):
-    """Seconds that the group was seen in each phase."""
+    """How long the group was seen in each phase."""
 
     active: float = Field(description="in seconds")
     blocked: float = Field(description="in seconds")
@@ -69,16 +75,16 @@ class DwellSeconds(BaseModel):
 class GroupCompletion(BaseModel):
     """A group's episodes, and where its time went; gaps and unwatched time are left out."""
 
-    episodes: list[EpisodeMembers] = Field(description="oldest first; only the last may be open")
+    episodes: list[EpisodeMembers] = Field(description="oldest first; only the last can be open")
     run_seconds: RunSeconds
     dwell_seconds: DwellSeconds
     eta: Eta
 
 
 class Quantile(BaseModel):
-    """A quantile of durations, by Kaplan and Meier: open episodes count for as long as they were seen."""
+    """A Kaplan-Meier quantile of durations: open episodes count for as long as they were seen."""
 
-    seconds: float | None = Field(description="in seconds; null where not enough episodes are over to tell")
+    seconds: float | None = Field(description="in seconds; null if too few episodes are over")
     ci95: list[float | None] = Field(
         min_length=2,
         max_length=2,
@@ -87,8 +93,8 @@ class Quantile(BaseModel):
     bounds: list[float | None] = Field(
         min_length=2,
         max_length=2,
-        description="the same quantile of the shortest and of the longest that the durations can have been, "
-        "in seconds; null is unbounded",
+        description="the same quantile of the shortest and of the longest possible durations, in seconds; "
+        "null means unbounded",
     )
 
 
@@ -96,41 +102,43 @@ class Statistics(BaseModel):
     """How long the episodes of a cohort lasted."""
 
     key: str | int | float | bool | None = Field(
-        description="the value grouped by; null where there is none, and without group_by"
+        description="the value grouped by; null for groups without one, and without group_by"
     )
-    episodes: int = Field(description="in all")
-    completed: int = Field(description="those that are over")
-    censored: int = Field(description="those still open: known to last longer, and counted so")
+    episodes: int = Field(description="the number of episodes")
+    completed: int = Field(description="the number of finished episodes")
+    censored: int = Field(
+        description="the number of open episodes, which count as longer than their duration so far"
+    )
     p50: Quantile
     p90: Quantile
     p95: Quantile
     p99: Quantile
-    min_seconds: float | None = Field(description="of the completed ones, in seconds")
-    max_seconds: float | None = Field(description="of the completed ones, in seconds")
+    min_seconds: float | None = Field(description="the shortest completed duration, in seconds")
+    max_seconds: float | None = Field(description="the longest completed duration, in seconds")
     completed_mean_seconds: float | None = Field(
-        description="of the completed ones, in seconds: too short for all as long as others are open"
+        description="the mean of the completed durations, in seconds; too short for all episodes while some are open"
     )
 
 
 class CompletionStatistics(BaseModel):
-    """Statistics of the episodes selected."""
+    """Statistics of the selected episodes."""
 
-    as_of: TimeText | None = Field(description="the newest response that any of it rests on, UTC")
-    items: list[Statistics] = Field(description="a cohort each; without group_by exactly one")
+    as_of: TimeText | None = Field(description="the newest response used, UTC; null without episodes")
+    items: list[Statistics] = Field(description="one per cohort; exactly one without group_by")
 
 
 class CurvePoint(BaseModel):
-    """A step of the curve: what holds from here until the next one."""
+    """A step of the curve, valid until the next one."""
 
     seconds: float = Field(description="the duration, in seconds")
-    surviving: float = Field(description="the share of episodes that lasts longer")
-    low: float | None = Field(description="of its 95 % band; null where nothing survives")
-    high: float | None = Field(description="of its 95 % band; null where nothing survives")
-    at_risk: int = Field(description="episodes that were not over just before")
+    surviving: float = Field(description="the share of episodes that last longer")
+    low: float | None = Field(description="the lower end of its 95 % band; null where nothing survives")
+    high: float | None = Field(description="the upper end of its 95 % band; null where nothing survives")
+    at_risk: int = Field(description="the number of episodes not over just before")
 
 
 class Curve(BaseModel):
     """A Kaplan-Meier curve."""
 
-    as_of: TimeText | None = Field(description="the newest response that any of it rests on, UTC")
-    items: list[CurvePoint] = Field(description="the steps, shortest duration first; none without episodes")
+    as_of: TimeText | None = Field(description="the newest response used, UTC; null without episodes")
+    items: list[CurvePoint] = Field(description="the steps, shortest duration first; empty without episodes")

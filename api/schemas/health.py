@@ -1,4 +1,4 @@
-"""What the questions about the server itself are answered with: the OpenAPI document is made from these."""
+"""The types of responses about the server itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recorder.ledger.poll_outcome import Cause
 
 
 class Health(BaseModel):
-    """The server answers."""
+    """The server is running."""
 
     status: Literal["ok"]
 
@@ -19,79 +19,83 @@ class Health(BaseModel):
 class SchemaMembers(BaseModel):
     """The revision of the database's schema."""
 
-    current: str | None = Field(description="what the database has; null if it has none, or cannot be read")
-    head: str | None = Field(description="what this program needs; null if the database cannot be read")
+    current: str | None = Field(
+        description="the revision of the database; null if it has none, or cannot be read"
+    )
+    head: str | None = Field(
+        description="the revision that this program needs; null if the database cannot be read"
+    )
 
 
 class DatabaseMembers(BaseModel):
-    """The database that is read from."""
+    """The database that the API reads."""
 
-    ok: bool = Field(description="it can be read, and its schema is the one needed")
+    ok: bool = Field(description="whether it can be read and has the required schema")
     schema_: SchemaMembers = Field(alias="schema")
 
 
 class FailureMembers(BaseModel):
     """A poll that failed."""
 
-    at: TimeText = Field(description="UTC")
+    at: TimeText = Field(description="when it failed, UTC")
     cause: Cause
-    http_status: int | None = Field(description="null where there was no answer")
-    detail: str = Field(description="what the answer or the network said, cut short")
+    http_status: int | None = Field(description="null if there was no response")
+    detail: str = Field(description="the error message of the response or the network, shortened")
 
 
 class TroubleMembers(BaseModel):
-    """Polls that fail, since the first of them; it is over once polls have succeeded for some seconds."""
+    """A series of failing polls; it ends once polls have succeeded for some seconds."""
 
-    since: TimeText = Field(description="UTC")
-    failures: dict[str, int] = Field(description="failed polls by cause")
-    answers: int = Field(description="polls that were answered meanwhile")
+    since: TimeText = Field(description="when the first of them failed, UTC")
+    failures: dict[str, int] = Field(description="the number of failed polls, by cause")
+    answers: int = Field(description="the number of polls answered in the meantime")
     last_failure: FailureMembers
 
 
 class UpstreamMembers(BaseModel):
-    """How the provider's API does, as one recorder's polls tell it."""
+    """The state of the provider's API, as seen by one recorder's polls."""
 
     state: Literal["ok", "failing", "key_rejected"] = Field(
-        description="`key_rejected`: polls pause, and one at a time tries whether the API key is taken again"
+        description="`key_rejected`: polling pauses, apart from one poll at a time to test whether the API key is accepted again"
     )
-    trouble: TroubleMembers | None = Field(description="null where polls do not fail")
+    trouble: TroubleMembers | None = Field(description="null while polls succeed")
 
 
 class RecorderMembers(BaseModel):
-    """One recorder at work on the database."""
+    """A recorder that is running on the database."""
 
     recorder_id: str
-    host: str = Field(description="the machine that it runs on")
-    pid: int = Field(description="its process on that machine")
-    started_at: TimeText = Field(description="UTC")
-    heartbeat_at: TimeText = Field(description="its last sign of life, UTC")
-    upstream: UpstreamMembers | None = Field(description="null if it has not said")
+    host: str = Field(description="the name of the machine it runs on")
+    pid: int = Field(description="its process id on that machine")
+    started_at: TimeText = Field(description="when it failed, UTC")
+    heartbeat_at: TimeText = Field(description="its last heartbeat, UTC")
+    upstream: UpstreamMembers | None = Field(description="null if not reported yet")
 
 
 class RateBudgetMembers(BaseModel):
-    """How fast the upstream may be asked."""
+    """How many requests may be sent to the upstream."""
 
-    requests_per_second: float = Field(description="over all recorders of the database together")
-    recorders: int = Field(description="how many share it, in equal parts")
+    requests_per_second: float = Field(description="for all recorders of the database together")
+    recorders: int = Field(description="how many recorders share it equally")
     needed_per_second: float | None = Field(
-        description="what the watched groups need at the intervals that are set; null without a recorder"
+        description="what the watched groups need at their configured intervals; null if no recorder is running"
     )
     stretch: float | None = Field(
-        description="how many times as long intervals are because the rate does not suffice; 1 where it does"
+        description="the factor by which intervals are longer because the rate is too low; 1 if it is not"
     )
 
 
 class Readiness(BaseModel):
-    """The server can answer questions about groups."""
+    """The server is ready to serve groups."""
 
     status: Literal["ready"]
     database: DatabaseMembers
-    recorders: list[RecorderMembers] = Field(description="the longest at work first")
-    rate_budget: RateBudgetMembers = Field(description="how fast the upstream may be asked")
+    recorders: list[RecorderMembers] = Field(description="longest running first")
+    rate_budget: RateBudgetMembers = Field(description="how many requests may be sent to the upstream")
 
 
 class UnreadyProblem(Problem):
-    """An error that says what is not ready."""
+    """An error that shows what is not ready."""
 
     database: DatabaseMembers
     recorders: list[RecorderMembers]

@@ -17,9 +17,9 @@ class ProviderGroup(RootModel[dict[str, JsonValue]]):
 class ProviderErrorMembers(BaseModel):
     """What went wrong."""
 
-    ref_id: str = Field(description="the path of the request, or the name of the error in the log")
+    ref_id: str = Field(description="the id of this error; for an internal error, the log has it too")
     message: str
-    detail: JsonValue = Field(description="more about it, as an object; null where there is nothing more")
+    detail: JsonValue = Field(description="more information, as an object; null if there is none")
 
 
 class ProviderError(BaseModel):
