@@ -1,19 +1,19 @@
 """Errors as `application/problem+json` (RFC 9457).
 
-The `type` of a problem is the address of its entry in the page /docs/problems. These stay as they are:
+The `type` of a problem is the address of its entry on the page /docs/problems. These addresses are stable:
 
-- /docs/problems#unknown-group: 404, no group of that id was ever watched
+- /docs/problems#unknown-group: 404, no group with that id was ever watched
 - /docs/problems#unauthorized: 401, tokens are set, and the request has no valid one
 - /docs/problems#foreign-host: 403, the request's Host is not a loopback name
-- /docs/problems#not-acceptable: 406, the request's Accept rules out what is answered
+- /docs/problems#not-acceptable: 406, the header Accept excludes every type that the route has
 - /docs/problems#bad-parameter: 422, `errors` names every bad parameter
-- /docs/problems#database-unavailable: 503, the database cannot be read, or its schema is another
-- /docs/problems#never-seen: 503, in the provider's own shape, a watched group has not been seen yet
-- /docs/problems#query-timeout: 503, the database worked on the answer for longer than it may
-- /docs/problems#too-many-exports: 503, as many exports as may be are being read
-- /docs/problems#broken-ledger: 503, a ledger does not end as its watch row says; `recorder verify` says more
-- /docs/problems#internal-error: 500, `instance` is the name under which the log has it
-- /docs/problems#not-found, #method-not-allowed, …: what HTTP's own status codes say, by their names
+- /docs/problems#database-unavailable: 503, the database cannot be read, or has another schema
+- /docs/problems#never-seen: 503, on the provider's own routes: a watched group has not been seen yet
+- /docs/problems#query-timeout: 503, the database needed longer than RECORDER_API_TIMEOUT
+- /docs/problems#too-many-exports: 503, the maximum number of simultaneous exports is reached
+- /docs/problems#broken-ledger: 503, a ledger does not end where its watch row says
+- /docs/problems#internal-error: 500, `instance` identifies the error in the log
+- /docs/problems#not-found, #method-not-allowed, …: named after their HTTP status codes
 """
 
 from __future__ import annotations
@@ -41,75 +41,75 @@ from recorder.store.schema import state_of
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError
 
 MIRROR_PREFIXES = ("/v1/", "/v1beta/")
-"""Where the provider's own routes are; errors have its shape there."""
+"""The provider's own routes start with these; errors there have the provider's shape."""
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 PROBLEMS = {
-    "unknown-group": (HTTPStatus.NOT_FOUND, "Unknown group", "No group of that id was ever watched."),
+    "unknown-group": (HTTPStatus.NOT_FOUND, "Unknown group", "No group with that id was ever watched."),
     "unauthorized": (
         HTTPStatus.UNAUTHORIZED,
         "Unauthorized",
-        "The request has no valid token: as Authorization: Bearer, as a Basic password, or as x-api-key.",
+        "The request has no valid token. Send one as Authorization: Bearer, as a Basic password or as x-api-key.",
     ),
     "foreign-host": (
         HTTPStatus.FORBIDDEN,
         "Foreign host",
-        "Without access tokens the server answers only to the loopback names of its own machine.",
+        "Without access tokens, the server accepts only requests whose Host is a loopback name.",
     ),
-    "not-found": (HTTPStatus.NOT_FOUND, "Not found", "Nothing is at that path."),
+    "not-found": (HTTPStatus.NOT_FOUND, "Not found", "There is nothing at that path."),
     "method-not-allowed": (
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",
-        "The API is read only; the header Allow says what the path takes.",
+        "The API is read-only; the header Allow lists the methods that the path accepts.",
     ),
     "not-acceptable": (
         HTTPStatus.NOT_ACCEPTABLE,
         "Not acceptable",
-        "The header Accept rules out the type of the answer.",
+        "The header Accept excludes every type that the route has.",
     ),
     "bad-parameter": (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Bad parameter",
-        "Parameters are unknown, repeated or malformed; errors names every one of them.",
+        "Parameters are unknown, repeated or malformed; errors lists all of them.",
     ),
     "never-seen": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Never seen",
-        "The group is watched, but nothing of it has been seen yet. Ask again later.",
+        "The group is watched but has not been seen yet. Try again later.",
     ),
     "broken-ledger": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Broken ledger",
-        "A ledger does not end as its watch row says: nothing is attested. See: recorder verify.",
+        "A ledger does not end where its watch row says, so there is no answer. Run: recorder verify.",
     ),
     "internal-error": (
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",
-        "A defect of the server; its log has the error under the name that instance gives.",
+        "A bug in the server; instance identifies the error in its log.",
     ),
     "too-many-exports": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Too many exports",
-        "As many exports as may be are read by others just now. Ask again later.",
+        "The maximum number of simultaneous exports is reached. Try again later.",
     ),
     "query-timeout": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Query timeout",
-        "The database worked on the answer for longer than RECORDER_API_TIMEOUT. Ask for less at once.",
+        "The database needed longer than RECORDER_API_TIMEOUT. Ask for less at once.",
     ),
     "database-unavailable": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Database unavailable",
-        "The database cannot be read, or its schema is not the one needed. Ask again later.",
+        "The database cannot be read, or has another schema. Try again later.",
     ),
 }
-"""Each kind's HTTP status code, its title, and what it means."""
+"""The HTTP status code, title and meaning of each kind."""
 
 _log = structlog.get_logger("recorder.api")
 
 
 def problem(kind: str, detail: str, **members: Any) -> Response:
-    """Return a problem of one of our own kinds; `members` are added to its body, or take their place."""
+    """Return a problem of a kind in `PROBLEMS`; `members` are added to its body or replace its members."""
     status, title, _ = PROBLEMS[kind]
     response = _response(kind, status, title, detail, **members)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
@@ -127,14 +127,14 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(DatabaseUnavailableError, _database_unavailable)
     app.register_error_handler(QueryTimeoutError, _query_timeout)
     app.register_error_handler(BrokenHeadError, _broken_ledger)
-    app.register_error_handler(ProgrammingError, _not_understood)
+    app.register_error_handler(ProgrammingError, _programming_error)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _internal_error)
 
 
 def _response(kind: str, status: HTTPStatus, title: str, detail: str, **members: Any) -> Response:
     if request.path.startswith(MIRROR_PREFIXES):
-        return _error_of_the_provider(status, detail, members)
+        return _provider_error(status, detail, members)
     body = {
         "type": f"/docs/problems#{kind}",
         "title": title,
@@ -146,10 +146,10 @@ def _response(kind: str, status: HTTPStatus, title: str, detail: str, **members:
     return json_response(body, status=status.value, mimetype=PROBLEM_JSON)
 
 
-def _error_of_the_provider(status: HTTPStatus, detail: str, members: dict[str, Any]) -> Response:
-    """What a client of the provider's API can read."""
-    name = members.pop("instance", None) or uuid4().urn
-    error = {"ref_id": name, "message": detail, "detail": members or None}
+def _provider_error(status: HTTPStatus, detail: str, members: dict[str, Any]) -> Response:
+    """Return an error in the provider's own shape."""
+    ref_id = members.pop("instance", None) or uuid4().urn
+    error = {"ref_id": ref_id, "message": detail, "detail": members or None}
     return json_response({"type": "error", "error": error}, status=status.value)
 
 
@@ -160,8 +160,8 @@ def _unknown_group(error: UnknownGroupError) -> Response:
 def _bad_parameters(error: ValidationError) -> Response:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     errors = [{"location": str(item["loc"][0]), "message": item["msg"]} for item in details]
-    words = "; ".join(f"{item['location']} {item['message']}" for item in errors)
-    return problem("bad-parameter", words, errors=errors)
+    detail = "; ".join(f"{item['location']} {item['message']}" for item in errors)
+    return problem("bad-parameter", detail, errors=errors)
 
 
 def _foreign_cursor(error: ForeignCursorError) -> Response:
@@ -182,23 +182,25 @@ def _bad_parameter(location: str, error: Exception) -> Response:
 
 
 def _database_unavailable(error: Exception) -> Response:
-    # The driver's words are for whoever runs the server, not for whoever asks it.
+    # The driver's message is for the operator and stays in the log.
     _log.error("the database cannot be read", error=str(error))
-    return problem("database-unavailable", "the database cannot be read just now; /readyz says more")
+    return problem("database-unavailable", "the database cannot be read at the moment; see /readyz")
 
 
 def _query_timeout(_: QueryTimeoutError) -> Response:
     _log.warning("a query took too long", path=request.path)
-    return problem("query-timeout", "the database worked on it for longer than it may; ask for less at once")
+    return problem(
+        "query-timeout", "the database needed longer than RECORDER_API_TIMEOUT; ask for less at once"
+    )
 
 
 def _broken_ledger(error: BrokenHeadError) -> Response:
     _log.error("a ledger is broken", error=str(error), path=request.path)
-    return problem("broken-ledger", f"{error.what}; to see all that is wrong, run: recorder verify")
+    return problem("broken-ledger", f"{error.what}; to find everything that is wrong, run: recorder verify")
 
 
-def _not_understood(error: ProgrammingError) -> Response:
-    """A statement that the database does not understand is our defect, unless its schema is another."""
+def _programming_error(error: ProgrammingError) -> Response:
+    """A statement that the database rejects is a bug of ours, unless the database has another schema."""
     return _internal_error(error) if state_of(context().engine).at_head else _database_unavailable(error)
 
 
@@ -206,10 +208,10 @@ def _http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     allow = dict(error.get_headers()).get("Allow")
     if status is HTTPStatus.NOT_FOUND:
-        return problem("not-found", f"nothing is at {request.path}; /docs shows what there is")
+        return problem("not-found", f"there is nothing at {request.path}; /docs lists the routes")
     if allow is not None:
         allow = f"{allow}, OPTIONS"
-        response = problem("method-not-allowed", f"{request.path} takes {allow}")
+        response = problem("method-not-allowed", f"{request.path} accepts only {allow}")
         response.headers["Allow"] = allow
         return response
     if status is HTTPStatus.NOT_ACCEPTABLE:
@@ -219,6 +221,6 @@ def _http(error: HTTPException) -> Response:
 
 
 def _internal_error(error: Exception) -> Response:
-    name = uuid4().urn
-    _log.error("a request failed", instance=name, path=request.path, exc_info=error)
-    return problem("internal-error", "the server's log has it under this instance", instance=name)
+    instance = uuid4().urn
+    _log.error("a request failed", instance=instance, path=request.path, exc_info=error)
+    return problem("internal-error", "a bug in the server; the log has this instance", instance=instance)

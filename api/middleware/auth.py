@@ -1,7 +1,7 @@
-"""Who may ask: with tokens, who sends one; without, only who addresses this machine by its own names.
+"""Access control: with tokens, a request needs one of them; without, its Host must be a loopback name.
 
-A web page of somebody else's can make a browser here ask names that lead here (DNS rebinding); such
-requests carry the page's own name as their Host, and no token.
+A foreign web page can make a local browser send requests to this server through a name that resolves to
+this machine (DNS rebinding). Such requests have the page's host name as their Host, and no token.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from recorder.tokens import Token, holder
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 OPEN_PATH = "/healthz"
-"""Says nothing but that the server answers."""
+"""Needs no token: it shows only that the server is running."""
 REALM = "task group recorder"
 CHALLENGES = (f'Bearer realm="{REALM}"', f'Basic realm="{REALM}", charset="UTF-8"')
-"""What a request without a valid token is offered; browsers take the second and ask for a password."""
+"""Sent to requests without a valid token; browsers choose the second and prompt for a password."""
 
 
 def register_access(app: Flask, tokens: Sequence[Token]) -> None:
-    """Refuse requests to `app` without one of the tokens; without any tokens, those with a foreign Host."""
-    app.before_request(_demand_one_of(tokens) if tokens else _refuse_foreign_hosts)
+    """Refuse requests to `app` that have none of `tokens`; if there are no tokens, those with a foreign Host."""
+    app.before_request(_require_token(tokens) if tokens else _refuse_foreign_hosts)
 
 
-def _demand_one_of(tokens: Sequence[Token]) -> Callable[[], Response | None]:
-    def demand_token() -> Response | None:
+def _require_token(tokens: Sequence[Token]) -> Callable[[], Response | None]:
+    def require_token() -> Response | None:
         if request.path == OPEN_PATH or holder(tokens, _credentials()) is not None:
             return None
-        words = "send a valid token: as Authorization: Bearer, as a Basic password, or as x-api-key"
-        refusal = problem("unauthorized", words)
+        detail = "send a valid token as Authorization: Bearer, as a Basic password or as x-api-key"
+        refusal = problem("unauthorized", detail)
         for challenge in CHALLENGES:
             refusal.headers.add("WWW-Authenticate", challenge)
         return refusal
 
-    return demand_token
+    return require_token
 
 
 def _credentials() -> Iterator[str]:
-    """Yield what the request may have as its token."""
+    """Yield every value that the request may have sent as its token."""
     key = request.headers.get("x-api-key")
     if key is not None:
         yield key.strip()
@@ -64,4 +64,4 @@ def _refuse_foreign_hosts() -> Response | None:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name.lower() in LOOPBACK_HOSTS:
         return None
-    return problem("foreign-host", f"this server answers only to the hosts {', '.join(LOOPBACK_HOSTS)}")
+    return problem("foreign-host", f"this server accepts only the hosts {', '.join(LOOPBACK_HOSTS)}")

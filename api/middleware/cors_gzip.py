@@ -1,4 +1,4 @@
-"""What HTTP asks of every answer alike: OPTIONS, pages of other origins (CORS), and compression."""
+"""What applies to all responses: OPTIONS, cross-origin access (CORS) and compression."""
 
 from __future__ import annotations
 
@@ -9,32 +9,38 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
 COMPRESS_FROM_BYTES = 1000
-"""Below, a compressed answer would not fit in fewer packets."""
+"""Compressing shorter responses would not save a packet."""
 _LEVEL = 5
 _GZIP = 16 + zlib.MAX_WBITS
 _ALLOWED_HEADERS = "Authorization, x-api-key, Accept, If-None-Match"
-_SHOWN_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified, Content-Disposition"
-_TEXTS = ("application/json", "application/problem+json", "application/x-ndjson", "text/csv", "text/plain")
+_EXPOSED_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified, Content-Disposition"
+_COMPRESSIBLE = (
+    "application/json",
+    "application/problem+json",
+    "application/x-ndjson",
+    "text/csv",
+    "text/plain",
+)
 
 
 def register_transport(app: Flask, origins: Collection[str]) -> None:
-    """Let pages of `origins` read answers, and compress them; before access is asked for."""
+    """Let pages of `origins` read responses, and compress responses; call this before `register_access`."""
     app.after_request(_compressed)
 
     @app.before_request
     def answer_preflight() -> Response | None:
-        # A browser asks before it sends a token, and so without one.
-        asks = "Access-Control-Request-Method" in request.headers
-        return answer_options() if asks and request.headers.get("Origin") in origins else None
+        # Browsers send preflight requests without a token.
+        is_preflight = "Access-Control-Request-Method" in request.headers
+        return answer_options() if is_preflight and request.headers.get("Origin") in origins else None
 
     @app.after_request
-    def let_origins_read(response: Response) -> Response:
+    def add_cors_headers(response: Response) -> Response:
         if origins:
             response.vary.add("Origin")
             origin = request.headers.get("Origin")
             if origin in origins:
                 response.headers["Access-Control-Allow-Origin"] = origin
-                response.headers["Access-Control-Expose-Headers"] = _SHOWN_HEADERS
+                response.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
                 if request.method == "OPTIONS":
                     response.headers["Access-Control-Allow-Methods"] = "GET, HEAD"
                     response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
@@ -43,7 +49,7 @@ def register_transport(app: Flask, origins: Collection[str]) -> None:
 
 
 def answer_options() -> Response | None:
-    """Say what may be done with an address, if that is what is asked."""
+    """Answer an OPTIONS request with the methods that its path accepts; None for other requests."""
     refusal = request.routing_exception
     if request.method != "OPTIONS" or not isinstance(refusal, MethodNotAllowed):
         return None
@@ -54,7 +60,7 @@ def answer_options() -> Response | None:
 
 
 def _compressed(response: Response) -> Response:
-    if response.mimetype not in _TEXTS or "Content-Encoding" in response.headers:
+    if response.mimetype not in _COMPRESSIBLE or "Content-Encoding" in response.headers:
         return response
     long = response.is_streamed or (response.content_length or 0) >= COMPRESS_FROM_BYTES
     if response.status_code != 200 or not long:
@@ -73,9 +79,9 @@ def _compressed(response: Response) -> Response:
 
 
 def _gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     for part in parts:
-        packed = packer.compress(part)
-        if packed:
-            yield packed
-    yield packer.flush()
+        compressed = compressor.compress(part)
+        if compressed:
+            yield compressed
+    yield compressor.flush()

@@ -1,7 +1,7 @@
-"""Conditional requests: an answer that the client has already is not made again.
+"""Conditional requests: a response that the client already has is not built again.
 
-What an answer shows is a function of what it was read from: the watch rows of groups, and whether their
-gaps are open by now. A mark of that, taken before the answer is made, is its ETag.
+A response depends only on what it is read from: the watch rows of groups, and whether they have an open gap.
+A mark is a text that identifies this state; the ETag is its hash, computed before the response is built.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from recorder.store.groups import WatchRow, read_sums
 _VERSION = version("task-group-recorder")
 
 
-def not_modified_or(mark: str, make: Callable[[], Response]) -> Response:
-    """Return 304 if the client has the answer with `mark` already, else make it; either has the ETag."""
+def not_modified_or(mark: str, build: Callable[[], Response]) -> Response:
+    """Return 304 if the client already has the response with `mark`, otherwise build it; both have an ETag."""
     tag = sha256(f"{_VERSION} {request.full_path} {mark}".encode()).hexdigest()[:32]
-    response = Response(status=304) if request.if_none_match.contains_weak(tag) else make()
+    response = Response(status=304) if request.if_none_match.contains_weak(tag) else build()
     response.set_etag(tag, weak=True)
     return response
 
 
 def mark_of_group(group: WatchRow, *more: Any) -> str:
-    """Return a mark of all that answers about a group show; `more` is what they show besides."""
-    lasting = open_gap(group.watch, context().now()) is not None
-    return repr((group.watch, group.interval_seconds, lasting, *more))
+    """Return a mark for responses about one group; `more` is what else they depend on."""
+    has_open_gap = open_gap(group.watch, context().now()) is not None
+    return repr((group.watch, group.interval_seconds, has_open_gap, *more))
 
 
 def mark_of_groups(groups: Sequence[WatchRow], *more: Any) -> str:
-    """Return a mark of all that answers about several groups show."""
+    """Return a mark for responses about several groups; `more` is what else they depend on."""
     return repr([mark_of_group(group) for group in groups] + list(more))
 
 
 def mark_of_all(connection: Connection) -> str:
-    """Return a mark of all ledgers with their open intervals.
+    """Return a mark for responses about all ledgers and their open intervals.
 
-    Each entry raises the sum of `seq`, and each response that brings none raises the sum of `polls`.
+    Each new entry raises the sum of `seq`; each response that adds no entry raises the sum of `polls`.
     """
     return repr(read_sums(connection))
 
 
 def add_etag(response: Response) -> Response:
-    """Give an answer without a mark of its own one of its bytes: for what costs nothing to make."""
+    """Add an ETag computed from the body to a response without one; for responses that are cheap to build."""
     if response.status_code != 200 or not response.is_json or response.is_streamed:
         return response
     if response.get_etag()[0] is None:

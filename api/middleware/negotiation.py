@@ -1,4 +1,4 @@
-"""What the header Accept of a request lets through, and what it likes best."""
+"""Content negotiation: which types the header Accept allows, and which it prefers."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from recorder.queries.formats import JSON
 
 
 def require_json() -> None:
-    """Refuse a request to which no JSON may be answered.
+    """Refuse a request that does not accept JSON.
 
     Raises:
-        NotAcceptable: the header Accept rules it out.
+        NotAcceptable: the header Accept excludes it.
     """
     require_one_of([JSON])
 
 
 def require_one_of(mimetypes: Sequence[str]) -> str:
-    """Return the one of `mimetypes` to answer the present request with.
+    """Return which of `mimetypes` to answer the current request with.
 
     Raises:
-        NotAcceptable: the header Accept rules out all of them.
+        NotAcceptable: the header Accept excludes all of them.
     """
     found = preferred(request.headers.get("Accept", ""), mimetypes)
     if found is None:
         *others, last = mimetypes
-        words = " or ".join([", ".join(others), last] if others else [last])
-        raise NotAcceptable(f"{request.path} is {words}, which the header Accept rules out")
+        types = " or ".join([", ".join(others), last] if others else [last])
+        raise NotAcceptable(f"{request.path} is {types}, which the header Accept excludes")
     return found
 
 
 def accepts(header: str, mimetype: str) -> bool:
-    """Return whether an Accept header lets `mimetype` through."""
+    """Return whether an Accept header allows `mimetype`."""
     return preferred(header, [mimetype]) is not None
 
 
 def preferred(header: str, mimetypes: Sequence[str]) -> str | None:
-    """Return which of `mimetypes` an Accept header gives the greatest weight, None if it rules out all.
+    """Return which of `mimetypes` an Accept header gives the highest weight, None if it excludes all.
 
-    The most specific range that covers a type decides its weight; of equal weights the one that is named
-    more specifically wins, then the first. Parameters other than `q` count for nothing, as no answer of
-    ours differs by them. A header without any range that can be read rules nothing out.
+    The most specific range that covers a type decides its weight. Among equal weights, the type covered by
+    the more specific range wins, then the first one. Parameters other than `q` are ignored, because no
+    response differs by them. A header without a valid range excludes nothing.
     """
     weights: dict[str, float] = {}
     for name, weight in _ranges(header):
@@ -64,7 +64,7 @@ def preferred(header: str, mimetypes: Sequence[str]) -> str | None:
 def _ranges(header: str) -> Iterator[tuple[str, float]]:
     for part in parse_list_header(header):
         name, options = parse_options_header(part)
-        # Some clients write a lone asterisk for all types.
+        # Some clients send a single asterisk for all types.
         name = "*/*" if name == "*" else name.lower()
         if "/" in name:
             yield name, _weight(options.get("q", "1"))

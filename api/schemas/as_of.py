@@ -10,7 +10,7 @@ from recorder.ledger.timeline import Certainty
 _CERTAINTY = (
     "observed: this status was reported at that time; between: it was either this status or the next; gap: "
     "the group should have been seen but was not; open: this is the last status received, and the next "
-    "response was not due yet; before: no status had been received yet; not_watched: the group was not watched"
+    "response was not due yet; before: no status had been received yet; not_watched: nobody watched the group"
 )
 
 

@@ -116,7 +116,8 @@ class Statistics(BaseModel):
     min_seconds: float | None = Field(description="the shortest completed duration, in seconds")
     max_seconds: float | None = Field(description="the longest completed duration, in seconds")
     completed_mean_seconds: float | None = Field(
-        description="the mean of the completed durations, in seconds; too short for all episodes while some are open"
+        description="the mean of the completed durations, in seconds; too short for all episodes while some "
+        "are open"
     )
 
 

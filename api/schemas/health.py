@@ -56,7 +56,8 @@ class UpstreamMembers(BaseModel):
     """The state of the provider's API, as seen by one recorder's polls."""
 
     state: Literal["ok", "failing", "key_rejected"] = Field(
-        description="`key_rejected`: polling pauses, apart from one poll at a time to test whether the API key is accepted again"
+        description="`key_rejected`: polling pauses, apart from one poll at a time that tests whether the API "
+        "key is accepted again"
     )
     trouble: TroubleMembers | None = Field(description="null while polls succeed")
 
@@ -67,7 +68,7 @@ class RecorderMembers(BaseModel):
     recorder_id: str
     host: str = Field(description="the name of the machine it runs on")
     pid: int = Field(description="its process id on that machine")
-    started_at: TimeText = Field(description="when it failed, UTC")
+    started_at: TimeText = Field(description="when it started, UTC")
     heartbeat_at: TimeText = Field(description="its last heartbeat, UTC")
     upstream: UpstreamMembers | None = Field(description="null if not reported yet")
 
@@ -78,7 +79,7 @@ class RateBudgetMembers(BaseModel):
     requests_per_second: float = Field(description="for all recorders of the database together")
     recorders: int = Field(description="how many recorders share it equally")
     needed_per_second: float | None = Field(
-        description="what the watched groups need at their configured intervals; null if no recorder is running"
+        description="what the watched groups need at their configured intervals; null if no recorder runs"
     )
     stretch: float | None = Field(
         description="the factor by which intervals are longer because the rate is too low; 1 if it is not"
