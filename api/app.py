@@ -1,4 +1,4 @@
-"""The application: its resources put together over one database."""
+"""The Flask application."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def create_app(
     cohort_key: str | None = None,
     cors_origins: Collection[str] = (),
 ) -> Flask:
-    """Make the API over `engine`, which should be opened read-only: the API never writes.
+    """Create the API on `engine`, which should be read-only because the API never writes.
 
-    `rate` is what the recorders share, in requests per second: the API only tells it. With `tokens` it
-    answers only to who sends one of them. Groups with the same value of `cohort_key` in their metadata are
-    alike; without it all are. Pages of `cors_origins` may read its answers.
+    `rate` is the limit that the recorders share, in requests per second; it is reported, not enforced. If
+    there are `tokens`, requests need one of them. Estimates compare groups with the same value of
+    `cohort_key` in their metadata, or all groups without it. Pages of `cors_origins` may read responses.
     """
     app = Flask("api", static_folder=None)
-    # Redirects and answers to OPTIONS would have bodies of HTML.
+    # Flask's own redirects and responses to OPTIONS have HTML bodies.
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     set_context(app, Context(engine, now, rate, cohort_key))
@@ -50,12 +50,12 @@ def create_app(
         app.register_blueprint(resource.blueprint)
     register_docs(app, with_tokens=bool(tokens))
     register_problems(app)
-    app.after_request(_guard)
+    app.after_request(_add_headers)
     app.after_request(add_etag)
     return app
 
 
-def _guard(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-cache"
     return response

@@ -1,4 +1,4 @@
-"""What the views reach through their app: the database, the clock and what they need of the settings."""
+"""What views need from their app: the database, the clock and some settings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from recorder.clock import Clock
 
 _KEY = "recorder"
 MOST_EXPORTS = 8
-"""How many exports may be read at the same time: half of what the server answers."""
+"""The maximum number of simultaneous exports: half of the server's threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The database, opened read-only, the clock, the requests per second that its recorders share, and the
-    key of the metadata that tells which groups are alike (None: all are).
+    """The read-only database, the clock and settings.
 
-    `exports` has a place for each export that may be read at the same time: a reader that stalls takes one of
-    the server's threads along.
+    `rate` is the limit that the recorders share, in requests per second. Estimates compare groups with the
+    same value of `cohort_key` in their metadata, or all groups if it is None. `exports` limits simultaneous
+    exports, because a client that stalls occupies one of the server's threads.
     """
 
     engine: Engine
@@ -36,6 +36,6 @@ def set_context(app: Flask, context: Context) -> None:
 
 
 def context() -> Context:
-    """Return the context of the app that answers the present request."""
+    """Return the context of the app that handles the current request."""
     found: Context = current_app.extensions[_KEY]
     return found

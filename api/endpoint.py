@@ -1,4 +1,4 @@
-"""Views that declare their parameters and answers: requests are checked and documented from that."""
+"""Views that declare their parameters and responses, used to validate requests and to document the API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALWAYS_POSSIBLE: dict[int, type[BaseModel]] = {406: Problem, 422: Problem, 500:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What the document says about a view.
+    """The description of a view in the OpenAPI document.
 
     `answer` is the type of its body, None for plain text. `problems` are the HTTP status codes of the errors
     that it may return, each with the type of its body, and `refused` is the body type when access is denied.
@@ -44,10 +44,10 @@ class Operation:
 def operation(
     name: str, *, tag: str, query: type[Q], answer: type[BaseModel], problems: dict[int, type[BaseModel]]
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Turn a function that takes a checked query into a view; its docstring is the summary in the document.
+    """Turn a function that takes a validated query into a view; its docstring is the documented summary.
 
-    The view raises NotAcceptable if the Accept header rules out every format it has, and ValidationError
-    with every bad parameter. For an ExportQuery, `format` defaults to what the Accept header prefers.
+    The view raises NotAcceptable if the Accept header excludes every format it has, and ValidationError
+    with all bad parameters. For an ExportQuery, `format` defaults to what the Accept header prefers.
     """
 
     def decorate(function: Callable[..., Response]) -> Callable[..., Response]:
@@ -68,21 +68,21 @@ def operation(
 
 
 def document(view: View, described: Operation) -> None:
-    """Attach to a view what the document says about it."""
+    """Attach its description to a view."""
     setattr(view, _ATTRIBUTE, described)
 
 
 def operation_of(view: View) -> Operation | None:
-    """Return what the document says about a view, None if it is not documented."""
+    """Return the description of a view, None if it is not documented."""
     found = getattr(view, _ATTRIBUTE, None)
     return found if isinstance(found, Operation) else None
 
 
 def parsed(query: type[Q], defaults: Mapping[str, str] = _NO_DEFAULTS) -> Q:
-    """Return the checked parameters of the current request.
+    """Return the validated parameters of the current request.
 
     Raises:
-        ValidationError: with every bad parameter.
+        ValidationError: with all bad parameters.
     """
     given = {name: values[0] if len(values) == 1 else values for name, values in request.args.lists()}
     return query.parse({**defaults, **given})
@@ -92,13 +92,13 @@ def require_no_parameters() -> None:
     """Refuse parameters in the current request.
 
     Raises:
-        ValidationError: with every parameter given.
+        ValidationError: with all parameters given.
     """
     parsed(NoQuery)
 
 
 def _accepted_format() -> dict[str, str]:
-    """Return the Accept header as a parameter if it asks for an export."""
+    """Return the `format` that the Accept header asks for, if that is an export."""
     if "format" in request.args:
         return {}
     accepted = FORMATS[require_one_of(list(FORMATS))]

@@ -49,7 +49,7 @@ PROBLEMS = {
     "unauthorized": (
         HTTPStatus.UNAUTHORIZED,
         "Unauthorized",
-        "The request has no valid token. Send one as Authorization: Bearer, as a Basic password or as x-api-key.",
+        "The request has no valid token; send one as Authorization: Bearer, Basic password or x-api-key.",
     ),
     "foreign-host": (
         HTTPStatus.FORBIDDEN,

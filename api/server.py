@@ -56,7 +56,7 @@ def require_free(host: str, port: int) -> str:
 
 
 def _load_app() -> Flask:
-    """Make the app in the worker process; only that one needs Flask."""
+    """Create the app in the worker process, the only one that needs Flask."""
     from api.wsgi import app  # noqa: PLC0415
 
     return app()

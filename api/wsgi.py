@@ -1,4 +1,4 @@
-"""The WSGI app as the server's worker process runs it, configured from the settings."""
+"""The WSGI app that the server's worker process runs, configured from the settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recorder.store.engine import open_engine
 
 
 def app() -> Flask:
-    """Make the app for the database named in the settings."""
+    """Create the app for the database named in the settings."""
     end_with_parent()
     settings = load_settings()
     configure_logs(settings.log_format)

@@ -1,1 +1,1 @@
-"""Whole selections as streams of CSV or NDJSON."""
+"""Exports of whole selections as streams of CSV or NDJSON."""

@@ -1,8 +1,8 @@
-"""Whole selections in batches: as JSON's items, a line each (NDJSON), or as rows of the SQL views (CSV).
+"""Exports read in batches: JSON items, one per line (NDJSON), or rows of the SQL views (CSV).
 
-A batch is a snapshot of its own, begun where the one before ended, so that an export holds neither memory
-nor a connection while whoever asked for it takes their time. As with pages, what is recorded meanwhile may
-be in it or not, and nothing is left out or comes twice.
+Each batch is a separate snapshot that starts where the previous one ended, so that an export holds neither
+memory nor a connection while its client reads slowly. As with pages, entries recorded in the meantime may or
+may not be included, and nothing is skipped or repeated.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from recorder.store.view_rows import (
 )
 
 EXPORT_BATCH = 1000
-"""How many items are read at once at most."""
+"""The maximum number of items read at once."""
 FIRST_BATCH = 10
 PART_BYTES = 2 * 2**20
-"""How long a part should be: an item may be as long as a response of the provider, and takes several times
-that while it is read."""
+"""The target length of a part. An item may be as long as a response of the provider, and reading it takes
+several times that much memory."""
 _GROWTH = 10
 
 Place = TypeVar("Place")
@@ -52,7 +52,7 @@ Place = TypeVar("Place")
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[Place]):
-    """Lines of an export, and the place of the last one if others follow."""
+    """Lines of an export, and the place of the last one; None if no lines follow."""
 
     lines: Iterable[bytes]
     ended_at: Place | None
@@ -60,8 +60,8 @@ class Batch(Generic[Place]):
 
 @dataclass(frozen=True, slots=True)
 class Export(Generic[Place]):
-    """An export of groups, or of something of one group: `read` returns the batch after a place, None for
-    the first, of at most so many items."""
+    """An export of groups, or of the data of one group. `read` returns the batch after a place (None for the
+    first batch), with at most the given number of items."""
 
     name: str
     taskgroup_id: str | None
@@ -73,7 +73,7 @@ class Export(Generic[Place]):
         """Yield the export piece by piece; no connection is held between them.
 
         Raises:
-            DatabaseUnavailableError: the database cannot be used just now; what was yielded is incomplete.
+            DatabaseUnavailableError: the database is unavailable; the parts yielded so far are incomplete.
         """
         head = _header(self.view) if self.format is Format.CSV else b""
         after: Place | None = None
@@ -90,22 +90,26 @@ class Export(Generic[Place]):
 
 
 def next_size(size: int, length: int) -> int:
-    """Return how many items to read at once after `size` of them made a part of `length` bytes: as many as
-    make one of `PART_BYTES` if they are alike, but not many times more, since they may not be."""
-    alike = size * PART_BYTES // max(1, length)
-    return max(1, min(alike, size * _GROWTH, EXPORT_BATCH))
+    """Return how many items to read at once after `size` of them made a part of `length` bytes.
+
+    This is as many as fill `PART_BYTES` if the next items are equally long, with limited growth in case they
+    are longer.
+    """
+    fitting = size * PART_BYTES // max(1, length)
+    return max(1, min(fitting, size * _GROWTH, EXPORT_BATCH))
 
 
 def groups_export(
     query: GroupsQuery, form: Format, now: datetime, cohort_key: str | None
 ) -> Export[tuple[datetime, str]]:
-    """Return the export of groups, the newest enrolment first; `cohort_key` tells which are alike."""
-    question = groups_filter(query, now)
+    """Return the export of groups, the newest enrolment first; groups with the same
+    value of `cohort_key` are compared for estimates."""
+    selected = groups_filter(query, now)
 
     def read(
         connection: Connection, after: tuple[datetime, str] | None, size: int
     ) -> Batch[tuple[datetime, str]]:
-        found = list_groups(connection, question, limit=size + 1, after=after)
+        found = list_groups(connection, selected, limit=size + 1, after=after)
         groups = found[:size]
         ids = [group.watch.taskgroup_id for group in groups]
         ended_at = (groups[-1].watch.enrolled_at, ids[-1]) if len(found) > size else None
@@ -119,13 +123,13 @@ def groups_export(
 
 
 def history_export(taskgroup_id: str, query: HistoryQuery, form: Format, now: datetime) -> Export[int]:
-    """Return the export of a group's history; a CSV has its status entries only.
+    """Return the export of a group's history; CSV has status entries only.
 
-    Raises (as it is read):
+    Raises (while it is read):
         UnknownGroupError: the group was never watched.
     """
     selected = history_filter(query)
-    return _export_of_entries(
+    return _entries_export(
         "history",
         taskgroup_id,
         replace(selected, kinds=(Kind.STATUS,)) if form is Format.CSV else selected,
@@ -137,12 +141,12 @@ def history_export(taskgroup_id: str, query: HistoryQuery, form: Format, now: da
 
 
 def gaps_export(taskgroup_id: str, query: GapsQuery, form: Format, now: datetime) -> Export[int]:
-    """Return the export of a group's gaps; a CSV has the closed ones only.
+    """Return the export of a group's gaps; CSV has closed ones only.
 
-    Raises (as it is read):
+    Raises (while it is read):
         UnknownGroupError: the group was never watched.
     """
-    return _export_of_entries(
+    return _entries_export(
         "gaps",
         taskgroup_id,
         gaps_filter(query),
@@ -156,7 +160,7 @@ def gaps_export(taskgroup_id: str, query: GapsQuery, form: Format, now: datetime
 def completion_export(taskgroup_id: str, form: Format) -> Export[int]:
     """Return the export of a group's episodes.
 
-    Raises (as it is read):
+    Raises (while it is read):
         UnknownGroupError: the group was never watched.
     """
 
@@ -177,7 +181,7 @@ def completion_export(taskgroup_id: str, form: Format) -> Export[int]:
     return Export("completion", taskgroup_id, form, GROUP_COMPLETION, read)
 
 
-def _export_of_entries(
+def _entries_export(
     name: str,
     taskgroup_id: str,
     selected: HistoryFilter,
@@ -191,11 +195,11 @@ def _export_of_entries(
         watch = require_watch(connection, taskgroup_id).watch
         found = read_lines(connection, watch, replace(selected, after_seq=after), size, now)
         ended_at = found[size - 1][0] if len(found) > size else None
-        held = [item for _, item in found[:size]]
+        items = [item for _, item in found[:size]]
         if form is Format.NDJSON:
-            return Batch(_ndjson(map(body, held)), ended_at)
-        # The view has no row of a gap that is still open.
-        seqs = [item.seq for item in held if isinstance(item, Item)]
+            return Batch(_ndjson(map(body, items)), ended_at)
+        # The view has no row for a gap that is still open.
+        seqs = [item.seq for item in items if isinstance(item, Item)]
         return Batch(_csv(view, rows_of_entries(connection, view, taskgroup_id, seqs)), ended_at)
 
     return Export(name, taskgroup_id, form, view, read)

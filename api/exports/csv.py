@@ -1,4 +1,4 @@
-"""CSV as RFC 4180 has it, of values as the SQL views hold them; pure."""
+"""CSV (RFC 4180) of values from the SQL views."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable
 
 _QUOTED = frozenset('",\r\n')
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell for a formula, if it is the cell's beginning."""
+"""A spreadsheet treats a cell that starts with one of these as a formula."""
 
 
 def csv_line(cells: Iterable[str]) -> str:
-    """Return a line of cells that are made by `cell`."""
+    """Return a line of cells made by `cell`."""
     return ",".join(cells) + "\r\n"
 
 
 def cell(value: object) -> str:
-    """Return a value as a cell: `true` and `false`, floats as short as they are exact.
+    """Return a value as a cell: booleans as `true` and `false`, floats in their shortest exact form.
 
-    NULL is an empty cell, an empty text is one of two quotes.
+    NULL is an empty cell, an empty text is `""`.
     """
     if value is None:
         return ""
@@ -30,5 +30,5 @@ def cell(value: object) -> str:
 
 
 def inert(text: str | None) -> str | None:
-    """Return a text that no spreadsheet takes for a formula: with an apostrophe before it if one could."""
+    """Return a text, prefixed with an apostrophe if a spreadsheet would treat it as a formula."""
     return f"'{text}" if text is not None and text.startswith(_FORMULA) else text

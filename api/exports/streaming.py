@@ -22,18 +22,18 @@ from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutEr
 
 _CONTENT_TYPES = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.NDJSON: NDJSON}
 _LONGEST_NAME = 100
-_AWAY = "database-unavailable"
+_UNAVAILABLE = "database-unavailable"
 
 _log = structlog.get_logger("recorder.api")
 
 
 def export_response(export: Export[Any]) -> Response:
-    """Return an export as a stream, its first part read already: what fails by then is still a problem.
+    """Return an export as a stream. Its first part is read at once, so that errors until then are problems.
 
-    For HEAD no part is read.
+    Nothing is read for HEAD.
 
     Raises:
-        UnknownGroupError: the group that it is of was never watched.
+        UnknownGroupError: the exported group was never watched.
     """
     here = context()
     if export.taskgroup_id is not None:
@@ -44,26 +44,26 @@ def export_response(export: Export[Any]) -> Response:
     elif here.exports.acquire(blocking=False):
         response = _stream(export, here)
     else:
-        return problem("too-many-exports", f"{MOST_EXPORTS} exports are being read; ask again later")
+        return problem("too-many-exports", f"{MOST_EXPORTS} exports are in progress; try again later")
     response.headers["Content-Disposition"] = f'attachment; filename="{_file_name(export)}"'
     return response
 
 
 def _stream(export: Export[Any], here: Context) -> Response:
-    """Return an export that has a place, which it gives back once it was read or nobody reads it any more."""
-    with ExitStack() as held:
-        held.callback(here.exports.release)
-        parts = held.enter_context(closing(export.parts(here.engine)))
+    """Stream an export, and release its slot when it has been read or the client is gone."""
+    with ExitStack() as resources:
+        resources.callback(here.exports.release)
+        parts = resources.enter_context(closing(export.parts(here.engine)))
         begun = list(islice(parts, 1))
-        place = held.pop_all()
+        slot = resources.pop_all()
     rest = _rest(parts, export, request.path)
-    response = Response(_sent(begun, rest, place), content_type=_CONTENT_TYPES[export.format])
-    response.call_on_close(place.close)
+    response = Response(_sent(begun, rest, slot), content_type=_CONTENT_TYPES[export.format])
+    response.call_on_close(slot.close)
     return response
 
 
-def _sent(begun: list[bytes], rest: Iterator[bytes], place: ExitStack) -> Iterator[bytes]:
-    with place:
+def _sent(begun: list[bytes], rest: Iterator[bytes], slot: ExitStack) -> Iterator[bytes]:
+    with slot:
         yield from begun
         yield from rest
 
@@ -72,27 +72,27 @@ def _rest(parts: Generator[bytes, None, None], export: Export[Any], path: str) -
     try:
         yield from parts
     except DatabaseUnavailableError as error:
-        _log.error("an export broke off", path=path, error=str(error))
-        yield _broken_off(export, "query-timeout" if isinstance(error, QueryTimeoutError) else _AWAY)
+        _log.error("an export was interrupted", path=path, error=str(error))
+        yield _interruption(export, "query-timeout" if isinstance(error, QueryTimeoutError) else _UNAVAILABLE)
     except Exception as error:
-        _log.error("an export broke off", path=path, exc_info=error)
-        yield _broken_off(export, "internal-error")
+        _log.error("an export was interrupted", path=path, exc_info=error)
+        yield _interruption(export, "internal-error")
 
 
-def _broken_off(export: Export[Any], kind: str) -> bytes:
-    """The last line of what is incomplete: the server ends a stream in order whatever is raised.
+def _interruption(export: Export[Any], kind: str) -> bytes:
+    """Return the last line of an incomplete export; the server ends the stream normally whatever is raised.
 
-    In a CSV it has a cell too many, so that readers of tables complain of it.
+    In CSV the line has one cell too many, which makes CSV readers reject it.
     """
     status, title, _ = PROBLEMS[kind]
-    words = "the export broke off here and is incomplete"
+    detail = "the export was interrupted here and is incomplete"
     if export.format is Format.CSV:
-        return csv_line([cell(f"{words}: {kind}"), *("" for _ in export.view.c)]).encode()
-    line = {"type": f"/docs/problems#{kind}", "title": title, "status": status.value, "detail": words}
+        return csv_line([cell(f"{detail}: {kind}"), *("" for _ in export.view.c)]).encode()
+    line = {"type": f"/docs/problems#{kind}", "title": title, "status": status.value, "detail": detail}
     return dumps(line) + b"\n"
 
 
 def _file_name(export: Export[Any]) -> str:
-    """Ids may hold what a header or a file system does not take."""
+    """Return a file name; characters of the id that headers or file systems may not allow become `_`."""
     stem = export.name if export.taskgroup_id is None else f"{export.name}-{export.taskgroup_id}"
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', stem)[:_LONGEST_NAME]}.{export.format}"

@@ -23,7 +23,7 @@ CHALLENGES = (f'Bearer realm="{REALM}"', f'Basic realm="{REALM}", charset="UTF-8
 
 
 def register_access(app: Flask, tokens: Sequence[Token]) -> None:
-    """Refuse requests to `app` that have none of `tokens`; if there are no tokens, those with a foreign Host."""
+    """Refuse requests to `app` that have none of `tokens`; without tokens, those with a foreign Host."""
     app.before_request(_require_token(tokens) if tokens else _refuse_foreign_hosts)
 
 

@@ -22,7 +22,7 @@ _VERSION = version("task-group-recorder")
 
 
 def not_modified_or(mark: str, build: Callable[[], Response]) -> Response:
-    """Return 304 if the client already has the response with `mark`, otherwise build it; both have an ETag."""
+    """Return 304 if the client already has the response with `mark`, else build it. Both have an ETag."""
     tag = sha256(f"{_VERSION} {request.full_path} {mark}".encode()).hexdigest()[:32]
     response = Response(status=304) if request.if_none_match.contains_weak(tag) else build()
     response.set_etag(tag, weak=True)

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of the types that check the requests and describe the answers."""
+"""The OpenAPI document, built from the types of queries and response bodies."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _SECURITY_SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "a token"},
 }
 _ETAG = {
-    "description": "sent back as If-None-Match, it spares an answer that is the same: that is 304 then",
+    "description": "send it back as If-None-Match to get 304 if the response has not changed",
     "schema": {"type": "string"},
 }
 _LINK = {
-    "description": 'the address of the next page, rel="next"; none on the last',
+    "description": 'the address of the next page, rel="next"; missing on the last',
     "schema": {"type": "string"},
 }
 _HEADERS = {
@@ -45,7 +45,7 @@ _HEADERS = {
             "schema": {"type": "string"},
         }
     },
-    503: {"Retry-After": {"description": "when to ask again, in seconds", "schema": {"type": "integer"}}},
+    503: {"Retry-After": {"description": "when to try again, in seconds", "schema": {"type": "integer"}}},
 }
 _PROVIDER_HEADERS = {
     "Age": {
@@ -55,8 +55,10 @@ _PROVIDER_HEADERS = {
     "Last-Modified": {"description": "when the status was first seen", "schema": {"type": "string"}},
 }
 _EXPORTS = {
-    CSV: {"schema": {"type": "string", "description": "rows of the SQL view, after a header; RFC 4180"}},
-    NDJSON: {"schema": {"type": "string", "description": "the items, each as JSON on a line of its own"}},
+    CSV: {
+        "schema": {"type": "string", "description": "a header line and the rows of the SQL view; RFC 4180"}
+    },
+    NDJSON: {"schema": {"type": "string", "description": "the items as JSON, one per line"}},
 }
 _PATH_PARAMETER = {
     "name": "taskgroup_id",
@@ -66,26 +68,26 @@ _PATH_PARAMETER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 _DESCRIPTIONS = {
-    200: "the answer",
+    200: "success",
     401: "no valid token was sent",
     403: "the request's Host is not a loopback name of the server's machine",
     404: "no such group",
-    406: "the request's Accept rules out what there is",
-    422: "a bad parameter; every one is named",
-    500: "a defect of the server",
-    503: "the database cannot be read just now, or has another schema",
+    406: "the header Accept excludes every type that the route has",
+    422: "bad parameters; all of them are listed",
+    500: "a bug in the server",
+    503: "the database cannot be read, or has another schema",
 }
 
 
 class _AnswerSchemas(GenerateJsonSchema):
-    """The schemas of answers: a member that an answer leaves out is not there, whatever its default."""
+    """Schemas without defaults: a member that a response leaves out is missing, whatever its default."""
 
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
 
 
 def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the documented views of `app`, which wants tokens or does not."""
+    """Return the OpenAPI 3.1 document of the documented views of `app`."""
     operations = dict(_operations(app))
     refusal = 401 if with_tokens else 403
     document = {
@@ -93,9 +95,9 @@ def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
         "info": {
             "title": "Task Group Recorder",
             "version": version("task-group-recorder"),
-            "description": "What was recorded of task groups: how they stand, their history, how long they "
-            "took, and what was not seen. Read-only. Times are UTC, durations are in seconds, and unknown "
-            "values are null. [Errors](/docs/problems) say what is wrong and what is allowed instead.",
+            "description": "The recording of task groups: their current state, their history, how long they "
+            "took, and when they were not seen. Read-only. Times are UTC, durations are in seconds, and unknown "
+            "values are null. [Errors](/docs/problems) explain what is wrong and what is allowed.",
         },
         "servers": [{"url": "/"}],
         "paths": {path: {"get": _operation(path, found, refusal)} for path, found in operations.items()},
@@ -105,7 +107,7 @@ def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
 
 
 def _secured(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document of an API that wants tokens; all but one path do."""
+    """Return the document with the security schemes; all paths but one require a token."""
     public = document["paths"][OPEN_PATH]["get"]
     public["security"] = []
     del public["responses"]["401"]
@@ -143,7 +145,7 @@ def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
 
 @cache
 def _examples() -> dict[str, Any]:
-    """Return a real answer of each operation, by its name, and a real problem of each HTTP status code."""
+    """Return an example response per operation name, and an example problem per HTTP status code."""
     found: dict[str, Any] = json.loads(
         files("api.openapi").joinpath("examples.json").read_text(encoding="utf-8")
     )

@@ -56,8 +56,8 @@ class UpstreamMembers(BaseModel):
     """The state of the provider's API, as seen by one recorder's polls."""
 
     state: Literal["ok", "failing", "key_rejected"] = Field(
-        description="`key_rejected`: polling pauses, apart from one poll at a time that tests whether the API "
-        "key is accepted again"
+        description="`key_rejected`: polling pauses, apart from one poll at a time that tests whether the "
+        "API key is accepted again"
     )
     trouble: TroubleMembers | None = Field(description="null while polls succeed")
 
