@@ -96,8 +96,8 @@ def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
             "title": "Task Group Recorder",
             "version": version("task-group-recorder"),
             "description": "The recording of task groups: their current state, their history, how long they "
-            "took, and when they were not seen. Read-only. Times are UTC, durations are in seconds, and unknown "
-            "values are null. [Errors](/docs/problems) explain what is wrong and what is allowed.",
+            "took, and when they were not seen. Read-only. Times are UTC, durations are in seconds, and "
+            "unknown values are null. [Errors](/docs/problems) explain what is wrong and what is allowed.",
         },
         "servers": [{"url": "/"}],
         "paths": {path: {"get": _operation(path, found, refusal)} for path, found in operations.items()},

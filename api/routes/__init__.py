@@ -1,1 +1,1 @@
-"""The routes: one blueprint a resource."""
+"""The routes: one blueprint per resource."""

@@ -1,7 +1,7 @@
-"""The audit trail.
+"""The audit summary of a group, and the checkpoint.
 
-These answers are made each time, and their ETags are of their bytes: they show what somebody did to a ledger
-past its watch row.
+These responses are built on every request and get their ETag from the body: they must also show changes made
+to a ledger behind the back of its watch row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ blueprint = Blueprint(TAG, __name__)
 @blueprint.get(f"{GROUPS_PATH}/<taskgroup_id>/audit")
 @operation("getAudit", tag=TAG, query=NoQuery, answer=Audit, problems={404: Problem, 503: Problem})
 def audit(_: NoQuery, taskgroup_id: str) -> Response:
-    """What there is to audit of a group: its head, how many entries it has, and what is odd about them."""
+    """An audit summary of a group: its head, the number of entries, and their anomalies."""
     with reading(context().engine) as connection:
         found = require_group(connection, taskgroup_id)
         return json_response(audit_answer(connection, found))
@@ -35,6 +35,6 @@ def audit(_: NoQuery, taskgroup_id: str) -> Response:
 @blueprint.get("/api/v1/audit/checkpoint")
 @operation("getCheckpoint", tag=TAG, query=NoQuery, answer=Checkpoint, problems={503: Problem})
 def checkpoint(_: NoQuery) -> Response:
-    """The heads of all ledgers in one snapshot: kept elsewhere, it proves later that all still stands."""
+    """The heads of all ledgers in one snapshot; a copy kept elsewhere reveals later changes to the ledgers."""
     with reading(context().engine) as connection:
         return json_response(checkpoint_answer(connection))

@@ -1,4 +1,4 @@
-"""Completion: of one group, and of many."""
+"""Completion of one group, and of many."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ blueprint = Blueprint(TAG, __name__)
     "getCompletion", tag=TAG, query=ExportQuery, answer=GroupCompletion, problems={404: Problem, 503: Problem}
 )
 def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
-    """A group's episodes, where its time went, and when it will be done."""
+    """A group's episodes, how its time was spent, and when it is expected to be done."""
     if query.format in EXPORTS:
         return export_response(completion_export(taskgroup_id, query.format))
     here = context()
@@ -53,7 +53,7 @@ def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
     "getStatistics", tag=TAG, query=CompletionQuery, answer=CompletionStatistics, problems={503: Problem}
 )
 def statistics(query: CompletionQuery) -> Response:
-    """How long episodes lasted, those still open counted as open; a cohort an item."""
+    """How long episodes lasted, one item per cohort; open episodes count as lasting longer than seen."""
     with reading(context().engine) as connection:
         return not_modified_or(
             mark_of_all(connection), lambda: json_response(statistics_answer(connection, query))
@@ -63,7 +63,7 @@ def statistics(query: CompletionQuery) -> Response:
 @blueprint.get("/api/v1/completion/curve")
 @operation("getCurve", tag=TAG, query=CurveQuery, answer=Curve, problems={503: Problem})
 def curve(query: CurveQuery) -> Response:
-    """The Kaplan-Meier curve: which share of the episodes lasts longer than a time."""
+    """The Kaplan-Meier curve: the share of episodes that last longer than each duration."""
     with reading(context().engine) as connection:
         return not_modified_or(
             mark_of_all(connection), lambda: json_response(curve_answer(connection, query))

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the pages about the API, which need nothing from any other server."""
+"""The OpenAPI document, and documentation pages that load nothing from other servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.middleware.negotiation import require_json
 from api.openapi.document import openapi_document
 from recorder.queries.json_output import dumps
 
-# Swagger UI's own style needs inline styles; scripts come from our files alone.
+# Swagger UI needs inline styles; scripts are loaded from our own files only.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -31,7 +31,7 @@ blueprint = Blueprint(
 
 
 def register_docs(app: Flask, *, with_tokens: bool) -> None:
-    """Serve the document of the views of `app`, built when it is first asked for, and the pages."""
+    """Serve the OpenAPI document of `app`, built on the first request, and the pages."""
 
     @cache
     def document() -> bytes:
@@ -69,7 +69,7 @@ def restrict(response: Response) -> Response:
 
 
 def _swagger_folder() -> Path:
-    """Where the package with Swagger UI's files has them; it is found, not run."""
+    """Return the folder of Swagger UI's files, without importing the package that has them."""
     spec = find_spec("flask_openapi3_swagger")
     if spec is None or spec.origin is None:
         raise RuntimeError(

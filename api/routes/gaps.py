@@ -1,4 +1,4 @@
-"""When a group was not seen."""
+"""The gaps of a group."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 @blueprint.get("/<taskgroup_id>/gaps")
 @operation("getGaps", tag=TAG, query=GapsQuery, answer=GapsPage, problems={404: Problem, 503: Problem})
 def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
-    """Stretches in which a group should have been seen and was not, why, and how much was seen in all."""
+    """Periods in which a group should have been seen but was not, with their causes, and its coverage."""
     here = context()
     if query.format in EXPORTS:
         return export_response(gaps_export(taskgroup_id, query, query.format, here.now()))
@@ -33,8 +33,8 @@ def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
         found, now = require_watch(connection, taskgroup_id), here.now()
         asked = gaps_request(taskgroup_id, query)
 
-        def make() -> Response:
+        def build() -> Response:
             page = read_page(connection, found.watch, asked, now)
             return page_response(gaps_body(connection, found.watch, page))
 
-        return not_modified_or(mark_of_group(found), make)
+        return not_modified_or(mark_of_group(found), build)

@@ -1,4 +1,4 @@
-"""Groups, and how they stand."""
+"""Groups and their current state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 @blueprint.get("")
 @operation("listGroups", tag=TAG, query=GroupsQuery, answer=GroupsPage, problems={503: Problem})
 def groups(query: GroupsQuery) -> Response:
-    """Groups, the newest enrolment first."""
+    """All groups, newest enrolment first."""
     here = context()
     if query.format in EXPORTS:
         return export_response(groups_export(query, query.format, here.now(), here.cohort_key))
@@ -40,7 +40,7 @@ def groups(query: GroupsQuery) -> Response:
 @blueprint.get("/<taskgroup_id>")
 @operation("getGroup", tag=TAG, query=NoQuery, answer=Group, problems={404: Problem, 503: Problem})
 def group(_: NoQuery, taskgroup_id: str) -> Response:
-    """How a group stands."""
+    """The current state of a group."""
     here = context()
     with reading(here.engine) as connection:
         found = require_group(connection, taskgroup_id)
@@ -55,16 +55,16 @@ def group(_: NoQuery, taskgroup_id: str) -> Response:
     "getStatus", tag=TAG, query=StatusQuery, answer=StatusAnswer, problems={404: Problem, 503: Problem}
 )
 def status(query: StatusQuery, taskgroup_id: str) -> Response:
-    """A group's latest status, or the one at a moment of the past with how certain it is."""
+    """A group's latest status, or its status at a moment in the past and how certain that is."""
     here = context()
     with reading(here.engine) as connection:
         found = require_group(connection, taskgroup_id)
         if query.at is not None:
             require_past(query.at, here.now())
 
-        def make() -> Response:
+        def build() -> Response:
             if query.at is None:
                 return json_response(status_body(found))
             return json_response(status_at_answer(connection, found.watch, query.at, here.now()))
 
-        return not_modified_or(mark_of_group(found), make)
+        return not_modified_or(mark_of_group(found), build)

@@ -1,4 +1,4 @@
-"""Whether the server answers, and whether it can answer questions about groups."""
+"""Whether the server is running, and whether it is ready to serve groups."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ blueprint = Blueprint(TAG, __name__)
 @blueprint.get("/healthz")
 @operation("getHealth", tag=TAG, query=NoQuery, answer=Health, problems={})
 def healthz(_: NoQuery) -> Response:
-    """Whether the server answers, whatever its database does."""
+    """Whether the server is running, whatever the state of its database."""
     return json_response({"status": "ok"})
 
 
 @blueprint.get("/readyz")
 @operation("getReadiness", tag=TAG, query=NoQuery, answer=Readiness, problems={503: UnreadyProblem})
 def readyz(_: NoQuery) -> Response:
-    """Whether the database can be read and has the schema needed; and the recorders at work on it."""
+    """Whether the database can be read and has the required schema, and which recorders are running."""
     here = context()
     try:
         state = state_of(here.engine)
@@ -42,7 +42,7 @@ def readyz(_: NoQuery) -> Response:
     except SchemaError as mismatch:
         return _unready(str(mismatch), _database(state, ok=False))
     except DatabaseUnavailableError:
-        return _unready("the database cannot be read just now", _database(None, ok=False))
+        return _unready("the database cannot be read at the moment", _database(None, ok=False))
     return json_response(
         {
             "status": "ready",
@@ -54,10 +54,10 @@ def readyz(_: NoQuery) -> Response:
 
 
 def rate_budget(recorders: Sequence[Heartbeat], rate: float) -> dict[str, Any]:
-    """Return what recorders say of their rate; `rate` is what to say where none has said anything."""
-    told = [heartbeat.report["rate"] for heartbeat in recorders if "rate" in heartbeat.report]
+    """Return the rate that the recorders report; `rate` is the default while none has reported one."""
+    reported = [heartbeat.report["rate"] for heartbeat in recorders if "rate" in heartbeat.report]
     figures = {"requests_per_second": rate, "needed_per_second": None, "stretch": None}
-    return {**figures, **(told[-1] if told else {}), "recorders": len(recorders)}
+    return {**figures, **(reported[-1] if reported else {}), "recorders": len(recorders)}
 
 
 def _unready(detail: str, database: dict[str, Any]) -> Response:

@@ -32,7 +32,7 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
     problems={404: Problem, 503: Problem},
 )
 def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
-    """A group's ledger: what was reported when, what was not seen, and watch changes; or samples of it."""
+    """A group's ledger: status changes, gaps and changes of the watch; or samples of it."""
     here = context()
     if query.format in EXPORTS:
         return export_response(history_export(taskgroup_id, query, query.format, here.now()))

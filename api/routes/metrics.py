@@ -1,4 +1,4 @@
-"""Prometheus metrics: of the API itself, and of the recorders by what they leave in the database."""
+"""Prometheus metrics of the API, and of the groups and recorders in its database."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _ANSWERED = "answered"
 _NO_ROUTE = "none"
 _METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 _OTHER = "other"
-"""Whoever asks can make up methods, and each would be series of its own for ever."""
+"""The label of unknown methods: clients can invent them, and each would add time series that never go away."""
 
 
 def register_metrics(app: Flask) -> None:
-    """Serve the metrics, and measure every request to `app` by its route."""
+    """Serve `/metrics`, and measure the duration of every request to `app` by route."""
     registry = CollectorRegistry()
-    registry.register(_Recording())
+    registry.register(_DatabaseCollector())
     durations = Histogram(
         "recorder_api_request_duration_seconds",
-        "How long requests took, until their answers began to be sent.",
+        "Time until the response to a request started to be sent.",
         ["route", "method", "status"],
         registry=registry,
         buckets=_BUCKETS,
@@ -74,18 +74,18 @@ def register_metrics(app: Flask) -> None:
     )
 
 
-class _Recording(Collector):
-    """What the database says at the moment of asking; of a recorder that has ended it says nothing."""
+class _DatabaseCollector(Collector):
+    """Metrics read from the database on each scrape; recorders that have stopped are not included."""
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
         here = context()
-        up = GaugeMetricFamily("recorder_database_up", "Whether the database can be read.")
+        up = GaugeMetricFamily("recorder_database_up", "Whether the database can be read (1) or not (0).")
         try:
             with reading(here.engine) as connection:
-                found = list(_of_the_database(connection))
+                found = list(_database_metrics(connection))
             up.add_metric([], 1)
         except DatabaseUnavailableError:
             found = []
@@ -94,44 +94,52 @@ class _Recording(Collector):
         yield from found
 
 
-def _of_the_database(connection: Connection) -> Iterator[Metric]:
-    yield from _of_the_groups(read_group_counts(connection, context().now()))
-    yield from _of_the_recorders(heartbeats(connection))
+def _database_metrics(connection: Connection) -> Iterator[Metric]:
+    yield from _group_metrics(read_group_counts(connection, context().now()))
+    yield from _recorder_metrics(heartbeats(connection))
 
 
-def _of_the_groups(standing: GroupCounts) -> Iterator[Metric]:
+def _group_metrics(counts: GroupCounts) -> Iterator[Metric]:
     phases = GaugeMetricFamily(
-        "recorder_groups", "Groups by the phase they were last seen in.", labels=["phase"]
+        "recorder_groups", "Number of groups by the phase they were last seen in.", labels=["phase"]
     )
     for phase in (*Phase, None):
-        phases.add_metric([phase or "never_seen"], standing.phases.get(phase, 0))
+        phases.add_metric([phase or "never_seen"], counts.phases.get(phase, 0))
     yield phases
-    states = GaugeMetricFamily("recorder_watches", "Groups by the state of their watch.", labels=["state"])
+    states = GaugeMetricFamily(
+        "recorder_watches", "Number of groups by the state of their watch.", labels=["state"]
+    )
     for state in WatchState:
-        states.add_metric([state], standing.states.get(state, 0))
+        states.add_metric([state], counts.states.get(state, 0))
     yield states
     gauges = {
-        "recorder_open_gaps": ("Groups that should have been seen by now and were not.", standing.open_gaps),
-        "recorder_due_polls": ("Polls that are due and not made yet.", standing.due),
-        "recorder_lateness_seconds": ("How late the poll is that is due longest.", standing.late_seconds),
-        "recorder_ledger_entries": ("Entries in all ledgers.", standing.entries),
+        "recorder_open_gaps": ("Number of groups with an open gap.", counts.open_gaps),
+        "recorder_due_polls": ("Number of polls that are due but not made yet.", counts.due),
+        "recorder_lateness_seconds": ("How late the longest overdue poll is.", counts.late_seconds),
+        "recorder_ledger_entries": ("Number of entries in all ledgers.", counts.entries),
     }
-    for name, (words, value) in gauges.items():
-        yield GaugeMetricFamily(name, words, value=value)
+    for name, (description, value) in gauges.items():
+        yield GaugeMetricFamily(name, description, value=value)
 
 
-def _of_the_recorders(recorders: list[Heartbeat]) -> Iterator[Metric]:
+def _recorder_metrics(recorders: list[Heartbeat]) -> Iterator[Metric]:
     beat = GaugeMetricFamily(
-        "recorder_heartbeat_timestamp_seconds", "The last sign of life of a recorder.", labels=["recorder"]
+        "recorder_heartbeat_timestamp_seconds", "Time of a recorder's last heartbeat.", labels=["recorder"]
     )
-    polls = CounterMetricFamily("recorder_polls", "Polls by outcome.", labels=["recorder", "outcome"])
+    polls = CounterMetricFamily(
+        "recorder_polls", "Number of polls by outcome.", labels=["recorder", "outcome"]
+    )
     written = CounterMetricFamily(
-        "recorder_entries_written", "Ledger entries written, by kind.", labels=["recorder", "kind"]
+        "recorder_entries_written", "Number of ledger entries written, by kind.", labels=["recorder", "kind"]
     )
     dropped = CounterMetricFamily(
-        "recorder_results_dropped", "Results of polls whose claim was lost.", labels=["recorder"]
+        "recorder_results_dropped",
+        "Number of poll results dropped because the claim was lost.",
+        labels=["recorder"],
     )
-    errors = CounterMetricFamily("recorder_errors", "Defects of a recorder.", labels=["recorder"])
+    errors = CounterMetricFamily(
+        "recorder_errors", "Number of unexpected errors in a recorder.", labels=["recorder"]
+    )
     for recorder in recorders:
         name, counters = recorder.recorder_id, recorder.counters
         beat.add_metric([name], recorder.heartbeat_at.timestamp())

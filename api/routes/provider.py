@@ -1,4 +1,4 @@
-"""The provider's own routes, answered from the recording, so that existing clients can be pointed here."""
+"""The provider's own routes, served from the recording, so that existing clients can use this server."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def register_routes() -> None:
 
 
 def provider_group(taskgroup_id: str) -> Response:
-    """A group in the provider's own shape, as it was last reported."""
+    """A group as the provider last reported it, in the provider's own shape."""
     here = context()
     with reading(here.engine) as connection:
         found = require_group(connection, taskgroup_id)
         latest = found.latest
         if latest is None:
-            return problem("never-seen", f"{taskgroup_id!r} is watched, and has not been seen yet")
+            return problem("never-seen", f"{taskgroup_id!r} is watched but has not been seen yet")
         body = find_body(connection, taskgroup_id, latest.seq)
     raw = (body.text or "").encode() if body.form is None else body.form
     response = not_modified_or(

@@ -73,7 +73,7 @@ class DwellSeconds(BaseModel):
 
 
 class GroupCompletion(BaseModel):
-    """A group's episodes, and where its time went; gaps and unwatched time are left out."""
+    """A group's episodes, and how its time was spent; gaps and unwatched time are left out."""
 
     episodes: list[EpisodeMembers] = Field(description="oldest first; only the last can be open")
     run_seconds: RunSeconds

@@ -1,4 +1,4 @@
-"""The status at a moment in the past, and samples at even steps: query parameters and answers."""
+"""The status at a moment in the past, and samples at regular steps: query parameters and answers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from recorder.store.timeline import extent_of, read_timeline, seqs_at, seqs_betw
 
 MAX_SAMPLES = 10_000
 MAX_SAMPLED_ENTRIES = 100_000
-"""Samples need all the entries of their stretch, which are held in memory meanwhile."""
+"""Samples need all entries of their period in memory."""
 MIN_STEP = 0.001
 MAX_STEP = 36525 * 86400
 READ_AT_ONCE = 100
-"""Entries are read with their metadata, which may be large and which samples do not show."""
+"""Entries are read with their metadata, which may be large and is not part of samples."""
 
 _OTHER_KINDS = {kind.value for kind in Kind if kind is not Kind.STATUS}
 _CSV_HAS_STATUS_ONLY = "cannot be combined with csv, which has status entries only; ndjson has all kinds"
@@ -40,7 +40,7 @@ _WITH_STATUS = (Certainty.OBSERVED, Certainty.BETWEEN, Certainty.OPEN)
 
 
 class BadMomentError(ValueError):
-    """There is no answer for a moment or a step; `location` is the parameter, the message says why."""
+    """A moment or step cannot be answered; `location` is the parameter, and the message gives the reason."""
 
     def __init__(self, location: str, message: str) -> None:
         super().__init__(message)

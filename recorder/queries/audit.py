@@ -38,7 +38,7 @@ def checkpoint_answer(connection: Connection) -> dict[str, Any]:
     """Return the heads of all ledgers and the digest of a checkpoint with these heads.
 
     Raises:
-        BrokenHeadError: a ledger does not end as its watch row says.
+        BrokenHeadError: a ledger does not end where its watch row says.
     """
     heads = list(read_heads(connection))
     return {

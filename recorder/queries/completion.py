@@ -50,15 +50,11 @@ GroupByParam = Annotated[
     BeforeValidator(_label),
     WithJsonSchema({"type": "string", "pattern": r"^metadata(\..+|\[.+\])$"}),
 ]
-
-
 SinceParam = Annotated[
     Literal["created"] | None,
     _only("created", "durations from the groups' created_at, first episodes only"),
     WithJsonSchema({"type": "string", "enum": ["created"]}),
 ]
-
-
 EnrolledParam = Annotated[
     Literal["prospective"] | None,
     _only("prospective", "only episodes whose start was observed"),
@@ -136,10 +132,6 @@ def selection_of(query: CurveQuery) -> Selection:
     )
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)
-
-
 def episode_members(episode: Episode) -> dict[str, Any]:
     """Return an episode as JSON values: times as text, unknown values as None."""
     return {
@@ -165,3 +157,7 @@ def _moment_members(moment: Moment) -> dict[str, Any]:
         "latest": format_time(moment.latest),
         "basis": moment.basis.value,
     }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)

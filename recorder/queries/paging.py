@@ -126,7 +126,7 @@ class Paging:
         return Page(items, address, cursor)
 
     def _identity(self) -> str:
-        """What tells this query from others: its path and its filters, defaults included."""
+        """Return a hash that identifies the query: its path and filters, including defaults."""
         filters = [(name, text) for name, text, _ in self._parameters() if name not in _NOT_FILTERS]
         return sha256(f"{self.path}?{urlencode(filters)}".encode()).hexdigest()[:16]
 
