@@ -102,8 +102,10 @@ def next_size(size: int, length: int) -> int:
 def groups_export(
     query: GroupsQuery, form: Format, now: datetime, cohort_key: str | None
 ) -> Export[tuple[datetime, str]]:
-    """Return the export of groups, the newest enrolment first; groups with the same
-    value of `cohort_key` are compared for estimates."""
+    """Return the export of groups, newest enrolment first.
+
+    Estimates compare groups with the same value of `cohort_key` in their metadata, or all groups if it is None.
+    """
     selected = groups_filter(query, now)
 
     def read(

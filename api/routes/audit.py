@@ -35,6 +35,6 @@ def audit(_: NoQuery, taskgroup_id: str) -> Response:
 @blueprint.get("/api/v1/audit/checkpoint")
 @operation("getCheckpoint", tag=TAG, query=NoQuery, answer=Checkpoint, problems={503: Problem})
 def checkpoint(_: NoQuery) -> Response:
-    """The heads of all ledgers in one snapshot; a copy kept elsewhere reveals later changes to the ledgers."""
+    """The heads of all ledgers in one snapshot; a copy kept elsewhere reveals later changes to them."""
     with reading(context().engine) as connection:
         return json_response(checkpoint_answer(connection))

@@ -28,7 +28,7 @@ _ANSWERED = "answered"
 _NO_ROUTE = "none"
 _METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 _OTHER = "other"
-"""The label of unknown methods: clients can invent them, and each would add time series that never go away."""
+"""The label of unknown methods: clients can invent them, and each would add time series for good."""
 
 
 def register_metrics(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Without tokens the API answers only to the loopback names of its own machine."""
+"""Without tokens, the API accepts only requests whose Host is a loopback name."""
 
 from __future__ import annotations
 
