@@ -104,7 +104,7 @@ def groups_export(
 ) -> Export[tuple[datetime, str]]:
     """Return the export of groups, newest enrolment first.
 
-    Estimates compare groups with the same value of `cohort_key` in their metadata, or all groups if it is None.
+    Estimates compare groups with the same value of `cohort_key` in their metadata; if it is None, all groups.
     """
     selected = groups_filter(query, now)
 
