@@ -25,11 +25,7 @@ from recorder.store.tables import entries, watches
 from recorder.store.transactions import reading
 
 _DIGEST = re.compile("[0-9a-f]{64}", re.ASCII)
-
-
 _MEMBERS = ("taskgroup_id", "seq", "digest", "last_seen_at", "polls")
-
-
 _LONGEST_COMPLAINT = 300
 
 

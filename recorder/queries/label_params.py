@@ -18,7 +18,6 @@ _OURS = re.compile(r"metadata($|[.\[])")
 _NAME = re.compile(r"metadata(?:\.(?P<dotted>.+)|\[(?P<bracketed>.+)\])", re.DOTALL)
 _FORM = "is not of the form metadata.KEY=VALUE or metadata[KEY]=VALUE"
 
-
 LabelsParam = Annotated[
     Mapping[str, str],
     WithJsonSchema(

@@ -196,11 +196,9 @@ LimitParam = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}),
 ]
 
-
 TimeParam = Annotated[
     datetime | None, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-
 
 OrderParam = Annotated[
     Literal["asc", "desc"],
@@ -208,23 +206,15 @@ OrderParam = Annotated[
     WithJsonSchema({"type": "string", "enum": ["asc", "desc"], "default": "asc"}),
 ]
 
-
 CursorParam = Annotated[Cursor | None, BeforeValidator(_well_formed), WithJsonSchema({"type": "string"})]
-
-
 PhasesParam = Annotated[tuple[Phase, ...] | None, BeforeValidator(_names_of(Phase)), _listing(Phase)]
-
 
 StatesParam = Annotated[
     tuple[WatchState, ...] | None, BeforeValidator(_names_of(WatchState)), _listing(WatchState)
 ]
 
-
 AnomaliesParam = Annotated[tuple[Anomaly, ...] | None, BeforeValidator(_names_of(Anomaly)), _listing(Anomaly)]
-
-
 KindsParam = Annotated[tuple[Kind, ...] | None, BeforeValidator(_names_of(Kind)), _listing(Kind)]
-
 
 FormatParam = Annotated[
     Format | None,
@@ -232,7 +222,6 @@ FormatParam = Annotated[
     WithJsonSchema({"type": "string", "enum": list(Format)}),
 ]
 ORDER_WORDS = "oldest first (asc) or newest first (desc)"
-
 
 FlagParam = Annotated[
     bool, BeforeValidator(_yes_or_no), WithJsonSchema({"type": "boolean", "default": False})

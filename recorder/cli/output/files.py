@@ -26,7 +26,6 @@ Advance = Callable[[int], None]
 
 _CHUNK = 65536
 
-
 out_option = click.option(
     "--out",
     metavar="FILE",
