@@ -144,16 +144,16 @@ def _entry(read: _Read, record: Any, digest: Any) -> Entry:
         )
     at = _time(record["at"], "at")
     previous = _interval(record["previous"], head, "previous")
-    said = _content(name, record[name], at)
-    check_content(seq, said)
+    received = _content(name, record[name], at)
+    check_content(seq, received)
     content = (
-        derive_status(read.replay, taskgroup_id, said, at, previous)
-        if isinstance(said, ResponseBody)
-        else said
+        derive_status(read.replay, taskgroup_id, received, at, previous)
+        if isinstance(received, ResponseBody)
+        else received
     )
     rebuilt = record_of(taskgroup_id=taskgroup_id, seq=seq, at=at, previous=previous, content=content)
     if digest != digest_of(before, rebuilt):
-        raise ValueError("its record is none that a recorder writes: something in it contradicts the rest")
+        raise ValueError("no recorder writes such a record: its parts contradict each other")
     return Entry(taskgroup_id, seq, at, previous, content, digest)
 
 

@@ -45,7 +45,7 @@ def check_interval(interval: Interval | None, kind: Kind | None, at: datetime | 
         return
     check_count(interval.polls, "polls", 1)
     if interval.last_seen_at < at:
-        raise ValueError(f"{what} ends before its status was first said")
+        raise ValueError(f"{what} ends before its status was first seen")
 
 
 def check_is_of_status(there: bool, kind: Kind | None, what: str) -> None:

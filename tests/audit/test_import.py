@@ -427,7 +427,7 @@ FORGED: dict[str, tuple[Callable[[list[Line]], None], str]] = {
     "a previous of no polls": (forged(3, previous={**TIMES, "polls": 0}), "line 3: polls must be"),
     "a gap that ends elsewhere": (
         forged_inside(4, "gap", to="2026-11-24T12:01:00.000000Z"),
-        "line 4: its record is none that a recorder writes",
+        "line 4: no recorder writes such a record",
     ),
     "a gap before its start": (
         forged_inside(4, "gap", **{"from": "2027-01-01T00:00:00.000000Z"}),
