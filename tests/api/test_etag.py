@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 
 from tests.support.api_client import Client, Clock, headers_of
@@ -57,6 +58,7 @@ def _steps(recording: Recording, clock: Clock) -> list[Callable[[], None]]:
     ]
 
 
+@pytest.mark.slow
 def test_an_etag_changes_with_anything_that_the_body_shows(
     app: Flask, recording: Recording, clock: Clock
 ) -> None:

@@ -59,6 +59,7 @@ def test_an_export_goes_on_while_the_recorder_writes(asking: FlaskClient, record
         assert seqs == (list(range(1, 8)) if order == "asc" else list(range(7, 0, -1)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("filled", "small_batches")
 @pytest.mark.parametrize(
     ("error", "kind"),

@@ -66,6 +66,7 @@ def test_findings_do_not_depend_on_the_size_of_a_snapshot(
     assert [seq for name, seq, _ in brief(sorted(found)) if name == "one"] == [2, 4, 6, 9, 11]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 10_000])
 def test_concurrent_recording_causes_no_findings(
     engine: Engine, cut: Callable[[int], None], size: int
@@ -152,6 +153,7 @@ def test_ids_sort_by_their_bytes(engine: Engine) -> None:
     assert brief(findings(engine)) == [(name, 1, "digest_mismatch") for name in names]
 
 
+@pytest.mark.slow
 def test_more_groups_than_are_read_at_once(engine: Engine) -> None:
     write(engine, random_ledgers(3, groups=205, entries_each=2, oddity=0, trouble=0))
     heads = heads_of(engine)

@@ -336,6 +336,7 @@ def _scored(cases: list[eta_backtest.Case], *, alone: bool) -> eta_backtest.Scor
     return scored
 
 
+@pytest.mark.slow
 def test_about_80_percent_of_simulated_groups_end_between_p10_and_p90() -> None:
     cases = _simulated(tuple(PROCESSOR_SECONDS), groups=50)
     product = _scored(cases, alone=False)

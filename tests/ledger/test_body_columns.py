@@ -131,6 +131,7 @@ def test_any_body_is_rebuilt(value: dict[str, Any], escaped: bool) -> None:
         assert rebuilt.text.encode() == raw
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_bodies(VALUES | HUGE), HUGE)
 def test_body_with_an_inexact_number_is_rebuilt_byte_for_byte(value: dict[str, Any], huge: int) -> None:

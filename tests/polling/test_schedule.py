@@ -138,6 +138,7 @@ def test_due_when_it_is_polled_next_and_lost_a_window_later(
     assert watch.gap_at == watch.due_at + intervals.gap_window
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(BODIES, INTERVAL_SETS, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
 def test_failures_do_not_change_due_at_and_gap_at(
