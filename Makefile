@@ -15,10 +15,9 @@ help:  ## List these commands
 demo: $(VENV)/.runtime  ## Show everything at work; ARGS="--for 30" ends it by itself
 	@$(BIN)/recorder demo $(ARGS)
 
-# Twice as many processes as cores: many tests mostly wait for the programs that they start.
 .PHONY: test
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
-	@$(PYTEST) -n $$((2 * $(CORES))) --dist worksteal --durations 25 $(ARGS)
+	@$(PYTEST) -n $(CORES) --dist worksteal --durations 25 $(ARGS)
 
 FAST := -m "not integration and not slow" --hypothesis-profile quick
 
