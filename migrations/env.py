@@ -68,11 +68,12 @@ def migrate_own_database() -> None:
         if context.is_offline_mode():
             print_script(url)
             return
-        upgrading = command_name() in {None, "upgrade"}
-        if not upgrading:
+        command = command_name()
+        if command not in {None, "upgrade"}:
             require_file(url)
         with opened_database(url) as engine, writing(engine) as connection:
-            if upgrading:
+            # `alembic stamp` can repair a database whose revision is lost.
+            if command != "stamp":
                 refuse_unknown(state_in(connection))
             migrate(connection)
     except (SettingsError, SchemaError) as error:

@@ -51,6 +51,7 @@ def refusal(result: Result) -> str:
     """Return the single line with which the command failed."""
     failed = [line for line in result.out.splitlines() if line.startswith("FAILED: ")]
     assert result.status != 0 and len(failed) == 1, result
+    assert failed[0].removeprefix("FAILED: ") not in result.err, result
     return failed[0]
 
 
@@ -164,7 +165,27 @@ def test_errors_are_reported_in_one_line(elsewhere: Path) -> None:
     with sqlite3.connect(elsewhere / "recorder.db") as connection:
         connection.execute("CREATE TABLE invoices (number INTEGER)")
     connection.close()
-    assert "not the recorder's" in refusal(alembic(elsewhere, *ini, "upgrade", "head"))
+    for command in (["upgrade", "head"], ["downgrade", "-1"], ["current"], ["check"]):
+        assert "not the recorder's" in refusal(alembic(elsewhere, *ini, *command))
+
+
+def test_a_newer_revision_is_refused_and_a_stamp_repairs_a_lost_one(elsewhere: Path) -> None:
+    ini = ("-c", str(CLONE / "alembic.ini"))
+    ok(alembic(elsewhere, *ini, "upgrade", "head"))
+    _set_revision(elsewhere / "recorder.db", "UPDATE alembic_version SET version_num = '9999'")
+    for command in (["upgrade", "head"], ["downgrade", "-1"], ["current"], ["check"]):
+        assert "revision 9999, which this program does not know" in refusal(
+            alembic(elsewhere, *ini, *command)
+        )
+    _set_revision(elsewhere / "recorder.db", "DELETE FROM alembic_version")
+    ok(alembic(elsewhere, *ini, "stamp", HEAD))
+    assert "No new upgrade operations" in ok(alembic(elsewhere, *ini, "check"))
+
+
+def _set_revision(path: Path, statement: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
 
 
 def test_the_history_needs_no_database_and_an_upgrade_creates_it(elsewhere: Path) -> None:
