@@ -219,3 +219,9 @@ def test_a_signal_stops_a_rebuild_between_two_groups(
     polls = {row.taskgroup_id: row.polls for row in found}
     assert (polls["done"], polls["last"]) == (2, 99)
     assert polls["going"] != 99
+
+
+def test_the_help_lists_each_command_with_a_whole_sentence(program: Program) -> None:
+    listed = program.ok("db", "--help").partition("Commands:\n")[2].splitlines()
+    assert len(listed) == 6
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed), listed

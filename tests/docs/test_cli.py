@@ -34,4 +34,4 @@ def test_defaults(name: str) -> None:
     meanings = {row[0].strip("`"): row[1] for row in table(PAGE, f"`{name}`")}
     for parameter in COMMANDS[name].params:
         if isinstance(parameter, click.Option) and parameter.show_default:
-            assert f"{parameter.default} unless told" in meanings[_name(parameter)]
+            assert f"{parameter.default} by default" in meanings[_name(parameter)]

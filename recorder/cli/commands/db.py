@@ -32,7 +32,7 @@ def command() -> None:
 @command.command("upgrade")
 @report_errors
 def upgrade_command() -> None:
-    """Upgrade the schema to this program's revision; creates the tables in an empty database."""
+    """Upgrade the schema to this program's revision. An empty database gets its tables."""
     with opened_database(load_settings().write_url) as engine:
         before = migrate.upgrade(engine)
         click.echo(f"{display_url(engine.url)}: {before.current or 'empty'} -> {before.head}")
@@ -43,7 +43,7 @@ def upgrade_command() -> None:
 @click.option("--discard-ledger", is_flag=True, help="Drop the ledger even if it has entries.")
 @report_errors
 def downgrade_command(revision: str, discard_ledger: bool) -> None:
-    """Downgrade the schema to REVISION; `base` drops all tables including the ledger."""
+    """Downgrade the schema to REVISION. `base` drops all tables, including the ledger."""
     with _present_database() as engine:
         before = migrate.downgrade(engine, revision, discard_ledger=discard_ledger)
         click.echo(f"{display_url(engine.url)}: {before.current} -> {revision}")
@@ -52,7 +52,7 @@ def downgrade_command(revision: str, discard_ledger: bool) -> None:
 @command.command("current")
 @report_errors
 def current() -> None:
-    """Print the schema's revision and the one that this program needs."""
+    """Print the schema's revision and the one this program needs."""
     with _present_database() as engine:
         state = schema.state_of(engine)
         click.echo(f"{state.current or 'none'} (this program needs {state.head})")
@@ -61,7 +61,7 @@ def current() -> None:
 @command.command("check")
 @report_errors
 def check() -> None:
-    """Compare the schema with this program's, table by table; exit status 1 if it differs."""
+    """Compare the schema with this program's. The exit status is 1 if it differs."""
     with _present_database() as engine:
         schema.require_head(schema.state_of(engine))
         found = differences(engine)
@@ -81,7 +81,7 @@ def check() -> None:
 @click.option("--apply", is_flag=True, help="Run the statements too.")
 @report_errors
 def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None:
-    """Print the GRANT statements for the roles on PostgreSQL; the owner of the tables must run them."""
+    """Print the GRANT statements for the roles on PostgreSQL. The owner of the tables must run them."""
     with _present_database() as engine:
         if not dialect_of(engine).has_roles:
             raise click.ClickException("SQLite has no roles: whoever may write the file may change all of it")
@@ -99,7 +99,7 @@ def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None
 @command.command("rebuild")
 @report_errors
 def rebuild_command() -> None:
-    """Rebuild episodes and the other derived tables from the ledger, group by group."""
+    """Rebuild the derived tables from the ledger, group by group. They include the episodes."""
     with _present_database() as engine, stop_requests() as stop_requested:
         schema.require_head(schema.state_of(engine))
         done, total = 0, _count_groups(engine)
