@@ -12,7 +12,7 @@ help:  ## List these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: $(VENV)/.runtime  ## Show everything at work; ARGS="--for 30" ends it by itself
+demo: $(VENV)/.runtime  ## Show everything working together; ARGS="--for 30" stops it after 30 s
 	@$(BIN)/recorder demo $(ARGS)
 
 .PHONY: test
@@ -38,11 +38,11 @@ IN_MEMORY := $(shell grep -qs '^[^ ]* /dev/shm ' /proc/mounts && ! grep -qs '^[^
 PYTEST := PYTHONDONTWRITEBYTECODE= $(if $(IN_MEMORY),TMPDIR=$(IN_MEMORY)) $(BIN)/pytest
 
 .PHONY: fuzz
-fuzz: $(VENV)/.development  ## Ask the API 10,000 random questions of each kind
+fuzz: $(VENV)/.development  ## Send the API 10,000 random requests of each kind
 	@SCHEMATHESIS_EXAMPLES=10000 $(BIN)/pytest tests/api/test_schemathesis.py $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.development  ## Lint, types, directions of imports, sizes of modules, one meaning a name
+check: $(VENV)/.development  ## Check style, types, import directions, module sizes and unique names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -52,12 +52,12 @@ check: $(VENV)/.development  ## Lint, types, directions of imports, sizes of mod
 	$(BIN)/python tools/check_names.py
 
 .PHONY: format
-format: $(VENV)/.development  ## Bring the code into its form
+format: $(VENV)/.development  ## Format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 .PHONY: install
-install: $(VENV)/.runtime  ## Make the environment in .venv, with the command .venv/bin/recorder
+install: $(VENV)/.runtime  ## Create the environment in .venv, with the command .venv/bin/recorder
 
 .PHONY: lock
 lock: $(VENV)/.development  ## Pin the newest allowed versions in requirements/, with hashes
@@ -71,10 +71,10 @@ clean:  ## Remove the environment and the caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage *.egg-info
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say make PYTHON=python3.12, for instance")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name it, for instance: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-# The project itself is built without its dependencies, which the pinned files have brought already.
+# The project itself is built without its dependencies, which the pinned files have already installed.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python

@@ -11,7 +11,7 @@ The `type` of a problem is the address of its entry on the page /docs/problems. 
 - /docs/problems#never-seen: 503, on the provider's own routes: a watched group has not been seen yet
 - /docs/problems#query-timeout: 503, the database needed longer than RECORDER_API_TIMEOUT
 - /docs/problems#too-many-exports: 503, the maximum number of simultaneous exports is reached
-- /docs/problems#broken-ledger: 503, a ledger does not end where its watch row says
+- /docs/problems#broken-ledger: 503, a watch row does not name the newest entry of its ledger
 - /docs/problems#internal-error: 500, `instance` identifies the error in the log
 - /docs/problems#not-found, #method-not-allowed, …: named after their HTTP status codes
 """
@@ -80,7 +80,8 @@ PROBLEMS = {
     "broken-ledger": (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Broken ledger",
-        "A ledger does not end where its watch row says, so there is no answer. Run: recorder verify.",
+        "A watch row does not name the newest entry of its ledger, so there is no checkpoint. "
+        "Run: recorder verify.",
     ),
     "internal-error": (
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -41,7 +41,7 @@ def export_lines(connection: Connection, taskgroup_ids: Collection[str] | None =
     line does not verify.
 
     Raises:
-        ExportError: an entry cannot be read, or a ledger does not end where its watch row says.
+        ExportError: an entry cannot be read, or a watch row does not name the newest entry of its ledger.
     """
 
     def name_next(last: Watch | None) -> str:

@@ -38,7 +38,7 @@ def checkpoint_answer(connection: Connection) -> dict[str, Any]:
     """Return the heads of all ledgers and the digest of a checkpoint with these heads.
 
     Raises:
-        BrokenHeadError: a ledger does not end where its watch row says.
+        BrokenHeadError: a watch row does not name the newest entry of its ledger.
     """
     heads = list(read_heads(connection))
     return {

@@ -101,7 +101,7 @@ def test_every_width_has_the_figures_and_the_curves(
     out = shown(program, width, "--group-by", "metadata.processor")
     assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
     assert "…" not in out
-    for words in ("4 of 4", "1 of 2", "20.0 s or more", "not reached:", "not over after"):
+    for words in ("4 of 4", "1 of 2", "20.0 s or more", "not reached:", "still open after"):
         assert words in flowing(out)
     curves = [line for line in out.splitlines() if len(re.findall(f"[{BLOCKS}·]", line)) >= 12]
     assert len(curves) == 5

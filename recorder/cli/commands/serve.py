@@ -22,7 +22,8 @@ def command() -> None:
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     address = f"http://{host}:{settings.api_port}"
     click.echo(
-        f"API at {address}/api/v1/groups, its pages at {address}/docs, from {display_url(settings.read_url)}"
+        f"API at {address}/api/v1/groups, documentation at {address}/docs, "
+        f"from {display_url(settings.read_url)}"
     )
     serve(settings.api_host, settings.api_port)
 

@@ -153,7 +153,7 @@ def _interval_text(ends: list[float | None], narrow: bool) -> str:
 
 def _strips(found: Cohorts, until: float, width: int) -> list[Text]:
     """Return the time axis as a heading, then the curves on it."""
-    heading = Text(f"not over after\n{time_axis(until, width)}")
+    heading = Text(f"still open after\n{time_axis(until, width)}")
     return [heading, *(Text(strip(line.steps, until, width), style=_STYLE) for line in found.lines)]
 
 
@@ -173,7 +173,7 @@ def _strips_below(found: Cohorts, until: float, room: int) -> Table:
 
 def _tall_picture(steps: Steps, until: float, width: int) -> Text:
     lines = picture(steps, until, width, _PICTURE_LINES)
-    return Text("\n").join([Text("\nshare not over after"), *(Text(line) for line in lines)])
+    return Text("\n").join([Text("\nshare still open after"), *(Text(line) for line in lines)])
 
 
 def _footing(found: Cohorts) -> list[str]:
