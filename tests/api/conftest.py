@@ -1,4 +1,4 @@
-"""The API over a fresh database, asked 100 seconds after noon unless a test sets its clock."""
+"""Clients of an API over a fresh database; its clock shows 100 seconds after noon unless a test sets it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
 from api.app import create_app
-from api.exports import batches as exports
-from tests.api.exporting import fill
+from api.exports import batches
+from tests.api.export_data import populate
 from tests.support.api_client import Client, Clock, app_without_database
 from tests.support.databases import Engines
 from tests.support.recording import Recording
@@ -40,21 +40,21 @@ def client(app: Flask) -> Client:
 
 @pytest.fixture(scope="session")
 def offline() -> Client:
-    """A client of an API whose database cannot be opened, for requests that are answered without it."""
+    """A client of an API whose database cannot be opened, for requests that do not need one."""
     return Client(app_without_database())
 
 
 @pytest.fixture
-def asking(app: Flask) -> FlaskClient:
+def flask_client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
 @pytest.fixture
-def filled(recording: Recording) -> None:
-    fill(recording)
+def populated(recording: Recording) -> None:
+    populate(recording)
 
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports that read two items at once."""
-    monkeypatch.setattr(exports, "EXPORT_BATCH", 2)
+    """Make exports read two items at a time."""
+    monkeypatch.setattr(batches, "EXPORT_BATCH", 2)

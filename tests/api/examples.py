@@ -1,8 +1,8 @@
-"""The answers that the API's document shows as examples: those of one recording, asked for anew.
+"""Generate the example responses in the OpenAPI document from one recording.
 
     python -m tests.api.examples
 
-writes them into the API's folder.
+writes them to `api/openapi/examples.json`.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ ADDRESSES = {
 
 
 def record(engine: Engine) -> None:
-    """A group that was not seen for a while, settled, and works again; and one that is done."""
+    """Record two groups: one with a gap that settles and then gets more runs, and one that completes."""
     recording = Recording(engine)
-    told = {"metadata": {"customer": "acme", "processor": "core"}, "created_at": "2026-11-24T11:59:30Z"}
+    core = {"metadata": {"customer": "acme", "processor": "core"}, "created_at": "2026-11-24T11:59:30Z"}
     recording.watch(GROUP)
-    recording.see(GROUP, 0.25, {"num_task_runs": 0, "task_run_status_counts": {}, "is_active": False}, **told)
-    recording.see(GROUP, 10.5, active(running=3), **told)
-    recording.see(GROUP, 20.5, active(running=3), **told)
-    recording.see(GROUP, 30.5, active(running=2, completed=1), **told)
+    recording.see(GROUP, 0.25, {"num_task_runs": 0, "task_run_status_counts": {}, "is_active": False}, **core)
+    recording.see(GROUP, 10.5, active(running=3), **core)
+    recording.see(GROUP, 20.5, active(running=3), **core)
+    recording.see(GROUP, 30.5, active(running=2, completed=1), **core)
     for at in (42, 55, 75):
         recording.fail(GROUP, at)
-    recording.see(GROUP, 95.5, settled(completed=2, failed=1), **told)
-    recording.see(GROUP, 105.5, active(running=2, completed=2, failed=1), **told)
+    recording.see(GROUP, 95.5, settled(completed=2, failed=1), **core)
+    recording.see(GROUP, 105.5, active(running=2, completed=2, failed=1), **core)
     recording.watch("tgrp_9b01", 100)
     lite = {"metadata": {"customer": "globex", "processor": "lite"}, "created_at": "2026-11-24T12:01:30Z"}
     recording.see("tgrp_9b01", 101, active(running=2), **lite)
@@ -66,15 +66,15 @@ def record(engine: Engine) -> None:
 
 
 def app_over(engine: Engine) -> Flask:
-    """The API at the moment when it is asked."""
+    """The API at the time for which the examples are generated."""
     return create_app(engine, now=lambda: after(113))
 
 
-def answers(engine: Engine) -> dict[str, Any]:
-    """Return the answer of each operation, by its name, and a problem of each HTTP status code."""
+def example_responses(engine: Engine) -> dict[str, Any]:
+    """Return a response for each operation, by its ID, and a problem for each HTTP error status."""
     app = app_over(engine)
-    found = {name: app.test_client().get(address).get_json() for name, address in ADDRESSES.items()}
-    return found | {str(status): problem for status, problem in _problems(engine)}
+    examples = {name: app.test_client().get(address).get_json() for name, address in ADDRESSES.items()}
+    return examples | {str(status): problem for status, problem in _problems(engine)}
 
 
 def _problems(engine: Engine) -> Iterator[tuple[int, Any]]:
@@ -90,12 +90,12 @@ def _problems(engine: Engine) -> Iterator[tuple[int, Any]]:
 
 
 def _problem(app: Flask, address: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-    answer = app.test_client().get(address, headers=headers)
-    body = answer.get_json()
-    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
-        # A new one each time.
+    response = app.test_client().get(address, headers=headers)
+    body = response.get_json()
+    if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # It differs each time.
         body["instance"] = "urn:uuid:9c7fd0a5-6a3b-4c8f-b1f4-2f6c1d8f0e57"
-    return answer.status_code, body
+    return response.status_code, body
 
 
 def _broken_clock() -> NoReturn:
@@ -107,10 +107,10 @@ def main() -> None:
         engine = open_engine(check_url(f"sqlite:///{folder}/recorder.db"))
         upgrade(engine)
         record(engine)
-        found = answers(engine)
+        examples = example_responses(engine)
         engine.dispose()
-    FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{len(found)} examples written to {FILE}\n")
+    FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{len(examples)} examples written to {FILE}\n")
 
 
 if __name__ == "__main__":

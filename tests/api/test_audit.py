@@ -1,4 +1,4 @@
-"""What the API tells auditors, held against the chain as the test recomputes it."""
+"""Audit and checkpoint responses, against a digest chain recomputed by the tests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ GROUPS = "/api/v1/groups"
 CHECKPOINT = "/api/v1/audit/checkpoint"
 
 
-def _history(client: Client, group: str, more: str = "") -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = client.get(f"{GROUPS}/{group}/history?limit=1000{more}")["items"]
+def _history(client: Client, group: str, extra: str = "") -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = client.get(f"{GROUPS}/{group}/history?limit=1000{extra}")["items"]
     return items
 
 
-def _odd(recording: Recording) -> None:
-    """A group with three odd answers among honest ones, and a gap."""
+def _record_anomalies(recording: Recording) -> None:
+    """Record a group with three anomalous responses among good ones, and a gap."""
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 1, active(running=1, completed=1))
     recording.see("tgrp_1", 10, {**active(running=1), "num_task_runs": 5})
@@ -36,8 +36,8 @@ def _odd(recording: Recording) -> None:
     recording.see("tgrp_1", 90, {**settled(completed=1), "surprise": 1})
 
 
-def test_the_audit_of_a_group(client: Client, recording: Recording) -> None:
-    _odd(recording)
+def test_audit_of_a_group(client: Client, recording: Recording) -> None:
+    _record_anomalies(recording)
     items = _history(client, "tgrp_1")
     assert client.get(f"{GROUPS}/tgrp_1/audit") == {
         "head_seq": len(items),
@@ -49,7 +49,7 @@ def test_the_audit_of_a_group(client: Client, recording: Recording) -> None:
     }
 
 
-def test_a_group_never_seen_has_its_first_entry(client: Client, recording: Recording) -> None:
+def test_audit_of_a_group_never_seen(client: Client, recording: Recording) -> None:
     recording.watch("tgrp_1")
     body = client.get(f"{GROUPS}/tgrp_1/audit")
     assert (body["entries"], body["head_seq"], body["anomalies"]) == (1, 1, {})
@@ -60,27 +60,27 @@ def test_a_group_never_seen_has_its_first_entry(client: Client, recording: Recor
 ANOMALIES = [[anomaly] for anomaly in Anomaly] + [["unknown_field", "count_mismatch"]]
 
 
-def test_history_by_anomaly(client: Client, recording: Recording) -> None:
-    _odd(recording)
+def test_history_filtered_by_anomaly(client: Client, recording: Recording) -> None:
+    _record_anomalies(recording)
     for names in ANOMALIES:
         expected = [item for item in _history(client, "tgrp_1") if set(item["anomalies"] or ()) & set(names)]
         assert _history(client, "tgrp_1", f"&anomaly={','.join(names)}") == expected
 
 
-def test_an_open_gap_has_no_anomaly(client: Client, recording: Recording) -> None:
+def test_an_open_gap_has_no_anomalies(client: Client, recording: Recording) -> None:
     recording.watch("tgrp_1")
     assert [item["seq"] for item in _history(client, "tgrp_1")] == [1, None]
     assert _history(client, "tgrp_1", "&anomaly=unknown_field") == []
 
 
-def test_an_anomaly_that_there_is_not_is_refused(client: Client) -> None:
+def test_an_unknown_anomaly_is_refused(client: Client) -> None:
     (error,) = client.get(f"{GROUPS}/tgrp_1/history?anomaly=odd", 422)["errors"]
     assert error["location"] == "anomaly" and "'odd' is not one of unknown_status," in error["message"]
 
 
-def test_a_checkpoint_has_all_heads_and_the_digest_of_its_lines(client: Client, recording: Recording) -> None:
-    nothing = {"items": [], "entries": 0, "digest": hashlib.sha256().hexdigest()}
-    assert client.get(CHECKPOINT) == nothing
+def test_a_checkpoint_lists_all_heads_and_their_digest(client: Client, recording: Recording) -> None:
+    empty = {"items": [], "entries": 0, "digest": hashlib.sha256().hexdigest()}
+    assert client.get(CHECKPOINT) == empty
     for group in ("tgrp_b", "tgrp_a", "Gruppe ä"):
         recording.watch(group)
     recording.see("tgrp_a", 1, active(running=1))
@@ -100,51 +100,51 @@ def test_a_checkpoint_has_all_heads_and_the_digest_of_its_lines(client: Client, 
     assert body["digest"] == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-DIGEST = f"UPDATE watches SET head_digest = '{'0' * 64}' WHERE taskgroup_id = 'tgrp_b'"
-BEHIND = "UPDATE watches SET head_seq = 1 WHERE taskgroup_id = 'tgrp_b'"
-TIME = "UPDATE watches SET last_seen_at = 'garbage' WHERE taskgroup_id = 'tgrp_b'"
+WRONG_DIGEST = f"UPDATE watches SET head_digest = '{'0' * 64}' WHERE taskgroup_id = 'tgrp_b'"
+WRONG_SEQ = "UPDATE watches SET head_seq = 1 WHERE taskgroup_id = 'tgrp_b'"
+INVALID_TIME = "UPDATE watches SET last_seen_at = 'garbage' WHERE taskgroup_id = 'tgrp_b'"
 
 
-@pytest.mark.parametrize("harm", [DIGEST, BEHIND])
-def test_nothing_is_attested_of_ledgers_that_do_not_end_as_they_should(
-    client: Client, recording: Recording, engine: Engine, harm: str
+@pytest.mark.parametrize("statement", [WRONG_DIGEST, WRONG_SEQ])
+def test_no_checkpoint_if_a_watch_row_does_not_match_its_newest_entry(
+    client: Client, recording: Recording, engine: Engine, statement: str
 ) -> None:
     for group in ("tgrp_a", "tgrp_b"):
         recording.watch(group)
         recording.see(group, 1, active(running=1))
     with engine.begin() as connection:
-        connection.execute(text(harm))
-    problem = _broken(client, CHECKPOINT)
+        connection.execute(text(statement))
+    problem = _broken_ledger(client, CHECKPOINT)
     assert problem["detail"].startswith("tgrp_b: its watch row does not name its newest entry; ")
     assert client.get(f"{GROUPS}/tgrp_b/audit")["entries"] == 2
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_watch_row_that_cannot_be_read_is_no_defect_of_the_server(
+def test_an_unreadable_watch_row_is_reported_as_a_broken_ledger(
     client: Client, recording: Recording, engine: Engine
 ) -> None:
     recording.watch("tgrp_b")
     with engine.begin() as connection:
-        connection.execute(text(TIME))
-    problem = _broken(client, CHECKPOINT)
+        connection.execute(text(INVALID_TIME))
+    problem = _broken_ledger(client, CHECKPOINT)
     assert problem["detail"].startswith("a watch row cannot be read; ")
 
 
-def test_the_audit_of_a_ledger_without_a_beginning(
+def test_audit_of_a_ledger_without_its_first_entry(
     client: Client, recording: Recording, engine: Engine
 ) -> None:
     recording.watch("tgrp_a")
     unprotect(engine)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM entries"))
-    problem = _broken(client, f"{GROUPS}/tgrp_a/audit")
+    problem = _broken_ledger(client, f"{GROUPS}/tgrp_a/audit")
     assert problem["detail"].startswith("tgrp_a: its first entry is missing; ")
 
 
-def _broken(client: Client, path: str) -> dict[str, Any]:
-    """The problem that the API answers instead, which its log has too."""
+def _broken_ledger(client: Client, path: str) -> dict[str, Any]:
+    """Return the broken-ledger problem of a response, which must be logged as well."""
     with capture_logs() as log:
-        response = client.answer(path, 503)
+        response = client.get_response(path, 503)
     assert int(response.headers["Retry-After"]) > 0
     (line,) = log
     assert line["log_level"] == "error"
@@ -154,17 +154,17 @@ def _broken(client: Client, path: str) -> dict[str, Any]:
     return problem
 
 
-def test_an_etag_changes_with_what_was_done_past_the_watch_row(
+def test_the_etag_changes_when_a_ledger_is_tampered_with(
     app: Flask, recording: Recording, engine: Engine
 ) -> None:
-    _odd(recording)
+    _record_anomalies(recording)
     before = {path: app.test_client().get(path) for path in (f"{GROUPS}/tgrp_1/audit", CHECKPOINT)}
     unprotect(engine)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM entries WHERE seq = 3"))
         connection.execute(text("UPDATE entries SET digest = '0' WHERE seq = 6"))
         connection.execute(text("UPDATE watches SET head_digest = '0'"))
-    for path, answer in before.items():
-        assert answer.status_code == 200
-        again = app.test_client().get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    for path, response in before.items():
+        assert response.status_code == 200
+        again = app.test_client().get(path, headers={"If-None-Match": response.headers["ETag"]})
         assert again.status_code == 200, path

@@ -1,4 +1,4 @@
-"""What the API answers does not depend on the database."""
+"""Responses do not depend on the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def urls(tmp_path: Path, sqlite_template: Path, postgres: str, postgres_template
         yield [file, database]
 
 
-def _fill(recording: Recording) -> None:
+def _populate(recording: Recording) -> None:
     for taskgroup_id in ("b", "B", "a", "ä", "日", "_"):
         recording.watch(taskgroup_id)
     odd = '{"status": {"num_task_runs": 1e400, "x": "\\u0000", "y": [123456789012345678901234567890, 0.1]}}'
@@ -38,21 +38,21 @@ def _fill(recording: Recording) -> None:
     recording.see("a", 70, settled(completed=1, failed=1))
 
 
-def _answers(url: str) -> dict[str, bytes]:
+def _responses(url: str) -> dict[str, bytes]:
     writer, reader = open_engine(check_url(url)), open_engine(check_url(url), read_only=True)
-    _fill(Recording(writer))
+    _populate(Recording(writer))
     client = Client(create_app(reader, now=lambda: after(200)))
     addresses = ["/api/v1/groups", "/api/v1/groups?limit=3", "/readyz"]
     for taskgroup_id in ("a", "b", "%C3%A4"):
         group = f"/api/v1/groups/{taskgroup_id}"
         addresses += [group, f"{group}/status", f"{group}/completion", f"{group}/gaps"]
         addresses.append(f"{group}/history?order=desc")
-    answers = {address: client.answer(address).get_data() for address in addresses}
+    responses = {address: client.get_response(address).get_data() for address in addresses}
     writer.dispose()
     reader.dispose()
-    return answers
+    return responses
 
 
-def test_answers_are_equal_byte_by_byte(urls: list[str]) -> None:
-    on_sqlite, on_postgres = (_answers(url) for url in urls)
+def test_responses_are_equal_byte_for_byte(urls: list[str]) -> None:
+    on_sqlite, on_postgres = (_responses(url) for url in urls)
     assert on_sqlite == on_postgres

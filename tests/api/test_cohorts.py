@@ -1,4 +1,4 @@
-"""Estimates from cohorts: each cohort counts by its own episodes, however many newer ones others have."""
+"""Estimates by cohort: a cohort is estimated from its own episodes, however many newer ones others have."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ ADDRESSES = [
 
 
 @pytest.fixture
-def cohorts(engine: Engine, recording: Recording, app: Flask) -> FlaskClient:
-    """The API over an active group of a rare cohort, and many newer groups of another."""
+def client(engine: Engine, recording: Recording, app: Flask) -> FlaskClient:
+    """A client of an API with an active group in a rare cohort and many newer groups in another one."""
     recording.watch("tgrp_rare")
     recording.see("tgrp_rare", 1, {**active(running=1), "modified_at": None}, metadata={KEY: "rare"})
     add_completed(engine, "tgrp_", "common", [(3600, 5)] * (MOST_RECENT + 1))
     return create_app(app.extensions["recorder"].engine, cohort_key=KEY).test_client()
 
 
-def test_a_rare_cohort_is_estimated_from_its_own_old_episodes(engine: Engine, cohorts: FlaskClient) -> None:
+def test_a_rare_cohort_is_estimated_from_its_own_older_episodes(engine: Engine, client: FlaskClient) -> None:
     add_completed(engine, "tgrp_old_", "rare", [(-1000, 100)] * 20)
-    eta = _eta(cohorts)
+    eta = _eta(client)
     assert (eta["basis"], eta["p50"]) == ("cohort", "2026-11-24T12:01:41.000000Z")
-    assert cohorts.get("/api/v1/groups/tgrp_rare/completion").get_json()["eta"] == eta
+    assert client.get("/api/v1/groups/tgrp_rare/completion").get_json()["eta"] == eta
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_cohort_without_other_episodes_is_no_error(cohorts: FlaskClient, address: str) -> None:
-    response = cohorts.get(address)
+def test_a_cohort_without_completed_episodes(client: FlaskClient, address: str) -> None:
+    response = client.get(address)
     assert response.status_code == 200
     assert "tgrp_rare" in response.text or address.endswith("/completion")
-    assert "fewer than 10" in _eta(cohorts)["reason"]
+    assert "fewer than 10" in _eta(client)["reason"]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_cohort_without_any_episode_is_no_error(engine: Engine, cohorts: FlaskClient, address: str) -> None:
+def test_a_cohort_without_episodes(engine: Engine, client: FlaskClient, address: str) -> None:
     with writing(engine) as connection:
         for table in (episodes, labelled_durations):
             connection.execute(delete(table))
-    response = cohorts.get(address)
+    response = client.get(address)
     assert response.status_code == 200
     assert "tgrp_rare" in response.text or address.endswith("/completion")
-    assert _eta(cohorts)["reason"]
+    assert _eta(client)["reason"]
 
 
 def _eta(client: FlaskClient) -> dict[str, Any]:

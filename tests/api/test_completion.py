@@ -1,4 +1,4 @@
-"""A group's completion; what episodes are is tested where they are computed."""
+"""A group's completion as JSON; how episodes are computed is tested in tests/completion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.recording import Recording, active, settled
 COMPLETION = "/api/v1/groups/tgrp_1/completion"
 
 
-def test_episodes_and_where_the_time_went(client: Client, recording: Recording) -> None:
+def test_episodes_and_times(client: Client, recording: Recording) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 0.5, {"num_task_runs": 0, "task_run_status_counts": {}})
     recording.see("tgrp_1", 10.5, active(running=2))
@@ -18,8 +18,8 @@ def test_episodes_and_where_the_time_went(client: Client, recording: Recording) 
     recording.see("tgrp_1", 50.5, active(completed=2, queued=1))
     body = client.get(COMPLETION)
     assert list(body) == ["episodes", "run_seconds", "dwell_seconds", "eta"]
-    done, going_on = body["episodes"]
-    assert done == {
+    first, second = body["episodes"]
+    assert first == {
         "number": 1,
         "started": {
             "at": "2026-11-24T12:00:05.375000Z",
@@ -43,8 +43,8 @@ def test_episodes_and_where_the_time_went(client: Client, recording: Recording) 
         "gap_seconds": 0.0,
         "polls": 3,
     }
-    assert (going_on["censored"], going_on["completed"], going_on["outcome"]) == (True, None, None)
-    assert going_on["duration_latest_seconds"] is None
+    assert (second["censored"], second["completed"], second["outcome"]) == (True, None, None)
+    assert second["duration_latest_seconds"] is None
     assert body["run_seconds"]["running"] == 30.0
     assert body["run_seconds"]["queued"] == 10.0
     assert body["dwell_seconds"] == {
@@ -57,9 +57,7 @@ def test_episodes_and_where_the_time_went(client: Client, recording: Recording) 
     assert body["eta"]["reason"] == "fewer than 10 runs were seen to finish in this episode"
 
 
-def test_the_eta_of_a_group_that_is_not_active_says_why_there_is_none(
-    client: Client, recording: Recording
-) -> None:
+def test_a_group_that_is_not_active_has_no_eta(client: Client, recording: Recording) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 1, settled(completed=2))
     body = client.get(COMPLETION)

@@ -1,4 +1,4 @@
-"""The OpenAPI document and the pages."""
+"""The OpenAPI document and the documentation pages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.errors import MIRROR_PREFIXES, PROBLEMS
 from tests.support.api_client import Client, app_without_database
 
-OF_A_GROUP = ("history", "gaps", "completion")
-"""What of a group can be exported."""
+GROUP_EXPORTS = ("history", "gaps", "completion")
+"""The resources of a group that can be exported."""
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def app() -> Flask:
     return app_without_database()
 
 
-def test_the_document_is_openapi(client: Client) -> None:
+def test_the_document_is_valid(client: Client) -> None:
     OpenAPIV31SpecValidator(client.document).validate()
     assert client.document["openapi"].startswith("3.1.")
 
@@ -33,12 +33,12 @@ def test_every_route_is_documented(app: Flask, client: Client) -> None:
     assert {"/metrics", *(f"{prefix}tasks/groups/{{taskgroup_id}}" for prefix in MIRROR_PREFIXES)} <= routes
 
 
-def test_what_is_documented_has_words(client: Client) -> None:
+def test_everything_is_described(client: Client) -> None:
     for item in client.document["paths"].values():
         assert item["get"]["summary"]
         assert all(parameter["description"] for parameter in item["get"]["parameters"])
         problems = {status for status in item["get"]["responses"] if status != "200"}
-        # The provider's own routes take whatever parameters its clients send.
+        # The provider's routes accept any parameters, as its clients may send some.
         assert ({"500"} if "provider" in item["get"]["tags"] else {"422", "500"}) <= problems
     for schema in client.document["components"]["schemas"].values():
         for member in schema.get("properties", {}).values():
@@ -46,7 +46,7 @@ def test_what_is_documented_has_words(client: Client) -> None:
                 assert "second" in json.dumps(member)
 
 
-def test_the_parameters_of_a_history(client: Client) -> None:
+def test_history_parameters(client: Client) -> None:
     item = client.document["paths"]["/api/v1/groups/{taskgroup_id}/history"]["get"]
     schemas = {parameter["name"]: parameter["schema"] for parameter in item["parameters"]}
     assert list(schemas) == [
@@ -57,8 +57,10 @@ def test_the_parameters_of_a_history(client: Client) -> None:
     assert re.fullmatch(schemas["kind"]["pattern"], "status,gap")
 
 
-def test_what_can_be_exported_says_so(client: Client) -> None:
-    exported = {f"/api/v1/groups{path}" for path in ("", *(f"/{{taskgroup_id}}/{of}" for of in OF_A_GROUP))}
+def test_export_formats_are_documented(client: Client) -> None:
+    exported = {
+        f"/api/v1/groups{path}" for path in ("", *(f"/{{taskgroup_id}}/{name}" for name in GROUP_EXPORTS))
+    }
     for path, item in client.document["paths"].items():
         parameters = {parameter["name"]: parameter["schema"] for parameter in item["get"]["parameters"]}
         types = list(item["get"]["responses"]["200"]["content"])
@@ -70,7 +72,7 @@ def test_what_can_be_exported_says_so(client: Client) -> None:
             assert len(types) == 1 and "format" not in parameters
 
 
-def test_the_pages_need_no_other_server(client: Client) -> None:
+def test_the_pages_load_nothing_from_other_servers(client: Client) -> None:
     page = client.request("GET", "/docs")
     assert page.mimetype == "text/html"
     text = page.get_data(as_text=True)
@@ -83,12 +85,12 @@ def test_the_pages_need_no_other_server(client: Client) -> None:
     assert "script-src 'self';" in page.headers["Content-Security-Policy"]
 
 
-def test_every_kind_of_problem_is_described(client: Client) -> None:
+def test_every_problem_type_is_described(client: Client) -> None:
     page = client.request("GET", "/docs/problems").get_data(as_text=True)
     assert re.findall(r'id="([^"]+)"', page) == list(PROBLEMS)
 
 
-def test_headers_of_answers(client: Client) -> None:
+def test_response_headers(client: Client) -> None:
     for path, item in client.document["paths"].items():
         headers = item["get"]["responses"]["200"].get("headers", {})
         is_paged = any(parameter["name"] == "cursor" for parameter in item["get"]["parameters"])

@@ -1,7 +1,7 @@
-"""What the API says is what the four SQL views say, on either database, of any ledger.
+"""The API agrees with the four SQL views, on both databases and for any ledger.
 
-The views are read past the project's own readers, and what the API adds up is added up here again, from the
-rows of the views. Changes of the watch are in no view: their times are taken from the history.
+The views are read without the project's own queries, and everything that the API sums up is computed here
+again from their rows. No view contains watch entries, so their times are taken from the history.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import secrets
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,20 +40,20 @@ JSON_COLUMNS = {"metadata", "anomalies"}
 BOOLEANS = {"is_active", "censored", "first_sight"}
 RUN_STATUSES = ("queued", "action_required", "running", "completed", "failed", "cancelling", "cancelled")
 PHASES = ("active", "blocked", "empty", "settled", "unclear")
-WATCHING = ("started", "resumed")
+WATCHING_ACTIONS = ("started", "resumed")
 LARGEST = 2**63 - 1
 GAP_WINDOW = timedelta(seconds=30)
-"""Of the rules that both kinds of ledgers are made by."""
+"""The gap window of the rules by which both kinds of ledgers are generated."""
 
 
 @pytest.fixture(scope="module")
 def new_databases(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, postgres: str, postgres_template: str
 ) -> Callable[[], Any]:
-    """What makes the URLs of an empty SQLite file and an empty PostgreSQL database, for a block."""
+    """A context manager that creates an empty database of each kind and returns their URLs."""
 
     @contextmanager
-    def make() -> Iterator[list[str]]:
+    def create() -> Iterator[list[str]]:
         path = tmp_path_factory.mktemp("equals") / "recorder.db"
         shutil.copyfile(sqlite_template, path)
         name = f"equals_{secrets.token_hex(6)}"
@@ -62,78 +62,77 @@ def new_databases(
             yield [f"sqlite:///{path}", f"{postgres.rpartition('/')[0]}/{name}"]
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    return make
+    return create
 
 
-def test_of_ledgers_with_odd_answers(new_databases: Callable[[], Any]) -> None:
-    made = list(random_ledgers(20, 12, 30, oddity=0.3, trouble=0.3))
-    now = max(entry.at for ledger in made for entry in ledger.entries) + timedelta(hours=1)
-    _require_equal(new_databases, made, now)
+def test_ledgers_with_odd_bodies(new_databases: Callable[[], Any]) -> None:
+    samples = list(random_ledgers(20, 12, 30, oddity=0.3, trouble=0.3))
+    now = max(entry.at for ledger in samples for entry in ledger.entries) + timedelta(hours=1)
+    _check_agreement(new_databases, samples, now)
 
 
 @settings(max_examples=8, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ledger=ledgers(steps_back=True))
-def test_of_any_ledger(new_databases: Callable[[], Any], ledger: Ledger) -> None:
-    made = SimpleNamespace(watch=ledger.watch, entries=ledger.entries, enrolled_at=T0)
+def test_any_ledger(new_databases: Callable[[], Any], ledger: Ledger) -> None:
+    sample = SimpleNamespace(watch=ledger.watch, entries=ledger.entries, enrolled_at=T0)
     now = max(entry.at for entry in ledger.entries) + timedelta(seconds=35)
-    _require_equal(new_databases, [made], now)
+    _check_agreement(new_databases, [sample], now)
 
 
-def _require_equal(new_databases: Callable[[], Any], made: Iterable[Any], now: datetime) -> None:
-    made = list(made)
+def _check_agreement(new_databases: Callable[[], Any], samples: list[Any], now: datetime) -> None:
     with new_databases() as urls:
-        answers = []
+        bodies = []
         for url in urls:
-            said = _answers(url, made, now)
-            _require_what_the_views_say(said, _views(url), now)
-            answers.append(said.answers)
-        assert answers[0] == answers[1]
+            responses = _responses(url, samples, now)
+            _check_against_views(responses, _views(url), now)
+            bodies.append(responses.bodies)
+        assert bodies[0] == bodies[1]
 
 
-class Said:
-    """What the API answers, by address, as it stood on the wire."""
+class Responses:
+    """Fetches responses and keeps their bodies as bytes, by address."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.answers: dict[str, bytes] = {}
+        self.bodies: dict[str, bytes] = {}
 
     def __call__(self, address: str) -> Any:
-        if address not in self.answers:
-            self.answers[address] = self._client.answer(address).get_data()
-        return json.loads(self.answers[address])
+        if address not in self.bodies:
+            self.bodies[address] = self._client.get_response(address).get_data()
+        return json.loads(self.bodies[address])
 
     def items(self, address: str) -> list[Row]:
-        """The items of all pages."""
+        """Return the items of all pages."""
         page = self(address)
         return page["items"] + (self.items(page["next"]) if page["next"] else [])
 
-    def of(self, taskgroup_id: str, resource: str = "") -> Any:
+    def group(self, taskgroup_id: str, resource: str = "") -> Any:
         return self(f"/api/v1/groups/{quote(taskgroup_id, safe='')}{resource}")
 
-    def items_of(self, taskgroup_id: str, resource: str) -> list[Row]:
+    def group_items(self, taskgroup_id: str, resource: str) -> list[Row]:
         return self.items(f"/api/v1/groups/{quote(taskgroup_id, safe='')}{resource}")
 
 
-def _answers(url: str, made: list[Any], now: datetime) -> Said:
+def _responses(url: str, samples: list[Any], now: datetime) -> Responses:
     with ExitStack() as stack:
         writer, reader = open_engine(check_url(url)), open_engine(check_url(url), read_only=True)
         stack.callback(writer.dispose)
         stack.callback(reader.dispose)
-        write(writer, made)
-        said = Said(Client(create_app(reader, now=lambda: now)))
-        said.items("/api/v1/groups?limit=5")
-        said("/api/v1/completion")
-        for ledger in made:
+        write(writer, samples)
+        responses = Responses(Client(create_app(reader, now=lambda: now)))
+        responses.items("/api/v1/groups?limit=5")
+        responses("/api/v1/completion")
+        for ledger in samples:
             for resource in ("", "/status", "/completion", "/audit"):
-                said.of(ledger.watch.taskgroup_id, resource)
+                responses.group(ledger.watch.taskgroup_id, resource)
             for resource in ("/history?limit=7", "/gaps?limit=2"):
-                said.items_of(ledger.watch.taskgroup_id, resource)
-        return said
+                responses.group_items(ledger.watch.taskgroup_id, resource)
+        return responses
 
 
 @dataclass(frozen=True)
 class Views:
-    """The rows of the four views, in the order of ids and numbers."""
+    """The rows of the four views, ordered by group and number."""
 
     status_history: list[Row]
     latest_status: list[Row]
@@ -142,8 +141,10 @@ class Views:
 
 
 def _views(url: str) -> Views:
-    number = {"group_completion": "episode"}
-    statements = [f"SELECT * FROM {view} ORDER BY taskgroup_id, {number.get(view, 'seq')}" for view in VIEWS]
+    statements = [
+        f"SELECT * FROM {view} ORDER BY taskgroup_id, {'episode' if view == 'group_completion' else 'seq'}"
+        for view in VIEWS
+    ]
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             connection.row_factory = sqlite3.Row
@@ -155,7 +156,7 @@ def _views(url: str) -> Views:
 
 
 def _plain(row: Row, *, as_text: bool) -> Row:
-    """A row with times as text, booleans as such, and JSON as what it stands for."""
+    """Return a row with times as text, true booleans, and parsed JSON."""
     plain = {}
     for name, value in row.items():
         if isinstance(value, datetime):
@@ -169,8 +170,8 @@ def _plain(row: Row, *, as_text: bool) -> Row:
     return plain
 
 
-def _require_what_the_views_say(said: Said, views: Views, now: datetime) -> None:
-    listed = {group["taskgroup_id"]: group for group in said.items("/api/v1/groups?limit=5")}
+def _check_against_views(responses: Responses, views: Views, now: datetime) -> None:
+    listed = {group["taskgroup_id"]: group for group in responses.items("/api/v1/groups?limit=5")}
     assert len(listed) == len(views.latest_status) > 0
     for row in views.latest_status:
         taskgroup_id = row["taskgroup_id"]
@@ -178,18 +179,18 @@ def _require_what_the_views_say(said: Said, views: Views, now: datetime) -> None
             [other for other in rows if other["taskgroup_id"] == taskgroup_id]
             for rows in (views.status_history, views.observation_gaps, views.group_completion)
         )
-        history = said.items_of(taskgroup_id, "/history?limit=7")
-        assert said.of(taskgroup_id) == listed[taskgroup_id]
+        history = responses.group_items(taskgroup_id, "/history?limit=7")
+        assert responses.group(taskgroup_id) == listed[taskgroup_id]
         _check_group(listed[taskgroup_id], row, now)
-        _check_latest(said.of(taskgroup_id, "/status"), row)
+        _check_latest(responses.group(taskgroup_id, "/status"), row)
         _check_history(history, statuses, gaps)
-        shown_gaps = said.items_of(taskgroup_id, "/gaps?limit=2")
-        _check_gaps(shown_gaps, gaps)
-        _check_open_gap(listed[taskgroup_id]["open_gap"], history, shown_gaps)
-        _check_time(said, taskgroup_id, _stretches(history, statuses, gaps))
-        _check_episodes(said.of(taskgroup_id, "/completion")["episodes"], episodes)
-        _check_audit(said.of(taskgroup_id, "/audit"), history, statuses, gaps)
-    _check_statistics(said("/api/v1/completion"), views.group_completion)
+        gap_items = responses.group_items(taskgroup_id, "/gaps?limit=2")
+        _check_gaps(gap_items, gaps)
+        _check_open_gap(listed[taskgroup_id]["open_gap"], history, gap_items)
+        _check_time(responses, taskgroup_id, _spans(history, statuses, gaps))
+        _check_episodes(responses.group(taskgroup_id, "/completion")["episodes"], episodes)
+        _check_audit(responses.group(taskgroup_id, "/audit"), history, statuses, gaps)
+    _check_statistics(responses("/api/v1/completion"), views.group_completion)
 
 
 def _check_group(group: Row, row: Row, now: datetime) -> None:
@@ -205,7 +206,7 @@ def _check_group(group: Row, row: Row, now: datetime) -> None:
         "anomalies",
     )
     assert {name: group[name] for name in same} == {name: row[name] for name in same}
-    assert _shown(group["metadata"]) == row["metadata"]
+    assert _in_sql(group["metadata"]) == row["metadata"]
     _check_status(group["status"], row)
     late = row["due_at"] is not None and _time(row["due_at"]) + GAP_WINDOW < now
     assert (group["open_gap"] is not None) == late
@@ -223,40 +224,40 @@ def _check_latest(status: Row, row: Row) -> None:
 
 
 def _check_status(status: Row | None, row: Row) -> None:
-    """The columns hold what was said in the type that is documented, and null else."""
-    said = status or {}
-    counts = said.get("task_run_status_counts")
+    """Columns hold values that have the documented type, and null instead of others."""
+    members = status or {}
+    counts = members.get("task_run_status_counts")
     counts = counts if isinstance(counts, dict) else {}
-    assert row["num_task_runs"] == _integer(said.get("num_task_runs"))
+    assert row["num_task_runs"] == _integer(members.get("num_task_runs"))
     assert {name: row[name] for name in RUN_STATUSES} == {
         name: _integer(counts.get(name)) for name in RUN_STATUSES
     }
-    active, message = said.get("is_active"), said.get("status_message")
+    active, message = members.get("is_active"), members.get("status_message")
     assert row["is_active"] is (active if isinstance(active, bool) else None)
-    assert row["status_message"] == (_shown(message) if isinstance(message, str) else None)
+    assert row["status_message"] == (_in_sql(message) if isinstance(message, str) else None)
 
 
 def _integer(value: Any) -> int | None:
     return value if type(value) is int and abs(value) <= LARGEST else None
 
 
-def _shown(value: Any) -> Any:
-    """A value as SQL shows it: without U+0000."""
+def _in_sql(value: Any) -> Any:
+    """Return a value as SQL shows it: with U+FFFD instead of U+0000."""
     return json.loads(json.dumps(value).replace("\\u0000", "\\ufffd"))
 
 
 def _check_history(history: list[Row], statuses: list[Row], gaps: list[Row]) -> None:
-    written = [item for item in history if item["seq"] is not None]
-    assert [item["seq"] for item in written] == list(range(1, len(written) + 1))
-    shown = [item for item in written if item["kind"] == "status"]
-    assert len(shown) == len(statuses)
+    recorded = [item for item in history if item["seq"] is not None]
+    assert [item["seq"] for item in recorded] == list(range(1, len(recorded) + 1))
+    status_items = [item for item in recorded if item["kind"] == "status"]
+    assert len(status_items) == len(statuses)
     same = ("seq", "observed_at", "last_seen_at", "polls", "phase", "created_at", "anomalies", "digest")
-    for item, row in zip(shown, statuses, strict=True):
+    for item, row in zip(status_items, statuses, strict=True):
         assert {name: item[name] for name in same} == {name: row[name] for name in same}
         assert item["at"] == row["observed_at"]
-        assert _shown(item["metadata"]) == row["metadata"]
+        assert _in_sql(item["metadata"]) == row["metadata"]
         _check_status(item["status"], row)
-    closed = [item for item in written if item["kind"] == "gap"]
+    closed = [item for item in recorded if item["kind"] == "gap"]
     assert [{"seq": item["seq"], **item["gap"]} for item in closed] == [
         _without_duration(gap) for gap in gaps
     ]
@@ -268,8 +269,8 @@ def _without_duration(gap: Row) -> Row:
 
 
 def _gap_members(gap: Row) -> Row:
-    shown = {"gap_from": "from", "gap_to": "to"}
-    return {shown.get(name, name): value for name, value in gap.items() if name != "taskgroup_id"}
+    names = {"gap_from": "from", "gap_to": "to"}
+    return {names.get(name, name): value for name, value in gap.items() if name != "taskgroup_id"}
 
 
 def _check_gaps(items: list[Row], gaps: list[Row]) -> None:
@@ -279,7 +280,7 @@ def _check_gaps(items: list[Row], gaps: list[Row]) -> None:
 
 
 def _check_open_gap(gap: Row | None, history: list[Row], gaps: list[Row]) -> None:
-    """It is told alike everywhere, and begins where the newest entry was last said."""
+    """It is the same everywhere, and starts when the newest entry was last confirmed."""
     in_history = [item["gap"] for item in history if item["seq"] is None]
     in_gaps = [item for item in gaps if item["seq"] is None]
     assert in_history == ([gap] if gap else [])
@@ -290,47 +291,47 @@ def _check_open_gap(gap: Row | None, history: list[Row], gaps: list[Row]) -> Non
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """So many microseconds of which something is known: `row` of a status that was in sight, or a gap."""
+class Span:
+    """A span of watched time in microseconds: with the row of an observed status, in a gap, or neither."""
 
     length: int
     row: Row | None = None
     gap: bool = False
 
 
-def _stretches(history: list[Row], statuses: list[Row], gaps: list[Row]) -> list[Stretch]:
-    """The watched time of a ledger, entry by entry; where a clock stepped back it is none."""
+def _spans(history: list[Row], statuses: list[Row], gaps: list[Row]) -> list[Span]:
+    """Return the watched time of a ledger, entry by entry; a step back of the clock counts as zero."""
     by_seq = {row["seq"]: row for row in (*statuses, *gaps)}
     changes = {item["seq"]: item for item in history if item["kind"] == "watch"}
     entries = [by_seq.get(seq) or changes[seq] for seq in sorted({*by_seq, *changes})]
     starts = [row.get("gap_from") or row.get("observed_at") or row["at"] for row in entries]
     ends = [*starts[1:], entries[-1].get("last_seen_at")]
-    stretches = []
+    spans = []
     for row, start, end in zip(entries, starts, ends, strict=True):
         if "gap_from" in row:
-            stretches.append(Stretch(_micros(start, row["gap_to"]), gap=True))
-            stretches.append(Stretch(_micros(row["gap_to"], end)))
+            spans.append(Span(_micros(start, row["gap_to"]), gap=True))
+            spans.append(Span(_micros(row["gap_to"], end)))
         elif "digest" in row and row.get("watch") is None:
-            stretches.append(Stretch(_micros(start, end), row))
-        elif row["watch"]["action"] in WATCHING:
-            stretches.append(Stretch(_micros(start, end)))
-    return stretches
+            spans.append(Span(_micros(start, end), row))
+        elif row["watch"]["action"] in WATCHING_ACTIONS:
+            spans.append(Span(_micros(start, end)))
+    return spans
 
 
 def _micros(start: str, end: str | None) -> int:
     return 0 if end is None else max(0, (_time(end) - _time(start)) // timedelta(microseconds=1))
 
 
-def _check_time(said: Said, taskgroup_id: str, stretches: list[Stretch]) -> None:
-    watched = sum(stretch.length for stretch in stretches)
-    gaps = sum(stretch.length for stretch in stretches if stretch.gap)
-    assert said.of(taskgroup_id, "/gaps?limit=2")["coverage"] == {
+def _check_time(responses: Responses, taskgroup_id: str, spans: list[Span]) -> None:
+    watched = sum(span.length for span in spans)
+    gaps = sum(span.length for span in spans if span.gap)
+    assert responses.group(taskgroup_id, "/gaps?limit=2")["coverage"] == {
         "watched_seconds": watched / 10**6,
         "gap_seconds": gaps / 10**6,
         "observed_seconds": (watched - gaps) / 10**6,
         "fraction": (watched - gaps) / watched if watched else None,
     }
-    completion, seen = said.of(taskgroup_id, "/completion"), [part for part in stretches if part.row]
+    completion, seen = responses.group(taskgroup_id, "/completion"), [part for part in spans if part.row]
     assert completion["dwell_seconds"] == {
         phase: sum(part.length for part in seen if part.row["phase"] == phase) / 10**6 for phase in PHASES
     }
@@ -370,28 +371,28 @@ def _check_audit(audit: Row, history: list[Row], statuses: list[Row], gaps: list
 
 def _check_statistics(statistics: Row, episodes: list[Row]) -> None:
     (cohort,) = statistics["items"]
-    over = [row["duration_seconds"] for row in episodes if not row["censored"]]
+    completed = [row["duration_seconds"] for row in episodes if not row["censored"]]
     assert (cohort["episodes"], cohort["completed"], cohort["censored"]) == (
-        *(len(episodes), len(over)),
-        len(episodes) - len(over),
+        *(len(episodes), len(completed)),
+        len(episodes) - len(completed),
     )
     assert (cohort["min_seconds"], cohort["max_seconds"]) == (
-        min(over, default=None),
-        max(over, default=None),
+        min(completed, default=None),
+        max(completed, default=None),
     )
-    mean = sum(map(Fraction, over)) / len(over) if over else None
+    mean = sum(map(Fraction, completed)) / len(completed) if completed else None
     assert cohort["completed_mean_seconds"] == (mean and pytest.approx(float(mean)))
-    lasting = [(row["duration_seconds"], bool(row["censored"])) for row in episodes]
-    assert cohort["p50"]["seconds"] == _half(lasting)
+    durations = [(row["duration_seconds"], bool(row["censored"])) for row in episodes]
+    assert cohort["p50"]["seconds"] == _median(durations)
 
 
-def _half(durations: list[tuple[float, bool]]) -> float | None:
-    """When half of the episodes are over by the Kaplan-Meier curve, in exact fractions."""
+def _median(durations: list[tuple[float, bool]]) -> float | None:
+    """Return the median of the Kaplan-Meier curve, computed with exact fractions."""
     surviving = Fraction(1)
     for moment in sorted({seconds for seconds, censored in durations if not censored}):
-        ended = durations.count((moment, False))
+        completed = durations.count((moment, False))
         at_risk = sum(seconds >= moment for seconds, _ in durations)
-        surviving *= Fraction(at_risk - ended, at_risk)
+        surviving *= Fraction(at_risk - completed, at_risk)
         if surviving <= Fraction(1, 2):
             return moment
     return None

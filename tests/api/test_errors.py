@@ -1,4 +1,4 @@
-"""Errors: every one is a problem, and none gives away what is inside."""
+"""Errors: every one is a problem document, and none reveals internals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_unknown_group(client: Client, resource: str) -> None:
     }
 
 
-def test_what_can_name_no_group_is_unknown(client: Client) -> None:
+def test_an_invalid_id_is_an_unknown_group(client: Client) -> None:
     for name in ["%00", "a%0Ab", "%7F", "x" * 256, "%FF", "%E2%80%AE"]:
         assert client.get(f"{GROUPS}/{name}", 404)["type"] == "/docs/problems#unknown-group"
 
@@ -48,7 +48,7 @@ def test_an_unknown_path(offline: Client, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE"])
 @pytest.mark.parametrize("path", [GROUPS, "/healthz", "/openapi.json", "/docs"])
-def test_methods_that_are_not_allowed(offline: Client, method: str, path: str) -> None:
+def test_other_methods_are_not_allowed(offline: Client, method: str, path: str) -> None:
     response = offline.request(method, path)
     assert response.status_code == 405
     assert response.mimetype == "application/problem+json"
@@ -56,13 +56,13 @@ def test_methods_that_are_not_allowed(offline: Client, method: str, path: str) -
 
 
 @pytest.mark.parametrize("path", [GROUPS, "/healthz", "/readyz", "/openapi.json", "/docs", f"{GROUPS}/nope"])
-def test_head_is_get_without_a_body(client: Client, path: str) -> None:
+def test_head_matches_get(client: Client, path: str) -> None:
     head, got = client.request("HEAD", path), client.request("GET", path)
     assert (head.status_code, head.get_data()) == (got.status_code, b"")
     assert list(head.headers) == list(got.headers)
 
 
-def test_a_defect_is_named_in_the_log_only(app: Flask) -> None:
+def test_an_internal_error_is_only_detailed_in_the_log(app: Flask) -> None:
     def broken() -> Any:
         raise RuntimeError("the secret")
 
@@ -81,8 +81,8 @@ def _engine_of(app: Flask) -> Engine:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def absent(request: pytest.FixtureRequest) -> Iterator[Client]:
-    """The API over a database that is not there."""
+def unavailable(request: pytest.FixtureRequest) -> Iterator[Client]:
+    """A client of an API whose database does not exist."""
     url = "sqlite:////nowhere/hidden.db"
     if request.param == "postgresql":
         url = f"postgresql://user:hidden@127.0.0.1:{free_port()}/recorder"
@@ -92,16 +92,16 @@ def absent(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("path", [GROUPS, f"{GROUPS}/a", f"{GROUPS}/a/history", "/readyz"])
-def test_a_database_that_is_away(absent: Client, path: str) -> None:
+def test_an_unavailable_database(unavailable: Client, path: str) -> None:
     with capture_logs():
-        response = absent.answer(path, 503)
+        response = unavailable.get_response(path, 503)
     assert int(response.headers["Retry-After"]) > 0
     body = response.get_data(as_text=True)
     assert "/docs/problems#database-unavailable" in body
     assert not any(word in body for word in ("hidden", "sqlite", "psycopg", "127.0.0.1"))
 
 
-def test_the_database_itself_refuses_writes(app: Flask, recording: Recording, engine: Engine) -> None:
+def test_the_database_refuses_writes(app: Flask, recording: Recording, engine: Engine) -> None:
     recording.watch("tgrp_1")
     with pytest.raises(Exception, match=r"(?i)read.?only"), writing(_engine_of(app)) as connection:
         connection.execute(text("UPDATE watches SET state = 'stopped'"))

@@ -1,4 +1,4 @@
-"""Conditional requests: an ETag changes with anything that the body shows, and spares the body otherwise."""
+"""Conditional requests: an ETag changes whenever the body does, and 304 saves the body otherwise."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATHS = [
 
 
 def _steps(recording: Recording, clock: Clock) -> list[Callable[[], None]]:
-    """What can happen between two questions; each leaves something else to be shown."""
+    """Return steps that each change some response."""
 
     def later(seconds: float) -> None:
         clock.seconds = seconds
@@ -59,9 +59,7 @@ def _steps(recording: Recording, clock: Clock) -> list[Callable[[], None]]:
 
 
 @pytest.mark.slow
-def test_an_etag_changes_with_anything_that_the_body_shows(
-    app: Flask, recording: Recording, clock: Clock
-) -> None:
+def test_the_etag_changes_whenever_the_body_does(app: Flask, recording: Recording, clock: Clock) -> None:
     clock.seconds = 30.5
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 30, active(running=2))
@@ -71,40 +69,39 @@ def test_an_etag_changes_with_anything_that_the_body_shows(
     for step in _steps(recording, clock):
         step()
         for path in PATHS:
-            answer = client.get(path, headers={"If-None-Match": before[path].headers["ETag"]})
-            now = client.get(path)
-            assert now.headers["ETag"].startswith('W/"')
-            if answer.status_code == 304:
-                assert now.get_data() == before[path].get_data(), path
-                assert answer.get_data() == b"" and "Content-Type" not in answer.headers
-                assert answer.headers["ETag"] == now.headers["ETag"]
-                assert answer.headers["Cache-Control"] == "no-cache"
+            conditional = client.get(path, headers={"If-None-Match": before[path].headers["ETag"]})
+            full = client.get(path)
+            assert full.headers["ETag"].startswith('W/"')
+            if conditional.status_code == 304:
+                assert full.get_data() == before[path].get_data(), path
+                assert conditional.get_data() == b"" and "Content-Type" not in conditional.headers
+                assert conditional.headers["ETag"] == full.headers["ETag"]
+                assert conditional.headers["Cache-Control"] == "no-cache"
             else:
-                assert (answer.status_code, answer.get_data()) == (200, now.get_data())
+                assert (conditional.status_code, conditional.get_data()) == (200, full.get_data())
                 changed[path] += 1
-            before[path] = now
-    static = {path for path, count in changed.items() if not count}
-    assert static == {"/healthz", "/readyz", "/openapi.json"}
+            before[path] = full
+    assert {path for path, count in changed.items() if not count} == {"/healthz", "/readyz", "/openapi.json"}
 
 
-def test_what_has_not_changed_is_not_sent_again(client: Client, recording: Recording, app: Flask) -> None:
+def test_an_unchanged_body_is_not_sent_again(client: Client, recording: Recording, app: Flask) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 80, active(running=2))
     for path in PATHS:
         if "step" not in path:
-            tag = client.answer(path, 200).headers["ETag"] if path.startswith("/api") else None
+            tag = client.get_response(path, 200).headers["ETag"] if path.startswith("/api") else None
             tag = tag or app.test_client().get(path).headers["ETag"]
             for sent in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
                 assert app.test_client().get(path, headers={"If-None-Match": sent}).status_code == 304, path
 
 
-def test_an_etag_belongs_to_one_address(app: Flask, recording: Recording) -> None:
+def test_every_address_has_its_own_etag(app: Flask, recording: Recording) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 80, active(running=2))
     assert len({app.test_client().get(path).headers["ETag"] for path in PATHS}) == len(PATHS)
 
 
-def test_head_is_get_without_its_body(app: Flask, recording: Recording) -> None:
+def test_head_matches_get(app: Flask, recording: Recording) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 80, active(running=2))
     for path in [*PATHS, "/docs", "/api/v1/groups/nobody", "/nowhere"]:
@@ -114,7 +111,7 @@ def test_head_is_get_without_its_body(app: Flask, recording: Recording) -> None:
         got.close()
 
 
-def test_what_is_wrong_is_refused_whatever_the_client_has(app: Flask, recording: Recording) -> None:
+def test_invalid_requests_are_refused_despite_if_none_match(app: Flask, recording: Recording) -> None:
     recording.watch("tgrp_1")
     for number in range(3):
         recording.see("tgrp_1", 80 + number, active(running=1 + number))

@@ -1,4 +1,4 @@
-"""The examples in the API's document are real answers."""
+"""The examples in the OpenAPI document are real responses."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 
 from sqlalchemy import Engine
 
-from tests.api.examples import ADDRESSES, FILE, answers, record
+from tests.api.examples import ADDRESSES, FILE, example_responses, record
 from tests.support.api_client import app_without_database
 
 
-def test_examples_are_what_is_answered(engine: Engine) -> None:
+def test_examples_are_up_to_date(engine: Engine) -> None:
     record(engine)
-    assert json.loads(FILE.read_text(encoding="utf-8")) == answers(engine), (
-        "write them anew: python -m tests.api.examples"
+    assert json.loads(FILE.read_text(encoding="utf-8")) == example_responses(engine), (
+        "regenerate them: python -m tests.api.examples"
     )
 
 
-def test_every_answer_has_its_example() -> None:
+def test_every_response_has_an_example() -> None:
     document = app_without_database().test_client().get("/openapi.json").get_json()
     examples = json.loads(FILE.read_text(encoding="utf-8"))
     shown = {}
@@ -29,6 +29,6 @@ def test_every_answer_has_its_example() -> None:
             if is_example or content["schema"].get("$ref", "").endswith("/Problem"):
                 shown[name] = content["example"]
                 assert content["example"] == examples[name]
-    # This one wants no tokens.
+    # This document is that of an API without tokens.
     assert shown.keys() == examples.keys() - {"401"}
     assert ADDRESSES.keys() < shown.keys()

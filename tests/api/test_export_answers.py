@@ -1,4 +1,4 @@
-"""Exports over HTTP: what is asked for, what is refused, and the headers."""
+"""Exports over HTTP: negotiation, refusals and headers."""
 
 from __future__ import annotations
 
@@ -8,41 +8,43 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from api.context import context
-from tests.api.exporting import GROUP, GROUPS, VIEWS
+from tests.api.export_data import GROUP, GROUPS, VIEWS
 from tests.support.api_client import Client, headers_of
 from tests.support.recording import Recording
 
 
-@pytest.mark.usefixtures("filled")
-def test_the_headers_of_an_export(asking: FlaskClient) -> None:
-    for form, content_type in (
+@pytest.mark.usefixtures("populated")
+def test_headers(flask_client: FlaskClient) -> None:
+    for export_format, content_type in (
         ("csv", "text/csv; charset=utf-8; header=present"),
         ("ndjson", "application/x-ndjson"),
     ):
-        answer = asking.get(f"{GROUPS}/%C3%A4,%20b/history?format={form}")
-        assert answer.headers["Content-Type"] == content_type
-        assert answer.headers["Content-Disposition"] == f'attachment; filename="history-___b.{form}"'
-        assert "Accept" in answer.vary and answer.get_etag() == (None, None)
-        assert "Content-Length" not in answer.headers
-    assert 'filename="groups.csv"' in asking.get(f"{GROUPS}?format=csv").headers["Content-Disposition"]
-    assert "Accept" in asking.get(GROUPS).vary
+        response = flask_client.get(f"{GROUPS}/%C3%A4,%20b/history?format={export_format}")
+        assert response.headers["Content-Type"] == content_type
+        assert (
+            response.headers["Content-Disposition"] == f'attachment; filename="history-___b.{export_format}"'
+        )
+        assert "Accept" in response.vary and response.get_etag() == (None, None)
+        assert "Content-Length" not in response.headers
+    assert 'filename="groups.csv"' in flask_client.get(f"{GROUPS}?format=csv").headers["Content-Disposition"]
+    assert "Accept" in flask_client.get(GROUPS).vary
 
 
-@pytest.mark.usefixtures("filled")
-def test_head_reads_no_row(asking: FlaskClient, app: Flask) -> None:
+@pytest.mark.usefixtures("populated")
+def test_head_reads_no_rows(flask_client: FlaskClient, app: Flask) -> None:
     statements: list[str] = []
     with app.app_context():
         engine = context().engine
-    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     for path, (view, _) in VIEWS.items():
-        got = asking.get(f"{path}?format=csv")
+        got = flask_client.get(f"{path}?format=csv")
         assert any(view in statement for statement in statements)
         statements.clear()
-        head = asking.head(f"{path}?format=csv")
+        head = flask_client.head(f"{path}?format=csv")
         assert (head.status_code, head.get_data()) == (200, b"")
         assert headers_of(head) == headers_of(got)
         assert not any(view in statement for statement in statements)
-    assert asking.head(f"{GROUPS}/nobody/gaps?format=csv").status_code == 404
+    assert flask_client.head(f"{GROUPS}/nobody/gaps?format=csv").status_code == 404
 
 
 ACCEPTED = [
@@ -57,19 +59,21 @@ ACCEPTED = [
 ]
 
 
-def test_what_is_accepted_decides(asking: FlaskClient) -> None:
+def test_the_accept_header_selects_the_format(flask_client: FlaskClient) -> None:
     for accept, mimetype in ACCEPTED:
-        assert asking.get(GROUPS, headers={"Accept": accept}).mimetype == mimetype
+        assert flask_client.get(GROUPS, headers={"Accept": accept}).mimetype == mimetype
 
 
-@pytest.mark.parametrize(("form", "mimetype"), [("json", "application/json"), ("csv", "text/csv")])
-def test_the_parameter_goes_before_the_header(asking: FlaskClient, form: str, mimetype: str) -> None:
+@pytest.mark.parametrize(("export_format", "mimetype"), [("json", "application/json"), ("csv", "text/csv")])
+def test_the_format_parameter_overrides_the_accept_header(
+    flask_client: FlaskClient, export_format: str, mimetype: str
+) -> None:
     for accept in ("application/x-ndjson", "text/html"):
-        answer = asking.get(f"{GROUPS}?format={form}", headers={"Accept": accept})
-        assert (answer.status_code, answer.mimetype) == (200, mimetype)
+        response = flask_client.get(f"{GROUPS}?format={export_format}", headers={"Accept": accept})
+        assert (response.status_code, response.mimetype) == (200, mimetype)
 
 
-def test_the_format_stays_from_page_to_page(client: Client, recording: Recording) -> None:
+def test_pages_keep_the_format(client: Client, recording: Recording) -> None:
     for name in ("a", "b", "c"):
         recording.watch(name)
     pages = client.pages(f"{GROUPS}?format=json&limit=1")
@@ -78,42 +82,44 @@ def test_the_format_stays_from_page_to_page(client: Client, recording: Recording
     assert client.get(without)["items"] == pages[1]["items"]
 
 
-@pytest.mark.usefixtures("filled")
-def test_samples_may_be_asked_for_as_json(client: Client) -> None:
-    question = f"{GROUP}/history?step=60"
-    assert client.get(f"{question}&format=json") == client.get(question)
+@pytest.mark.usefixtures("populated")
+def test_samples_are_available_as_json(client: Client) -> None:
+    address = f"{GROUP}/history?step=60"
+    assert client.get(f"{address}&format=json") == client.get(address)
 
 
-@pytest.mark.usefixtures("filled")
+@pytest.mark.usefixtures("populated")
 @pytest.mark.parametrize("headers", [{}, {"Accept": "text/csv"}])
-def test_what_does_not_go_with_an_export_is_refused(asking: FlaskClient, headers: dict[str, str]) -> None:
-    form = "" if headers else "&format=csv"
+def test_parameters_that_exports_do_not_support_are_refused(
+    flask_client: FlaskClient, headers: dict[str, str]
+) -> None:
+    suffix = "" if headers else "&format=csv"
     for address, locations in (
         (f"{GROUPS}?limit=5&cursor=x&count=true&phase=done", ["limit", "cursor", "count", "phase"]),
         (f"{GROUP}/history?step=60&kind=gap,status", ["step", "kind"]),
         (f"{GROUP}/gaps?limit=1000", ["limit"]),
     ):
-        answer = asking.get(address + form, headers=headers)
-        assert answer.status_code == 422
-        assert [error["location"] for error in answer.get_json()["errors"]] == locations
-    assert "ask for json" in answer.get_json()["detail"]
+        response = flask_client.get(address + suffix, headers=headers)
+        assert response.status_code == 422
+        assert [error["location"] for error in response.get_json()["errors"]] == locations
+    assert "ask for json" in response.get_json()["detail"]
 
 
-def test_an_unknown_format_and_nothing_acceptable(asking: FlaskClient) -> None:
+def test_unknown_and_unacceptable_formats(flask_client: FlaskClient) -> None:
     for address in (GROUPS, f"{GROUP}/history", f"{GROUP}/gaps", f"{GROUP}/completion"):
-        answer = asking.get(f"{address}?format=xlsx", headers={"Accept": "text/html"})
-        assert answer.status_code == 422
-        assert answer.get_json()["detail"] == "format is not one of json, csv, ndjson"
-        refused = asking.get(address, headers={"Accept": "text/html"})
+        response = flask_client.get(f"{address}?format=xlsx", headers={"Accept": "text/html"})
+        assert response.status_code == 422
+        assert response.get_json()["detail"] == "format is not one of json, csv, ndjson"
+        refused = flask_client.get(address, headers={"Accept": "text/html"})
         assert refused.status_code == 406
         assert "application/json, text/csv or application/x-ndjson" in refused.get_json()["detail"]
-    assert asking.get("/api/v1/completion?format=csv").status_code == 422
-    assert asking.get("/api/v1/completion", headers={"Accept": "text/csv"}).status_code == 406
+    assert flask_client.get("/api/v1/completion?format=csv").status_code == 422
+    assert flask_client.get("/api/v1/completion", headers={"Accept": "text/csv"}).status_code == 406
 
 
-@pytest.mark.usefixtures("filled")
-@pytest.mark.parametrize("form", ["csv", "ndjson"])
-def test_what_a_form_sends_without_being_asked_goes_with_an_export(asking: FlaskClient, form: str) -> None:
-    plain = asking.get(f"{GROUPS}?format={form}").get_data()
-    filled = asking.get(f"{GROUPS}?late=false&count=false&limit=100&format={form}")
-    assert (filled.status_code, filled.get_data()) == (200, plain)
+@pytest.mark.usefixtures("populated")
+@pytest.mark.parametrize("export_format", ["csv", "ndjson"])
+def test_parameters_at_their_defaults_are_accepted(flask_client: FlaskClient, export_format: str) -> None:
+    plain = flask_client.get(f"{GROUPS}?format={export_format}").get_data()
+    with_defaults = flask_client.get(f"{GROUPS}?late=false&count=false&limit=100&format={export_format}")
+    assert (with_defaults.status_code, with_defaults.get_data()) == (200, plain)

@@ -1,4 +1,4 @@
-"""When a group was not seen, and how much of its time was."""
+"""A group's gaps, and how much of its time was observed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEMBERS = [
 
 @pytest.fixture
 def recorded(recording: Recording, clock: Clock) -> Recording:
-    """Seen at 10; a gap to 60.000001; seen to 70; a gap to 150, where it is paused; asked at 200."""
+    """Seen at 10; a gap to 60.000001; seen until 70; a gap to 150, when it is paused; it is now 200."""
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 10, active(running=1))
     for seconds in (20.25, 30.25, 40.25, 50.25):
@@ -36,8 +36,8 @@ def recorded(recording: Recording, clock: Clock) -> Recording:
 
 
 @pytest.fixture
-def lasting(recorded: Recording, clock: Clock) -> Recording:
-    """Watched again from 160 and seen at 161; a third gap is open, with one failed poll in it."""
+def open_gap(recorded: Recording, clock: Clock) -> Recording:
+    """Watched again from 160 and seen at 161; a third gap, with one failed poll, is still open."""
     recorded.watch("tgrp_1", 160)
     recorded.see("tgrp_1", 161, settled(completed=1))
     recorded.fail("tgrp_1", 171)
@@ -49,11 +49,11 @@ def _seqs(body: dict[str, Any]) -> list[int | None]:
 
 
 def _pages(client: Client, address: str) -> list[dict[str, Any]]:
-    """All pages from `address` on; there are fewer than ten."""
+    """Return all pages from `address` on, fewer than ten."""
     pages = [client.get(address)]
-    while (following := pages[-1]["next"]) is not None:
+    while (next_url := pages[-1]["next"]) is not None:
         assert len(pages) < 10
-        pages.append(client.get(following))
+        pages.append(client.get(next_url))
     return pages
 
 
@@ -93,56 +93,54 @@ def test_closed_gaps_and_coverage(client: Client) -> None:
     }
 
 
-@pytest.mark.usefixtures("lasting")
-def test_closed_gaps_are_those_of_the_view(client: Client, engine: Engine) -> None:
+@pytest.mark.usefixtures("open_gap")
+def test_closed_gaps_match_the_view(client: Client, engine: Engine) -> None:
     with reading(engine) as connection:
         rows = connection.execute(text("SELECT * FROM observation_gaps ORDER BY seq")).mappings().all()
-    shown = {"gap_from": "from", "gap_to": "to"}
-    of_the_view = [
-        {shown.get(name, name): _plain(value) for name, value in row.items() if name != "taskgroup_id"}
+    names = {"gap_from": "from", "gap_to": "to"}
+    view_gaps = [
+        {names.get(name, name): _plain(value) for name, value in row.items() if name != "taskgroup_id"}
         for row in rows
     ]
     closed = [item for item in client.get(GAPS)["items"] if item["seq"] is not None]
-    assert closed == of_the_view
+    assert closed == view_gaps
     assert len(closed) == 2
-    assert list(closed[0]) == list(of_the_view[0])
+    assert list(closed[0]) == list(view_gaps[0])
 
 
 def _plain(value: Any) -> Any:
     return format_time(value) if isinstance(value, datetime) else value
 
 
-@pytest.mark.usefixtures("lasting")
-def test_an_open_gap_comes_last_and_does_not_depend_on_when_it_is_asked_for(
-    client: Client, clock: Clock
-) -> None:
+@pytest.mark.usefixtures("open_gap")
+def test_an_open_gap_comes_last_whatever_the_time(client: Client, clock: Clock) -> None:
     clock.seconds = 201
-    without = client.get(GAPS)
-    assert _seqs(without) == [3, 6]
+    before = client.get(GAPS)
+    assert _seqs(before) == [3, 6]
     clock.seconds = 201.5
-    answer = client.answer(GAPS).get_data()
+    raw = client.get_response(GAPS).get_data()
     body = client.get(GAPS)
     assert _seqs(body) == [3, 6, None]
     gap = body["items"][-1]
     assert (gap["from"], gap["to"], gap["duration_seconds"]) == ("2026-11-24T12:02:41.000000Z", None, None)
     assert (gap["cause"], gap["attempts"], gap["http_status"]) == ("server_error", 1, 503)
     assert {**gap, "seq": None} == {"duration_seconds": None, "seq": None, **client.get(GROUP)["open_gap"]}
-    assert body["coverage"] == without["coverage"]
+    assert body["coverage"] == before["coverage"]
     clock.seconds = 10**6
-    assert client.answer(GAPS).get_data() == answer
+    assert client.get_response(GAPS).get_data() == raw
 
 
-@pytest.mark.usefixtures("lasting")
-def test_gaps_are_those_of_the_history(client: Client, clock: Clock) -> None:
+@pytest.mark.usefixtures("open_gap")
+def test_gaps_match_the_history(client: Client, clock: Clock) -> None:
     clock.seconds = 300
     gaps = client.get(GAPS)["items"]
-    of_the_history = client.get(f"{GROUP}/history?kind=gap")["items"]
-    assert [{"seq": item["seq"], **item["gap"]} for item in of_the_history] == [
+    history_gaps = client.get(f"{GROUP}/history?kind=gap")["items"]
+    assert [{"seq": item["seq"], **item["gap"]} for item in history_gaps] == [
         {name: value for name, value in gap.items() if name != "duration_seconds"} for gap in gaps
     ]
 
 
-@pytest.mark.usefixtures("lasting")
+@pytest.mark.usefixtures("open_gap")
 def test_pages(client: Client, clock: Clock) -> None:
     clock.seconds = 300
     for order in ["asc", "desc"]:
@@ -156,28 +154,28 @@ def test_pages(client: Client, clock: Clock) -> None:
             assert all(page["coverage"] == client.get(GAPS)["coverage"] for page in pages)
 
 
-def test_a_gap_that_ends_between_two_pages_is_neither_lost_nor_repeated(
-    client: Client, lasting: Recording, clock: Clock
+def test_a_gap_that_closes_between_pages_is_returned_once(
+    client: Client, open_gap: Recording, clock: Clock
 ) -> None:
     clock.seconds = 300
     oldest, newest = (client.get(f"{GAPS}?limit=1&order={order}") for order in ("asc", "desc"))
     assert (_seqs(oldest), _seqs(newest)) == ([3], [None])
-    lasting.see("tgrp_1", 310, settled(completed=1))
+    open_gap.see("tgrp_1", 310, settled(completed=1))
     clock.seconds = 320
     assert [seq for page in _pages(client, oldest["next"]) for seq in _seqs(page)] == [6, 10]
     assert [seq for page in _pages(client, newest["next"]) for seq in _seqs(page)] == [6, 3]
 
 
-@pytest.mark.usefixtures("lasting")
-def test_the_next_page_keeps_the_query_and_stands_in_the_link(client: Client) -> None:
-    answer = client.answer(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")
-    following = client.get(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")["next"]
-    assert answer.headers["Link"] == f'<{following}>; rel="next"'
-    assert _seqs(client.get(following)) == [3]
-    assert "Link" not in client.answer(GAPS).headers
+@pytest.mark.usefixtures("open_gap")
+def test_the_next_page_is_in_the_link_header(client: Client) -> None:
+    response = client.get_response(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")
+    next_url = client.get(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")["next"]
+    assert response.headers["Link"] == f'<{next_url}>; rel="next"'
+    assert _seqs(client.get(next_url)) == [3]
+    assert "Link" not in client.get_response(GAPS).headers
 
 
-PARTS = [
+FILTERS = [
     ("from=2026-11-24T12:01:00Z", [3, 6, None]),
     ("from=2026-11-24T12:01:00.000001Z", [6, None]),
     ("from=2026-11-24T12:02:30Z", [None]),
@@ -190,25 +188,25 @@ PARTS = [
 ]
 
 
-@pytest.mark.usefixtures("lasting")
-def test_a_part_of_the_gaps(client: Client, clock: Clock) -> None:
+@pytest.mark.usefixtures("open_gap")
+def test_filters(client: Client, clock: Clock) -> None:
     clock.seconds = 300
-    for question, seqs in PARTS:
-        body = client.get(f"{GAPS}?{question}")
-        assert _seqs(body) == seqs, question
+    for query, seqs in FILTERS:
+        body = client.get(f"{GAPS}?{query}")
+        assert _seqs(body) == seqs, query
         assert body["coverage"] == client.get(GAPS)["coverage"]
 
 
-def test_no_gaps_and_nothing_seen(client: Client, recording: Recording, clock: Clock) -> None:
+def test_a_group_without_gaps(client: Client, recording: Recording, clock: Clock) -> None:
     recording.watch("tgrp_1")
     clock.seconds = 5
-    nothing = {"watched_seconds": 0, "gap_seconds": 0, "observed_seconds": 0, "fraction": None}
-    assert client.get(GAPS) == {"items": [], "next": None, "coverage": nothing}
+    no_coverage = {"watched_seconds": 0, "gap_seconds": 0, "observed_seconds": 0, "fraction": None}
+    assert client.get(GAPS) == {"items": [], "next": None, "coverage": no_coverage}
     recording.see("tgrp_1", 10, active(running=1))
     recording.see("tgrp_1", 20, active(running=1))
     clock.seconds = 25
-    whole = {"watched_seconds": 20, "gap_seconds": 0, "observed_seconds": 20, "fraction": 1}
-    assert client.get(GAPS) == {"items": [], "next": None, "coverage": whole}
+    full_coverage = {"watched_seconds": 20, "gap_seconds": 0, "observed_seconds": 20, "fraction": 1}
+    assert client.get(GAPS) == {"items": [], "next": None, "coverage": full_coverage}
 
 
 def test_an_unknown_group(client: Client) -> None:
@@ -216,16 +214,16 @@ def test_an_unknown_group(client: Client) -> None:
     assert client.request("HEAD", GAPS).status_code == 404
 
 
-@pytest.mark.usefixtures("lasting")
-def test_head_is_get_without_a_body(client: Client) -> None:
+@pytest.mark.usefixtures("open_gap")
+def test_head_matches_get(client: Client) -> None:
     head, got = client.request("HEAD", f"{GAPS}?limit=1"), client.request("GET", f"{GAPS}?limit=1")
     assert (head.status_code, head.get_data()) == (200, b"")
     assert list(head.headers) == list(got.headers)
     assert "Link" in head.headers
 
 
-@pytest.mark.usefixtures("lasting")
-def test_bad_questions(client: Client) -> None:
+@pytest.mark.usefixtures("open_gap")
+def test_bad_parameters(client: Client) -> None:
     problem = client.get(f"{GAPS}?kind=gap&order=up&limit=0&from=noon&to=2026-11-24&cursor=x", 422)
     assert {error["location"] for error in problem["errors"]} == {
         *("kind", "order", "limit", "from", "to", "cursor")

@@ -1,4 +1,4 @@
-"""What a client generated from the API's own document makes of the real server's answers."""
+"""A client generated from the OpenAPI document, against the real server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 from recorder.store.engine import check_url, open_engine
 from recorder.tokens import new_token
 from tests.api.examples import GROUP, record
-from tests.api.generated import Generated, generated
+from tests.api.generated_client import GeneratedClient, generate_client
 from tests.support.postgres import free_port
 from tests.support.program import Program
 from tests.support.recording import Recording, active, after
 
 OTHER, ODD = "tgrp_9b01", "100% été"
-"""A group that is done, and one with an unknown status of a run. `GROUP` was paused in the end."""
+"""A completed group, and one with a run in an unknown status; `GROUP` ends paused."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def database_path(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
 
 @contextmanager
 def _serving(folder: Path, database_path: Path, **settings: str) -> Iterator[str]:
-    """A server's address, while the block runs."""
+    """Run a server during the block; yields its address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings |= {"RECORDER_DATABASE_URL": f"sqlite:///{database_path}", "RECORDER_API_PORT": str(port)}
@@ -52,23 +52,23 @@ def _serving(folder: Path, database_path: Path, **settings: str) -> Iterator[str
         assert server.stop() == 0
 
 
-class Asker:
-    """The generated functions, which ask one server."""
+class ApiCaller:
+    """Calls the generated functions for one server."""
 
-    def __init__(self, made: Generated, client: Any) -> None:
-        self._made = made
+    def __init__(self, package: GeneratedClient, client: Any) -> None:
+        self._package = package
         self._client = client
-        self.models: Any = made.models
+        self.models: Any = package.models
 
     def __call__(self, operation: str, *path: str, **parameters: Any) -> Any:
-        """The answer as the generated type that it has."""
-        return self._made.operation(operation).sync(*path, client=self._client, **parameters)
+        """Return the response as an instance of its generated type."""
+        return self._package.operation(operation).sync(*path, client=self._client, **parameters)
 
     def pages(self, operation: str, *path: str, **parameters: Any) -> list[Any]:
-        """All pages of an answer, by its cursors."""
+        """Return all pages, following the cursors."""
         pages = [self(operation, *path, **parameters)]
-        while (following := pages[-1].next_) is not None:
-            (cursor,) = parse_qs(urlsplit(following).query)["cursor"]
+        while (next_url := pages[-1].next_) is not None:
+            (cursor,) = parse_qs(urlsplit(next_url).query)["cursor"]
             pages.append(self(operation, *path, **parameters, cursor=cursor))
         return pages
 
@@ -80,36 +80,36 @@ def url(database_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def made(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generated]:
+def package(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GeneratedClient]:
     document = httpx.get(f"{url}/openapi.json").json()
-    with generated(document, "plain_client", tmp_path_factory.mktemp("package")) as made:
-        yield made
+    with generate_client(document, "plain_client", tmp_path_factory.mktemp("package")) as package:
+        yield package
 
 
 @pytest.fixture
-def ask(url: str, made: Generated) -> Iterator[Asker]:
-    with made.client.Client(url, raise_on_unexpected_status=True) as client:
-        yield Asker(made, client)
+def call(url: str, package: GeneratedClient) -> Iterator[ApiCaller]:
+    with package.client.Client(url, raise_on_unexpected_status=True) as client:
+        yield ApiCaller(package, client)
 
 
-def test_every_operation_can_be_asked(made: Generated) -> None:
-    assert made.operations
-    for operation in made.operations:
-        functions = vars(made.operation(operation["operationId"]))
+def test_every_operation_can_be_called(package: GeneratedClient) -> None:
+    assert package.operations
+    for operation in package.operations:
+        functions = vars(package.operation(operation["operationId"]))
         assert functions.keys() >= {"sync", "sync_detailed", "asyncio", "asyncio_detailed"}
 
 
-def test_every_type_has_the_name_that_the_document_gives_it(made: Generated) -> None:
-    schemas = made.document["components"]["schemas"]
+def test_types_are_named_as_in_the_document(package: GeneratedClient) -> None:
+    schemas = package.document["components"]["schemas"]
     unions = {name for name, schema in schemas.items() if "anyOf" in schema}
-    types = {*made.models.__all__}
+    types = {*package.models.__all__}
     assert types >= schemas.keys() - unions - {"JsonValue"}
     assert {name for name in types if re.search(r"Type\d", name)} == set()
 
 
-def test_parameters_have_their_types(made: Generated) -> None:
-    models, unset = made.models, made.types.Unset
-    hints = get_type_hints(made.operation("getHistory").sync)
+def test_parameters_are_typed(package: GeneratedClient) -> None:
+    models, unset = package.models, package.types.Unset
+    hints = get_type_hints(package.operation("getHistory").sync)
     assert hints["taskgroup_id"] is str
     assert hints["from_"] == datetime | unset
     assert hints["order"] == models.GetHistoryOrder | unset
@@ -117,9 +117,11 @@ def test_parameters_have_their_types(made: Generated) -> None:
     assert hints["return"] == models.HistoryPage | models.Samples | models.Problem | None
 
 
-def test_groups_are_listed_by_filters(ask: Asker) -> None:
-    models = ask.models
-    page = ask("listGroups", state="paused,stopped", created_from=after(-60), created_to=after(0), count=True)
+def test_groups_by_filters(call: ApiCaller) -> None:
+    models = call.models
+    page = call(
+        "listGroups", state="paused,stopped", created_from=after(-60), created_to=after(0), count=True
+    )
     assert isinstance(page, models.GroupsPage)
     assert (page.count, page.count_is_capped, page.next_) == (1, False, None)
     (group,) = page.items
@@ -136,20 +138,20 @@ def test_groups_are_listed_by_filters(ask: Asker) -> None:
     assert group.progress == models.Progress(finished=3, total=5, fraction=0.6)
     assert group.open_gap is None
     assert isinstance(group.eta, models.Eta)
-    assert [group.taskgroup_id for group in ask("listGroups", phase="settled").items] == [OTHER]
+    assert [group.taskgroup_id for group in call("listGroups", phase="settled").items] == [OTHER]
 
 
-def test_groups_are_listed_by_pages(ask: Asker) -> None:
-    pages = ask.pages("listGroups", limit=1)
+def test_groups_by_pages(call: ApiCaller) -> None:
+    pages = call.pages("listGroups", limit=1)
     assert [[group.taskgroup_id for group in page.items] for page in pages] == [[ODD], [OTHER], [GROUP]]
     assert not any("count" in page.to_dict() for page in pages)
-    assert ask.models.GroupsPage(items=[], next_=None).to_dict() == {"items": [], "next": None}
+    assert call.models.GroupsPage(items=[], next_=None).to_dict() == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_whole_history_is_paged(ask: Asker, order: str) -> None:
-    models = ask.models
-    pages = ask.pages("getHistory", GROUP, limit=3, order=models.GetHistoryOrder(order))
+def test_history_by_pages(call: ApiCaller, order: str) -> None:
+    models = call.models
+    pages = call.pages("getHistory", GROUP, limit=3, order=models.GetHistoryOrder(order))
     assert {type(page) for page in pages} == {models.HistoryPage}
     assert [len(page.items) for page in pages] == [3, 3, 2]
     items = [item for page in pages for item in page.items]
@@ -162,9 +164,9 @@ def test_a_whole_history_is_paged(ask: Asker, order: str) -> None:
     ]
 
 
-def test_the_members_of_entries_have_their_types(ask: Asker) -> None:
-    models = ask.models
-    items = ask("getHistory", GROUP).items
+def test_entries_are_typed(call: ApiCaller) -> None:
+    models = call.models
+    items = call("getHistory", GROUP).items
     seen, gap, paused = items[2], items[4], items[7]
     assert (seen.at, seen.observed_at, seen.last_seen_at, seen.polls) == (
         *(after(10.5), after(10.5), after(20.5), 2),
@@ -185,35 +187,35 @@ def test_the_members_of_entries_have_their_types(ask: Asker) -> None:
     assert isinstance(gap.gap.unpolled_seconds, float)
     assert (gap.phase, gap.status, gap.polls, gap.anomalies) == (None, None, None, None)
     assert paused.watch == models.WatchMembers(action=models.Action.PAUSED, actor="ada", note="lunch")
-    assert {item.kind for item in ask("getHistory", GROUP, kind="gap,watch").items} == {*models.Kind} - {
+    assert {item.kind for item in call("getHistory", GROUP, kind="gap,watch").items} == {*models.Kind} - {
         "status"
     }
 
 
-def test_a_history_by_steps_is_of_samples(ask: Asker) -> None:
-    models = ask.models
-    answer = ask("getHistory", GROUP, step=30, from_=after(0), to=after(90))
-    assert isinstance(answer, models.Samples)
-    assert [(sample.at, sample.certainty) for sample in answer.items] == [
+def test_history_by_steps_returns_samples(call: ApiCaller) -> None:
+    models = call.models
+    samples = call("getHistory", GROUP, step=30, from_=after(0), to=after(90))
+    assert isinstance(samples, models.Samples)
+    assert [(sample.at, sample.certainty) for sample in samples.items] == [
         (after(0), models.Certainty.BEFORE),
         (after(30), models.Certainty.BETWEEN),
         (after(60), models.Certainty.GAP),
     ]
-    assert [sample.status for sample in answer.items][::2] == [None, None]
+    assert [sample.status for sample in samples.items][::2] == [None, None]
 
 
-def test_a_status_is_read(ask: Asker) -> None:
-    models = ask.models
-    latest = ask("getStatus", ODD)
+def test_the_latest_status(call: ApiCaller) -> None:
+    models = call.models
+    latest = call("getStatus", ODD)
     assert type(latest) is models.LatestStatus
     assert (latest.taskgroup_id, latest.seq, latest.observed_at) == (ODD, 2, after(131))
     assert latest.status["task_run_status_counts"] == {"napping": 1}
     assert latest.anomalies == [models.Anomaly.UNKNOWN_STATUS]
 
 
-def test_a_status_at_a_moment_says_how_certain_it_is(ask: Asker) -> None:
-    models = ask.models
-    early = ask("getStatus", GROUP, at=datetime(2020, 1, 1, tzinfo=UTC))
+def test_status_at_a_moment_has_a_certainty(call: ApiCaller) -> None:
+    models = call.models
+    early = call("getStatus", GROUP, at=datetime(2020, 1, 1, tzinfo=UTC))
     assert type(early) is models.StatusAt
     assert (early.certainty, early.phase, early.status, early.seq) == (
         models.Certainty.BEFORE,
@@ -225,47 +227,47 @@ def test_a_status_at_a_moment_says_how_certain_it_is(ask: Asker) -> None:
     assert early.next_status["num_task_runs"] == 0
 
 
-def test_times_and_figures_of_completion_have_their_types(ask: Asker) -> None:
-    models = ask.models
-    first, last = ask("getCompletion", GROUP).episodes
+def test_completion_is_typed(call: ApiCaller) -> None:
+    models = call.models
+    first, last = call("getCompletion", GROUP).episodes
     assert isinstance(first.started.at, datetime) and isinstance(first.completed.latest, datetime)
     assert (first.outcome, first.censored, first.runs.failed) == (models.Outcome.MIXED, False, 1)
     assert (last.completed, last.outcome, last.censored) == (None, None, True)
-    statistics = ask("getStatistics", group_by="metadata.customer")
-    assert {of.key: (of.episodes, of.completed) for of in statistics.items} == {
+    statistics = call("getStatistics", group_by="metadata.customer")
+    assert {cohort.key: (cohort.episodes, cohort.completed) for cohort in statistics.items} == {
         **{"acme": (2, 1), "globex": (1, 1), None: (1, 0)}
     }
 
 
-def test_every_other_operation_answers_with_its_type(ask: Asker) -> None:
-    models = ask.models
-    for operation, path, answer in (
+def test_other_operations_return_their_types(call: ApiCaller) -> None:
+    models = call.models
+    for operation, path, expected in (
         *(("getGroup", [GROUP], models.Group), ("getGaps", [GROUP], models.GapsPage)),
         *(("getAudit", [GROUP], models.Audit), ("getCheckpoint", [], models.Checkpoint)),
         *(("getCurve", [], models.Curve), ("getReadiness", [], models.Readiness)),
         ("getHealth", [], models.Health),
     ):
-        assert type(ask(operation, *path)) is answer
+        assert type(call(operation, *path)) is expected
 
 
-def test_problems_have_their_type(ask: Asker) -> None:
-    models = ask.models
-    unknown = ask("getStatus", "nobody")
+def test_problems_are_typed(call: ApiCaller) -> None:
+    models = call.models
+    unknown = call("getStatus", "nobody")
     assert isinstance(unknown, models.Problem)
     assert (unknown.status, unknown.type_) == (404, "/docs/problems#unknown-group")
     assert "errors" not in unknown.to_dict()
-    bad = ask("getHistory", GROUP, kind="statsu", limit=0)
+    bad = call("getHistory", GROUP, kind="statsu", limit=0)
     assert isinstance(bad, models.Problem)
     assert (bad.status, bad.type_) == (422, "/docs/problems#bad-parameter")
     assert {type(error) for error in bad.errors} == {models.ParameterError}
     assert [error.location for error in bad.errors] == ["kind", "limit"]
 
 
-def test_a_server_that_wants_tokens(database_path: Path, tmp_path: Path) -> None:
+def test_a_server_that_requires_tokens(database_path: Path, tmp_path: Path) -> None:
     secret, token = new_token("ada")
     with _serving(tmp_path, database_path, RECORDER_API_TOKENS=str(token)) as url:
         document = httpx.get(f"{url}/openapi.json", headers={"x-api-key": secret}).json()
-        with generated(document, "client_with_token", tmp_path) as made:
-            for sent, answer in ((secret, made.models.GroupsPage), ("wrong", made.models.Problem)):
-                with made.client.AuthenticatedClient(url, token=sent) as client:
-                    assert type(Asker(made, client)("listGroups")) is answer
+        with generate_client(document, "client_with_token", tmp_path) as package:
+            for sent, expected in ((secret, package.models.GroupsPage), ("wrong", package.models.Problem)):
+                with package.client.AuthenticatedClient(url, token=sent) as client:
+                    assert type(ApiCaller(package, client)("listGroups")) is expected

@@ -1,4 +1,4 @@
-"""Which groups are listed: by metadata and times, with a count, page by page."""
+"""Listing groups by metadata and times, with a count and in pages."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ GROUPS = "/api/v1/groups"
 
 @pytest.fixture(autouse=True)
 def recorded(recording: Recording) -> None:
-    told: dict[str, dict[str, Any]] = {
+    groups: dict[str, dict[str, Any]] = {
         "tgrp_1": {"metadata": {"customer": "acme", "size": 1}, "created_at": after(-60).isoformat()},
         "tgrp_2": {"metadata": {"customer": "acme", "size": "1"}, "created_at": after(-30).isoformat()},
         "tgrp_3": {"metadata": {"customer": "glo.bex[x]", "size": True}, "created_at": None},
         "tgrp_4": {"metadata": None, "created_at": after(0).isoformat()},
     }
-    for number, (group, members) in enumerate(told.items()):
+    for number, (group, members) in enumerate(groups.items()):
         recording.watch(group, number)
         recording.see(group, number + 10, active(running=1), **members)
     recording.watch("tgrp_5", 5)
-    recording.see("tgrp_2", 50, settled(completed=1), **told["tgrp_2"])
+    recording.see("tgrp_2", 50, settled(completed=1), **groups["tgrp_2"])
 
 
 FILTERS = [
@@ -54,7 +54,7 @@ def test_filters(client: Client) -> None:
         assert (counted["count"], counted["count_is_capped"]) == (len(expected), False), query
 
 
-def test_pages_keep_their_filters(client: Client) -> None:
+def test_pages_keep_filters(client: Client) -> None:
     pages = client.pages(f"{GROUPS}?metadata.customer=acme&limit=1&count=true")
     assert [item["taskgroup_id"] for page in pages for item in page["items"]] == ["tgrp_2", "tgrp_1"]
     assert [page["count"] for page in pages] == [2, 2]
@@ -64,7 +64,7 @@ def test_pages_keep_their_filters(client: Client) -> None:
     assert error["location"] == "cursor"
 
 
-def test_counting_stops_somewhere(client: Client, engine: Engine) -> None:
+def test_counts_are_capped(client: Client, engine: Engine) -> None:
     copies = """INSERT INTO watches
         (taskgroup_id, state, enrolled_at, head_seq, head_kind, head_at, head_digest)
         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9997)

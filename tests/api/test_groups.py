@@ -1,4 +1,4 @@
-"""Groups and how they stand."""
+"""Groups and their current state."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GROUP_MEMBERS = [
 ]
 
 
-def test_a_group_as_it_stands(client: Client, recording: Recording) -> None:
+def test_a_group(client: Client, recording: Recording) -> None:
     recording.watch("tgrp_1")
     status = active(running=2, completed=1, failed=1)
-    told = {"metadata": {"team": "a", "size": 3}, "created_at": "2026-11-24T13:00:00.5+02:00"}
-    recording.see("tgrp_1", 1, status, **told)
-    recording.see("tgrp_1", 90, status, **told)
+    members = {"metadata": {"team": "a", "size": 3}, "created_at": "2026-11-24T13:00:00.5+02:00"}
+    recording.see("tgrp_1", 1, status, **members)
+    recording.see("tgrp_1", 90, status, **members)
     body = client.get("/api/v1/groups/tgrp_1")
     assert list(body) == GROUP_MEMBERS
     # The second response came after a gap, so it opened an entry of its own.
@@ -47,7 +47,7 @@ def test_a_group_as_it_stands(client: Client, recording: Recording) -> None:
     }
 
 
-def test_a_group_never_seen_has_nulls(client: Client, recording: Recording, clock: Clock) -> None:
+def test_a_group_never_seen(client: Client, recording: Recording, clock: Clock) -> None:
     clock.seconds = 5
     recording.watch("tgrp_1")
     body = client.get("/api/v1/groups/tgrp_1")
@@ -82,7 +82,7 @@ def test_the_latest_status(client: Client, recording: Recording) -> None:
     }
 
 
-def test_an_open_gap_is_shown_once_it_is_past_its_grace(
+def test_an_open_gap_is_shown_after_its_grace_period(
     client: Client, recording: Recording, clock: Clock
 ) -> None:
     recording.watch("tgrp_1")
@@ -115,7 +115,7 @@ def test_an_open_gap_is_shown_once_it_is_past_its_grace(
         ({"num_task_runs": 1, "task_run_status_counts": {"failed": 10**399}}, (10**399, 1, None)),
     ],
 )
-def test_progress_is_null_where_it_is_not_known(
+def test_progress_is_null_where_it_is_unknown(
     client: Client, recording: Recording, status: dict[str, object], progress: tuple[object, ...]
 ) -> None:
     recording.watch("tgrp_1")
@@ -126,25 +126,25 @@ def test_progress_is_null_where_it_is_not_known(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "status",
     [
         '{"num_task_runs": 123456789012345678901234567890, "odd": [1.5, "\\u0000", {"ü": null}]}',
         '{"deep": ' + "[" * 250 + "]" * 250 + "}",
         '{"is_active": 1, "task_run_status_counts": {"queued": null, "new": 1}}',
     ],
 )
-def test_a_status_is_given_exactly_as_it_was_said(client: Client, recording: Recording, said: str) -> None:
+def test_a_status_is_returned_unchanged(client: Client, recording: Recording, status: str) -> None:
     recording.watch("tgrp_1")
-    recording.see_raw("tgrp_1", 1, f'{{"status": {said}, "metadata": [1]}}')
-    text = client.answer("/api/v1/groups/tgrp_1").get_data(as_text=True)
+    recording.see_raw("tgrp_1", 1, f'{{"status": {status}, "metadata": [1]}}')
+    text = client.get_response("/api/v1/groups/tgrp_1").get_data(as_text=True)
     body = json.loads(text)
-    assert json.dumps(body["status"], sort_keys=True) == json.dumps(json.loads(said), sort_keys=True)
+    assert json.dumps(body["status"], sort_keys=True) == json.dumps(json.loads(status), sort_keys=True)
     assert body["metadata"] == [1]
     assert " " not in text.replace(body["eta"]["reason"], "")
 
 
 @pytest.mark.parametrize("taskgroup_id", ["a b", "100%", "ü", "a?b=c&d", "a+b", "日本", "x" * 255, "..."])
-def test_ids_of_any_printable_text(client: Client, recording: Recording, taskgroup_id: str) -> None:
+def test_ids_may_be_any_printable_text(client: Client, recording: Recording, taskgroup_id: str) -> None:
     recording.watch(taskgroup_id)
     recording.see(taskgroup_id, 1, settled(completed=1))
     path = f"/api/v1/groups/{quote(taskgroup_id, safe='')}"
@@ -154,7 +154,7 @@ def test_ids_of_any_printable_text(client: Client, recording: Recording, taskgro
     assert seqs == [1, 2, None]
 
 
-def test_groups_are_listed_newest_enrolment_first(client: Client, recording: Recording) -> None:
+def test_groups_are_listed_by_enrolment_newest_first(client: Client, recording: Recording) -> None:
     recording.watch("b", 1)
     recording.watch("a", 1)
     recording.watch("z", 0)

@@ -30,7 +30,7 @@ def test_healthy_and_ready(client: Client, engine: Engine) -> None:
     }
 
 
-def test_recorders_the_longest_at_work_first(client: Client, engine: Engine) -> None:
+def test_recorders_are_listed_by_start_oldest_first(client: Client, engine: Engine) -> None:
     with writing(engine) as connection:
         for name, started, last in (("b", 1, 20), ("a", 2, 95)):
             beat(connection, Heartbeat(name, "host", 7, after(started), after(last), {"polls": 1}, {}))
@@ -46,7 +46,7 @@ def test_recorders_the_longest_at_work_first(client: Client, engine: Engine) -> 
     assert second["recorder_id"] == "a"
 
 
-def test_what_recorders_report_of_upstream_and_rate(client: Client, engine: Engine) -> None:
+def test_reports_about_the_upstream_and_the_rate(client: Client, engine: Engine) -> None:
     upstream = {
         "state": "failing",
         "trouble": {
@@ -71,7 +71,7 @@ def test_what_recorders_report_of_upstream_and_rate(client: Client, engine: Engi
     assert ready["rate_budget"] == {**rate, "recorders": 1}
 
 
-def test_a_database_without_tables_is_not_ready(blank_engine: Engine, blank_database_url: str) -> None:
+def test_an_empty_database_is_not_ready(blank_engine: Engine, blank_database_url: str) -> None:
     assert state_of(blank_engine).blank
     reader = open_engine(check_url(blank_database_url), read_only=True)
     client = Client(create_app(reader))
@@ -84,7 +84,7 @@ def test_a_database_without_tables_is_not_ready(blank_engine: Engine, blank_data
     reader.dispose()
 
 
-def test_a_schema_of_another_program_is_not_ready(client: Client, engine: Engine) -> None:
+def test_a_newer_schema_is_not_ready(client: Client, engine: Engine) -> None:
     with writing(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     problem = client.get("/readyz", 503)

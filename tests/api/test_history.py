@@ -19,7 +19,7 @@ MEMBERS = [
 
 @pytest.fixture
 def recorded(recording: Recording) -> Recording:
-    """started at 0, active from 10, a gap from 20 to 80, settled from 80, paused at 90."""
+    """Started at 0, active from 10, a gap from 20 to 80, settled from 80, paused at 90."""
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 10, active(running=1), metadata={"k": 1}, created_at="2026-11-24T11:00:00Z")
     recording.see("tgrp_1", 20, active(running=1), metadata={"k": 1}, created_at="2026-11-24T11:00:00Z")
@@ -37,15 +37,15 @@ def _seqs(body: dict[str, Any]) -> list[int | None]:
 def test_every_kind_of_entry(client: Client) -> None:
     started, seen, gap, done, paused = client.get(HISTORY)["items"]
     assert list(started) == list(gap) == MEMBERS
-    nothing = dict.fromkeys(MEMBERS)
-    assert started == nothing | {
+    nulls = dict.fromkeys(MEMBERS)
+    assert started == nulls | {
         "seq": 1,
         "kind": "watch",
         "at": "2026-11-24T12:00:00.000000Z",
         "watch": {"action": "started", "actor": "ada", "note": None},
         "digest": started["digest"],
     }
-    assert seen == nothing | {
+    assert seen == nulls | {
         "seq": 2,
         "kind": "status",
         "at": "2026-11-24T12:00:10.000000Z",
@@ -59,7 +59,7 @@ def test_every_kind_of_entry(client: Client) -> None:
         "anomalies": [],
         "digest": seen["digest"],
     }
-    assert gap == nothing | {
+    assert gap == nulls | {
         "seq": 3,
         "kind": "gap",
         "at": "2026-11-24T12:01:20.000000Z",
@@ -79,7 +79,7 @@ def test_every_kind_of_entry(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_the_members_suffice_to_prove_the_chain(client: Client) -> None:
+def test_the_chain_can_be_recomputed_from_the_members(client: Client) -> None:
     first, *_ = client.get(HISTORY)["items"]
     record = {
         **{"v": 1, "taskgroup_id": "tgrp_1", "seq": 1, "kind": "watch", "previous": None},
@@ -88,7 +88,7 @@ def test_the_members_suffice_to_prove_the_chain(client: Client) -> None:
     assert digest_of("0" * 64, record) == first["digest"]
 
 
-PARTS = [
+FILTERS = [
     ("", [1, 2, 3, 4, 5]),
     ("order=desc", [5, 4, 3, 2, 1]),
     ("kind=status", [2, 4]),
@@ -106,12 +106,12 @@ PARTS = [
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_part_of_the_history(client: Client) -> None:
-    for question, seqs in PARTS:
-        assert _seqs(client.get(f"{HISTORY}?{question}")) == seqs, question
+def test_filters(client: Client) -> None:
+    for query, seqs in FILTERS:
+        assert _seqs(client.get(f"{HISTORY}?{query}")) == seqs, query
 
 
-PARTS_WITH_OPEN_GAP = [
+FILTERS_WITH_OPEN_GAP = [
     ("", [1, 2, None]),
     ("order=desc", [None, 2, 1]),
     ("kind=status", [2]),
@@ -124,15 +124,15 @@ PARTS_WITH_OPEN_GAP = [
 ]
 
 
-def test_an_open_gap_stands_at_the_newest_end(client: Client, recording: Recording) -> None:
+def test_an_open_gap_counts_as_the_newest_entry(client: Client, recording: Recording) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 10, active(running=1))
     recording.see("tgrp_1", 20, active(running=1))
-    for question, seqs in PARTS_WITH_OPEN_GAP:
-        assert _seqs(client.get(f"{HISTORY}?{question}")) == seqs
+    for query, seqs in FILTERS_WITH_OPEN_GAP:
+        assert _seqs(client.get(f"{HISTORY}?{query}")) == seqs
 
 
-def test_an_open_gap_has_no_entry_yet(client: Client, recording: Recording, clock: Clock) -> None:
+def test_an_open_gap_has_no_entry(client: Client, recording: Recording, clock: Clock) -> None:
     recording.watch("tgrp_1")
     clock.seconds = 30
     assert _seqs(client.get(HISTORY)) == [1]

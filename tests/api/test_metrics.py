@@ -1,4 +1,4 @@
-"""The metrics, read with the parser of Prometheus' own client library."""
+"""The metrics, read with the parser of the Prometheus client library."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ COUNTERS = {"polls": 9, "failures": 2, "failures.timeout": 2, "entries": 3, "ent
 
 
 def _samples(app: Flask) -> dict[tuple[str, ...], float]:
-    """Each sample by its name and the values of its labels, these in the order of the labels' names."""
-    answer = app.test_client().get("/metrics")
-    assert answer.status_code == 200
-    assert answer.mimetype == "text/plain"
-    families = text_string_to_metric_families(answer.get_data(as_text=True))
+    """Return the samples by name and label values, the latter ordered by label name."""
+    response = app.test_client().get("/metrics")
+    assert response.status_code == 200
+    assert response.mimetype == "text/plain"
+    families = text_string_to_metric_families(response.get_data(as_text=True))
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in families
@@ -33,8 +33,8 @@ def _samples(app: Flask) -> dict[tuple[str, ...], float]:
 
 
 def _heartbeat(**members: Any) -> Heartbeat:
-    told = {"recorder_id": "r1", "host": "here", "pid": 1, "started_at": after(0), "report": {}}
-    return Heartbeat(**{**told, "heartbeat_at": after(5.5), "counters": COUNTERS, **members})
+    defaults = {"recorder_id": "r1", "host": "here", "pid": 1, "started_at": after(0), "report": {}}
+    return Heartbeat(**{**defaults, "heartbeat_at": after(5.5), "counters": COUNTERS, **members})
 
 
 def test_groups_and_recorders(app: Flask, recording: Recording, engine: Engine, clock: Clock) -> None:
@@ -64,7 +64,7 @@ def test_groups_and_recorders(app: Flask, recording: Recording, engine: Engine, 
     assert found["recorder_errors_total", "r1"] == 0
 
 
-def test_the_series_of_a_recorder_end_with_it(app: Flask, engine: Engine) -> None:
+def test_the_series_of_a_recorder_end_when_it_signs_off(app: Flask, engine: Engine) -> None:
     with writing(engine) as connection:
         beat(connection, _heartbeat())
     assert [key for key in _samples(app) if "r1" in key]
@@ -73,7 +73,7 @@ def test_the_series_of_a_recorder_end_with_it(app: Flask, engine: Engine) -> Non
     assert [key for key in _samples(app) if "r1" in key] == []
 
 
-def test_requests_are_counted_by_route_and_not_by_group(app: Flask, recording: Recording) -> None:
+def test_requests_are_counted_by_route(app: Flask, recording: Recording) -> None:
     recording.watch("tgrp_1")
     for path in ("/api/v1/groups/tgrp_1", "/api/v1/groups/tgrp_2", "/nowhere", "/api/v1/groups?limit=0"):
         app.test_client().get(path)
@@ -88,13 +88,13 @@ def test_requests_are_counted_by_route_and_not_by_group(app: Flask, recording: R
     }
 
 
-def test_without_a_database_it_says_so() -> None:
+def test_without_a_database() -> None:
     found = _samples(app_without_database())
     assert found["recorder_database_up",] == 0
     assert not [key for key in found if key[0] == "recorder_groups"]
 
 
-def test_all_are_documented(app: Flask, engine: Engine) -> None:
+def test_all_metrics_are_documented(app: Flask, engine: Engine) -> None:
     with writing(engine) as connection:
         beat(connection, _heartbeat())
     app.test_client().get("/healthz")
@@ -112,14 +112,14 @@ def test_parameters_are_refused(app: Flask, path: str) -> None:
     assert app.test_client().get(path).status_code == 422
 
 
-def test_two_apps_count_apart(engine: Engine) -> None:
+def test_apps_count_separately(engine: Engine) -> None:
     one, other = create_app(engine), create_app(engine)
     one.test_client().get("/healthz")
     name = "recorder_api_request_duration_seconds_count"
     assert not [key for key in _samples(other) if key[0] == name]
 
 
-def test_methods_that_somebody_makes_up_are_one(app: Flask) -> None:
+def test_unknown_methods_share_a_label(app: Flask) -> None:
     for number in range(20):
         app.test_client().open("/nowhere", method=f"M{number}")
     app.test_client().get("/nowhere")

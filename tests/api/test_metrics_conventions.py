@@ -27,17 +27,17 @@ PREFIXES = "pico|nano|micro|milli|centi|deci|deca|hecto|kilo|kibi|mega|mebi|giga
 UNIT = re.compile(f"({PREFIXES})?({'|'.join(BASE_UNITS | OTHER_UNITS)})")
 
 
-def complaints(text: str) -> set[str]:
-    """What of metrics in the text format breaks which rule: `name: rule`."""
+def violations(text: str) -> set[str]:
+    """Return the violations of the rules by metrics in the text format, each as `name: rule`."""
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     described = dict(re.findall(r"^# HELP (\S+) (\S.*)$", text, re.MULTILINE))
     assert types
-    of_names = {f"{name}: {rule}" for name, kind in types.items() for rule in _of_name(name, kind)}
-    unexplained = {f"{name}: no help" for name in types.keys() - described.keys()}
-    return of_names | unexplained | set(_of_labels(text))
+    in_names = {f"{name}: {rule}" for name, kind in types.items() for rule in _name_violations(name, kind)}
+    without_help = {f"{name}: no help" for name in types.keys() - described.keys()}
+    return in_names | without_help | set(_label_violations(text))
 
 
-def _of_name(name: str, kind: str) -> Iterator[str]:
+def _name_violations(name: str, kind: str) -> Iterator[str]:
     first, *parts = name.split("_")
     if not SNAKE_CASE.fullmatch(name):
         yield "not in snake_case"
@@ -53,7 +53,7 @@ def _of_name(name: str, kind: str) -> Iterator[str]:
         yield "not in a base unit"
 
 
-def _of_labels(text: str) -> Iterator[str]:
+def _label_violations(text: str) -> Iterator[str]:
     for family in text_string_to_metric_families(text):
         own = {"histogram": "le", "summary": "quantile"}.get(family.type)
         for label in {label for sample in family.samples for label in sample.labels} - {own}:
@@ -65,21 +65,21 @@ def _of_labels(text: str) -> Iterator[str]:
 
 @pytest.fixture
 def metrics(app: Flask, recording: Recording, engine: Engine) -> str:
-    """All metrics there are: of groups, a gap, a recorder and requests."""
+    """The text of all metrics: on groups, a gap, a recorder and requests."""
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 1, active(running=1))
     with writing(engine) as connection:
         beat(connection, Heartbeat("r1", "here", 1, after(0), after(5.5), COUNTERS, {}))
-    asking = app.test_client()
-    asking.get("/api/v1/groups/tgrp_1/history")
-    asking.get("/nowhere")
-    return asking.get("/metrics").get_data(as_text=True)
+    client = app.test_client()
+    client.get("/api/v1/groups/tgrp_1/history")
+    client.get("/nowhere")
+    return client.get("/metrics").get_data(as_text=True)
 
 
-def test_all_keep_the_rules(metrics: str) -> None:
+def test_all_metrics_follow_the_rules(metrics: str) -> None:
     assert {"recorder_open_gaps 1.0", 'recorder_errors_total{recorder="r1"} 0.0'} <= {*metrics.splitlines()}
     assert "recorder_api_request_duration_seconds_bucket" in metrics
-    assert complaints(metrics) == set()
+    assert violations(metrics) == set()
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,18 @@ def test_all_keep_the_rules(metrics: str) -> None:
         ("histogram", 'a_sum{quantile="1"}', "label quantile of another type"),
     ],
 )
-def test_what_breaks_a_rule_is_found(kind: str, sample: str, rule: str) -> None:
+def test_violations_are_found(kind: str, sample: str, rule: str) -> None:
     name = sample.partition("{")[0] if kind != "histogram" else "a"
     text = f"# HELP {name} Words.\n# TYPE {name} {kind}\n{sample} 1\n"
-    assert {found.partition(": ")[2] for found in complaints(text)} == {rule}
+    assert {found.partition(": ")[2] for found in violations(text)} == {rule}
 
 
-def test_a_metric_without_words_and_a_counter_by_another_name_are_found() -> None:
-    assert complaints("# TYPE a counter\na 1\n") == {
+def test_a_missing_help_text_and_a_misnamed_counter_are_found() -> None:
+    assert violations("# TYPE a counter\na 1\n") == {
         *("a: no help", "a: counters, and only they, end in _total")
     }
 
 
-def test_what_keeps_the_rules_is_not_found() -> None:
-    kept = "# HELP a_seconds Words.\n# TYPE a_seconds histogram\n"
-    assert complaints(kept + 'a_seconds_bucket{le="+Inf"} 1\na_seconds_sum 1\na_seconds_count 1\n') == set()
+def test_a_metric_that_follows_the_rules_has_no_violations() -> None:
+    header = "# HELP a_seconds Words.\n# TYPE a_seconds histogram\n"
+    assert violations(header + 'a_seconds_bucket{le="+Inf"} 1\na_seconds_sum 1\na_seconds_count 1\n') == set()

@@ -1,4 +1,4 @@
-"""What a client accepts: JSON is answered unless the header Accept rules it out, or likes another better."""
+"""Content negotiation: JSON is returned unless the Accept header excludes it or prefers another type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.api_client import app_without_database
 
 JSON = "application/json"
 
-FITTING = [
+ACCEPTING_JSON = [
     "",
     "*/*",
     "*",
@@ -27,7 +27,7 @@ FITTING = [
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
     "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
 ]
-UNFIT = [
+EXCLUDING_JSON = [
     "text/html",
     "text/csv, image/*",
     "application/xml",
@@ -39,7 +39,7 @@ UNFIT = [
     "*/*, application/json;q=0",
     "application/*;q=0, */*",
 ]
-UNREADABLE = [
+MALFORMED = [
     "garbage",
     ";;;",
     ",",
@@ -51,18 +51,18 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize("header", [*FITTING, *UNREADABLE])
-def test_json_is_let_through(header: str) -> None:
+@pytest.mark.parametrize("header", [*ACCEPTING_JSON, *MALFORMED])
+def test_json_is_accepted(header: str) -> None:
     assert accepts(header, JSON)
 
 
-@pytest.mark.parametrize("header", UNFIT)
-def test_json_is_ruled_out(header: str) -> None:
+@pytest.mark.parametrize("header", EXCLUDING_JSON)
+def test_json_is_excluded(header: str) -> None:
     assert not accepts(header, JSON)
 
 
-@pytest.mark.parametrize("header", [*FITTING, *UNREADABLE])
-def test_json_is_preferred_to_what_is_not_named(header: str) -> None:
+@pytest.mark.parametrize("header", [*ACCEPTING_JSON, *MALFORMED])
+def test_json_is_preferred_to_types_not_named(header: str) -> None:
     assert preferred(header, [JSON, "text/csv"]) == JSON
 
 
@@ -81,25 +81,25 @@ def test_json_is_preferred_to_what_is_not_named(header: str) -> None:
         ("x/y", None),
     ],
 )
-def test_the_greatest_weight_wins_then_what_is_named_then_the_first(
+def test_the_greatest_weight_wins_then_the_type_named_then_the_first(
     header: str, mimetype: str | None
 ) -> None:
     assert preferred(header, ["a/b", "a/c", "b/d"]) == mimetype
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/openapi.json"])
-@pytest.mark.parametrize("header", [*FITTING, *UNREADABLE])
-def test_it_is_answered(path: str, header: str) -> None:
-    answer = app_without_database().test_client().get(path, headers={"Accept": header})
-    assert (answer.status_code, answer.mimetype) == (200, JSON)
+@pytest.mark.parametrize("header", [*ACCEPTING_JSON, *MALFORMED])
+def test_acceptable_requests(path: str, header: str) -> None:
+    response = app_without_database().test_client().get(path, headers={"Accept": header})
+    assert (response.status_code, response.mimetype) == (200, JSON)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/api/v1/completion?from=x"])
-@pytest.mark.parametrize("header", UNFIT)
-def test_it_is_refused_with_what_there_is(path: str, header: str) -> None:
-    answer = app_without_database().test_client().get(path, headers={"Accept": header})
-    assert (answer.status_code, answer.mimetype) == (406, "application/problem+json")
-    problem = answer.get_json()
+@pytest.mark.parametrize("header", EXCLUDING_JSON)
+def test_a_refusal_names_the_available_types(path: str, header: str) -> None:
+    response = app_without_database().test_client().get(path, headers={"Accept": header})
+    assert (response.status_code, response.mimetype) == (406, "application/problem+json")
+    problem = response.get_json()
     assert problem["type"] == "/docs/problems#not-acceptable"
     assert problem["title"] == "Not acceptable"
     assert JSON in problem["detail"]
@@ -107,6 +107,6 @@ def test_it_is_refused_with_what_there_is(path: str, header: str) -> None:
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/problems"])
 @pytest.mark.parametrize("header", ["text/html", "application/json"])
-def test_the_pages_are_pages(path: str, header: str) -> None:
-    answer = app_without_database().test_client().get(path, headers={"Accept": header})
-    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+def test_the_documentation_is_html(path: str, header: str) -> None:
+    response = app_without_database().test_client().get(path, headers={"Accept": header})
+    assert (response.status_code, response.mimetype) == (200, "text/html")

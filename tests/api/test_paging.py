@@ -1,4 +1,4 @@
-"""Pages: every item exactly once, whatever the writer does meanwhile."""
+"""Pages: every item appears exactly once, whatever is written between requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_pages_of_a_history_with_an_open_gap(client: Client, recording: Recordin
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_of_a_history_that_grows(client: Client, recording: Recording, limit: int, order: str) -> None:
+def test_pages_of_a_growing_history(client: Client, recording: Recording, limit: int, order: str) -> None:
     _record(recording, 6)
     seqs, address = [], f"{HISTORY}?limit={limit}&order={order}&kind=status,watch"
     for seq in count(7):
@@ -53,7 +53,7 @@ def test_pages_of_a_history_that_grows(client: Client, recording: Recording, lim
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_pages_of_groups_while_others_are_enrolled(client: Client, recording: Recording, limit: int) -> None:
+def test_pages_of_groups_while_more_are_enrolled(client: Client, recording: Recording, limit: int) -> None:
     expected = ["new", "B", "a", "ä", "日", "old"]
     for name, at in zip(expected, [9, 5, 5, 5, 5, 1], strict=True):
         recording.watch(name, at)
@@ -70,22 +70,22 @@ def test_pages_of_groups_while_others_are_enrolled(client: Client, recording: Re
 
 def test_the_next_page_keeps_the_query(client: Client, recording: Recording) -> None:
     _record(recording, 6)
-    question = "from=2026-11-24T13:00:03%2B01:00&kind=status,watch&order=desc&limit=2"
-    response = client.answer(f"{HISTORY}?{question}")
-    following = json.loads(response.get_data())["next"]
-    assert response.headers["Link"] == f'<{following}>; rel="next"'
-    assert following.startswith(
+    query = "from=2026-11-24T13:00:03%2B01:00&kind=status,watch&order=desc&limit=2"
+    response = client.get_response(f"{HISTORY}?{query}")
+    next_url = json.loads(response.get_data())["next"]
+    assert response.headers["Link"] == f'<{next_url}>; rel="next"'
+    assert next_url.startswith(
         f"{HISTORY}?from=2026-11-24T12%3A00%3A03.000000Z&kind=status%2Cwatch&order=desc&limit=2&cursor="
     )
-    assert [item["seq"] for item in client.get(following)["items"]] == [4, 3]
-    assert "Link" not in client.answer(HISTORY).headers
+    assert [item["seq"] for item in client.get(next_url)["items"]] == [4, 3]
+    assert "Link" not in client.get_response(HISTORY).headers
 
 
-def test_a_cursor_takes_another_limit_but_no_other_query(client: Client, recording: Recording) -> None:
+def test_a_cursor_allows_another_limit_but_no_other_query(client: Client, recording: Recording) -> None:
     _record(recording, 6)
     recording.watch("tgrp_2", 1)
-    following = client.get(f"{HISTORY}?kind=status&limit=1")["next"]
-    cursor = following.rpartition("cursor=")[2]
+    next_url = client.get(f"{HISTORY}?kind=status&limit=1")["next"]
+    cursor = next_url.rpartition("cursor=")[2]
     more = client.get(f"{HISTORY}?kind=status&limit=2&order=asc&cursor={cursor}")
     assert [item["seq"] for item in more["items"]] == [3, 4]
     for other in (
@@ -103,7 +103,7 @@ def _forged(cursor: str, position: Sequence[object]) -> str:
     return Cursor(mark, tuple(position)).text()  # type: ignore[arg-type]
 
 
-def test_a_cursor_that_was_meddled_with_is_refused(client: Client, recording: Recording) -> None:
+def test_a_forged_cursor_is_refused(client: Client, recording: Recording) -> None:
     _record(recording, 3)
     recording.watch("tgrp_2")
     for address, positions in (
@@ -113,20 +113,9 @@ def test_a_cursor_that_was_meddled_with_is_refused(client: Client, recording: Re
             (["x", "a"], ["2026-11-24T12:00:00Z", "a\0"], [1, "a"], ["x"], [1.5, "a"]),
         ),
     ):
-        following = client.get(address)["next"]
-        cursor = following.rpartition("cursor=")[2]
-        meddled = [_forged(cursor, position) for position in positions]
-        for bad in [*meddled, "", "x", "%00", "W10", f"{cursor}A", f"={cursor}", "ü", "W1tbW1tb"]:
+        next_url = client.get(address)["next"]
+        cursor = next_url.rpartition("cursor=")[2]
+        forged = [_forged(cursor, position) for position in positions]
+        for bad in [*forged, "", "x", "%00", "W10", f"{cursor}A", f"={cursor}", "ü", "W1tbW1tb"]:
             problem = client.get(f"{address}&cursor={bad}", 422)
             assert [error["location"] for error in problem["errors"]] == ["cursor"]
-
-
-def test_a_cursor_with_a_letter_changed_is_refused(client: Client, recording: Recording) -> None:
-    _record(recording, 3)
-    recording.watch("tgrp_2")
-    for address in (f"{HISTORY}?limit=1", "/api/v1/groups?limit=1"):
-        cursor = client.get(address)["next"].rpartition("cursor=")[2]
-        for number, letter in enumerate(cursor):
-            for other in {"A", "x", "0"} - {letter}:
-                altered = f"{cursor[:number]}{other}{cursor[number + 1 :]}"
-                client.get(f"{address}&cursor={altered}", 422)

@@ -1,4 +1,4 @@
-"""The provider's own routes: its SDK reads groups from the recorder."""
+"""The provider's routes, where its SDK can read groups from the recorder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.recording import Recording, active
 
 PREFIXES = ["/v1", "/v1beta"]
 GROUP = "tgrp 1 ä"
-SAID = {
+MEMBERS = {
     "metadata": {"customer": "acme"},
     "created_at": "2026-11-24T11:59:00.5+02:00",
     "news": [1, 2.5],
@@ -46,21 +46,21 @@ def url(app: Flask) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def recorded(recording: Recording) -> None:
     recording.watch(GROUP)
-    recording.see(GROUP, 10, active(running=2), **SAID)
-    recording.see(GROUP, 20, active(running=2), **SAID)
+    recording.see(GROUP, 10, active(running=2), **MEMBERS)
+    recording.see(GROUP, 20, active(running=2), **MEMBERS)
     recording.watch("tgrp_never")
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_the_body_is_as_it_was_said(app: Flask, clock: Clock, prefix: str) -> None:
+def test_the_body_is_returned_unchanged(app: Flask, clock: Clock, prefix: str) -> None:
     clock.seconds = 62.9
-    answer = app.test_client().get(f"{prefix}/tasks/groups/tgrp%201%20%C3%A4")
-    assert answer.get_json() == {"taskgroup_id": GROUP, "status": active(running=2), **SAID}
-    assert answer.headers["Age"] == "42"
-    assert answer.headers["Last-Modified"] == "Tue, 24 Nov 2026 12:00:10 GMT"
+    response = app.test_client().get(f"{prefix}/tasks/groups/tgrp%201%20%C3%A4")
+    assert response.get_json() == {"taskgroup_id": GROUP, "status": active(running=2), **MEMBERS}
+    assert response.headers["Age"] == "42"
+    assert response.headers["Last-Modified"] == "Tue, 24 Nov 2026 12:00:10 GMT"
 
 
-def test_numbers_that_no_float_carries_are_as_they_were_said(app: Flask, recording: Recording) -> None:
+def test_numbers_keep_their_precision(app: Flask, recording: Recording) -> None:
     recording.watch("tgrp_2")
     body = '{"taskgroup_id":"tgrp_2","status":{"num_task_runs":12345678901234567890123}, "x": 1.10}'
     recording.see_raw("tgrp_2", 5, body)
@@ -70,14 +70,14 @@ def test_numbers_that_no_float_carries_are_as_they_were_said(app: Flask, recordi
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_errors_have_the_providers_shape(app: Flask, prefix: str) -> None:
     for group, status in {"nobody": 404, "tgrp_never": 503, "a/b": 404}.items():
-        answer = app.test_client().get(f"{prefix}/tasks/groups/{group}")
-        assert answer.status_code == status
-        body = answer.get_json()
+        response = app.test_client().get(f"{prefix}/tasks/groups/{group}")
+        assert response.status_code == status
+        body = response.get_json()
         assert body["type"] == "error" and body["error"].keys() == {"ref_id", "message", "detail"}
-        assert ("Retry-After" in answer.headers) is (status == 503)
+        assert ("Retry-After" in response.headers) is (status == 503)
 
 
-def test_a_token_is_sent_as_the_sdk_sends_its_key(app: Flask) -> None:
+def test_the_sdk_key_is_accepted_as_a_token(app: Flask) -> None:
     with app.app_context():
         engine = context().engine
     guarded = create_app(engine, tokens=[Token("sdk", sha256(b"secret").hexdigest())]).test_client()
@@ -88,7 +88,7 @@ def test_a_token_is_sent_as_the_sdk_sends_its_key(app: Flask) -> None:
 
 
 class Rerouted(httpx.HTTPTransport):
-    """Sends the SDK's requests, which go to /v1, to another prefix."""
+    """Sends the SDK's requests for /v1 to another prefix."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
@@ -99,8 +99,8 @@ class Rerouted(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
-class ReroutedAsynchronously(httpx.AsyncHTTPTransport):
-    """The same for the asynchronous SDK."""
+class AsyncRerouted(httpx.AsyncHTTPTransport):
+    """`Rerouted` for the asynchronous SDK."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def test_the_sdk_reads_groups(url: str, prefix: str) -> None:
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_asynchronous_sdk_reads_groups(url: str, prefix: str) -> None:
     async def read() -> int:
-        http = httpx.AsyncClient(transport=ReroutedAsynchronously(prefix))
+        http = httpx.AsyncClient(transport=AsyncRerouted(prefix))
         async with AsyncParallel(api_key="none", base_url=url, max_retries=0, http_client=http) as sdk:
             return (await sdk.task_group.retrieve(GROUP)).status.num_task_runs
 

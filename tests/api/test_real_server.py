@@ -1,4 +1,4 @@
-"""`recorder serve` over sockets: what HTTP and the production server make of requests and answers."""
+"""`recorder serve` over sockets, through HTTP and the production server."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ THREADS, REQUESTS = 8, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     status: int
     headers: Message
     body: bytes
 
     @property
-    def said(self) -> Any:
+    def json(self) -> Any:
         return json.loads(self.body)
 
 
-class Asker:
-    """One connection to a server, which is kept open from request to request."""
+class KeepAliveClient:
+    """Sends requests over one connection, which the server must keep open."""
 
     def __init__(self, port: int) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=30)
         self._connection.connect()
         self._socket = self._connection.sock
 
-    def __call__(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """Ask on the connection; an underscore in a header's name stands for a hyphen."""
-        named = {name.replace("_", "-"): text for name, text in headers.items()}
-        self._connection.request(method, path, headers=named)
+    def __call__(self, path: str, method: str = "GET", **headers: str) -> Response:
+        """Send a request; underscores in the names of headers stand for hyphens."""
+        renamed = {name.replace("_", "-"): text for name, text in headers.items()}
+        self._connection.request(method, path, headers=renamed)
         response = self._connection.getresponse()
-        answer = Answer(response.status, response.headers, response.read())
+        received = Response(response.status, response.headers, response.read())
         assert self._connection.sock is self._socket, "the server closed the connection"
-        return answer
+        return received
 
     def close(self) -> None:
         self._connection.close()
@@ -69,7 +69,7 @@ class Asker:
 
 @contextmanager
 def _serving(folder: Path, database_url: str) -> Iterator[int]:
-    """A server's port, while the block runs."""
+    """Run a server during the block; yields its port."""
     port = free_port()
     settings = {"RECORDER_DATABASE_URL": database_url, "RECORDER_API_PORT": str(port)}
     with Program(folder, settings=settings).start("serve") as server:
@@ -80,7 +80,7 @@ def _serving(folder: Path, database_url: str) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def port(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A server over a database with a group for each of the ids, which have different counts."""
+    """The port of a server whose database has a group for each of `IDS`, with different counts."""
     folder = tmp_path_factory.mktemp("real_server")
     path = folder / "recorder.db"
     shutil.copyfile(sqlite_template, path)
@@ -96,9 +96,9 @@ def port(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture
-def ask(port: int) -> Iterator[Asker]:
-    with closing(Asker(port)) as asker:
-        yield asker
+def send(port: int) -> Iterator[KeepAliveClient]:
+    with closing(KeepAliveClient(port)) as client:
+        yield client
 
 
 def _path(template: str, taskgroup_id: str) -> str:
@@ -106,48 +106,48 @@ def _path(template: str, taskgroup_id: str) -> str:
 
 
 def _running(number: int) -> int:
-    """The count that was last said of the group with that number."""
+    """Return the latest count of the group with that number."""
     return 3 * number + 3
 
 
-def test_any_id_in_every_path(ask: Asker) -> None:
+def test_any_id_in_every_path(send: KeepAliveClient) -> None:
     for number, taskgroup_id in enumerate(IDS):
         for template in PATHS:
-            answer = ask(_path(template, taskgroup_id))
-            assert answer.status == 200, (template, taskgroup_id, answer)
-            said = answer.said
-            assert said.get("taskgroup_id", taskgroup_id) == taskgroup_id
-            if said.get("status"):
-                assert said["status"]["task_run_status_counts"] == {"running": _running(number)}
-        history = ask(
+            response = send(_path(template, taskgroup_id))
+            assert response.status == 200, (template, taskgroup_id, response)
+            body = response.json
+            assert body.get("taskgroup_id", taskgroup_id) == taskgroup_id
+            if body.get("status"):
+                assert body["status"]["task_run_status_counts"] == {"running": _running(number)}
+        history = send(
             _path("/api/v1/groups/{}/history?order=desc&kind=watch,status&limit=2", taskgroup_id)
-        ).said
-        following = ask(history["next"]).said
-        seqs = [item["seq"] for item in history["items"] + following["items"]]
+        ).json
+        next_page = send(history["next"]).json
+        seqs = [item["seq"] for item in history["items"] + next_page["items"]]
         assert seqs == sorted(set(seqs), reverse=True) and (len(seqs), seqs[-1]) == (4, 1)
 
 
 @pytest.mark.parametrize(
     "taskgroup_id", ["nobody", "y" * 255, "y" * 256, "ü%", "a\0b", "a\nb", "%2E%2E", "\ufffd"]
 )
-def test_any_unknown_id_in_every_path(ask: Asker, taskgroup_id: str) -> None:
+def test_any_unknown_id_in_every_path(send: KeepAliveClient, taskgroup_id: str) -> None:
     for template in PATHS:
-        answer = ask(_path(template, taskgroup_id))
-        assert (answer.status, answer.headers.get_content_maintype()) == (404, "application"), template
-        assert answer.said["type"] in {"/docs/problems#unknown-group", "error"}
+        response = send(_path(template, taskgroup_id))
+        assert (response.status, response.headers.get_content_maintype()) == (404, "application"), template
+        assert response.json["type"] in {"/docs/problems#unknown-group", "error"}
 
 
-@pytest.mark.parametrize("mistaken", ["%FF", "%C3%28", "a%2Fb", "%", "%zz", "", ".", "..", "%2E%2E"])
-def test_what_is_no_id_is_not_found(ask: Asker, mistaken: str) -> None:
+@pytest.mark.parametrize("invalid", ["%FF", "%C3%28", "a%2Fb", "%", "%zz", "", ".", "..", "%2E%2E"])
+def test_invalid_ids_are_not_found(send: KeepAliveClient, invalid: str) -> None:
     for template in PATHS[1:]:
-        answer = ask(template.format(mistaken))
-        assert (answer.status, answer.headers.get_content_maintype()) == (404, "application"), template
+        response = send(template.format(invalid))
+        assert (response.status, response.headers.get_content_maintype()) == (404, "application"), template
 
 
 @pytest.mark.parametrize("template", [*PATHS, "/api/v1/groups", "/healthz", "/openapi.json"])
-def test_head_and_options(ask: Asker, template: str) -> None:
+def test_head_and_options(send: KeepAliveClient, template: str) -> None:
     path = _path(template, IDS[0])
-    got, head, options = ask(path), ask(path, "HEAD"), ask(path, "OPTIONS")
+    got, head, options = send(path), send(path, "HEAD"), send(path, "OPTIONS")
     assert (head.status, head.body) == (200, b"")
     assert {*head.headers} == {*got.headers}
     assert head.headers["Content-Length"] == str(len(got.body))
@@ -156,53 +156,53 @@ def test_head_and_options(ask: Asker, template: str) -> None:
 
 
 @pytest.mark.parametrize("template", [*PATHS, "/api/v1/groups"])
-def test_what_has_not_changed_and_what_is_long(ask: Asker, template: str) -> None:
+def test_conditional_and_compressed_responses(send: KeepAliveClient, template: str) -> None:
     path = _path(template, IDS[0])
-    got = ask(path)
-    again = ask(path, If_None_Match=got.headers["ETag"])
+    got = send(path)
+    again = send(path, If_None_Match=got.headers["ETag"])
     assert (again.status, again.body) == (304, b"")
     assert again.headers["ETag"] == got.headers["ETag"]
-    packed = ask(path, Accept_Encoding="gzip")
+    compressed = send(path, Accept_Encoding="gzip")
     if len(got.body) >= 1000:
-        assert packed.headers["Content-Encoding"] == "gzip"
-        assert gzip.decompress(packed.body) == got.body
+        assert compressed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(compressed.body) == got.body
     else:
-        assert "Content-Encoding" not in packed.headers
-        assert packed.body == got.body
+        assert "Content-Encoding" not in compressed.headers
+        assert compressed.body == got.body
 
 
-def test_the_connection_stays_open_after_every_kind_of_answer(ask: Asker) -> None:
+def test_the_connection_stays_open_after_every_kind_of_response(send: KeepAliveClient) -> None:
     for method, path, status in (
         *(("GET", "/api/v1/groups", 200), ("HEAD", "/api/v1/groups", 200), ("OPTIONS", "/healthz", 204)),
         *(("GET", "/nowhere", 404), ("HEAD", "/nowhere", 404), ("POST", "/api/v1/groups", 405)),
         *(("GET", "/api/v1/groups?limit=0", 422), ("GET", "/healthz", 200)),
     ):
-        assert ask(path, method).status == status, path
+        assert send(path, method).status == status, path
 
 
-def test_many_threads_get_what_they_asked_for(port: int) -> None:
+def test_concurrent_requests_get_their_own_responses(port: int) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
-        wrong = list(pool.map(lambda number: _ask_often(port, number), range(THREADS)))
+        wrong = list(pool.map(lambda number: _send_many(port, number), range(THREADS)))
     assert wrong == [[]] * THREADS
 
 
-def _ask_often(port: int, first: int) -> list[Any]:
-    """Ask for one group after the other; return the wrong answers."""
+def _send_many(port: int, first: int) -> list[Any]:
+    """Request one group after the other; return the wrong responses."""
     wrong: list[Any] = []
-    with closing(Asker(port)) as ask:
-        for asked in range(REQUESTS):
-            number = (first * 5 + asked) % len(IDS)
-            answer = ask(_path("/api/v1/groups/{}/status", IDS[number]))
-            right = (IDS[number], {"running": _running(number)})
-            said = answer.said
-            if (said["taskgroup_id"], said["status"]["task_run_status_counts"]) != right:
-                wrong.append((number, answer))
+    with closing(KeepAliveClient(port)) as send:
+        for sent in range(REQUESTS):
+            number = (first * 5 + sent) % len(IDS)
+            response = send(_path("/api/v1/groups/{}/status", IDS[number]))
+            expected = (IDS[number], {"running": _running(number)})
+            body = response.json
+            if (body["taskgroup_id"], body["status"]["task_run_status_counts"]) != expected:
+                wrong.append((number, response))
     return wrong
 
 
 @contextmanager
-def _away(database_url: str) -> Iterator[None]:
-    """Keep a database from who wants to read it, while the block runs."""
+def _unavailable(database_url: str) -> Iterator[None]:
+    """Make a database unavailable during the block."""
     if database_url.startswith("sqlite"):
         path = Path(database_url.removeprefix("sqlite:///"))
         files = [found for end in ("", "-wal", "-shm") if (found := Path(f"{path}{end}")).exists()]
@@ -223,21 +223,21 @@ def _away(database_url: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=["database_url"])
-def test_a_database_that_goes_away_and_comes_back(
+def test_the_server_recovers_with_its_database(
     database_url: str, engine: Engine, recording: Recording, tmp_path: Path
 ) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 1, active(running=1))
     engine.dispose()
-    with _serving(tmp_path, database_url) as port, closing(Asker(port)) as ask:
-        before = {path: ask(_path(path, "tgrp_1")) for path in (*PATHS, "/api/v1/groups", "/readyz")}
-        assert {answer.status for answer in before.values()} == {200}
-        with _away(database_url):
+    with _serving(tmp_path, database_url) as port, closing(KeepAliveClient(port)) as send:
+        before = {path: send(_path(path, "tgrp_1")) for path in (*PATHS, "/api/v1/groups", "/readyz")}
+        assert {response.status for response in before.values()} == {200}
+        with _unavailable(database_url):
             for path in before:
-                answer = ask(_path(path, "tgrp_1"))
-                assert answer.status == 503, path
-                assert int(answer.headers["Retry-After"]) > 0
-                assert answer.headers.get_content_maintype() == "application"
-            assert ask("/healthz").status == 200
-        for path, answer in before.items():
-            assert ask(_path(path, "tgrp_1")).body == answer.body
+                response = send(_path(path, "tgrp_1"))
+                assert response.status == 503, path
+                assert int(response.headers["Retry-After"]) > 0
+                assert response.headers.get_content_maintype() == "application"
+            assert send("/healthz").status == 200
+        for path, response in before.items():
+            assert send(_path(path, "tgrp_1")).body == response.body

@@ -1,7 +1,7 @@
-"""Every operation of the OpenAPI document, asked whatever the document allows and much that it does not.
+"""Random requests for every operation of the OpenAPI document, both valid and invalid.
 
-`SCHEMATHESIS_EXAMPLES=10000` in the environment asks that many random questions of each operation, other ones
-on each run; without it there are a few, always the same ones.
+With `SCHEMATHESIS_EXAMPLES=10000` in the environment, each operation gets that many requests, different ones
+in each run. By default there are only a few, and always the same ones.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from tests.support.api_client import app_without_database
 from tests.support.recording import Recording, active, after, settled
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
-FEW = 40
-KNOWN = ["tgrp_1", "a b%ü.", "new", "日"]
+DEFAULT_EXAMPLES = 40
+IDS = ["tgrp_1", "a b%ü.", "new", "日"]
 BEYOND_A_SCHEMA = {
-    "cursor": "is what an answer gave",
-    "to": "may not lie before `from`",
-    "created_to": "may not lie before `created_from`",
-    "step": "may not go with other parameters, nor give too many samples",
-    "at": "may not lie in the future",
+    "cursor": "must come from a response",
+    "to": "may not be before `from`",
+    "created_to": "may not be before `created_from`",
+    "step": "may not be combined with other parameters, nor give too many samples",
+    "at": "may not be in the future",
 }
-"""What the API asks of parameters and JSON Schema cannot tell."""
+"""Rules for parameters that JSON Schema cannot express."""
 EXPORTS, NOT_WITH_EXPORTS = ("csv", "ndjson"), ("limit", "count", "kind")
-"""Formats that have the whole selection, and what may not go with them besides."""
-ENDS_OF_TIME = ("0001-01-01", "9999-12-31")
-"""Days of which a time with an offset may lie in no year from 1 to 9999 of UTC."""
+"""Formats that return the whole selection, and more parameters that cannot be combined with them."""
+CALENDAR_LIMITS = ("0001-01-01", "9999-12-31")
+"""Days on which a time with an offset may be outside the years 1 to 9999 in UTC."""
 
 
-def _fill(recording: Recording) -> None:
-    """Groups that are settled, late, never seen, paused, and of which odd things were said."""
-    for number, taskgroup_id in enumerate(KNOWN):
+def _populate(recording: Recording) -> None:
+    """Record groups that are settled, late, never seen, paused, and with an odd body."""
+    for number, taskgroup_id in enumerate(IDS):
         recording.watch(taskgroup_id, number)
     acme = {"customer": "acme"}
     recording.see("tgrp_1", 5, active(running=2), metadata=acme, created_at="2026-11-24T11:00:00Z")
@@ -55,12 +55,12 @@ def _fill(recording: Recording) -> None:
 
 
 @pytest.fixture(scope="module")
-def asking(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+def flask_client(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     path = tmp_path_factory.mktemp("schemathesis") / "recorder.db"
     shutil.copyfile(sqlite_template, path)
     url = check_url(f"sqlite:///{path}")
     writer, reader = open_engine(url), open_engine(url, read_only=True)
-    _fill(Recording(writer))
+    _populate(Recording(writer))
     yield create_app(reader, now=lambda: after(200)).test_client()
     writer.dispose()
     reader.dispose()
@@ -71,36 +71,36 @@ document = schemathesis.openapi.from_wsgi("/openapi.json", app_without_database(
 
 @pytest.mark.slow
 @document.parametrize()
-@settings(max_examples=int(EXAMPLES or FEW), derandomize=EXAMPLES is None, deadline=None, database=None)
-def test_every_answer_is_what_the_document_says(case: schemathesis.Case, asking: FlaskClient) -> None:
-    _require_as_documented(case, asking)
+@settings(
+    max_examples=int(EXAMPLES or DEFAULT_EXAMPLES), derandomize=EXAMPLES is None, deadline=None, database=None
+)
+def test_responses_match_the_document(case: schemathesis.Case, flask_client: FlaskClient) -> None:
+    _check(case, flask_client)
     if "taskgroup_id" in case.path_parameters:
-        # Hardly any id that is made up at random is that of a group, nor one that is made up to be wrong.
-        case.path_parameters["taskgroup_id"] = KNOWN[len(case.query) % len(KNOWN)]
-        _require_as_documented(case, asking, negative_data_rejection)
+        # Random IDs hardly ever name a group, nor do those that are meant to be invalid.
+        case.path_parameters["taskgroup_id"] = IDS[len(case.query) % len(IDS)]
+        _check(case, flask_client, negative_data_rejection)
 
 
-def _require_as_documented(
-    case: schemathesis.Case, asking: FlaskClient, *not_meant: schemathesis.CheckFunction
-) -> None:
-    # The test client does not unpack what it is sent.
-    answer = case.call(session=asking, headers={"Accept-Encoding": "identity"})
-    case.validate_response(answer, excluded_checks=[*not_meant, *_not_meant(case, answer)])
+def _check(case: schemathesis.Case, flask_client: FlaskClient, *excluded: schemathesis.CheckFunction) -> None:
+    # The test client does not decompress responses.
+    response = case.call(session=flask_client, headers={"Accept-Encoding": "identity"})
+    case.validate_response(response, excluded_checks=[*excluded, *_inapplicable(case, response)])
 
 
-def _not_meant(
-    case: schemathesis.Case, answer: schemathesis.Response
+def _inapplicable(
+    case: schemathesis.Case, response: schemathesis.Response
 ) -> Iterator[schemathesis.CheckFunction]:
-    """Yield the checks that do not hold for this answer, though the API is right."""
-    if answer.status_code == 422 and _refused_beyond_a_schema(case, answer):
+    """Yield the checks that do not apply to this response, though the API is right."""
+    if response.status_code == 422 and _refused_beyond_a_schema(case, response):
         yield positive_data_acceptance
     if any(name.startswith("metadata[") for name in case.query):
-        # In an address every value is a text, and so one that is allowed.
+        # In a URL every value is text, which is always allowed.
         yield negative_data_rejection
 
 
-def _refused_beyond_a_schema(case: schemathesis.Case, answer: schemathesis.Response) -> bool:
-    if any(str(value).startswith(ENDS_OF_TIME) for value in case.query.values()):
+def _refused_beyond_a_schema(case: schemathesis.Case, response: schemathesis.Response) -> bool:
+    if any(str(value).startswith(CALENDAR_LIMITS) for value in case.query.values()):
         return True
     beyond = {*BEYOND_A_SCHEMA, *(NOT_WITH_EXPORTS if case.query.get("format") in EXPORTS else ())}
-    return {error["location"] for error in answer.json()["errors"]} <= beyond
+    return {error["location"] for error in response.json()["errors"]} <= beyond

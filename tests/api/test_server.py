@@ -1,4 +1,4 @@
-"""The production server, as a process of its own."""
+"""The production server, in its own process."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _server(
             [sys.executable, "-c", code], env=environment, cwd=folder, stdout=output, stderr=output
         )
     try:
-        _wait_until_it_listens(port, process, log)
+        _wait_until_listening(port, process, log)
         yield process, f"http://127.0.0.1:{port}"
     finally:
         if process.poll() is None:
@@ -70,7 +70,7 @@ def _server(
             process.wait()
 
 
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -88,7 +88,7 @@ def _get(address: str) -> Any:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_server_answers_and_ends_cleanly(
+def test_the_server_responds_and_stops_cleanly(
     database_url: str, recording: Recording, tmp_path: Path, number: signal.Signals
 ) -> None:
     recording.watch("a b%ü")
@@ -102,49 +102,47 @@ def test_the_server_answers_and_ends_cleanly(
     assert (tmp_path / "server.log").read_text() == ""
 
 
-def _asked(base: str, path: str, *headers: bytes) -> tuple[int, bytes]:
-    """The status code and the whole of an answer to a request with header lines that no client would send."""
+def _request(base: str, path: str, *headers: bytes) -> tuple[int, bytes]:
+    """Send a request with raw header lines; return the status code and the whole response."""
     host, _, port = base.removeprefix("http://").partition(":")
-    request = [f"GET {path} HTTP/1.1".encode(), b"Host: recorder.example", b"Connection: close", *headers]
+    lines = [f"GET {path} HTTP/1.1".encode(), b"Host: recorder.example", b"Connection: close", *headers]
     with socket.create_connection((host, int(port)), timeout=STOP_SECONDS) as connection:
-        connection.sendall(b"\r\n".join([*request, b"", b""]))
+        connection.sendall(b"\r\n".join([*lines, b"", b""]))
         with connection.makefile("rb") as file:
-            answer = file.read()
-    return int(answer.split(b" ")[1]), answer
+            response = file.read()
+    return int(response.split(b" ")[1]), response
 
 
-def test_with_tokens_only_who_sends_one_is_answered(database_url: str, tmp_path: Path) -> None:
+def test_a_token_is_required(database_url: str, tmp_path: Path) -> None:
     with _server(database_url, tmp_path, RECORDER_API_TOKENS=f"{OTHER},{TOKEN}") as (_, base):
-        assert _asked(base, "/healthz")[0] == 200
+        assert _request(base, "/healthz")[0] == 200
         for header in GOOD:
-            assert _asked(base, "/api/v1/groups", header)[0] == 200, header
+            assert _request(base, "/api/v1/groups", header)[0] == 200, header
         for headers in BAD:
-            status, answer = _asked(base, "/api/v1/groups", *headers)
+            status, response = _request(base, "/api/v1/groups", *headers)
             assert status == 401, headers
-            assert answer.count(b"\r\nwww-authenticate: ") == 2
-            assert SECRET not in answer
+            assert response.count(b"\r\nwww-authenticate: ") == 2
+            assert SECRET not in response
     assert (tmp_path / "server.log").read_text() == ""
 
 
-def test_what_is_sent_is_not_logged_even_when_something_breaks(
-    database_url: str, engine: Engine, tmp_path: Path
-) -> None:
+def test_tokens_are_not_logged_with_errors(database_url: str, engine: Engine, tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE watches RENAME TO moved"))
     with _server(database_url, tmp_path, RECORDER_API_TOKENS=str(TOKEN)) as (_, base):
         for header in GOOD:
-            status, answer = _asked(base, "/api/v1/groups", header, b"x-other: " + SECRET)
-            assert status >= 500 and SECRET not in answer
+            status, response = _request(base, "/api/v1/groups", header, b"x-other: " + SECRET)
+            assert status >= 500 and SECRET not in response
     log = (tmp_path / "server.log").read_bytes()
     assert b"watches" in log
     assert SECRET not in log and BASIC not in log
 
 
-def test_a_port_that_is_taken_is_refused() -> None:
+def test_a_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         serve("127.0.0.1", taken.getsockname()[1])
 
 
-def test_a_second_server_on_the_port_is_refused(database_url: str, tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_port_is_refused(database_url: str, tmp_path: Path) -> None:
     with _server(database_url, tmp_path) as (_, base), pytest.raises(OSError, match="in use"):
         serve("127.0.0.1", int(base.rpartition(":")[2]))

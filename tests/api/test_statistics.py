@@ -1,4 +1,4 @@
-"""How long episodes lasted, over many groups: every figure is told again from the SQL views."""
+"""Statistics of durations over many groups, computed again from the SQL views."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ Row = dict[str, Any]
 
 
 def _record(recording: Recording, seed: int, groups: int) -> None:
-    """Groups of all kinds: seen from before their start or not, over or not, once or twice."""
+    """Record groups with one or two episodes, first seen before the start or later, completed or not."""
     chance = random.Random(seed)
     for number in range(groups):
         group, at = f"tgrp_{number:02}", float(number)
         recording.watch(group, at)
         metadata = {"processor": chance.choice(PROCESSORS), "batch": number % 2}
         created = chance.choice([None, after(at - 5).isoformat()])
-        told = {"metadata": metadata, "created_at": created}
+        members = {"metadata": metadata, "created_at": created}
         if chance.random() < 0.6:
-            recording.see(group, at := at + 1, settled(), **told)
+            recording.see(group, at := at + 1, settled(), **members)
         for _ in range(chance.choice([1, 1, 2])):
             runs = chance.randint(1, 4)
             for _ in range(chance.randint(1, 3)):
-                recording.see(group, at := at + chance.choice([2, 10, 30.5]), active(running=runs), **told)
+                recording.see(group, at := at + chance.choice([2, 10, 30.5]), active(running=runs), **members)
             if chance.random() < 0.3:
                 break
-            recording.see(group, at := at + 10, settled(completed=runs + int(at)), **told)
+            recording.see(group, at := at + 10, settled(completed=runs + int(at)), **members)
 
 
-def _views(engine: Engine) -> list[Row]:
-    """Each episode, with its group's metadata and creation."""
-    question = """SELECT c.*, s.metadata, s.created_at FROM group_completion c
+def _episode_rows(engine: Engine) -> list[Row]:
+    """Return all episodes, each with the metadata and creation time of its group."""
+    query = """SELECT c.*, s.metadata, s.created_at FROM group_completion c
         JOIN latest_status s ON s.taskgroup_id = c.taskgroup_id"""
     with reading(engine) as connection:
-        rows = [dict(row) for row in connection.execute(text(question)).mappings()]
+        rows = [dict(row) for row in connection.execute(text(query)).mappings()]
     for row in rows:
         for name, value in row.items():
             if name == "metadata":
@@ -96,34 +96,40 @@ def _seconds(start: datetime, end: datetime) -> float:
 
 
 def _expected(spans: Sequence[tuple[float, float, float, bool]]) -> Row:
-    ended = [span[0] for span in spans if not span[3]]
-    found: Row = {"episodes": len(spans), "completed": len(ended), "censored": len(spans) - len(ended)}
+    completed = [span[0] for span in spans if not span[3]]
+    found: Row = {
+        "episodes": len(spans),
+        "completed": len(completed),
+        "censored": len(spans) - len(completed),
+    }
     for name, p in QUANTILES.items():
         found[name] = [
             _quantile([(span[which], not span[3] and span[which] < inf) for span in spans], p)
             for which in range(3)
         ]
-    found |= {"min_seconds": min(ended, default=None), "max_seconds": max(ended, default=None)}
-    return found | {"completed_mean_seconds": pytest.approx(sum(ended) / len(ended)) if ended else None}
+    found |= {"min_seconds": min(completed, default=None), "max_seconds": max(completed, default=None)}
+    return found | {
+        "completed_mean_seconds": pytest.approx(sum(completed) / len(completed)) if completed else None
+    }
 
 
 def _quantile(sample: Sequence[tuple[float, bool]], p: float) -> float | None:
-    """Kaplan and Meier, one step after the other."""
+    """Return a quantile of the Kaplan-Meier curve, computed step by step."""
     surviving = 1.0
     for time in sorted({time for time, _ in sample}):
         at_risk = sum(other >= time for other, _ in sample)
-        surviving *= 1 - sum(other == time and over for other, over in sample) / at_risk
+        surviving *= 1 - sum(other == time and completed for other, completed in sample) / at_risk
         if surviving <= 1 - p + 1e-12:
             return time
     return None
 
 
-def _told(item: Row) -> Row:
-    """An item of the answer, as `_expected` has it."""
-    told = {name: value for name, value in item.items() if name != "key"}
+def _figures(item: Row) -> Row:
+    """Return an item of the response in the form of `_expected`."""
+    figures = {name: value for name, value in item.items() if name != "key"}
     for name in QUANTILES:
-        told[name] = [item[name]["seconds"], *item[name]["bounds"]]
-    return told
+        figures[name] = [item[name]["seconds"], *item[name]["bounds"]]
+    return figures
 
 
 SELECTIONS: dict[str, Callable[[Row], bool]] = {
@@ -150,7 +156,7 @@ SELECTIONS: dict[str, Callable[[Row], bool]] = {
 @pytest.fixture
 def recorded(engine: Engine, recording: Recording) -> list[Row]:
     _record(recording, seed=7, groups=40)
-    rows = _views(engine)
+    rows = _episode_rows(engine)
     assert len(rows) > 40
     assert (
         {bool(row["censored"]) for row in rows} == {bool(row["first_sight"]) for row in rows} == {True, False}
@@ -158,35 +164,35 @@ def recorded(engine: Engine, recording: Recording) -> list[Row]:
     return rows
 
 
-def test_statistics_are_those_of_the_views(client: Client, recorded: list[Row]) -> None:
+def test_statistics_match_the_views(client: Client, recorded: list[Row]) -> None:
     for selection, chosen in SELECTIONS.items():
         rows = [row for row in recorded if chosen(row)]
         (item,) = client.get(f"{STATISTICS}?{selection}")["items"]
         assert item["key"] is None
-        assert _told(item) == _expected(_spans(rows)), selection
+        assert _figures(item) == _expected(_spans(rows)), selection
         (item,) = client.get(f"{STATISTICS}?{selection}&since=created")["items"]
-        assert _told(item) == _expected(_since_created(rows)), selection
+        assert _figures(item) == _expected(_since_created(rows)), selection
 
 
-def test_cohorts_part_the_selection(client: Client, recorded: list[Row]) -> None:
+def test_cohorts_partition_the_selection(client: Client, recorded: list[Row]) -> None:
     for address in ("group_by=metadata.processor", "group_by=metadata%5Bprocessor%5D"):
         items = client.get(f"{STATISTICS}?{address}")["items"]
-        assert [item["key"] for item in items] == _ordered(PROCESSORS)
+        assert [item["key"] for item in items] == _sorted(PROCESSORS)
         for item in items:
-            same = [row for row in recorded if _same(row["metadata"]["processor"], item["key"])]
-            assert _told(item) == _expected(_spans(same)), item["key"]
+            same = [row for row in recorded if _equal(row["metadata"]["processor"], item["key"])]
+            assert _figures(item) == _expected(_spans(same)), item["key"]
 
 
-def _ordered(values: Sequence[Any]) -> list[Any]:
-    """By their JSON texts; none comes last."""
+def _sorted(values: Sequence[Any]) -> list[Any]:
+    """Return the values in the order of their JSON texts, None last."""
     return sorted(values, key=lambda value: (value is None, json.dumps(value, ensure_ascii=False)))
 
 
-def _same(one: object, other: object) -> bool:
+def _equal(one: object, other: object) -> bool:
     return type(one) is type(other) and one == other
 
 
-def test_the_curve_is_that_of_the_same_selection(client: Client, recorded: list[Row]) -> None:
+def test_the_curve_matches_the_same_selection(client: Client, recorded: list[Row]) -> None:
     for selection, chosen in SELECTIONS.items():
         spans = _spans([row for row in recorded if chosen(row)])
         items = client.get(f"{CURVE}?{selection}")["items"]
@@ -204,13 +210,13 @@ def test_the_curve_is_that_of_the_same_selection(client: Client, recorded: list[
 ODD_VALUES = ["%00", "a%00b", "%22", "1e999", "NaN", "null", "[1]", "%7B%7D", "9" * 5000]
 
 
-def test_no_value_is_taken_for_another(client: Client, recorded: list[Row]) -> None:
+def test_odd_values_match_nothing(client: Client, recorded: list[Row]) -> None:
     for value in ODD_VALUES:
         (item,) = client.get(f"{STATISTICS}?metadata.processor={value}")["items"]
         assert item["episodes"] == 0, value
 
 
-def test_what_stands_for_a_long_value_is_none(client: Client, recording: Recording) -> None:
+def test_the_digest_of_a_long_value_is_not_a_value(client: Client, recording: Recording) -> None:
     long = "L" * 999
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 1, active(running=1), metadata={"long": long})
@@ -222,7 +228,7 @@ def test_what_stands_for_a_long_value_is_none(client: Client, recording: Recordi
     assert item["key"] == long
 
 
-def test_a_creation_after_the_work_is_not_believed(client: Client, recording: Recording) -> None:
+def test_a_creation_time_after_the_end_is_ignored(client: Client, recording: Recording) -> None:
     for group, last in (("tgrp_1", settled(completed=1)), ("tgrp_2", active(running=2))):
         recording.watch(group)
         for at, status in ((1, active(running=1)), (50, last)):
@@ -231,9 +237,7 @@ def test_a_creation_after_the_work_is_not_believed(client: Client, recording: Re
     assert client.get(f"{STATISTICS}?since=created")["items"][0]["episodes"] == 0
 
 
-def test_groups_made_at_once_do_not_stand_in_the_way_of_estimates(
-    engine: Engine, recording: Recording, app: Flask
-) -> None:
+def test_estimates_with_thousands_of_equal_episodes(engine: Engine, recording: Recording, app: Flask) -> None:
     recording.watch("tgrp_0")
     recording.see("tgrp_0", 1, active(running=1), metadata={"n": 0}, created_at=after(0).isoformat())
     _copy(engine, range(1, 2101))
@@ -241,8 +245,8 @@ def test_groups_made_at_once_do_not_stand_in_the_way_of_estimates(
     assert client.get("/api/v1/groups/tgrp_0")["eta"]["reason"]
 
 
-def test_an_answer_says_what_it_rests_on(client: Client, recording: Recording) -> None:
-    assert client.get(STATISTICS) == {"as_of": None, "items": [_nothing()]}
+def test_as_of(client: Client, recording: Recording) -> None:
+    assert client.get(STATISTICS) == {"as_of": None, "items": [_no_statistics()]}
     assert client.get(f"{STATISTICS}?group_by=metadata.a") == {"as_of": None, "items": []}
     assert client.get(CURVE) == {"as_of": None, "items": []}
     recording.watch("tgrp_1")
@@ -254,14 +258,14 @@ def test_an_answer_says_what_it_rests_on(client: Client, recording: Recording) -
     assert client.get(CURVE)["as_of"] == "2026-11-24T12:00:20.000000Z"
 
 
-def _nothing() -> Row:
+def _no_statistics() -> Row:
     unknown = {"seconds": None, "ci95": [None, None], "bounds": [None, None]}
     counts = dict.fromkeys(("episodes", "completed", "censored"), 0)
     extremes = dict.fromkeys(("min_seconds", "max_seconds", "completed_mean_seconds"))
     return {"key": None, **counts, **dict.fromkeys(QUANTILES, unknown), **extremes}
 
 
-def test_a_key_that_no_group_has_is_none(client: Client, recording: Recording) -> None:
+def test_groups_without_the_key_form_a_cohort(client: Client, recording: Recording) -> None:
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 1, active(running=1))
     (item,) = client.get(f"{STATISTICS}?group_by=metadata.nobody")["items"]
@@ -269,7 +273,7 @@ def test_a_key_that_no_group_has_is_none(client: Client, recording: Recording) -
 
 
 @pytest.mark.parametrize(
-    ("query", "location", "words"),
+    ("query", "location", "message"),
     [
         ("group_by=outcome", "group_by", "running episodes have none yet"),
         ("group_by=processor", "group_by", "is not metadata.KEY"),
@@ -291,10 +295,10 @@ def test_a_key_that_no_group_has_is_none(client: Client, recording: Recording) -
         ("&".join(f"metadata.k{n}=1" for n in range(11)), "metadata", "is given for 11 keys; at most 10"),
     ],
 )
-def test_bad_parameters(offline: Client, query: str, location: str, words: str) -> None:
+def test_bad_parameters(offline: Client, query: str, location: str, message: str) -> None:
     (error,) = offline.get(f"{STATISTICS}?{query}", 422)["errors"]
     assert error["location"] == location
-    assert words in error["message"]
+    assert message in error["message"]
 
 
 def test_every_bad_parameter_is_named(offline: Client) -> None:
@@ -308,8 +312,8 @@ def test_more_than_a_thousand_cohorts_are_refused(
     recording.watch("tgrp_0")
     recording.see("tgrp_0", 1, settled(completed=1), metadata={"n": 0})
     _copy(engine, range(1, 1000))
-    recording.watch("tgrp_without", 2)
-    recording.see("tgrp_without", 3, settled(completed=1))
+    recording.watch("tgrp_without_key", 2)
+    recording.see("tgrp_without_key", 3, settled(completed=1))
     items = client.get(f"{STATISTICS}?group_by=metadata.n")["items"]
     assert len(items) == 1001 and items[-1]["key"] is None
     _copy(engine, range(1000, 1001))
@@ -319,16 +323,16 @@ def test_more_than_a_thousand_cohorts_are_refused(
 
 
 def _copy(engine: Engine, numbers: range) -> None:
-    """Copy what is derived of the first group, with other values of its label."""
+    """Copy the derived rows of the first group, each with another value of its label."""
     with writing(engine) as connection:
         for table in (episodes, group_labels, labelled_durations):
-            of_first = select(table).where(table.c.taskgroup_id == "tgrp_0")
-            first = connection.execute(of_first).mappings().first()
+            query = select(table).where(table.c.taskgroup_id == "tgrp_0")
+            first = connection.execute(query).mappings().first()
             if first is None:
                 continue
-            told = ({} if table is episodes else {"value": str(number)} for number in numbers)
+            values = ({} if table is episodes else {"value": str(number)} for number in numbers)
             copies = [
-                {**first, **more, "taskgroup_id": f"tgrp_{number}"}
-                for number, more in zip(numbers, told, strict=True)
+                {**first, **value, "taskgroup_id": f"tgrp_{number}"}
+                for number, value in zip(numbers, values, strict=True)
             ]
             connection.execute(insert(table), copies)

@@ -1,4 +1,4 @@
-"""The API with tokens: who sends one may read, in any of three ways."""
+"""An API with tokens, which clients can send in any of three ways."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATHS = [
 
 
 @pytest.fixture
-def guarded(engine: Engine) -> FlaskClient:
+def client(engine: Engine) -> FlaskClient:
     return create_app(engine, tokens=[OTHER, TOKEN]).test_client()
 
 
@@ -68,48 +68,48 @@ BAD = [
 ]
 
 
-def test_a_valid_token_passes(guarded: FlaskClient) -> None:
+def test_a_valid_token_is_accepted(client: FlaskClient) -> None:
     for headers in GOOD:
-        assert guarded.get("/api/v1/groups", headers=headers).status_code == 200, headers
-        assert guarded.get("/nowhere", headers=headers).status_code == 404
+        assert client.get("/api/v1/groups", headers=headers).status_code == 200, headers
+        assert client.get("/nowhere", headers=headers).status_code == 404
 
 
-def test_nothing_else_passes_and_nothing_sent_is_repeated(guarded: FlaskClient) -> None:
+def test_everything_else_is_refused_without_revealing_the_token(client: FlaskClient) -> None:
     for headers in BAD:
         with capture_logs() as logs:
             for path in PATHS:
-                answer = guarded.get(path, headers=headers)
-                assert answer.status_code == 401, headers
-                assert answer.mimetype == "application/problem+json"
-                assert answer.get_json()["type"] == "/docs/problems#unauthorized"
-                bearer, basic = answer.headers.getlist("WWW-Authenticate")
+                response = client.get(path, headers=headers)
+                assert response.status_code == 401, headers
+                assert response.mimetype == "application/problem+json"
+                assert response.get_json()["type"] == "/docs/problems#unauthorized"
+                bearer, basic = response.headers.getlist("WWW-Authenticate")
                 assert bearer.startswith('Bearer realm="')
                 assert basic.startswith('Basic realm="') and basic.endswith(', charset="UTF-8"')
-                assert SECRET not in answer.get_data(as_text=True)
+                assert SECRET not in response.get_data(as_text=True)
         assert logs == []
 
 
-def test_whether_it_lives_may_be_asked_by_all(guarded: FlaskClient) -> None:
-    assert guarded.get("/healthz").get_json() == {"status": "ok"}
+def test_healthz_needs_no_token(client: FlaskClient) -> None:
+    assert client.get("/healthz").get_json() == {"status": "ok"}
 
 
-def test_other_hosts_are_answered_where_a_token_guards(guarded: FlaskClient) -> None:
+def test_any_host_is_allowed_with_a_token(client: FlaskClient) -> None:
     headers = {"Host": "recorder.example", "x-api-key": SECRET}
-    assert guarded.get("/api/v1/groups", headers=headers).status_code == 200
+    assert client.get("/api/v1/groups", headers=headers).status_code == 200
 
 
-def test_a_key_sent_twice_is_no_token(guarded: FlaskClient) -> None:
+def test_a_repeated_key_is_refused(client: FlaskClient) -> None:
     headers = [("x-api-key", SECRET), ("x-api-key", SECRET)]
-    assert guarded.get("/api/v1/groups", headers=headers).status_code == 401
+    assert client.get("/api/v1/groups", headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST", "DELETE"])
-def test_other_methods_are_no_way_around(guarded: FlaskClient, method: str) -> None:
-    assert guarded.open("/api/v1/groups", method=method).status_code == 401
+def test_every_method_needs_a_token(client: FlaskClient, method: str) -> None:
+    assert client.open("/api/v1/groups", method=method).status_code == 401
 
 
-def test_the_document_says_how_to_send_one(guarded: FlaskClient) -> None:
-    document = guarded.get("/openapi.json", headers={"x-api-key": SECRET}).get_json()
+def test_the_document_describes_authentication(client: FlaskClient) -> None:
+    document = client.get("/openapi.json", headers={"x-api-key": SECRET}).get_json()
     OpenAPIV31SpecValidator(document).validate()
     assert document["security"] == [{"bearer": []}, {"basic": []}, {"key": []}]
     assert set(document["components"]["securitySchemes"]) == {"bearer", "basic", "key"}
@@ -119,7 +119,7 @@ def test_the_document_says_how_to_send_one(guarded: FlaskClient) -> None:
         assert "403" not in item["get"]["responses"]
 
 
-def test_without_tokens_the_document_asks_for_none(engine: Engine) -> None:
+def test_without_tokens_the_document_requires_none(engine: Engine) -> None:
     document = create_app(engine).test_client().get("/openapi.json").get_json()
     assert "security" not in document and "securitySchemes" not in document["components"]
     for item in document["paths"].values():

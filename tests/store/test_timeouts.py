@@ -131,11 +131,11 @@ def test_the_api_reports_the_outage_and_recovers(server: Server) -> None:
         client = Client(create_app(engine))
         assert client.get(GROUPS)["items"] == []
         with ThreadPoolExecutor(2) as threads, frozen(server):
-            asked = [threads.submit(client.answer, path, 503) for path in (GROUPS, "/readyz")]
-            answers = [question.result(WAIT_SECONDS) for question in asked]
+            requests = [threads.submit(client.get_response, path, 503) for path in (GROUPS, "/readyz")]
+            responses = [request.result(WAIT_SECONDS) for request in requests]
             assert client.get("/healthz") == {"status": "ok"}
-        for answer in answers:
-            assert answer.get_json()["type"] == "/docs/problems#database-unavailable"
-            assert answer.headers["Retry-After"]
+        for response in responses:
+            assert response.get_json()["type"] == "/docs/problems#database-unavailable"
+            assert response.headers["Retry-After"]
         assert client.get(GROUPS)["items"] == []
         assert client.get("/readyz")["status"] == "ready"

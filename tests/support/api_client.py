@@ -23,7 +23,7 @@ def app_without_database() -> Flask:
 
 
 def headers_of(response: TestResponse) -> dict[str, str]:
-    """The headers except Date, which may differ between two responses."""
+    """Return the headers, except Date, which may differ between two responses."""
     return {name: value for name, value in response.headers.items() if name != "Date"}
 
 
@@ -43,9 +43,9 @@ class Client:
 
     def get(self, address: str, status: int = 200) -> Any:
         """Return the decoded body of the response, whose status code must be `status`."""
-        return json.loads(self.answer(address, status).get_data())
+        return json.loads(self.get_response(address, status).get_data())
 
-    def answer(self, address: str, status: int = 200) -> TestResponse:
+    def get_response(self, address: str, status: int = 200) -> TestResponse:
         response = self._client.get(address, buffered=True)
         assert response.status_code == status, response.get_data(as_text=True)
         assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -59,8 +59,8 @@ class Client:
     def pages(self, address: str) -> list[dict[str, Any]]:
         """Return the page at `address` and all pages after it."""
         pages = [self.get(address)]
-        while (following := pages[-1]["next"]) is not None:
-            pages.append(self.get(following))
+        while (next_url := pages[-1]["next"]) is not None:
+            pages.append(self.get(next_url))
         return pages
 
     def _check(self, path: str, response: TestResponse) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of exports share: groups of every sort, and reading what was exported."""
+"""Groups to export, and parsers for the exported formats."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ HOSTILE = [
     "'x",
     " =1",
 ]
-SHOWN = [
+CSV_CELLS = [
     *("'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", 'a"b,c', "two\r\nlines\nthree", ""),
     *("a\ufffdb", "😀 ü", "'x", " =1"),
 ]
-"""The same as cells of a CSV."""
+"""The texts of `HOSTILE` as they appear in CSV."""
 
 
-def fill(recording: Recording) -> None:
-    """Record groups of every sort; one with odd texts, episodes and gaps, the last of each open."""
+def populate(recording: Recording) -> None:
+    """Record a variety of groups; tgrp_1 has hostile texts, and its last episode and last gap are open."""
     for number, name in enumerate(("tgrp_1", "=cmd()", "ä, b", "tgrp_never")):
         recording.watch(name, number)
     for number, message in enumerate(HOSTILE):
-        said = {**active(running=number + 1), "status_message": message}
-        recording.see("tgrp_1", 4 + number, said, metadata={"k,": message, "n": number})
+        status = {**active(running=number + 1), "status_message": message}
+        recording.see("tgrp_1", 4 + number, status, metadata={"k,": message, "n": number})
     recording.see("tgrp_1", 20, settled(completed=13))
     recording.fail("tgrp_1", 22)
     recording.see("tgrp_1", 80.000001, active(completed=13, running=2), created_at="2026-11-24T11:00:00.5Z")
@@ -59,20 +59,20 @@ def fill(recording: Recording) -> None:
     recording.pause("ä, b", 153)
 
 
-def table_of(asking: FlaskClient, address: str) -> list[list[str]]:
-    answer = asking.get(address, headers={"Accept": "text/csv"})
-    assert answer.status_code == 200, answer.get_data(as_text=True)
-    return list(csv.reader(io.StringIO(answer.get_data(as_text=True), newline=""), strict=True))
+def csv_rows(flask_client: FlaskClient, address: str) -> list[list[str]]:
+    response = flask_client.get(address, headers={"Accept": "text/csv"})
+    assert response.status_code == 200, response.get_data(as_text=True)
+    return list(csv.reader(io.StringIO(response.get_data(as_text=True), newline=""), strict=True))
 
 
-def items_of(asking: FlaskClient, address: str) -> list[Any]:
-    answer = asking.get(address, headers={"Accept": "application/x-ndjson"})
-    assert answer.status_code == 200, answer.get_data(as_text=True)
-    *lines, rest = answer.get_data().split(b"\n")
+def ndjson_items(flask_client: FlaskClient, address: str) -> list[Any]:
+    response = flask_client.get(address, headers={"Accept": "application/x-ndjson"})
+    assert response.status_code == 200, response.get_data(as_text=True)
+    *lines, rest = response.get_data().split(b"\n")
     assert rest == b""
     return [json.loads(line) for line in lines]
 
 
-def parts_of(asking: FlaskClient, address: str) -> tuple[Any, Iterator[bytes]]:
-    answer = asking.get(address)
-    return answer, answer.iter_encoded()
+def stream(flask_client: FlaskClient, address: str) -> tuple[Any, Iterator[bytes]]:
+    response = flask_client.get(address)
+    return response, response.iter_encoded()

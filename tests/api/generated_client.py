@@ -1,4 +1,4 @@
-"""A client that `openapi-python-client` makes of the API's document, as somebody else would make theirs."""
+"""Generate a client from the OpenAPI document with `openapi-python-client`, as a user would."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ import pytest
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """The package that was made of `document`."""
+class GeneratedClient:
+    """The package generated from `document`."""
 
     package: str
     document: dict[str, Any]
 
     @property
     def models(self) -> ModuleType:
-        """The types of the answers."""
+        """The types of responses."""
         return import_module(f"{self.package}.models")
 
     @property
@@ -35,39 +35,39 @@ class Generated:
 
     @property
     def types(self) -> ModuleType:
-        """What stands for a parameter that is not given, or a member that an answer leaves out."""
+        """Contains `Unset`, the type of omitted parameters and members."""
         return import_module(f"{self.package}.types")
 
     def operation(self, name: str) -> ModuleType:
-        """The functions that ask the operation of the document with that name."""
-        (tag,) = (found["tags"][0] for found in self.operations if found["operationId"] == name)
+        """Return the module that calls an operation, given its ID in the document."""
+        (tag,) = (each["tags"][0] for each in self.operations if each["operationId"] == name)
         snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
         return import_module(f"{self.package}.api.{tag}.{snake}")
 
     @property
     def operations(self) -> list[dict[str, Any]]:
-        """What the document says of each operation."""
-        return [found for item in self.document["paths"].values() for found in item.values()]
+        """The operations as the document describes them."""
+        return [each for item in self.document["paths"].values() for each in item.values()]
 
 
 @contextmanager
-def generated(document: dict[str, Any], package: str, folder: Path) -> Iterator[Generated]:
-    """Make a client of a document: a package of that name, which can be imported while the block runs.
+def generate_client(document: dict[str, Any], package: str, folder: Path) -> Iterator[GeneratedClient]:
+    """Generate a client as a package named `package`, which can be imported during the block.
 
-    The generator must have no reservations: what it cannot make sense of it leaves out, or calls Any.
+    Fails if the generator warns: it leaves out what it does not understand, or types it as Any.
     """
     (folder / "openapi.json").write_text(json.dumps(document), encoding="utf-8")
     (folder / "config.yml").write_text("post_hooks: []\n", encoding="utf-8")
     options = ["--path", "openapi.json", "--config", "config.yml", "--output-path", package]
     command = ["openapi_python_client", "generate", *options, "--meta", "none", "--fail-on-warning"]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", *command], check=False, capture_output=True, text=True, cwd=folder, timeout=120
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"Generating {package}\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"Generating {package}\n", "")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         try:
-            yield Generated(package, document)
+            yield GeneratedClient(package, document)
         finally:
             for name in [name for name in sys.modules if name.partition(".")[0] == package]:
                 del sys.modules[name]
