@@ -1,4 +1,4 @@
-"""The page of the API, and the API's own document."""
+"""The page on the API matches the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.api_client import Client, app_without_database
 from tests.support.pages import first_codes, headings, page, table
 
 PAGE = "docs/reference/api.md"
-PAGES_OF_THE_API = {"/openapi.json", "/docs", "/docs/problems"}
-"""Routes that the document does not describe, being the document or pages about it."""
+UNDOCUMENTED_ROUTES = {"/openapi.json", "/docs", "/docs/problems"}
+"""Routes missing from the document: the document itself and the pages about it."""
 
 APP = app_without_database()
 DOCUMENT: dict[str, Any] = Client(APP).document
@@ -23,16 +23,16 @@ DESCRIBED_SCHEMAS = {
 }
 
 
-def test_every_route_has_its_heading_and_no_other() -> None:
+def test_headings_match_the_routes() -> None:
     described = {match[1] for heading in headings(page(PAGE)) if (match := re.match(r"`GET (.*)`$", heading))}
-    assert described == DOCUMENT["paths"].keys() | PAGES_OF_THE_API
+    assert described == DOCUMENT["paths"].keys() | UNDOCUMENTED_ROUTES
 
 
-def test_routes_beyond_the_document_are_there() -> None:
+def test_undocumented_routes_exist() -> None:
     client = APP.test_client()
-    for path in PAGES_OF_THE_API:
-        with client.get(path) as answer:
-            assert answer.status_code == 200
+    for path in UNDOCUMENTED_ROUTES:
+        with client.get(path) as response:
+            assert response.status_code == 200
 
 
 @pytest.mark.parametrize("path", DOCUMENT["paths"])
@@ -43,11 +43,11 @@ def test_parameters(path: str) -> None:
 
 
 @pytest.mark.parametrize("schema", DESCRIBED_SCHEMAS)
-def test_members_of_answers(schema: str) -> None:
+def test_members_of_responses(schema: str) -> None:
     assert first_codes(table(PAGE, DESCRIBED_SCHEMAS[schema])) == list(SCHEMAS[schema]["properties"])
 
 
-def test_every_type_of_answer_is_named_with_its_members() -> None:
+def test_every_type_is_mentioned() -> None:
     text = page(PAGE)
     objects = {name for name, schema in SCHEMAS.items() if schema.get("type") == "object"}
     assert objects >= DESCRIBED_SCHEMAS.keys()

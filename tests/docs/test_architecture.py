@@ -1,4 +1,4 @@
-"""The architecture page: its folders, the columns it names, its figures and its example of a gap."""
+"""The architecture page: folders, columns, figures and the example of a gap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.pages import ROOT, first_codes, page, table
 PAGE = "docs/architecture.md"
 
 
-def test_every_folder_is_there() -> None:
+def test_folders() -> None:
     packages = {path.parent.relative_to(ROOT) for path in ROOT.glob("recorder/*/__init__.py")}
     described = set(first_codes(table(PAGE, "Folders")))
     assert described == {str(path) for path in packages} | {"api", "migrations"}
@@ -43,11 +43,11 @@ def _moment(clock: str) -> datetime:
     return datetime.fromisoformat(f"2026-11-24T{clock}").replace(tzinfo=UTC)
 
 
-def test_the_example_of_a_gap_is_what_happens() -> None:
-    """Play the page's table of polls with the default settings, and look at the entries written."""
+def test_the_example_of_a_gap() -> None:
+    """Replay the page's table of polls with the default settings and check the resulting entries."""
     settings = Settings.model_construct()
     rules = settings.rules
-    pace = Intervals(
+    intervals = Intervals(
         timedelta(seconds=settings.poll_interval),
         timedelta(seconds=settings.settled_interval),
         rules.gap_window,
@@ -55,21 +55,21 @@ def test_the_example_of_a_gap_is_what_happens() -> None:
     noon = _moment("12:00:00")
     step = start("tgrp_1", WatchChange(Action.STARTED, "ada", None), noon, rules)
     step = observe(step.watch, Observation(noon, noon, RUNNING), rules)
-    planned = plan(step.watch, noon, pace, chance=0)
+    planned = plan(step.watch, noon, intervals, chance=0)
     assert (planned.watch.due_at, planned.watch.gap_at) == (_moment("12:00:10"), _moment("12:00:40"))
-    *failing, last = table(PAGE, "How a gap comes about")
-    for asked, status, following in failing:
-        at = _moment(asked)
+    *failed_polls, last = table(PAGE, "How a gap comes about")
+    for time, status, next_time in failed_polls:
+        at = _moment(time)
         assert planned.next_poll_at == at
         step = fail(planned.watch, Failure(at, at, Cause.SERVER_ERROR, int(status), "busy"), rules)
-        planned = plan(step.watch, at, pace, chance=0)
-        assert planned.next_poll_at == _moment(following)
+        planned = plan(step.watch, at, intervals, chance=0)
+        assert planned.next_poll_at == _moment(next_time)
     at = _moment(last[0])
     assert planned.next_poll_at == at
-    _is_the_gap_described(observe(planned.watch, Observation(at, at, RUNNING), rules), noon, at, len(failing))
+    _check_gap(observe(planned.watch, Observation(at, at, RUNNING), rules), noon, at, len(failed_polls))
 
 
-def _is_the_gap_described(step: Transition, since: datetime, until: datetime, attempts: int) -> None:
+def _check_gap(step: Transition, since: datetime, until: datetime, attempts: int) -> None:
     gap, _ = (entry.content for entry in step.entries)
     assert isinstance(gap, Gap)
     assert (gap.from_, gap.to, gap.cause) == (since, until, Cause.SERVER_ERROR)

@@ -1,4 +1,4 @@
-"""The page on the audit trail: its verifier, grants and problems are those of the program."""
+"""The page on the audit trail: its verifier, its grants and the problems it lists."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def _block(language: str) -> str:
     return block.code
 
 
-def test_the_verifier_is_the_one_that_is_tested() -> None:
+def test_the_verifier_matches_the_example_file() -> None:
     assert _block("python") == (ROOT / "docs/examples/verify_export.py").read_text(encoding="utf-8").rstrip()
 
 
-def test_the_grants_are_those_that_are_executed() -> None:
+def test_the_grants_match_the_program() -> None:
     assert _block("sql").splitlines() == [
         f"{line};" for line in ("BEGIN", *grant_statements(Roles()), "COMMIT")
     ]
 
 
-def test_every_problem_is_explained() -> None:
+def test_every_problem_is_documented() -> None:
     assert set(first_codes(table(PAGE, "`recorder verify`"))) == set(MEANINGS)

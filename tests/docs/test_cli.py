@@ -18,7 +18,7 @@ def _name(parameter: click.Parameter) -> str:
     return next(option for option in parameter.opts if option.startswith("--"))
 
 
-def test_every_command_has_its_heading_and_no_other() -> None:
+def test_headings_match_the_commands() -> None:
     described = [heading.strip("`") for heading in headings(page(PAGE)) if heading.startswith("`")]
     assert sorted(described) == sorted(COMMANDS)
 

@@ -1,4 +1,4 @@
-"""Commands, options, make targets and settings that the pages mention exist."""
+"""The commands, options, make targets and settings that the pages mention exist."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.pages import PAGES, ROOT, blocks, page
 
 TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
-OTHERS = {"alembic", "curl", "docker", "psql", "sqlite3", "export", "python", "openapi-python-client"}
-"""Other programs that the pages may use."""
+OTHER_PROGRAMS = {"alembic", "curl", "docker", "psql", "sqlite3", "export", "python", "openapi-python-client"}
+"""Programs of others that the pages may use."""
 
 
 def _shell_lines() -> Iterator[str]:
@@ -40,9 +40,9 @@ def test_shell_lines(line: str) -> None:
     if program == "make":
         assert arguments[0] in TARGETS
     elif program == "recorder":
-        _parse(arguments)
+        _check_command(arguments)
     else:
-        assert program in OTHERS
+        assert program in OTHER_PROGRAMS
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -51,7 +51,7 @@ def test_commands_in_prose(path: Path) -> None:
     for command in _in_prose(text, "make"):
         assert shlex.split(command)[1] in TARGETS, command
     for command in _in_prose(text, "recorder"):
-        _parse(shlex.split(command)[1:])
+        _check_command(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -60,15 +60,15 @@ def test_settings_in_prose(path: Path) -> None:
     assert set(re.findall(r"\b(?:RECORDER|PARALLEL)_[A-Z_]+", text)) <= SETTINGS | variables()
 
 
-def _parse(arguments: list[str]) -> None:
+def _check_command(arguments: list[str]) -> None:
     """Check that the command exists and has these options."""
     if arguments == ["--version"]:
         return
-    words = 2 if arguments[0] == "db" else 1
-    name = " ".join(["recorder", *arguments[:words]])
+    length = 2 if arguments[0] == "db" else 1
+    name = " ".join(["recorder", *arguments[:length]])
     if name == "recorder db":
         return
     assert name in COMMANDS, name
     known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
-    options = {word for word in arguments[words:] if word.startswith("--")}
+    options = {word for word in arguments[length:] if word.startswith("--")}
     assert options <= known, name

@@ -1,4 +1,4 @@
-"""The page on completion: its stories played, its example and its figures."""
+"""The page on completion: its stories, its example and its figures."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.support.ledgers import T0, Ledger, body, seconds
 from tests.support.pages import blocks, first_codes, headings, page, rows, table
 
 PAGE = "docs/completion.md"
-HEAD = ["Episode", "Started", "Completed", "Outcome", "Seconds", "In gaps", "Polls", "Marks"]
+HEADER = ["Episode", "Started", "Completed", "Outcome", "Seconds", "In gaps", "Polls", "Marks"]
 
-_LINE = re.compile(r"(\S+) (?:(started|resumed|paused|stopped|no answer|404)|answer: (.*))")
-_WATCHES = {"paused": Action.PAUSED, "stopped": Action.STOPPED}
-_FAILURES = {"no answer": Cause.TIMEOUT, "404": Cause.NOT_FOUND}
+_LINE = re.compile(r"(\S+) (?:(started|resumed|paused|stopped|no response|404)|response: (.*))")
+_WATCH_ENDS = {"paused": Action.PAUSED, "stopped": Action.STOPPED}
+_FAILURES = {"no response": Cause.TIMEOUT, "404": Cause.NOT_FOUND}
 PARTS = {part.partition("\n")[0]: part for part in re.split(r"\n#{2,3} ", page(PAGE))[1:]}
 """The text under each heading, code included."""
 
@@ -38,16 +38,16 @@ def _at(clock: str) -> float:
     return seconds(datetime.fromisoformat(f"{T0.date()}T{clock}+00:00"))
 
 
-def _body(answer: str) -> ResponseBody:
-    """Parse an answer: `3 running, 1 failed; created_at 12:00:00; modified_at 12:00:10`."""
-    counts, *times = answer.split("; ")
+def _body(response: str) -> ResponseBody:
+    """Parse a response: `3 running, 1 failed; created_at 12:00:00; modified_at 12:00:10`."""
+    counts, *times = response.split("; ")
     status = [] if counts == "empty" else [each.split() for each in counts.split(", ")]
     reported = {name.removesuffix("_at"): _at(clock) for name, clock in (each.split() for each in times)}
     return body(**reported, **{name: int(count) for count, name in status})
 
 
-def _play(heading: str) -> Ledger:
-    """Play the story under a heading; lines that begin with # are comments."""
+def _story_ledger(heading: str) -> Ledger:
+    """Build the ledger of the story under a heading; lines that begin with # are comments."""
     (story,) = (block.code for block in blocks(PARTS[heading]) if block.language == "story")
     ledger: Ledger | None = None
     for line in story.splitlines():
@@ -55,18 +55,18 @@ def _play(heading: str) -> Ledger:
             continue
         match = _LINE.fullmatch(line)
         assert match is not None, line
-        at, event, answer = _at(match[1]), match[2], match[3]
+        at, event, response = _at(match[1]), match[2], match[3]
         if ledger is None:
             assert event == "started"
             ledger = Ledger(at)
-        elif event in _WATCHES:
-            ledger.cease(at, _WATCHES[event])
+        elif event in _WATCH_ENDS:
+            ledger.cease(at, _WATCH_ENDS[event])
         elif event in _FAILURES:
             ledger.fail(at, _FAILURES[event])
         elif event == "resumed":
             ledger.resume(at)
         else:
-            ledger.see(at, _body(answer))
+            ledger.see(at, _body(response))
     assert ledger is not None
     return ledger
 
@@ -87,7 +87,7 @@ def _moment(moment: Moment | None) -> str:
     return f"{_clock(moment.at)} ({_clock(moment.earliest)} to {_clock(moment.latest)}), `{moment.basis}`"
 
 
-def row_of(episode: Episode) -> list[str]:
+def _row(episode: Episode) -> list[str]:
     """Return an episode as a row of the page's tables."""
     shortest, longest = episode.duration_earliest_seconds, episode.duration_latest_seconds
     marks = {"`censored`": episode.censored, "`first_sight`": episode.first_sight}
@@ -99,38 +99,38 @@ def row_of(episode: Episode) -> list[str]:
         f"{_number(episode.duration_seconds)} ({_number(shortest)} to {_number(longest)})",
         _number(episode.gap_seconds),
         str(episode.polls),
-        ", ".join(mark for mark, true in marks.items() if true),
+        ", ".join(mark for mark, applies in marks.items() if applies),
     ]
 
 
-def _head(part: str) -> list[str]:
+def _header(part: str) -> list[str]:
     line = next(line for line in part.splitlines() if line.startswith("|"))
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 @pytest.mark.parametrize("heading", STORIES)
-def test_stories_have_the_episodes_shown(heading: str) -> None:
+def test_stories(heading: str) -> None:
     part = PARTS[heading]
-    assert rows(part) == [row_of(episode) for episode in _play(heading).episodes()]
-    assert not rows(part) or _head(part) == HEAD
+    assert rows(part) == [_row(episode) for episode in _story_ledger(heading).episodes()]
+    assert not rows(part) or _header(part) == HEADER
 
 
 def test_the_example_in_json() -> None:
     (example,) = (block.code for block in blocks(page(PAGE)) if block.language == "json")
-    assert json.loads(example) == episode_members(_play("Watched from the start").only())
+    assert json.loads(example) == episode_members(_story_ledger("Watched from the start").only())
 
 
-def test_every_hard_case_has_its_story() -> None:
-    """The table of hard cases links to the stories, in their order."""
+def test_hard_cases_match_the_stories() -> None:
+    """The table of hard cases links to the stories in order."""
     names = [re.fullmatch(r"\[(.*)\]\(#.*\)", row[0]) for row in table(PAGE, "Hard cases")]
     assert [match and match[1] for match in names] == [
         name for name in STORIES if name != "Watched from the start"
     ]
 
 
-def test_the_group_is_gone_and_the_clock_regressed_where_the_page_says_so() -> None:
-    assert _play("Gone").watch.state is WatchState.GONE
-    last = _play("Clock stepped back").entries[-1].content
+def test_the_stories_of_a_gone_group_and_a_clock_set_back() -> None:
+    assert _story_ledger("Gone").watch.state is WatchState.GONE
+    last = _story_ledger("Clock stepped back").entries[-1].content
     assert isinstance(last, StatusContent)
     assert last.anomalies == (Anomaly.CLOCK_REGRESSED,)
 
@@ -140,10 +140,10 @@ def test_bases() -> None:
 
 
 @pytest.mark.slow
-def test_figures_of_the_error_are_those_measured() -> None:
-    head, *lines = ([*cells] for cells in duration_error.rows())
+def test_the_table_of_errors_is_reproducible() -> None:
+    header, *lines = ([*cells] for cells in duration_error.rows())
     part = PARTS["How far off is a duration?"]
-    assert _head(part) == head
+    assert _header(part) == header
     assert rows(part) == lines
     measured = [(setting, duration_error.measure(setting)) for setting in duration_error.SETTINGS]
     for setting, errors in measured:

@@ -1,4 +1,4 @@
-"""The page on the ledger: its lists, and its example of a chain."""
+"""The page on the ledger: its lists and its example of a chain."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def _lines() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("heading", LISTS)
-def test_lists_are_those_of_the_program(heading: str) -> None:
+def test_lists(heading: str) -> None:
     assert sorted(first_codes(table(PAGE, heading))) == sorted(LISTS[heading])
 
 
-def test_phases_are_listed_in_matching_order() -> None:
+def test_phases_are_in_matching_order() -> None:
     assert first_codes(table(PAGE, "Phases")) == list(Phase)
 
 
@@ -49,7 +49,7 @@ def test_actions_and_states() -> None:
 
 
 def _records() -> list[dict[str, Any]]:
-    """Return the records of a ledger in which every member of a record occurs."""
+    """Return records in which every possible member occurs."""
     story = Story()
     story.answer(1)
     story.fail(11)
@@ -89,7 +89,7 @@ def test_members_of_the_record() -> None:
     assert sorted(first_codes(table(PAGE, "The chain"))) == sorted(members)
 
 
-def test_the_example_has_members_of_records_only() -> None:
+def test_members_of_the_example() -> None:
     members = [list(record) for record in _records()]
     assert all(list(line["record"]) in members for line in _lines())
 

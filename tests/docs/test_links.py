@@ -1,4 +1,4 @@
-"""Every link between the pages, and every file they name, leads somewhere."""
+"""Links between the pages work, and the files that they name exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.pages import PAGES, ROOT, headings
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FILE = re.compile(r"`((?:[a-z_]+/)+[a-z0-9_]*(?:\.[a-z]+)?)`")
 _FOLDERS = (ROOT, ROOT / "recorder")
-"""Where the files are that the pages name."""
+"""Folders to which the names of files on the pages are relative."""
 
 
 def _anchor(heading: str) -> str:
@@ -21,7 +21,7 @@ def _anchor(heading: str) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert headings(text)
     for target in _LINK.findall(text):
@@ -37,20 +37,20 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_that_a_page_names_exist(path: Path) -> None:
-    ours = {folder.name for parent in _FOLDERS for folder in parent.iterdir() if folder.is_dir()}
+def test_files(path: Path) -> None:
+    own_folders = {folder.name for parent in _FOLDERS for folder in parent.iterdir() if folder.is_dir()}
     for name in _FILE.findall(path.read_text(encoding="utf-8")):
-        if name.partition("/")[0] in ours:
+        if name.partition("/")[0] in own_folders:
             assert any((folder / name).exists() for folder in _FOLDERS), name
 
 
-def test_every_decision_is_in_the_list() -> None:
+def test_every_decision_is_listed() -> None:
     folder = ROOT / "docs/decisions"
     listed = set(_LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
     assert {path.name for path in folder.glob("0*.md")} == listed
 
 
-def test_every_page_is_reached_from_the_readme() -> None:
+def test_every_page_can_be_reached_from_the_readme() -> None:
     reached, new = set(), {ROOT / "README.md"}
     while new:
         path = new.pop()

@@ -1,4 +1,4 @@
-"""The README: short, with the two commands in blocks of their own, and a session that works."""
+"""The README: its length, its two commands in separate blocks, and its session."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ def test_it_is_short() -> None:
 
 
 @pytest.mark.parametrize("command", ["make demo", "make test"])
-def test_the_two_commands_stand_alone_in_blocks(command: str) -> None:
+def test_commands_are_in_separate_blocks(command: str) -> None:
     assert command in [block.code for block in blocks(page("README.md"))]
 
 
-def test_its_session_works(tmp_path: Path) -> None:
-    """Type the README's commands, with a simulated provider; `…` stands for the rest of a real id."""
+def test_the_session_works(tmp_path: Path) -> None:
+    """Run the README's commands against a simulated provider, with a real id in place of the placeholder."""
     with Program(tmp_path).start("simulate", "--port", "0") as simulator:
         upstream = simulator.wait_for("simulated upstream at").split()[-1]
-        answer = httpx.post(f"{upstream}/v1beta/tasks/groups", headers={"x-api-key": "k"}, json={})
-        taskgroup_id = answer.json()["taskgroup_id"]
+        response = httpx.post(f"{upstream}/v1beta/tasks/groups", headers={"x-api-key": "k"}, json={})
+        taskgroup_id = response.json()["taskgroup_id"]
         port = free_port()
         settings = {"PARALLEL_API_KEY": "k", "PARALLEL_BASE_URL": upstream, "RECORDER_API_PORT": str(port)}
-        _type_it(Program(tmp_path).using(**settings), taskgroup_id, port)
+        _run_session(Program(tmp_path).using(**settings), taskgroup_id, port)
 
 
-def _type_it(program: Program, taskgroup_id: str, port: int) -> None:
-    def filled(words: list[str]) -> list[str]:
+def _run_session(program: Program, taskgroup_id: str, port: int) -> None:
+    def fill_in(words: list[str]) -> list[str]:
         return [word.replace(PLACEHOLDER, taskgroup_id).replace(":8000", f":{port}") for word in words]
 
-    assert "watching" in program.run(*filled(_line("recorder watch"))[1:]).out
+    assert "watching" in program.run(*fill_in(_line("recorder watch"))[1:]).out
     with program.start(*_line("recorder up")[1:]) as up:
-        (address,) = filled(_line("curl")[1:])
+        (address,) = fill_in(_line("curl")[1:])
 
         def seen() -> bool | None:
             try:
-                answer = httpx.get(address)
+                response = httpx.get(address)
             except httpx.TransportError:
                 return None
-            return [item["kind"] for item in answer.json()["items"]] == ["watch", "status"] or None
+            return [item["kind"] for item in response.json()["items"]] == ["watch", "status"] or None
 
         up.wait_until(seen, "the group to be seen")
         note = httpx.get(address).json()["items"][0]["watch"]["note"]
         assert note == "March batch"
-        assert taskgroup_id in program.ok(*filled(_line("recorder status"))[1:])
+        assert taskgroup_id in program.ok(*fill_in(_line("recorder status"))[1:])
         _, database, query = _line("sqlite3")
         with sqlite3.connect(program.folder / database) as connection:
             (row,) = connection.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""The recipes work: over HTTP against an API, in SQL on the databases they are for."""
+"""The recipes work: over HTTP against an API, and in SQL on their databases."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def recorded(engine: Engine) -> None:
 
 @pytest.fixture
 def address(database_url: str, recorded: None) -> Iterator[str]:
-    """An API over the recording, at a time when a group has not been seen for long."""
+    """The address of an API with the recorded groups, at a time when all of them are late."""
     engine = open_engine(check_url(database_url), read_only=True)
     app = create_app(engine, now=lambda: after(300))
     with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
@@ -71,16 +71,16 @@ def address(database_url: str, recorded: None) -> Iterator[str]:
     engine.dispose()
 
 
-def _fetched(line: str, address: str) -> bytes:
-    """Return what the curl command of a line fetches."""
+def _fetch(line: str, address: str) -> bytes:
+    """Fetch what the curl command of a line does."""
     words = shlex.split(line.partition(" | ")[0])
     (target,) = (word for word in words if word.startswith(ADDRESS))
-    answer = httpx.get(target.replace(ADDRESS, address))
-    assert answer.status_code == 200
-    return answer.content
+    response = httpx.get(target.replace(ADDRESS, address))
+    assert response.status_code == 200
+    return response.content
 
 
-def test_every_recipe_is_of_a_kind_that_is_run_here() -> None:
+def test_every_recipe_is_tested() -> None:
     assert len(PIPED) == 2 and len(SAVED) == 2 and set(CURL) == {*PIPED, *SAVED}
     assert {line.split()[0] for line in LINES} == {"curl", "sqlite3", "psql", GENERATOR}
     assert (len(PROGRAMS), len(QUERIES)) == (3, 3)
@@ -92,11 +92,11 @@ postgresql_only = pytest.mark.parametrize("database_url", ["postgresql"], indire
 
 
 @sqlite_only
-def test_a_client_is_generated(address: str, tmp_path: Path) -> None:
+def test_generating_a_client(address: str, tmp_path: Path) -> None:
     (line,) = (line for line in LINES if line.startswith(GENERATOR))
     _, *words = shlex.split(line.replace(ADDRESS, address))
     program = Path(sys.executable).with_name(GENERATOR)
-    # It formats the generated client with ruff.
+    # The generator formats the client with ruff.
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     folder = tmp_path / "client"
     folder.mkdir()
@@ -108,11 +108,11 @@ def test_a_client_is_generated(address: str, tmp_path: Path) -> None:
 
 
 @sqlite_only
-def test_curl_fetches(address: str) -> None:
-    late, groups = ([json.loads(row) for row in _fetched(line, address).splitlines()] for line in PIPED)
+def test_curl(address: str) -> None:
+    late, groups = ([json.loads(row) for row in _fetch(line, address).splitlines()] for line in PIPED)
     assert [group["taskgroup_id"] for group in groups] == ["tgrp_1", "tgrp_2", "tgrp_3"]
     assert {group["taskgroup_id"] for group in late} == {"tgrp_1", "tgrp_2", "tgrp_3"}
-    history, table = (_fetched(line, address) for line in SAVED)
+    history, table = (_fetch(line, address) for line in SAVED)
     assert [json.loads(line)["kind"] for line in history.splitlines()] == [
         "watch",
         "status",
@@ -124,13 +124,13 @@ def test_curl_fetches(address: str) -> None:
 
 
 @sqlite_only
-def test_jq_programs(address: str) -> None:
+def test_jq(address: str) -> None:
     jq = shutil.which("jq")
-    assert jq is not None, "jq is not installed, which the recipes use: apt-get install jq"
+    assert jq is not None, "the recipes need jq: apt-get install jq"
     late, groups = (
         subprocess.run(
             [jq, *shlex.split(line.partition(" | jq ")[2])],
-            input=_fetched(line, address),
+            input=_fetch(line, address),
             capture_output=True,
             check=True,
         ).stdout.decode()
@@ -145,8 +145,8 @@ def test_jq_programs(address: str) -> None:
     ("number", "expected"),
     [(0, ["active", "1.0"]), (1, ["num_task_runs", "active"]), (2, ["True", "'completed': 1"])],
 )
-def test_programs(address: str, tmp_path: Path, number: int, expected: list[str]) -> None:
-    ran = subprocess.run(
+def test_python_programs(address: str, tmp_path: Path, number: int, expected: list[str]) -> None:
+    result = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAMS[number].replace(ADDRESS, address)],
         capture_output=True,
         text=True,
@@ -154,13 +154,13 @@ def test_programs(address: str, tmp_path: Path, number: int, expected: list[str]
         env={**os.environ, "NO_PROXY": "*"},
         check=False,
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert all(words in ran.stdout for words in expected), ran.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert all(text in result.stdout for text in expected), result.stdout
 
 
 @sqlite_only
-def test_exports_are_tables_to_pandas(address: str) -> None:
-    table = pandas.read_csv(io.BytesIO(_fetched(SAVED[1], address)))
+def test_pandas_reads_exports(address: str) -> None:
+    table = pandas.read_csv(io.BytesIO(_fetch(SAVED[1], address)))
     assert list(table["completed"].fillna(-1)) == [1, 5, -1]
 
 
@@ -182,24 +182,24 @@ def test_psql(database_url: str, tmp_path: Path) -> None:
     (line,) = (line for line in LINES if line.startswith("psql"))
     _, address, *options = shlex.split(line)
     assert address == "$RECORDER_DATABASE_URL"
-    ran = subprocess.run(
+    result = subprocess.run(
         [binaries() / "psql", database_url, *options],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         check=True,
     )
-    assert [row.split(",") for row in ran.stdout.splitlines()[1:]] == STATUS
+    assert [row.split(",") for row in result.stdout.splitlines()[1:]] == STATUS
 
 
 @postgresql_only
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.splitlines()[0])
-def test_queries_find_something(engine: Engine, query: str) -> None:
+def test_queries_return_rows(engine: Engine, query: str) -> None:
     """Grafana replaces its macro with a condition of this form."""
-    written = query
+    filled_in = query
     for column in ("observed_at", "gap_from"):
-        stretch = f"{column} BETWEEN '2026-11-24T00:00:00Z' AND '2026-11-25T00:00:00Z'"
-        written = written.replace(f"$__timeFilter({column})", stretch)
+        condition = f"{column} BETWEEN '2026-11-24T00:00:00Z' AND '2026-11-25T00:00:00Z'"
+        filled_in = filled_in.replace(f"$__timeFilter({column})", condition)
     with reading(engine) as connection:
-        assert connection.execute(text(written.replace(":", "\\:"))).all()
+        assert connection.execute(text(filled_in.replace(":", "\\:"))).all()

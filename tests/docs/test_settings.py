@@ -14,7 +14,7 @@ def _default(name: str, default: Any) -> str:
     return "–" if default is None else f"`{default}`"
 
 
-def test_the_table_is_that_of_the_program() -> None:
+def test_the_table_matches_the_settings() -> None:
     rows = [row[:3] for row in table("docs/reference/settings.md", "Settings")]
     assert rows == [
         [f"`{name}`", _default(name, default), allowed] for name, default, allowed in settings_table()

@@ -1,4 +1,4 @@
-"""The simulator's page against the simulator."""
+"""The page on the simulator matches the simulator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_probabilities() -> None:
     assert mix.blocked == 0
 
 
-def test_steering() -> None:
+def test_headers() -> None:
     text = section(page(PAGE), "Lives of runs")
     _, _, headers = text.partition("| Header |")
     assert f"| `{OUTCOME_HEADER}` |" in headers
@@ -44,7 +44,7 @@ def test_steering() -> None:
     assert all(f"`{outcome}`" in headers for outcome in RunOutcome)
 
 
-def test_runs_a_request() -> None:
+def test_runs_per_request() -> None:
     assert f"adds 1 to {MAX_RUNS_PER_REQUEST} runs" in page(PAGE)
 
 
@@ -71,7 +71,7 @@ def _parameters(kind: SceneKind[Any]) -> str:
 @pytest.mark.parametrize(
     ("heading", "kinds"), [("Delays", DELAYS), ("Faults", FAULTS), ("Alterations", ALTERATIONS)]
 )
-def test_kinds_of_scenes(heading: str, kinds: Mapping[str, SceneKind[Any]]) -> None:
+def test_scene_kinds(heading: str, kinds: Mapping[str, SceneKind[Any]]) -> None:
     assert _described(heading) == {name: (kind.does, _parameters(kind)) for name, kind in kinds.items()}
 
 
@@ -82,7 +82,7 @@ def test_members_of_a_scene() -> None:
     assert first_codes(table(PAGE, "Scenarios")) == allowed
 
 
-def test_the_scene_shown_is_one() -> None:
+def test_the_example_of_a_scene() -> None:
     [block] = [block for block in blocks(page(PAGE)) if block.language == "toml"]
     [scene] = parse_scenario(block.code.encode())
     assert scene.what == "rate_limit"

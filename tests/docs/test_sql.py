@@ -27,18 +27,18 @@ def _described(view: str) -> list[tuple[str, str]]:
 @pytest.fixture
 def recorded(engine: Engine) -> Engine:
     """A database in which every column has a value in some row."""
-    everything = ("queued", "action_required", "running", "completed", "failed", "cancelling", "cancelled")
+    run_statuses = ("queued", "action_required", "running", "completed", "failed", "cancelling", "cancelled")
     enrol(engine, "tgrp_1")
-    said = body("tgrp_1", 1, total=7, surprise=True)
-    said["status"] |= {
-        "task_run_status_counts": dict.fromkeys(everything, 1),
+    full = body("tgrp_1", 1, total=7, surprise=True)
+    full["status"] |= {
+        "task_run_status_counts": dict.fromkeys(run_statuses, 1),
         "status_message": "at work",
         "modified_at": "2026-11-24T12:00:00Z",
     }
-    poll(engine, "tgrp_1", seen(said, 1))
+    poll(engine, "tgrp_1", seen(full, 1))
     for seconds in (12, 20, 40):
         poll(engine, "tgrp_1", failed(seconds))
-    poll(engine, "tgrp_1", seen(said, 61.5))
+    poll(engine, "tgrp_1", seen(full, 61.5))
     enrol(engine, "tgrp_2", seconds=5)
     poll(engine, "tgrp_2", seen(body("tgrp_2", 5), 6))
     enrol(engine, "tgrp_never_seen", seconds=70)
@@ -51,19 +51,19 @@ def _select(engine: Engine, statement: str, **parameters: Any) -> list[tuple[Any
 
 
 def _types(engine: Engine, view: str, column: str) -> set[str]:
-    """Return the types of a column, as its database names them."""
+    """Return the types of a column as the database names them."""
     if engine.dialect.name == "sqlite":
         found = _select(engine, f"SELECT DISTINCT typeof({column}) FROM {view} WHERE {column} IS NOT NULL")
     else:
-        question = (
+        query = (
             "SELECT data_type FROM information_schema.columns "
             "WHERE table_name = :view AND column_name = :column"
         )
-        found = _select(engine, question, view=view, column=column)
+        found = _select(engine, query, view=view, column=column)
     return {str(row[0]) for row in found}
 
 
-def test_the_views_are_those_described(engine: Engine) -> None:
+def test_every_view_is_documented(engine: Engine) -> None:
     assert set(inspect(engine).get_view_names()) == set(VIEWS)
 
 
@@ -83,18 +83,18 @@ def test_types(recorded: Engine, view: str) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.code.splitlines()[0])
-def test_queries_run_and_find_something(recorded: Engine, query: Any) -> None:
+def test_queries_return_rows(recorded: Engine, query: Any) -> None:
     _, *only_on = query.language.split()
     if recorded.dialect.name in (only_on or [recorded.dialect.name]):
         assert _select(recorded, query.code)
 
 
-def test_answers_of_queries(recorded: Engine) -> None:
-    undone, customers, then, unseen, odd = (
+def test_results_of_queries(recorded: Engine) -> None:
+    unfinished, customers, at_time, causes, anomalies = (
         _select(recorded, block.code) for block in QUERIES if block.language == "sql"
     )
-    assert {row[0] for row in undone} == {"tgrp_1", "tgrp_never_seen"}
+    assert {row[0] for row in unfinished} == {"tgrp_1", "tgrp_never_seen"}
     assert sorted(row[:4] for row in customers if row[0]) == [("acme", 2, 12, 1)]
-    assert then[0][:4] == (2, "active", 1, 7)
-    assert [(row[0], row[1], float(row[2])) for row in unseen] == [("server_error", 1, 60.5)]
-    assert [row[:2] for row in odd] == [("tgrp_1", 2), ("tgrp_1", 4)]
+    assert at_time[0][:4] == (2, "active", 1, 7)
+    assert [(row[0], row[1], float(row[2])) for row in causes] == [("server_error", 1, 60.5)]
+    assert [row[:2] for row in anomalies] == [("tgrp_1", 2), ("tgrp_1", 4)]
