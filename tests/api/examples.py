@@ -46,7 +46,7 @@ ADDRESSES = {
 }
 
 
-def record(engine: Engine) -> None:
+def record_groups(engine: Engine) -> None:
     """Record two groups: one with a gap that settles and then gets more runs, and one that completes."""
     recording = Recording(engine)
     core = {"metadata": {"customer": "acme", "processor": "core"}, "created_at": "2026-11-24T11:59:30Z"}
@@ -106,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(check_url(f"sqlite:///{folder}/recorder.db"))
         upgrade(engine)
-        record(engine)
+        record_groups(engine)
         examples = example_responses(engine)
         engine.dispose()
     FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -291,7 +291,7 @@ def _check_open_gap(gap: Row | None, history: list[Row], gaps: list[Row]) -> Non
 
 
 @dataclass(frozen=True)
-class Span:
+class WatchedSpan:
     """A span of watched time in microseconds: with the row of an observed status, in a gap, or neither."""
 
     length: int
@@ -299,7 +299,7 @@ class Span:
     gap: bool = False
 
 
-def _spans(history: list[Row], statuses: list[Row], gaps: list[Row]) -> list[Span]:
+def _spans(history: list[Row], statuses: list[Row], gaps: list[Row]) -> list[WatchedSpan]:
     """Return the watched time of a ledger, entry by entry; a step back of the clock counts as zero."""
     by_seq = {row["seq"]: row for row in (*statuses, *gaps)}
     changes = {item["seq"]: item for item in history if item["kind"] == "watch"}
@@ -309,12 +309,12 @@ def _spans(history: list[Row], statuses: list[Row], gaps: list[Row]) -> list[Spa
     spans = []
     for row, start, end in zip(entries, starts, ends, strict=True):
         if "gap_from" in row:
-            spans.append(Span(_micros(start, row["gap_to"]), gap=True))
-            spans.append(Span(_micros(row["gap_to"], end)))
+            spans.append(WatchedSpan(_micros(start, row["gap_to"]), gap=True))
+            spans.append(WatchedSpan(_micros(row["gap_to"], end)))
         elif "digest" in row and row.get("watch") is None:
-            spans.append(Span(_micros(start, end), row))
+            spans.append(WatchedSpan(_micros(start, end), row))
         elif row["watch"]["action"] in WATCHING_ACTIONS:
-            spans.append(Span(_micros(start, end)))
+            spans.append(WatchedSpan(_micros(start, end)))
     return spans
 
 
@@ -322,7 +322,7 @@ def _micros(start: str, end: str | None) -> int:
     return 0 if end is None else max(0, (_time(end) - _time(start)) // timedelta(microseconds=1))
 
 
-def _check_time(responses: Responses, taskgroup_id: str, spans: list[Span]) -> None:
+def _check_time(responses: Responses, taskgroup_id: str, spans: list[WatchedSpan]) -> None:
     watched = sum(span.length for span in spans)
     gaps = sum(span.length for span in spans if span.gap)
     assert responses.group(taskgroup_id, "/gaps?limit=2")["coverage"] == {

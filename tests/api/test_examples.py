@@ -6,12 +6,12 @@ import json
 
 from sqlalchemy import Engine
 
-from tests.api.examples import ADDRESSES, FILE, example_responses, record
+from tests.api.examples import ADDRESSES, FILE, example_responses, record_groups
 from tests.support.api_client import app_without_database
 
 
 def test_examples_are_up_to_date(engine: Engine) -> None:
-    record(engine)
+    record_groups(engine)
     assert json.loads(FILE.read_text(encoding="utf-8")) == example_responses(engine), (
         "regenerate them: python -m tests.api.examples"
     )

@@ -16,7 +16,7 @@ import pytest
 
 from recorder.store.engine import check_url, open_engine
 from recorder.tokens import new_token
-from tests.api.examples import GROUP, record
+from tests.api.examples import GROUP, record_groups
 from tests.api.generated_client import GeneratedClient, generate_client
 from tests.support.postgres import free_port
 from tests.support.program import Program
@@ -31,7 +31,7 @@ def database_path(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("generated_client") / "recorder.db"
     shutil.copyfile(sqlite_template, path)
     engine = open_engine(check_url(f"sqlite:///{path}"))
-    record(engine)
+    record_groups(engine)
     recording = Recording(engine)
     recording.pause(GROUP, 120)
     recording.watch(ODD, 130)

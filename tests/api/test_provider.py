@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from hashlib import sha256
-from threading import Thread
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 import pytest
@@ -18,6 +16,7 @@ from api.context import context
 from recorder.tokens import Token
 from tests.support.api_client import Clock
 from tests.support.recording import Recording, active
+from tests.support.wsgi_server import serving
 
 PREFIXES = ["/v1", "/v1beta"]
 GROUP = "tgrp 1 ä"
@@ -28,19 +27,10 @@ MEMBERS = {
 }
 
 
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def url(app: Flask) -> Iterator[str]:
-    with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(app) as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +77,7 @@ def test_the_sdk_key_is_accepted_as_a_token(app: Flask) -> None:
     assert refused.status_code == 401 and refused.get_json()["type"] == "error"
 
 
-class Rerouted(httpx.HTTPTransport):
+class PrefixTransport(httpx.HTTPTransport):
     """Sends the SDK's requests for /v1 to another prefix."""
 
     def __init__(self, prefix: str) -> None:
@@ -99,8 +89,8 @@ class Rerouted(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
-class AsyncRerouted(httpx.AsyncHTTPTransport):
-    """`Rerouted` for the asynchronous SDK."""
+class AsyncPrefixTransport(httpx.AsyncHTTPTransport):
+    """`PrefixTransport` for the asynchronous SDK."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
@@ -113,7 +103,7 @@ class AsyncRerouted(httpx.AsyncHTTPTransport):
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_sdk_reads_groups(url: str, prefix: str) -> None:
-    http = httpx.Client(transport=Rerouted(prefix))
+    http = httpx.Client(transport=PrefixTransport(prefix))
     with Parallel(api_key="none", base_url=url, max_retries=0, http_client=http) as sdk:
         group = sdk.task_group.retrieve(GROUP)
         assert group.task_group_id == GROUP
@@ -128,7 +118,7 @@ def test_the_sdk_reads_groups(url: str, prefix: str) -> None:
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_asynchronous_sdk_reads_groups(url: str, prefix: str) -> None:
     async def read() -> int:
-        http = httpx.AsyncClient(transport=AsyncRerouted(prefix))
+        http = httpx.AsyncClient(transport=AsyncPrefixTransport(prefix))
         async with AsyncParallel(api_key="none", base_url=url, max_retries=0, http_client=http) as sdk:
             return (await sdk.task_group.retrieve(GROUP)).status.num_task_runs
 

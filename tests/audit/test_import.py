@@ -42,7 +42,7 @@ from recorder.store.tables import (
 from recorder.store.transactions import reading, writing
 from tests.support.databases import postgres_database, sqlite_database
 from tests.support.exports import exported, record, verified
-from tests.support.json_texts import bodies, text_of
+from tests.support.json_texts import bodies, json_text
 from tests.support.ledgers import GAP_WINDOW, GROUP, Ledger
 from tests.support.recording import Recording, active, after
 from tests.support.strategies import ledgers
@@ -131,7 +131,7 @@ def test_any_ledger_survives_a_round_trip(engines: list[Engine], ledger: Ledger)
 def test_any_body_survives_a_round_trip(engines: list[Engine], drawn: list[tuple[Any, bool]]) -> None:
     ledger = Ledger()
     for number, (body, escape) in enumerate(drawn, start=1):
-        ledger.see(10 * number, parse_body(text_of(body, escape).encode()))
+        ledger.see(10 * number, parse_body(json_text(body, escape).encode()))
     check_round_trip(engines, ledger)
 
 

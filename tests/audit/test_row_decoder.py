@@ -27,7 +27,7 @@ from recorder.store.mapping import entry_row
 from recorder.store.tables import entries
 from tests.support import chain_oracle
 from tests.support.audit_ledgers import random_ledgers
-from tests.support.json_texts import bodies, text_of
+from tests.support.json_texts import bodies, json_text
 
 NAMES = [column.name for column in entries.c]
 TIMES = st.datetimes(timezones=st.just(UTC)).map(format_time)
@@ -78,7 +78,7 @@ def _moment(text: str) -> datetime:
 
 
 @given(
-    raw=PLAIN.map(json.dumps) | bodies(st.just("tgrp_1")).map(lambda body: text_of(body, False)),
+    raw=PLAIN.map(json.dumps) | bodies(st.just("tgrp_1")).map(lambda body: json_text(body, False)),
     at=TIMES,
     previous=st.none() | st.tuples(TIMES, TIMES, st.integers(1, 9)),
     before=st.none() | PLAIN,

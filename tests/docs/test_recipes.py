@@ -13,8 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 import pandas
@@ -27,6 +25,7 @@ from recorder.store.transactions import reading
 from tests.support.pages import blocks, page
 from tests.support.postgres import binaries
 from tests.support.recording import Recording, active, after, settled
+from tests.support.wsgi_server import serving
 
 BLOCKS = blocks(page("docs/recipes.md"))
 ADDRESS = "http://127.0.0.1:8000"
@@ -38,11 +37,6 @@ GENERATOR = "openapi-python-client"
 PROGRAMS = [block.code for block in BLOCKS if block.language == "python"]
 QUERIES = [block.code for block in BLOCKS if block.language.split()[0] == "sql"]
 STATUS = [["tgrp_1", "active", "1", "2"], ["tgrp_2", "settled", "5", "5"], ["tgrp_3", "", "", ""]]
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -62,12 +56,8 @@ def address(database_url: str, recorded: None) -> Iterator[str]:
     """The address of an API with the recorded groups, at a time when all of them are late."""
     engine = open_engine(check_url(database_url), read_only=True)
     app = create_app(engine, now=lambda: after(300))
-    with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(app) as url:
+        yield url
     engine.dispose()
 
 

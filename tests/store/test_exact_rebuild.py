@@ -26,7 +26,7 @@ from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import reading, writing
 from tests.store.brute_force import view
 from tests.support.databases import postgres_database, sqlite_database
-from tests.support.json_texts import bodies, is_exact, shown, text_of
+from tests.support.json_texts import bodies, is_exact, json_text, view_values
 from tests.support.store_samples import LEASE, RULES, at
 
 NAMES = st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="/"), max_size=240)
@@ -70,7 +70,7 @@ def test_any_body_is_rebuilt_the_same_on_both_databases(
     taskgroup_id = f"{next(_numbers)} {name}"
     answers = st.tuples(bodies(st.just(taskgroup_id)), SPELLINGS)
     drawn = data.draw(st.lists(answers, min_size=1, max_size=3))
-    polls = [(body, text_of(body, escape)) for body, spellings in drawn for escape in spellings]
+    polls = [(body, json_text(body, escape)) for body, spellings in drawn for escape in spellings]
     spans = _spans_of(polls)
     found = []
     for engine in engines:
@@ -130,7 +130,7 @@ def _check_bodies(entries: Sequence[Entry], items: Sequence[Item], spans: Sequen
 
 def _check_columns(rows: Sequence[dict[str, Any]], spans: Sequence[Span]) -> None:
     for row, (body, _, first, last) in zip(rows, spans, strict=True):
-        columns = shown(body)
+        columns = view_values(body)
         assert _plain([{name: row[name] for name in columns}]) == _plain([columns])
         assert ("inexact_number" in row["anomalies"]) is not is_exact(body)
         times = row["observed_at"], row["last_seen_at"], row["polls"]

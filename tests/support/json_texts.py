@@ -1,4 +1,4 @@
-"""Strategies for any JSON body that an upstream could send, and what the SQL views must show of it."""
+"""Strategies for any JSON body that an upstream could send, and the values that the SQL views show for it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TIMES = {
     "yesterday": None,
     "": None,
 }
-"""Texts used as times, and the instants that they name."""
+"""Texts used as times, and the instants that they represent, if any."""
 
 _LITERALS = (
     *(
@@ -142,15 +142,15 @@ def bodies(taskgroup_ids: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     return st.builds(lambda body, status: {**body, "status": status}, _members(members), _status)
 
 
-def text_of(value: Any, escape: bool) -> str:
-    """Write JSON text in which numbers keep their spelling."""
+def json_text(value: Any, escape: bool) -> str:
+    """Return a value as JSON text, in which numbers keep their spelling."""
     if isinstance(value, Number):
         return value.literal
     if isinstance(value, list):
-        return f"[{', '.join(text_of(item, escape) for item in value)}]"
+        return f"[{', '.join(json_text(item, escape) for item in value)}]"
     if isinstance(value, dict):
         pairs = (
-            f"{json.dumps(key, ensure_ascii=escape)}:{text_of(item, escape)}" for key, item in value.items()
+            f"{json.dumps(key, ensure_ascii=escape)}:{json_text(item, escape)}" for key, item in value.items()
         )
         return f"{{{','.join(pairs)}}}"
     return json.dumps(value, ensure_ascii=escape)
@@ -177,8 +177,8 @@ def _is_exact_number(literal: str) -> bool:
     return Decimal(form) == Decimal(literal)
 
 
-def shown(body: dict[str, Any]) -> dict[str, Any]:
-    """Return what the views show of a body, limited to members that do not depend on rules."""
+def view_values(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what the views show for a body, limited to the columns that do not depend on rules."""
     status = body["status"]
     counts = status.get("task_run_status_counts")
     counts = counts if isinstance(counts, dict) else {}
@@ -195,7 +195,7 @@ def shown(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int | None:
-    """A whole number, however it is spelled, if it fits in a column."""
+    """Return a whole number, however it is spelled, if it fits in a column."""
     if not isinstance(value, Number):
         return None
     number = _read(value.literal)
@@ -205,7 +205,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _read(literal: str) -> int | float | str:
-    """A number as JSON readers parse it; one that is too large for them stays text."""
+    """Return a number as JSON parsers read it; one that is too large for them stays text."""
     if literal.removeprefix("-").isdigit():
         return literal if len(literal) > 400 else int(literal)
     number = float(literal)
@@ -219,7 +219,7 @@ def _instant(value: Any) -> str | None:
 
 
 def _visible(value: Any) -> Any:
-    """SQL text cannot contain U+0000, which is shown as U+FFFD."""
+    """Return a value as SQL shows it; U+0000 becomes U+FFFD."""
     if isinstance(value, Number):
         return _read(value.literal)
     if isinstance(value, str):
