@@ -7,7 +7,6 @@ summary as starting again from the first one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from recorder.completion import dwell, episodes
@@ -19,12 +18,13 @@ from recorder.completion.progress import ProgressMarks
 from recorder.completion.time_bounds import Basis
 from recorder.ledger.entries import Entry, Interval, StatusContent
 from recorder.ledger.status_fields import Phase, StatusFields
+from recorder.ledger.value_class import value_class
 
 SUMMARY_RULES = 1
 """The version of these rules: a summary made by another version is rebuilt."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Summary:
     """A ledger up to its entry `seq`.
 

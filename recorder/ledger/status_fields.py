@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeGuard
@@ -11,6 +10,7 @@ from typing import Any, TypeGuard
 from recorder.ledger.canonical import JsonObject, JsonValue, plain_form
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.timestamps import parse_upstream_time
+from recorder.ledger.value_class import value_class
 
 RULES = 1
 """The version of the rules for phases and anomalies. It is stored with what they derive."""
@@ -40,7 +40,7 @@ class Phase(StrEnum):
     UNCLEAR = "unclear"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StatusFields:
     """The documented fields of one body; None where a field is absent, null or of another type.
 
