@@ -50,7 +50,7 @@ def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | 
     work, ended = episodes.advance_episodes(summary.work, entry)
     if isinstance(content, StatusContent):
         created_at = content.fields.created_at or created_at
-        labels = tuple(sorted(labels_of(content.body).items()))
+        labels = labels_of(content.body)
         pace = _pace(pace, summary.work, work, content.fields, entry.at)
     held = dwell.advance_dwell(summary.dwell, entry)
     return Summary(entry.seq, work, held, created_at, labels, pace), ended

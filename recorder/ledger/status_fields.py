@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from recorder.ledger.canonical import JsonObject, JsonValue, plain_form
 from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.reuse import reuse_last
 from recorder.ledger.timestamps import parse_upstream_time
 from recorder.ledger.value_class import value_class
 
@@ -119,7 +120,7 @@ def finished_runs(status: JsonObject) -> int | None:
     finished = 0
     for name in FINISHED_STATUSES:
         count = counts.get(name, 0)
-        if not is_count(count):
+        if type(count) is not int:
             return None
         finished += count
     return _column_integer(finished)
@@ -144,6 +145,7 @@ def _column_integer(value: Any) -> int | None:
     return value if type(value) is int and -_MAX_COLUMN_INTEGER <= value <= _MAX_COLUMN_INTEGER else None
 
 
+@reuse_last
 def _json_text(value: JsonValue) -> str:
     form = plain_form(value)
     text = _dumps(value) if form is None else form.decode()

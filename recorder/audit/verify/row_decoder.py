@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +20,7 @@ from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, W
 from recorder.ledger.replay import Replay, derive_status
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import RULES, STATUS_COLUMNS, Phase, StatusFields
-from recorder.ledger.timestamps import format_time
+from recorder.ledger.timestamps import format_time, parse_our_time
 from recorder.store.mapping import anomalies_text, gap_of, watch_change_of
 from recorder.store.tables import entries
 
@@ -31,7 +30,6 @@ EntryRow = Sequence[Any]
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What decoding a row may raise if no entry was ever stored as it."""
 
-_OUR_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _MOST_SHOWN = 80
 
 _NAMES = tuple(column.name for column in entries.c)
@@ -141,9 +139,9 @@ def moment_of(text: Any) -> datetime | None:
     """
     if text is None:
         return None
-    if not isinstance(text, str) or not _OUR_TIME.fullmatch(text):
+    if not isinstance(text, str):
         raise ValueError(f"not a time of ours: {text!r}")
-    return datetime.fromisoformat(text)
+    return parse_our_time(text)
 
 
 def derive_entry(
