@@ -17,15 +17,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 
 from recorder.completion.time_bounds import Moment, end_in, start_in, window_of
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
-from recorder.ledger.status_fields import Phase, StatusFields
+from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase, StatusFields
 from recorder.ledger.value_class import value_class
 
 _MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 10**6
 _NOTHING = timedelta()
+_finished_counts = itemgetter(*map(RUN_STATUSES.index, FINISHED_STATUSES))
+"""The counts of RunCounts, in its order."""
 _WORKING = (Phase.ACTIVE, Phase.BLOCKED)
 
 
@@ -204,8 +207,7 @@ def _see(state: State, seq: int, fields: StatusFields, observed_at: datetime) ->
     if fields.phase is Phase.UNCLEAR:
         return replace(state, unclear=True), None
     before, opened, near = state.sight, state.opened, state.near
-    finished = (fields.count("completed"), fields.count("failed"), fields.count("cancelled"))
-    runs = RunCounts(fields.num_task_runs, *finished)
+    runs = RunCounts(fields.num_task_runs, *_finished_counts(fields.counts))
     sight = Sight(seq, fields.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
     if state.gaps:
         near = (*near, *((start, min(end, observed_at)) for start, end in state.gaps))

@@ -92,6 +92,6 @@ def _pace(
         pace = ProgressMarks().seen(started.at, finished_before, None) if known else ProgressMarks()
     if fields.phase is Phase.UNCLEAR or work.sight is None:
         return pace
-    is_reported = any(count is not None for count in fields.counts)
+    is_reported = fields.counts.count(None) < len(fields.counts)
     finished = work.sight.runs.finished if is_reported else None
     return pace.seen(observed_at, finished, fields.num_task_runs)

@@ -120,11 +120,12 @@ def _in_counts(status: JsonObject) -> Iterator[Anomaly]:
 
 def _contradict(numbers: Mapping[str, int], active: bool) -> bool:
     """Whether counts contradict `is_active`."""
-    working = any(numbers.get(name, 0) > 0 for name in ACTIVE_STATUSES)
+    occupied = {name for name, count in numbers.items() if count > 0}
+    working = not occupied.isdisjoint(ACTIVE_STATUSES)
     if working or not active:
         return working and not active
     # A run in an unknown status may or may not make its group active, so it contradicts nothing.
-    return not any(count > 0 for name, count in numbers.items() if name not in _RUN_STATUSES)
+    return occupied <= _RUN_STATUSES
 
 
 def _is_unreadable(moment: datetime | None, sent: Any) -> bool:
