@@ -9,11 +9,12 @@ time.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recorder.ledger.entries import Action, Entry, Gap, Interval, StatusContent
 from recorder.ledger.status_fields import RUN_STATUSES, Phase
+from recorder.ledger.value_class import value_class
 
 _MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 10**6
@@ -21,7 +22,7 @@ _WATCHING = (Action.STARTED, Action.RESUMED)
 _PHASES = tuple(Phase)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Coverage:
     """How much of the time that a group was watched it was also observed.
 
@@ -35,7 +36,7 @@ class Coverage:
     fraction: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Held:
     """The state that the last entry began: a status with its phase and the count of each run status, or
     watched time before the next response, with neither."""
@@ -45,7 +46,7 @@ class Held:
     runs: tuple[int, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Dwell:
     """Where the time went up to an entry of a ledger, in microseconds.
 

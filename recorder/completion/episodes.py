@@ -14,17 +14,21 @@ episode's end. A gap without a clear observation after it lies behind the last s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 
 from recorder.completion.time_bounds import Moment, end_in, start_in, window_of
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
-from recorder.ledger.status_fields import Phase, StatusFields
+from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase, StatusFields
+from recorder.ledger.value_class import value_class
 
 _MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 10**6
 _NOTHING = timedelta()
+_finished_counts = itemgetter(*map(RUN_STATUSES.index, FINISHED_STATUSES))
+"""The counts of RunCounts, in its order."""
 _WORKING = (Phase.ACTIVE, Phase.BLOCKED)
 
 
@@ -38,7 +42,7 @@ class Outcome(StrEnum):
     MIXED = "mixed"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RunCounts:
     """A group's counts at one observation; None where a count was not reported."""
 
@@ -56,7 +60,7 @@ class RunCounts:
 _NO_RUNS = RunCounts(0, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Episode:
     """One stretch of work of a group; `number` counts from 1.
 
@@ -86,7 +90,7 @@ class Episode:
 Stretch = tuple[datetime, datetime]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Sight:
     """A clear observation, recorded as the entry `seq`, and when it was last confirmed."""
 
@@ -97,7 +101,7 @@ class Sight:
     last_seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Opened:
     """An open episode. `polls` does not include the responses of a status that is the last entry.
     `gap_micros` is the time in gaps that the end of the episode cannot shorten any more, in microseconds."""
@@ -108,7 +112,7 @@ class Opened:
     gap_micros: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class State:
     """The episodes of a ledger up to one of its entries.
 
@@ -203,8 +207,7 @@ def _see(state: State, seq: int, fields: StatusFields, observed_at: datetime) ->
     if fields.phase is Phase.UNCLEAR:
         return replace(state, unclear=True), None
     before, opened, near = state.sight, state.opened, state.near
-    finished = (fields.count("completed"), fields.count("failed"), fields.count("cancelled"))
-    runs = RunCounts(fields.num_task_runs, *finished)
+    runs = RunCounts(fields.num_task_runs, *_finished_counts(fields.counts))
     sight = Sight(seq, fields.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
     if state.gaps:
         near = (*near, *((start, min(end, observed_at)) for start, end in state.gaps))

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 
-from recorder.ledger.canonical import NotCanonicalError, canonical
+from recorder.ledger.canonical import JsonValue, NotCanonicalError, canonical
 from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.reuse import reuse_last
 
 Scalar = str | int | float | bool
 
@@ -20,14 +21,19 @@ _MAX_BYTES = 200
 _DIGEST = "sha256:"
 
 
-def labels_of(body: ResponseBody) -> dict[str, str]:
-    """Return the labels in a response body: values by keys, both as JSON texts."""
-    metadata = body.value.get("metadata")
+def labels_of(body: ResponseBody) -> tuple[tuple[str, str], ...]:
+    """Return the labels in a response body, keys and values as JSON texts, in the order of the keys."""
+    return _labels_in(body.value.get("metadata"))
+
+
+@reuse_last
+def _labels_in(metadata: JsonValue) -> tuple[tuple[str, str], ...]:
     if not isinstance(metadata, Mapping):
-        return {}
-    return {
-        label_text(key): label_text(value) for key, value in metadata.items() if isinstance(value, Scalar)
-    }
+        return ()
+    labels = (
+        (label_text(key), label_text(value)) for key, value in metadata.items() if isinstance(value, Scalar)
+    )
+    return tuple(sorted(labels))
 
 
 def label_text(scalar: Scalar) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from recorder.ledger.value_class import value_class
 
 MOST_MARKS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ProgressMark:
     """By `at` (aware), `finished` runs of the group had completed, failed or been cancelled."""
 
@@ -16,7 +17,7 @@ class ProgressMark:
     finished: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ProgressMarks:
     """The progress of an episode; without arguments, before its first observation.
 

@@ -7,7 +7,6 @@ summary as starting again from the first one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from recorder.completion import dwell, episodes
@@ -19,12 +18,13 @@ from recorder.completion.progress import ProgressMarks
 from recorder.completion.time_bounds import Basis
 from recorder.ledger.entries import Entry, Interval, StatusContent
 from recorder.ledger.status_fields import Phase, StatusFields
+from recorder.ledger.value_class import value_class
 
 SUMMARY_RULES = 1
 """The version of these rules: a summary made by another version is rebuilt."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Summary:
     """A ledger up to its entry `seq`.
 
@@ -50,7 +50,7 @@ def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | 
     work, ended = episodes.advance_episodes(summary.work, entry)
     if isinstance(content, StatusContent):
         created_at = content.fields.created_at or created_at
-        labels = tuple(sorted(labels_of(content.body).items()))
+        labels = labels_of(content.body)
         pace = _pace(pace, summary.work, work, content.fields, entry.at)
     held = dwell.advance_dwell(summary.dwell, entry)
     return Summary(entry.seq, work, held, created_at, labels, pace), ended
@@ -92,6 +92,6 @@ def _pace(
         pace = ProgressMarks().seen(started.at, finished_before, None) if known else ProgressMarks()
     if fields.phase is Phase.UNCLEAR or work.sight is None:
         return pace
-    is_reported = any(count is not None for count in fields.counts)
+    is_reported = fields.counts.count(None) < len(fields.counts)
     finished = work.sight.runs.finished if is_reported else None
     return pace.seen(observed_at, finished, fields.num_task_runs)

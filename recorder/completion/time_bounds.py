@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from recorder.ledger.value_class import value_class
 
 
 class Basis(StrEnum):
@@ -17,7 +18,7 @@ class Basis(StrEnum):
     FIRST_SIGHT = "first_sight"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Moment:
     """A time in [earliest, latest], estimated as `at`; `earliest` is None if there is no lower bound."""
 
@@ -27,7 +28,7 @@ class Moment:
     basis: Basis
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Window:
     """When a transition can have happened; the response received at `latest` is the first to show it.
 

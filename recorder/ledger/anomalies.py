@@ -3,10 +3,10 @@ recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import NoneType
 from typing import Any
 
 from recorder.ledger.canonical import JsonObject
@@ -35,11 +35,24 @@ class Anomaly(StrEnum):
     CLOCK_REGRESSED = "clock_regressed"
 
 
-_BODY_MEMBERS = frozenset({"taskgroup_id", "metadata", "created_at", "status"})
-_STATUS_MEMBERS = frozenset(
-    {"num_task_runs", "task_run_status_counts", "is_active", "status_message", "modified_at"}
-)
+_TEXT_OR_NULL = (str, NoneType)
+_BODY_TYPES = {
+    "taskgroup_id": (str,),
+    "metadata": (dict, NoneType),
+    "created_at": _TEXT_OR_NULL,
+    "status": (dict,),
+}
+_STATUS_TYPES = {
+    "num_task_runs": (int,),
+    "task_run_status_counts": (dict,),
+    "is_active": (bool,),
+    "status_message": _TEXT_OR_NULL,
+    "modified_at": _TEXT_OR_NULL,
+}
+"""The members that the upstream documents, and their types."""
+_METADATA_TYPES = frozenset({str, int, float, bool})
 _RUN_STATUSES = frozenset(RUN_STATUSES)
+_PLACES = {anomaly: place for place, anomaly in enumerate(Anomaly)}
 
 
 def anomalies_of(
@@ -56,124 +69,64 @@ def anomalies_of(
     `fields` were read from `body`. `finished_before` and `modified_before` are the last known values before
     it, None if there are none.
     """
-    status = body.value["status"]
+    value, status = body.value, body.value["status"]
+    finished, modified_at = finished_runs(status), fields.modified_at
+    found = {*_in_members(value, status), *_in_counts(status)}
+    if value.get("taskgroup_id") != taskgroup_id:
+        found.add(Anomaly.ID_MISMATCH)
+    if _is_unreadable(fields.created_at, value.get("created_at")) or _is_unreadable(
+        modified_at, status.get("modified_at")
+    ):
+        found.add(Anomaly.BAD_TIMESTAMP)
+    if not body.exact:
+        found.add(Anomaly.INEXACT_NUMBER)
+    if finished is not None and finished_before is not None and finished < finished_before:
+        found.add(Anomaly.COUNTS_DECREASED)
+    if modified_at is not None and modified_before is not None and modified_at < modified_before:
+        found.add(Anomaly.MODIFIED_AT_REGRESSED)
+    if clock_regressed:
+        found.add(Anomaly.CLOCK_REGRESSED)
+    return tuple(sorted(found, key=_PLACES.__getitem__)) if found else ()
+
+
+def _in_members(value: JsonObject, status: JsonObject) -> Iterator[Anomaly]:
+    for members, documented in ((value, _BODY_TYPES), (status, _STATUS_TYPES)):
+        for name, member in members.items():
+            types = documented.get(name)
+            if types is None:
+                yield Anomaly.UNKNOWN_FIELD
+            elif type(member) not in types:
+                yield Anomaly.BAD_TYPE
+    metadata = value.get("metadata")
+    if isinstance(metadata, dict) and not _METADATA_TYPES.issuperset(map(type, metadata.values())):
+        yield Anomaly.BAD_TYPE
+
+
+def _in_counts(status: JsonObject) -> Iterator[Anomaly]:
     counts = counts_of(status)
-    response = _Response(
-        taskgroup_id=taskgroup_id,
-        body=body,
-        status=status,
-        fields=fields,
-        counts=counts,
-        numbers={} if counts is None else {name: count for name, count in counts.items() if is_count(count)},
-        finished_before=finished_before,
-        modified_before=modified_before,
-        clock_regressed=clock_regressed,
-    )
-    return tuple([anomaly for anomaly, applies in _RULES.items() if applies(response)])
+    if counts is None:
+        return
+    numbers = {name: count for name, count in counts.items() if is_count(count)}
+    if len(numbers) < len(counts):
+        yield Anomaly.BAD_TYPE
+    if not _RUN_STATUSES.issuperset(counts):
+        yield Anomaly.UNKNOWN_STATUS
+    total, active = status.get("num_task_runs"), status.get("is_active")
+    if is_count(total) and sum(numbers.values()) != total:
+        yield Anomaly.COUNT_MISMATCH
+    if isinstance(active, bool) and _contradict(numbers, active):
+        yield Anomaly.ACTIVE_MISMATCH
 
 
-@dataclass(slots=True)
-class _Response:
-    """What the rules look at. `numbers` are those of the counts that are whole numbers."""
-
-    taskgroup_id: str
-    body: ResponseBody
-    status: JsonObject
-    fields: StatusFields
-    counts: JsonObject | None
-    numbers: Mapping[str, int]
-    finished_before: int | None
-    modified_before: datetime | None
-    clock_regressed: bool
-
-
-def _has_unknown_status(response: _Response) -> bool:
-    return response.counts is not None and not response.counts.keys() <= _RUN_STATUSES
-
-
-def _has_unknown_field(response: _Response) -> bool:
-    return not (response.body.value.keys() <= _BODY_MEMBERS and response.status.keys() <= _STATUS_MEMBERS)
-
-
-def _has_bad_type(response: _Response) -> bool:
-    """Whether a member that is there has another type than the one that the upstream documents."""
-    value, status, counts = response.body.value, response.status, response.counts
-    counts_are_good = (
-        len(response.numbers) == len(counts) if counts is not None else "task_run_status_counts" not in status
-    )
-    return not (
-        isinstance(value.get("taskgroup_id", ""), str)
-        and _is_metadata(value.get("metadata"))
-        and _is_text_or_null(value.get("created_at"))
-        and is_count(status.get("num_task_runs", 0))
-        and counts_are_good
-        and isinstance(status.get("is_active", False), bool)
-        and _is_text_or_null(status.get("status_message"))
-        and _is_text_or_null(status.get("modified_at"))
-    )
-
-
-def _is_metadata(metadata: Any) -> bool:
-    if metadata is None:
-        return True
-    return isinstance(metadata, dict) and all(
-        isinstance(value, str | int | float) for value in metadata.values()
-    )
-
-
-def _is_text_or_null(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _has_count_mismatch(response: _Response) -> bool:
-    total = response.status.get("num_task_runs")
-    return response.counts is not None and is_count(total) and sum(response.numbers.values()) != total
-
-
-def _has_decreased_counts(response: _Response) -> bool:
-    before, finished = response.finished_before, finished_runs(response.status)
-    return before is not None and finished is not None and finished < before
-
-
-def _has_active_mismatch(response: _Response) -> bool:
-    active, counts, numbers = response.status.get("is_active"), response.counts, response.numbers
-    if counts is None or not isinstance(active, bool):
-        return False
-    working = any(numbers.get(name, 0) > 0 for name in ACTIVE_STATUSES)
+def _contradict(numbers: Mapping[str, int], active: bool) -> bool:
+    """Whether counts contradict `is_active`."""
+    occupied = {name for name, count in numbers.items() if count > 0}
+    working = not occupied.isdisjoint(ACTIVE_STATUSES)
     if working or not active:
         return working and not active
     # A run in an unknown status may or may not make its group active, so it contradicts nothing.
-    return not any(count > 0 for name, count in numbers.items() if name not in _RUN_STATUSES)
+    return occupied <= _RUN_STATUSES
 
 
-def _has_earlier_modified_at(response: _Response) -> bool:
-    before, modified_at = response.modified_before, response.fields.modified_at
-    return before is not None and modified_at is not None and modified_at < before
-
-
-def _has_other_id(response: _Response) -> bool:
-    return bool(response.body.value.get("taskgroup_id") != response.taskgroup_id)
-
-
-def _has_bad_timestamp(response: _Response) -> bool:
-    fields = response.fields
-    created, modified = response.body.value.get("created_at"), response.status.get("modified_at")
-    return (fields.created_at is None and isinstance(created, str)) or (
-        fields.modified_at is None and isinstance(modified, str)
-    )
-
-
-_RULES: dict[Anomaly, Callable[[_Response], bool]] = {
-    Anomaly.UNKNOWN_STATUS: _has_unknown_status,
-    Anomaly.UNKNOWN_FIELD: _has_unknown_field,
-    Anomaly.BAD_TYPE: _has_bad_type,
-    Anomaly.COUNT_MISMATCH: _has_count_mismatch,
-    Anomaly.COUNTS_DECREASED: _has_decreased_counts,
-    Anomaly.ACTIVE_MISMATCH: _has_active_mismatch,
-    Anomaly.MODIFIED_AT_REGRESSED: _has_earlier_modified_at,
-    Anomaly.ID_MISMATCH: _has_other_id,
-    Anomaly.BAD_TIMESTAMP: _has_bad_timestamp,
-    Anomaly.INEXACT_NUMBER: lambda response: not response.body.exact,
-    Anomaly.CLOCK_REGRESSED: lambda response: response.clock_regressed,
-}
-"""When an anomaly applies. The order is the one in which anomalies are stored."""
+def _is_unreadable(moment: datetime | None, sent: Any) -> bool:
+    return moment is None and isinstance(sent, str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +9,7 @@ from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import StatusFields
+from recorder.ledger.value_class import value_class
 
 
 class Kind(StrEnum):
@@ -29,7 +29,7 @@ class Action(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Interval:
     """How long a status was in sight: `polls` responses had it, of which the last was received at
     `last_seen_at` for the poll sent at `last_asked_at`."""
@@ -39,7 +39,7 @@ class Interval:
     polls: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Gap:
     """A period in which the group should have been seen but was not.
 
@@ -56,7 +56,7 @@ class Gap:
     detail: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class WatchChange:
     """A change of our enrolment by `actor`, with their `note` or None."""
 
@@ -65,7 +65,7 @@ class WatchChange:
     note: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StatusContent:
     """A response body, its documented fields and its anomalies.
 
@@ -78,7 +78,7 @@ class StatusContent:
     rules: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Entry:
     """One entry. `previous` is the interval of the entry just before it, None if that is not a status.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from recorder.ledger.poll_outcome import Cause, Failure
+from recorder.ledger.value_class import value_class
 
 _SECONDS_DIGITS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Tally:
     """How often polls failed with one cause, and the details of the last of them."""
 
@@ -20,7 +21,7 @@ class Tally:
     detail: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FailureRun:
     """Consecutive failed polls.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.value_class import value_class
 
 
 class Cause(StrEnum):
@@ -24,7 +24,7 @@ class Cause(StrEnum):
     TOO_LARGE = "too_large"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Observation:
     """A response with the status of the group: requested at `asked_at`, received at `observed_at`."""
 
@@ -33,7 +33,7 @@ class Observation:
     body: ResponseBody
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Failure:
     """A poll without a status of the group.
 

@@ -6,7 +6,7 @@ does not follow from the ledger.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from recorder.ledger.anomalies import anomalies_of
@@ -14,10 +14,11 @@ from recorder.ledger.entries import Action, Entry, Interval, StatusContent, Watc
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import RULES, read_body
 from recorder.ledger.transitions import RECORDER_ACTOR, STATE_AFTER, in_force_after
+from recorder.ledger.value_class import value_class
 from recorder.ledger.watch import Head, InForce, WatchState
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Replay:
     """The state after a ledger's newest entry, the `head`; every field is None before the first entry.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -17,6 +16,7 @@ from recorder.ledger.canonical import (
     canonical,
     plain_form,
 )
+from recorder.ledger.value_class import value_class
 
 MAX_DEPTH = 256
 """How deep a body may be nested; documented bodies are three levels deep."""
@@ -31,7 +31,7 @@ class MalformedBodyError(ValueError):
     """The response is not a task group: not JSON, ambiguous JSON, or an object without a `status` object."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ResponseBody:
     """One response body.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeGuard
 
 from recorder.ledger.canonical import JsonObject, JsonValue, plain_form
 from recorder.ledger.response_body import ResponseBody
+from recorder.ledger.reuse import reuse_last
 from recorder.ledger.timestamps import parse_upstream_time
+from recorder.ledger.value_class import value_class
 
 RULES = 1
 """The version of the rules for phases and anomalies. It is stored with what they derive."""
@@ -40,7 +41,7 @@ class Phase(StrEnum):
     UNCLEAR = "unclear"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StatusFields:
     """The documented fields of one body; None where a field is absent, null or of another type.
 
@@ -119,7 +120,7 @@ def finished_runs(status: JsonObject) -> int | None:
     finished = 0
     for name in FINISHED_STATUSES:
         count = counts.get(name, 0)
-        if not is_count(count):
+        if type(count) is not int:
             return None
         finished += count
     return _column_integer(finished)
@@ -144,6 +145,7 @@ def _column_integer(value: Any) -> int | None:
     return value if type(value) is int and -_MAX_COLUMN_INTEGER <= value <= _MAX_COLUMN_INTEGER else None
 
 
+@reuse_last
 def _json_text(value: JsonValue) -> str:
     form = plain_form(value)
     text = _dumps(value) if form is None else form.decode()

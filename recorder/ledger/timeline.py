@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate
 
 from recorder.ledger.entries import Action, Kind
+from recorder.ledger.value_class import value_class
 
 _WATCHING = (Action.STARTED, Action.RESUMED)
 
@@ -35,7 +35,7 @@ class Certainty(StrEnum):
     NOT_WATCHED = "not_watched"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Mark:
     """The part of an entry that matters here: when it starts, and until when it holds.
 
@@ -53,7 +53,7 @@ class Mark:
         return self.action is None or self.action in _WATCHING
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Known:
     """How a status is known at a moment.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
 _OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
-"""Our own format, which most times have; the standard library parses it faster."""
+_OUR_LENGTH = 27
 _LEAP_SECOND = 60
 
 
@@ -19,17 +20,35 @@ def format_time(moment: datetime) -> str:
     return f"{utc.isoformat(timespec='microseconds')[:26]}Z"
 
 
+@lru_cache(maxsize=1024)
+def parse_our_time(text: str) -> datetime:
+    """Parse a time in our own format.
+
+    Most times come more than once: a group's `created_at` in all of its responses, the end of an interval as
+    the start of the next one.
+
+    Raises:
+        ValueError: the text has another format, or there is no such time.
+    """
+    # `fromisoformat` alone also accepts week dates and times without an offset.
+    if not _OURS.fullmatch(text):
+        raise ValueError(f"not a time of ours: {text!r}")
+    return datetime.fromisoformat(text)
+
+
 def parse_time(text: str) -> datetime:
     """Parse an RFC 3339 time with any offset, truncated to microseconds, as UTC.
 
-    `datetime.fromisoformat` is used for our own format only: it also accepts week dates and times without an
-    offset. A leap second is read as the first moment of the next minute.
+    A leap second is read as the first moment of the next minute.
 
     Raises:
         ValueError: the text is not an RFC 3339 time, or lies outside the years 1 to 9999.
     """
-    if _OURS.fullmatch(text):
-        return datetime.fromisoformat(text)
+    if len(text) == _OUR_LENGTH:
+        try:
+            return parse_our_time(text)
+        except ValueError:
+            pass
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError(f"not an RFC 3339 time: {text!r}")

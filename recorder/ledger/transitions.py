@@ -6,7 +6,7 @@ until the schedule sets them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recorder.ledger.anomalies import anomalies_of
@@ -15,6 +15,7 @@ from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusCo
 from recorder.ledger.failure_run import NO_FAILURES
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.status_fields import RULES, Phase, finished_runs, read_body
+from recorder.ledger.value_class import value_class
 from recorder.ledger.watch import Head, InForce, Watch, WatchState
 
 RECORDER_ACTOR = "recorder"
@@ -32,7 +33,7 @@ STATE_AFTER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Rules:
     """`gap_window`: how late a response may be without a gap (grace or poll interval, whichever is longer).
     `gone_after`: after how long a period of 404s a group is gone. `retire_after`: how long a settled group
@@ -43,7 +44,7 @@ class Rules:
     retire_after: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Transition:
     watch: Watch
     entries: tuple[Entry, ...] = ()

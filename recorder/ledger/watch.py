@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from recorder.ledger.entries import Interval, Kind
 from recorder.ledger.failure_run import NO_FAILURES, FailureRun
 from recorder.ledger.status_fields import Phase
+from recorder.ledger.value_class import value_class
 
 
 class WatchState(StrEnum):
@@ -21,7 +22,7 @@ class WatchState(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Head:
     """The newest entry of a ledger."""
 
@@ -31,7 +32,7 @@ class Head:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class InForce:
     """What the next response is compared with: the newest status entry, even if gaps or pauses followed.
 
@@ -47,7 +48,7 @@ class InForce:
     quiet_since: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Watch:
     """One group's watch row.
 

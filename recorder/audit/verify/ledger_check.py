@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from hashlib import sha256
 from itertools import takewhile
@@ -18,7 +17,7 @@ from recorder.ledger.chain import GENESIS
 from recorder.ledger.entries import Interval, Kind
 from recorder.ledger.replay import Replay, replay_entry
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DIGEST_LENGTH = 64
 _LONGEST_COMPLAINT = 120
 
 
@@ -158,7 +157,14 @@ class LedgerCheck:
 
 def _digest_bytes(digest: Any) -> tuple[bytes, ...]:
     """Return the digest as the one that the next entry may follow, nothing if it is no digest."""
-    return (bytes.fromhex(digest),) if isinstance(digest, str) and _DIGEST.fullmatch(digest) else ()
+    if not isinstance(digest, str) or len(digest) != _DIGEST_LENGTH:
+        return ()
+    try:
+        raw = bytes.fromhex(digest)
+    except ValueError:
+        return ()
+    # `fromhex` also accepts capitals and spaces.
+    return (raw,) if raw.hex() == digest else ()
 
 
 def _one_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Row, Table, Text, cast, literal, text
@@ -145,7 +146,8 @@ class RawTables:
         for name in raw:
             question = re.sub(rf":{name}\b", f"CAST(:{name} AS TEXT)", question)
         asked = text(question).execution_options(yield_per=_ROWS_AT_ONCE)
-        return iter(self._connection.execute(asked, {**given, **raw}))
+        # Faster than row by row.
+        return chain.from_iterable(self._connection.execute(asked, {**given, **raw}).partitions())
 
     def _columns(self, table: Table) -> str:
         return ", ".join(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
@@ -21,7 +20,7 @@ from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, W
 from recorder.ledger.replay import Replay, derive_status
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import RULES, STATUS_COLUMNS, Phase, StatusFields
-from recorder.ledger.timestamps import format_time
+from recorder.ledger.timestamps import format_time, parse_our_time
 from recorder.store.mapping import anomalies_text, gap_of, watch_change_of
 from recorder.store.tables import entries
 
@@ -31,7 +30,6 @@ EntryRow = Sequence[Any]
 UNDECODABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What decoding a row may raise if no entry was ever stored as it."""
 
-_OUR_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _MOST_SHOWN = 80
 
 _NAMES = tuple(column.name for column in entries.c)
@@ -141,9 +139,9 @@ def moment_of(text: Any) -> datetime | None:
     """
     if text is None:
         return None
-    if not isinstance(text, str) or not _OUR_TIME.fullmatch(text):
+    if not isinstance(text, str):
         raise ValueError(f"not a time of ours: {text!r}")
-    return datetime.fromisoformat(text)
+    return parse_our_time(text)
 
 
 def derive_entry(
@@ -154,7 +152,7 @@ def derive_entry(
     `replay` is the state after the entries before. Unless they are `intact`, what depends on them is not
     checked.
     """
-    wrong = [f"{name} is {printable(value)}, should be null" for name, value in _set_columns(row, stored)]
+    wrong = _wrongly_set(row, stored)
     if isinstance(stored.content, ResponseBody):
         content, more = _derive_status(row, stored, stored.content, replay, intact=intact)
         wrong += more
@@ -188,7 +186,8 @@ def _derive_status(
         wrong = _wrong_columns(row, content.fields) + _wrong_extra(stored, extra, body, content.fields)
     if type(rules) is not int or rules != RULES:
         return content, [*wrong, f"rules is {printable(rules)}, a version that never existed"]
-    wrong += differing("phase", phase, content.fields.phase.value)
+    if phase != content.fields.phase:
+        wrong += differing("phase", phase, content.fields.phase.value)
     return content, wrong + _wrong_anomalies(anomalies, content, intact=intact)
 
 
@@ -249,15 +248,17 @@ def _wrong_anomalies(stored: Any, content: StatusContent, *, intact: bool) -> li
     return [] if found == set(content.anomalies) - _FROM_BEFORE else [f"anomalies is {printable(stored)}"]
 
 
-def _set_columns(row: EntryRow, stored: StoredEntry) -> Iterator[tuple[str, Any]]:
-    """Yield the columns that must be NULL but are not."""
+def _wrongly_set(row: EntryRow, stored: StoredEntry) -> list[str]:
+    """Describe the columns that must be NULL but are not."""
     names: tuple[str, ...] = () if stored.previous is not None else _PREVIOUS
     if _foreign_values[stored.kind](row) != _NO_VALUES[stored.kind]:
         names += _FOREIGN[stored.kind]
-    for name in names:
-        value = _by_name(row)[name]
-        if value is not None:
-            yield name, value
+    if not names:
+        return []
+    values = _by_name(row)
+    return [
+        f"{name} is {printable(values[name])}, should be null" for name in names if values[name] is not None
+    ]
 
 
 def _same_json(stored: str | None, right: str | None) -> bool:
