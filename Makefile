@@ -15,9 +15,10 @@ help:  ## List these commands
 demo: $(VENV)/.runtime  ## Show everything working together; ARGS="--for 30" stops it after 30 s
 	@$(BIN)/recorder demo $(ARGS)
 
+# Twice as many processes as cores, as many tests mostly wait.
 .PHONY: test
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
-	@$(PYTEST) -n $(CORES) --dist worksteal --durations 25 $(ARGS)
+	@$(PYTEST) -n $$((2 * $(CORES))) --dist worksteal --durations 25 $(ARGS)
 
 FAST := -m "not integration and not slow" --hypothesis-profile quick
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from flask import Flask, Response
 from sqlalchemy import Engine
 
-from api.context import Context, set_context
+from api.context import Context, data_age, set_context
 from api.errors import register_problems
 from api.middleware.auth import register_access
 from api.middleware.cors_gzip import answer_options, register_transport
@@ -16,7 +16,7 @@ from api.routes import audit, completion, gaps, groups, health, history
 from api.routes import provider as mirror
 from api.routes.docs import register_docs
 from api.routes.metrics import register_metrics
-from recorder.clock import Clock, utc_now
+from recorder.clock import Clock
 from recorder.tokens import Token
 
 DEFAULT_RATE = 20.0
@@ -25,7 +25,7 @@ DEFAULT_RATE = 20.0
 def create_app(
     engine: Engine,
     *,
-    now: Clock = utc_now,
+    now: Clock | None = None,
     rate: float = DEFAULT_RATE,
     tokens: Sequence[Token] = (),
     cohort_key: str | None = None,
@@ -33,9 +33,10 @@ def create_app(
 ) -> Flask:
     """Create the API on `engine`, which should be read-only because the API never writes.
 
-    `rate` is the limit that the recorders share, in requests per second; it is reported, not enforced. If
-    there are `tokens`, requests need one of them. Estimates compare groups with the same value of
-    `cohort_key` in their metadata, or all groups without it. Pages of `cors_origins` may read responses.
+    `now` replaces the database's clock. `rate` is the limit that the recorders share, in requests per second;
+    it is reported, not enforced. If there are `tokens`, requests need one of them. Estimates compare groups
+    with the same value of `cohort_key` in their metadata, or all groups without it. Pages of `cors_origins`
+    may read responses.
     """
     app = Flask("api", static_folder=None)
     # Flask's own redirects and responses to OPTIONS have HTML bodies.
@@ -58,4 +59,7 @@ def create_app(
 def _add_headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-cache"
+    age = data_age()
+    if age is not None:
+        response.headers.setdefault("Age", str(int(age)))
     return response

@@ -8,7 +8,7 @@ from api.app import create_app
 from recorder.log import configure_logs
 from recorder.processes import end_with_parent
 from recorder.settings import load_settings
-from recorder.store.engine import open_engine
+from recorder.store.engine import PROGRAM, open_engine
 
 
 def app() -> Flask:
@@ -16,7 +16,12 @@ def app() -> Flask:
     end_with_parent()
     settings = load_settings()
     configure_logs(settings.log_format)
-    engine = open_engine(settings.read_url, read_only=True, timeout_seconds=settings.api_timeout)
+    engine = open_engine(
+        settings.read_url,
+        read_only=True,
+        timeout_seconds=settings.api_timeout,
+        name=f"{PROGRAM} serve",
+    )
     return create_app(
         engine,
         rate=settings.rate,

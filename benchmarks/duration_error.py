@@ -71,7 +71,6 @@ SETTINGS = tuple(
 
 
 @cache
-@cache
 def measure(setting: Setting) -> Errors:
     """Record GROUPS groups, the same ones in every call."""
     random = Random(f"{setting}")  # noqa: S311 - chance, not secrecy

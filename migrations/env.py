@@ -20,9 +20,9 @@ from sqlalchemy import URL, Connection, Engine
 from recorder.settings import SettingsError, load_database_url
 from recorder.store.derived import rebuild_stale
 from recorder.store.engine import open_engine
-from recorder.store.schema import SchemaError, refuse_unknown, state_in
+from recorder.store.schema import SchemaError, refuse_unknown, require_suitable, state_in
 from recorder.store.tables import Time, metadata
-from recorder.store.transactions import DatabaseUnavailableError, writing
+from recorder.store.transactions import DatabaseUnavailableError, migrating
 
 
 def render_type(kind: str, item: object, _context: object) -> str | bool:
@@ -71,7 +71,9 @@ def migrate_own_database() -> None:
         command = command_name()
         if command not in {None, "upgrade"}:
             require_file(url)
-        with opened_database(url) as engine, writing(engine) as connection:
+        with opened_database(url) as engine, migrating(engine) as connection:
+            if command == "upgrade":
+                require_suitable(connection)
             # `alembic stamp` can repair a database whose revision is lost.
             if command != "stamp":
                 refuse_unknown(state_in(connection))

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+from recorder.database_url import DEFAULT_DATABASE_URL
 from recorder.ledger.transitions import Rules
 from recorder.settings_validators import (
     checked_api_key,
@@ -24,7 +25,7 @@ from recorder.settings_validators import (
     checked_tokens,
     user_at_host,
 )
-from recorder.store.engine import check_url
+from recorder.store.engine import check_url, with_pooler
 from recorder.tokens import Token, read_tokens
 
 LEASE_MARGIN_SECONDS = 2
@@ -60,7 +61,7 @@ class Settings(BaseSettings):
         "/v1beta", alias="RECORDER_UPSTREAM_PREFIX", description="a path such as /v1beta or /v1"
     )
     database_url: Annotated[str, AfterValidator(checked_database_url)] = Field(
-        "sqlite:///recorder.db",
+        DEFAULT_DATABASE_URL,
         alias="RECORDER_DATABASE_URL",
         repr=False,
         description="sqlite:///FILE or postgresql://USER@HOST/NAME",
@@ -70,6 +71,9 @@ class Settings(BaseSettings):
         repr=False,
         alias="RECORDER_READ_DATABASE_URL",
         description="like RECORDER_DATABASE_URL; a replica for readers",
+    )
+    database_pooler: Literal["none", "transaction"] | None = Field(
+        None, alias="RECORDER_DATABASE_POOLER", description="none or transaction"
     )
     actor: str = Field(
         default_factory=user_at_host,
@@ -205,12 +209,12 @@ class Settings(BaseSettings):
 
     @property
     def write_url(self) -> URL:
-        return check_url(self.database_url)
+        return with_pooler(check_url(self.database_url), self.database_pooler)
 
     @property
     def read_url(self) -> URL:
         """The database of the API and the reading commands: the replica if there is one."""
-        return check_url(self.read_database_url or self.database_url)
+        return with_pooler(check_url(self.read_database_url or self.database_url), self.database_pooler)
 
 
 def load_settings() -> Settings:
@@ -227,6 +231,7 @@ class _DatabaseSettings(BaseSettings):
     model_config = Settings.model_config
 
     database_url: str = Settings.model_fields["database_url"]  # type: ignore[assignment]
+    database_pooler: str | None = Settings.model_fields["database_pooler"]  # type: ignore[assignment]
 
 
 def load_database_url() -> URL:
@@ -236,7 +241,8 @@ def load_database_url() -> URL:
         SettingsError: with one line.
     """
     with _reported_errors():
-        return check_url(_DatabaseSettings().database_url)
+        settings = _DatabaseSettings()
+        return with_pooler(check_url(settings.database_url), settings.database_pooler)
 
 
 @contextmanager

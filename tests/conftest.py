@@ -38,10 +38,17 @@ _LONG = {
     "deployment",
     "durability",
     "end_to_end",
+    "test_concurrent_upgrades.py",
     "test_demo.py",
     "test_pressure.py",
     "test_run.py",
+    "test_secrets.py",
+    "test_service.py",
+    "test_stalled_readers.py",
+    "test_standby.py",
+    "test_startup.py",
     "test_state_machine.py",
+    "test_timeouts.py",
     "test_up.py",
 }
 """Folders and files with slow tests, which spend most of their time waiting."""

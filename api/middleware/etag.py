@@ -7,6 +7,7 @@ A mark is a text that identifies this state; the ETag is its hash, computed befo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 from flask import Response, request
 from sqlalchemy import Connection
 
-from api.context import context
 from recorder.ledger.transitions import open_gap
 from recorder.store.groups import WatchRow, read_sums
 
@@ -29,15 +29,15 @@ def not_modified_or(mark: str, build: Callable[[], Response]) -> Response:
     return response
 
 
-def mark_of_group(group: WatchRow, *more: Any) -> str:
-    """Return a mark for responses about one group; `more` is what else they depend on."""
-    has_open_gap = open_gap(group.watch, context().now()) is not None
+def mark_of_group(group: WatchRow, now: datetime, *more: Any) -> str:
+    """Return a mark for responses about one group at `now`; `more` is what else they depend on."""
+    has_open_gap = open_gap(group.watch, now) is not None
     return repr((group.watch, group.interval_seconds, has_open_gap, *more))
 
 
-def mark_of_groups(groups: Sequence[WatchRow], *more: Any) -> str:
-    """Return a mark for responses about several groups; `more` is what else they depend on."""
-    return repr([mark_of_group(group) for group in groups] + list(more))
+def mark_of_groups(groups: Sequence[WatchRow], now: datetime, *more: Any) -> str:
+    """Return a mark for responses about several groups at `now`; `more` is what else they depend on."""
+    return repr([mark_of_group(group, now) for group in groups] + list(more))
 
 
 def mark_of_all(connection: Connection) -> str:

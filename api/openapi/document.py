@@ -37,6 +37,10 @@ _LINK = {
     "description": 'the address of the next page, rel="next"; missing on the last',
     "schema": {"type": "string"},
 }
+_DATA_AGE = {
+    "description": "how old the data is, in seconds: more than 0 only if it is read from a standby",
+    "schema": {"type": "integer"},
+}
 _HEADERS = {
     200: {"ETag": _ETAG},
     401: {
@@ -160,6 +164,9 @@ def _answer(found: Operation) -> dict[str, Any]:
         }
     response = _response(200, JSON, found.answer)
     response["content"][JSON]["example"] = _examples().get(found.name)
+    if 503 in found.problems:
+        # It reads the database.
+        response["headers"] = {**response["headers"], "Age": _DATA_AGE}
     if found.answer is ProviderGroup:
         response["headers"] = {**response["headers"], **_PROVIDER_HEADERS}
     if issubclass(found.query, ExportQuery):

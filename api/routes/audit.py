@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.context import context
+from api.context import snapshot
 from api.endpoint import operation
 from api.responses import json_response
 from api.schemas.audit import Audit, Checkpoint
@@ -17,7 +17,6 @@ from recorder.queries.audit import audit_answer, checkpoint_answer
 from recorder.queries.groups import require_group
 from recorder.queries.paging import GROUPS_PATH
 from recorder.queries.params import NoQuery
-from recorder.store.transactions import reading
 
 TAG = "audit"
 blueprint = Blueprint(TAG, __name__)
@@ -27,14 +26,14 @@ blueprint = Blueprint(TAG, __name__)
 @operation("getAudit", tag=TAG, query=NoQuery, answer=Audit, problems={404: Problem, 503: Problem})
 def audit(_: NoQuery, taskgroup_id: str) -> Response:
     """An audit summary of a group: its head, the number of entries, and their anomalies."""
-    with reading(context().engine) as connection:
-        found = require_group(connection, taskgroup_id)
-        return json_response(audit_answer(connection, found))
+    with snapshot() as read:
+        found = require_group(read.connection, taskgroup_id)
+        return json_response(audit_answer(read.connection, found))
 
 
 @blueprint.get("/api/v1/audit/checkpoint")
 @operation("getCheckpoint", tag=TAG, query=NoQuery, answer=Checkpoint, problems={503: Problem})
 def checkpoint(_: NoQuery) -> Response:
     """The heads of all ledgers in one snapshot; a copy kept elsewhere reveals later changes to them."""
-    with reading(context().engine) as connection:
-        return json_response(checkpoint_answer(connection))
+    with snapshot() as read:
+        return json_response(checkpoint_answer(read.connection))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.context import context
+from api.context import context, snapshot
 from api.endpoint import operation
 from api.exports.batches import completion_export
 from api.exports.streaming import export_response
@@ -24,7 +24,6 @@ from recorder.queries.formats import EXPORTS
 from recorder.queries.groups import require_group
 from recorder.queries.paging import GROUPS_PATH
 from recorder.queries.params import ExportQuery
-from recorder.store.transactions import reading
 
 TAG = "completion"
 blueprint = Blueprint(TAG, __name__)
@@ -39,11 +38,12 @@ def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
     if query.format in EXPORTS:
         return export_response(completion_export(taskgroup_id, query.format))
     here = context()
-    with reading(here.engine) as connection:
+    with snapshot() as read:
+        connection = read.connection
         found = require_group(connection, taskgroup_id)
         eta = eta_of(connection, found, here.cohort_key)
         return not_modified_or(
-            mark_of_group(found, eta),
+            mark_of_group(found, read.now, eta),
             lambda: json_response(completion_answer(connection, found, eta)),
         )
 
@@ -54,9 +54,9 @@ def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
 )
 def statistics(query: CompletionQuery) -> Response:
     """How long episodes lasted, one item per cohort; open episodes count as lasting longer than seen."""
-    with reading(context().engine) as connection:
+    with snapshot() as read:
         return not_modified_or(
-            mark_of_all(connection), lambda: json_response(statistics_answer(connection, query))
+            mark_of_all(read.connection), lambda: json_response(statistics_answer(read.connection, query))
         )
 
 
@@ -64,7 +64,7 @@ def statistics(query: CompletionQuery) -> Response:
 @operation("getCurve", tag=TAG, query=CurveQuery, answer=Curve, problems={503: Problem})
 def curve(query: CurveQuery) -> Response:
     """The Kaplan-Meier curve: the share of episodes that last longer than each duration."""
-    with reading(context().engine) as connection:
+    with snapshot() as read:
         return not_modified_or(
-            mark_of_all(connection), lambda: json_response(curve_answer(connection, query))
+            mark_of_all(read.connection), lambda: json_response(curve_answer(read.connection, query))
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.context import context
+from api.context import snapshot
 from api.endpoint import operation
 from api.exports.batches import gaps_export
 from api.exports.streaming import export_response
@@ -16,7 +16,6 @@ from recorder.queries.gaps import GapsQuery, gaps_body, gaps_request
 from recorder.queries.groups import require_watch
 from recorder.queries.history import read_page
 from recorder.queries.paging import GROUPS_PATH
-from recorder.store.transactions import reading
 
 TAG = "gaps"
 blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
@@ -26,15 +25,17 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 @operation("getGaps", tag=TAG, query=GapsQuery, answer=GapsPage, problems={404: Problem, 503: Problem})
 def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
     """Periods in which a group should have been seen but was not, with their causes, and its coverage."""
-    here = context()
     if query.format in EXPORTS:
-        return export_response(gaps_export(taskgroup_id, query, query.format, here.now()))
-    with reading(here.engine) as connection:
-        found, now = require_watch(connection, taskgroup_id), here.now()
+        with snapshot() as read:
+            export = gaps_export(taskgroup_id, query, query.format, read.now)
+        return export_response(export)
+    with snapshot() as read:
+        connection, now = read.connection, read.now
+        found = require_watch(connection, taskgroup_id)
         asked = gaps_request(taskgroup_id, query)
 
         def build() -> Response:
             page = read_page(connection, found.watch, asked, now)
             return page_response(gaps_body(connection, found.watch, page))
 
-        return not_modified_or(mark_of_group(found), build)
+        return not_modified_or(mark_of_group(found, now), build)

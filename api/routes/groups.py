@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.context import context
+from api.context import context, snapshot
 from api.endpoint import operation
 from api.exports.batches import groups_export
 from api.exports.streaming import export_response
@@ -18,7 +18,6 @@ from recorder.queries.formats import EXPORTS
 from recorder.queries.groups import GroupsQuery, group_body, list_page, require_group, status_body
 from recorder.queries.paging import GROUPS_PATH
 from recorder.queries.params import NoQuery
-from recorder.store.transactions import reading
 
 TAG = "groups"
 blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
@@ -30,11 +29,13 @@ def groups(query: GroupsQuery) -> Response:
     """All groups, newest enrolment first."""
     here = context()
     if query.format in EXPORTS:
-        return export_response(groups_export(query, query.format, here.now(), here.cohort_key))
-    with reading(here.engine) as connection:
-        listing = list_page(connection, query, here.now(), here.cohort_key)
-        mark = mark_of_groups(listing.page.items, listing.page.cursor, listing.count, listing.etas)
-        return not_modified_or(mark, lambda: page_response(listing.body(here.now())))
+        with snapshot() as read:
+            export = groups_export(query, query.format, read.now, here.cohort_key)
+        return export_response(export)
+    with snapshot() as read:
+        listing = list_page(read.connection, query, read.now, here.cohort_key)
+        mark = mark_of_groups(listing.page.items, read.now, listing.page.cursor, listing.count, listing.etas)
+        return not_modified_or(mark, lambda: page_response(listing.body(read.now)))
 
 
 @blueprint.get("/<taskgroup_id>")
@@ -42,11 +43,11 @@ def groups(query: GroupsQuery) -> Response:
 def group(_: NoQuery, taskgroup_id: str) -> Response:
     """The current state of a group."""
     here = context()
-    with reading(here.engine) as connection:
-        found = require_group(connection, taskgroup_id)
-        eta = eta_of(connection, found, here.cohort_key)
+    with snapshot() as read:
+        found = require_group(read.connection, taskgroup_id)
+        eta = eta_of(read.connection, found, here.cohort_key)
         return not_modified_or(
-            mark_of_group(found, eta), lambda: json_response(group_body(found, eta, here.now()))
+            mark_of_group(found, read.now, eta), lambda: json_response(group_body(found, eta, read.now))
         )
 
 
@@ -56,15 +57,14 @@ def group(_: NoQuery, taskgroup_id: str) -> Response:
 )
 def status(query: StatusQuery, taskgroup_id: str) -> Response:
     """A group's latest status, or its status at a moment in the past and how certain that is."""
-    here = context()
-    with reading(here.engine) as connection:
-        found = require_group(connection, taskgroup_id)
+    with snapshot() as read:
+        found = require_group(read.connection, taskgroup_id)
         if query.at is not None:
-            require_past(query.at, here.now())
+            require_past(query.at, read.now)
 
         def build() -> Response:
             if query.at is None:
                 return json_response(status_body(found))
-            return json_response(status_at_answer(connection, found.watch, query.at, here.now()))
+            return json_response(status_at_answer(read.connection, found.watch, query.at, read.now))
 
-        return not_modified_or(mark_of_group(found), build)
+        return not_modified_or(mark_of_group(found, read.now), build)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.context import context
+from api.context import snapshot
 from api.endpoint import operation
 from api.exports.batches import history_export
 from api.exports.streaming import export_response
@@ -17,7 +17,6 @@ from recorder.queries.formats import EXPORTS
 from recorder.queries.groups import require_watch
 from recorder.queries.history import history_request, line_body, read_page
 from recorder.queries.paging import GROUPS_PATH
-from recorder.store.transactions import reading
 
 TAG = "history"
 blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
@@ -33,16 +32,18 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 )
 def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
     """A group's ledger: status changes, gaps and changes of the watch; or samples of it."""
-    here = context()
     if query.format in EXPORTS:
-        return export_response(history_export(taskgroup_id, query, query.format, here.now()))
-    with reading(here.engine) as connection:
-        found, now = require_watch(connection, taskgroup_id), here.now()
+        with snapshot() as read:
+            export = history_export(taskgroup_id, query, query.format, read.now)
+        return export_response(export)
+    with snapshot() as read:
+        connection, now = read.connection, read.now
+        found = require_watch(connection, taskgroup_id)
         if query.step is not None:
             since, until = query.from_, query.to
             return json_response(samples_answer(connection, found.watch, since, until, query.step, now=now))
         asked = history_request(taskgroup_id, query)
         return not_modified_or(
-            mark_of_group(found),
+            mark_of_group(found, now),
             lambda: page_response(read_page(connection, found.watch, asked, now).body(line_body)),
         )

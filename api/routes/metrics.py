@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection
 
-from api.context import context
+from api.context import Snapshot, snapshot
 from api.endpoint import Operation, document, require_no_parameters
 from api.schemas.common import Problem
 from recorder.ledger.status_fields import Phase
+from recorder.ledger.timestamps import parse_time
 from recorder.ledger.watch import WatchState
 from recorder.queries.params import NoQuery
+from recorder.queries.recorders import recorder_body
 from recorder.store.groups import GroupCounts, read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
-from recorder.store.transactions import DatabaseUnavailableError, reading
+from recorder.store.transactions import DatabaseUnavailableError
 
 TAG = "health"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -81,11 +83,10 @@ class _DatabaseCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        here = context()
         up = GaugeMetricFamily("recorder_database_up", "Whether the database can be read (1) or not (0).")
         try:
-            with reading(here.engine) as connection:
-                found = list(_database_metrics(connection))
+            with snapshot() as read:
+                found = list(_database_metrics(read))
             up.add_metric([], 1)
         except DatabaseUnavailableError:
             found = []
@@ -94,9 +95,14 @@ class _DatabaseCollector(Collector):
         yield from found
 
 
-def _database_metrics(connection: Connection) -> Iterator[Metric]:
-    yield from _group_metrics(read_group_counts(connection, context().now()))
-    yield from _recorder_metrics(heartbeats(connection))
+def _database_metrics(read: Snapshot) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "recorder_data_age_seconds",
+        "How old the data of the database is: more than 0 only on a standby.",
+        value=read.time.age_seconds,
+    )
+    yield from _group_metrics(read_group_counts(read.connection, read.now))
+    yield from _recorder_metrics(heartbeats(read.connection), read.now)
 
 
 def _group_metrics(counts: GroupCounts) -> Iterator[Metric]:
@@ -122,10 +128,8 @@ def _group_metrics(counts: GroupCounts) -> Iterator[Metric]:
         yield GaugeMetricFamily(name, description, value=value)
 
 
-def _recorder_metrics(recorders: list[Heartbeat]) -> Iterator[Metric]:
-    beat = GaugeMetricFamily(
-        "recorder_heartbeat_timestamp_seconds", "Time of a recorder's last heartbeat.", labels=["recorder"]
-    )
+def _recorder_metrics(recorders: list[Heartbeat], now: datetime) -> Iterator[Metric]:
+    beat = _recorder_gauge("heartbeat_timestamp_seconds", "Time of a recorder's last heartbeat.")
     polls = CounterMetricFamily(
         "recorder_polls", "Number of polls by outcome.", labels=["recorder", "outcome"]
     )
@@ -150,4 +154,29 @@ def _recorder_metrics(recorders: list[Heartbeat]) -> Iterator[Metric]:
                 (polls if family == "failures" else written).add_metric([name, label], count)
         dropped.add_metric([name], counters.get("dropped", 0))
         errors.add_metric([name], counters.get("errors", 0))
-    yield from (beat, polls, written, dropped, errors)
+    yield from (beat, polls, written, dropped, errors, *_health_metrics(recorders, now))
+
+
+def _health_metrics(recorders: list[Heartbeat], now: datetime) -> Iterator[Metric]:
+    gauges = {
+        "alive": "Whether a recorder has sent a heartbeat in the last 15 s (1) or not (0).",
+        "recording": "Whether a recorder is alive and none of its writes fails (1) or not (0).",
+        "clock_offset_seconds": "How far the clock of a recorder's machine is ahead of the database's.",
+        "last_poll_at": "Time at which a recorder's last poll ended.",
+        "last_write_at": "Time at which a recorder last wrote the results of polls.",
+        "write_failures": "Number of failed writes since writes of the same kind have succeeded.",
+    }
+    bodies = [recorder_body(recorder, now) for recorder in recorders]
+    for member, description in gauges.items():
+        is_time = member.endswith("_at")
+        name = f"{member.removesuffix('_at')}_timestamp_seconds" if is_time else member
+        gauge = _recorder_gauge(name, description)
+        for body in bodies:
+            if (value := body[member]) is not None:
+                number = parse_time(value).timestamp() if is_time else float(value)
+                gauge.add_metric([body["recorder_id"]], number)
+        yield gauge
+
+
+def _recorder_gauge(name: str, description: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"recorder_{name}", description, labels=["recorder"])

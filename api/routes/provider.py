@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 from werkzeug.http import http_date
 
-from api.context import context
+from api.context import snapshot
 from api.endpoint import Operation, document
 from api.errors import MIRROR_PREFIXES, problem
 from api.middleware.etag import not_modified_or
@@ -13,7 +13,6 @@ from api.schemas.provider import ProviderError, ProviderGroup
 from recorder.queries.groups import require_group
 from recorder.queries.params import NoQuery
 from recorder.store.history import find_body
-from recorder.store.transactions import reading
 
 TAG = "provider"
 blueprint = Blueprint(TAG, __name__)
@@ -43,18 +42,17 @@ def register_routes() -> None:
 
 def provider_group(taskgroup_id: str) -> Response:
     """A group as the provider last reported it, in the provider's own shape."""
-    here = context()
-    with reading(here.engine) as connection:
-        found = require_group(connection, taskgroup_id)
+    with snapshot() as read:
+        found = require_group(read.connection, taskgroup_id)
         latest = found.latest
         if latest is None:
             return problem("never-seen", f"{taskgroup_id!r} is watched but has not been seen yet")
-        body = find_body(connection, taskgroup_id, latest.seq)
+        body = find_body(read.connection, taskgroup_id, latest.seq)
     raw = (body.text or "").encode() if body.form is None else body.form
     response = not_modified_or(
         repr((latest.seq, latest.digest)), lambda: Response(raw, mimetype="application/json")
     )
-    age = (here.now() - latest.last_seen_at).total_seconds()
+    age = (read.time.now - latest.last_seen_at).total_seconds()
     response.headers["Age"] = str(max(0, int(age)))
     response.headers["Last-Modified"] = http_date(latest.at)
     return response

@@ -63,13 +63,44 @@ class UpstreamMembers(BaseModel):
 
 
 class RecorderMembers(BaseModel):
-    """A recorder that is running on the database."""
+    """A recorder that has not signed off from the database."""
 
     recorder_id: str
     host: str = Field(description="the name of the machine it runs on")
     pid: int = Field(description="its process id on that machine")
     started_at: TimeText = Field(description="when it started, UTC")
     heartbeat_at: TimeText = Field(description="its last heartbeat, UTC")
+    alive: bool = Field(description="whether it has sent a heartbeat in the last 15 s")
+    recording: bool = Field(description="whether it is alive and none of its writes fails")
+    clock_offset_seconds: float | None = Field(
+        description="how many seconds its machine's clock is ahead of the database's, whose times it uses; "
+        "0 if the database is a file; null if not reported"
+    )
+    last_poll_at: TimeText | None = Field(
+        description="when its last poll ended, UTC; null if it has made none"
+    )
+    last_write_at: TimeText | None = Field(
+        description="when it last wrote the results of polls, UTC; null if it never did"
+    )
+    write_failures: int | None = Field(
+        description="the number of failed writes since writes of the same kind have succeeded; null if not "
+        "reported"
+    )
+    failing_since: TimeText | None = Field(
+        description="when the first of these failed, UTC; null if none did"
+    )
+    response_seconds: float | None = Field(
+        description="the mean duration of its latest polls, in seconds; null if it has made none"
+    )
+    write_seconds: float | None = Field(
+        description="the mean duration of its latest writes, in seconds; null if it has made none"
+    )
+    limited_by: Literal["rate", "concurrency", "retry_after", "key_rejected"] | None = Field(
+        description="what keeps it from starting more polls; null if it starts every poll that is due"
+    )
+    held_until: TimeText | None = Field(
+        description="polls are held back until this time, because the provider asked for it; null otherwise"
+    )
     upstream: UpstreamMembers | None = Field(description="null if not reported yet")
 
 
@@ -77,9 +108,9 @@ class RateBudgetMembers(BaseModel):
     """How many requests may be sent to the upstream."""
 
     requests_per_second: float = Field(description="for all recorders of the database together")
-    recorders: int = Field(description="how many recorders share it equally")
+    recorders: int = Field(description="how many recorders that are alive share it equally")
     needed_per_second: float | None = Field(
-        description="what the watched groups need at their configured intervals; null if no recorder runs"
+        description="what the watched groups need at their configured intervals; null if no recorder is alive"
     )
     stretch: float | None = Field(
         description="the factor by which intervals are longer because the rate is too low; 1 if it is not"
@@ -87,9 +118,10 @@ class RateBudgetMembers(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The server is ready to serve groups."""
+    """The server is ready to serve groups, whether new polls are being recorded or not."""
 
     status: Literal["ready"]
+    recording: bool = Field(description="whether a recorder is alive and none of its writes fails")
     database: DatabaseMembers
     recorders: list[RecorderMembers] = Field(description="longest running first")
     rate_budget: RateBudgetMembers = Field(description="how many requests may be sent to the upstream")

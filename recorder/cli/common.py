@@ -14,8 +14,9 @@ from sqlalchemy import URL, Connection, Engine
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.processes import STOP_SIGNALS
 from recorder.settings import Settings, SettingsError, load_settings
-from recorder.store.engine import database_file, open_engine
-from recorder.store.schema import SchemaError, require_head, state_of
+from recorder.store.engine import PROGRAM, database_file, display_url, open_engine
+from recorder.store.schema import SchemaError, require_head, require_suitable, state_of
+from recorder.store.startup import SERVER_WAIT_SECONDS, wait_for_server
 from recorder.store.transactions import DatabaseUnavailableError, reading
 
 _P = ParamSpec("_P")
@@ -60,8 +61,8 @@ def settings_with_key() -> tuple[Settings, str]:
 
 
 @contextmanager
-def writable_database(settings: Settings) -> Iterator[Engine]:
-    """Open the recorder's database for writing; its schema must be at head.
+def writable_database(settings: Settings, *, wait: bool = False) -> Iterator[Engine]:
+    """Open the recorder's database for writing; its schema must be at head. It may be waited for.
 
     Raises:
         SchemaError: the schema is not at head; the text names the command that fixes it.
@@ -69,7 +70,11 @@ def writable_database(settings: Settings) -> Iterator[Engine]:
     """
     require_file(settings.write_url)
     with opened_database(settings.write_url) as engine:
+        if wait:
+            wait_for_database(engine)
         require_head(state_of(engine))
+        with reading(engine) as connection:
+            require_suitable(connection)
         yield engine
 
 
@@ -86,11 +91,6 @@ def readable_database(settings: Settings) -> Iterator[Connection]:
         require_head(state_of(engine))
         with reading(engine) as connection:
             yield connection
-
-
-def display_url(url: URL) -> str:
-    """Return a database's address without its password and parameters, which may be secret."""
-    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def checked_ids(ids: list[str]) -> tuple[list[str], list[str]]:
@@ -122,13 +122,35 @@ def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
 
 
 @contextmanager
-def opened_database(url: URL, *, read_only: bool = False) -> Iterator[Engine]:
+def opened_database(url: URL, *, read_only: bool = False, primary: bool = False) -> Iterator[Engine]:
     """Open a database without looking at its schema; close it at the end of the block."""
-    engine = open_engine(url, read_only=read_only)
+    engine = open_engine(url, read_only=read_only, primary=primary, name=_command_name())
     try:
         yield engine
     finally:
         engine.dispose()
+
+
+def wait_for_database(engine: Engine) -> None:
+    """Wait a while for a server that is not there yet, and say so.
+
+    Raises:
+        DatabaseUnavailableError: it does not come, or waiting does not help.
+    """
+
+    def announce(reason: str) -> None:
+        place = display_url(engine.url)
+        click.echo(
+            f"waiting up to {SERVER_WAIT_SECONDS:.0f} s for the database at {place}: {reason}", err=True
+        )
+
+    wait_for_server(engine, announce)
+
+
+def _command_name() -> str:
+    """Return the name of the running command with its parents."""
+    context = click.get_current_context(silent=True)
+    return PROGRAM if context is None else context.command_path
 
 
 def require_file(url: URL) -> None:

@@ -5,7 +5,8 @@ new state, and the episode that ended there, if any. How long a status lasted is
 follows it; for the last status, from the watch.
 
 An observation in phase `unclear` shows neither work nor its end, so it sets no bound and no counts, and it
-does not prolong an open episode. Its responses still count in `polls`.
+does not prolong an open episode. Its responses still count in `polls`. The same goes for the body of another
+group, and for an older state after a newer one.
 
 A gap counts for an episode from the episode's start to the clear observation after the gap, or to the
 episode's end. A gap without a clear observation after it lies behind the last sight of an open episode.
@@ -19,9 +20,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
 
+from recorder.completion.older_states import NOTHING_SEEN, Newest, newer_of, newest_in
 from recorder.completion.time_bounds import Moment, end_in, start_in, window_of
+from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
-from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase, StatusFields
+from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase
 from recorder.ledger.value_class import value_class
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -119,7 +122,7 @@ class State:
     `episodes` counts the completed ones, and `before` has the counts when the last of them ended. `sight` is
     the last clear observation. `unclear`: the last entry is an observation that is not clear. `gaps` are the
     gaps since the last clear observation; `near` are earlier ones that ended after its last poll was sent, so
-    that a start or an end may still fall into them.
+    that a start or an end may still fall into them. `newest` is that of the present stretch of work.
     """
 
     episodes: int = 0
@@ -129,6 +132,7 @@ class State:
     unclear: bool = False
     gaps: tuple[Stretch, ...] = ()
     near: tuple[Stretch, ...] = ()
+    newest: Newest = NOTHING_SEEN
 
 
 def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> list[Episode]:
@@ -151,7 +155,7 @@ def advance_episodes(state: State, entry: Entry) -> tuple[State, Episode | None]
     if any."""
     state, content = extend_to_last_seen(state, entry.previous), entry.content
     if isinstance(content, StatusContent):
-        return _see(state, entry.seq, content.fields, entry.at)
+        return _see(state, entry.seq, content, entry.at)
     gaps = (*state.gaps, (content.from_, entry.at)) if isinstance(content, Gap) else state.gaps
     return replace(state, unclear=False, gaps=gaps), None
 
@@ -200,29 +204,30 @@ def extend_to_last_seen(state: State, interval: Interval | None) -> State:
             passed = [gap for gap in near if gap[1] <= interval.last_asked_at]
             near = tuple(gap for gap in near if gap[1] > interval.last_asked_at)
             opened = None if opened is None else _with_gaps(opened, passed)
-    return State(state.episodes, state.before, opened, sight, state.unclear, state.gaps, near)
+    return State(state.episodes, state.before, opened, sight, state.unclear, state.gaps, near, state.newest)
 
 
-def _see(state: State, seq: int, fields: StatusFields, observed_at: datetime) -> tuple[State, Episode | None]:
-    if fields.phase is Phase.UNCLEAR:
+def _see(state: State, seq: int, content: StatusContent, at: datetime) -> tuple[State, Episode | None]:
+    fields, newest = content.fields, newest_in(content, at)
+    # The body of another group has another phase in entries of rules 1.
+    is_unclear = fields.phase is Phase.UNCLEAR or Anomaly.ID_MISMATCH in content.anomalies
+    if is_unclear or newest.is_older_than(state.newest):
         return replace(state, unclear=True), None
     before, opened, near = state.sight, state.opened, state.near
     runs = RunCounts(fields.num_task_runs, *_finished_counts(fields.counts))
-    sight = Sight(seq, fields.phase, runs, last_asked_at=observed_at, last_seen_at=observed_at)
+    sight = Sight(seq, fields.phase, runs, last_asked_at=at, last_seen_at=at)
     if state.gaps:
-        near = (*near, *((start, min(end, observed_at)) for start, end in state.gaps))
+        near = (*near, *((start, min(end, at)) for start, end in state.gaps))
     starts, ends = opened is None and _shows_work(before, sight), sight.phase is Phase.SETTLED
+    if not starts:
+        newest = newer_of(state.newest, newest)
     if not starts and (opened is None or not ends):
-        return State(state.episodes, state.before, opened, sight, near=near), None
-    window = window_of(
-        None if before is None else before.last_asked_at,
-        observed_at,
-        created_at=fields.created_at,
-        modified_at=fields.modified_at,
-    )
+        return State(state.episodes, state.before, opened, sight, near=near, newest=newest), None
+    asked_before = None if before is None else before.last_asked_at
+    window = window_of(asked_before, at, created_at=fields.created_at, modified_at=fields.modified_at)
     if opened is None:
         opened = Opened(start_in(window), window.first_sight, polls=0, gap_micros=0)
-    seen = State(state.episodes, state.before, opened, sight, near=near)
+    seen = State(state.episodes, state.before, opened, sight, near=near, newest=newest)
     if not ends:
         return seen, None
     completed = end_in(window)

@@ -16,11 +16,13 @@ from recorder.completion.eta import WorkSoFar
 from recorder.completion.labels import labels_of
 from recorder.completion.progress import ProgressMarks
 from recorder.completion.time_bounds import Basis
+from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Entry, Interval, StatusContent
 from recorder.ledger.status_fields import Phase, StatusFields
+from recorder.ledger.timestamps import EARLIEST_PLAUSIBLE
 from recorder.ledger.value_class import value_class
 
-SUMMARY_RULES = 1
+SUMMARY_RULES = 2
 """The version of these rules: a summary made by another version is rebuilt."""
 
 
@@ -28,8 +30,8 @@ SUMMARY_RULES = 1
 class Summary:
     """A ledger up to its entry `seq`.
 
-    `labels` are those of the newest status, `created_at` is the newest one that a status had. `pace` is that
-    of the open episode.
+    `labels` are those of the newest status, `created_at` is the newest plausible one that a status of this
+    group had. `pace` is that of the open episode.
     """
 
     seq: int
@@ -49,7 +51,7 @@ def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | 
     content, created_at, labels, pace = entry.content, summary.created_at, summary.labels, summary.pace
     work, ended = episodes.advance_episodes(summary.work, entry)
     if isinstance(content, StatusContent):
-        created_at = content.fields.created_at or created_at
+        created_at = _creation(content, entry.at) or created_at
         labels = labels_of(content.body)
         pace = _pace(pace, summary.work, work, content.fields, entry.at)
     held = dwell.advance_dwell(summary.dwell, entry)
@@ -76,6 +78,14 @@ def work_so_far(summary: Summary, open_interval: Interval | None) -> WorkSoFar |
     return WorkSoFar(work.opened.started.at, work.sight.last_seen_at, summary.pace, blocked)
 
 
+def _creation(content: StatusContent, observed_at: datetime) -> datetime | None:
+    """Return when the group was created as a response says, None if that cannot be or it is of another."""
+    created_at = content.fields.created_at
+    if created_at is None or Anomaly.ID_MISMATCH in content.anomalies:
+        return None
+    return created_at if EARLIEST_PLAUSIBLE <= created_at <= observed_at else None
+
+
 def _pace(
     pace: ProgressMarks,
     before: episodes.State,
@@ -90,7 +100,7 @@ def _pace(
         started, known = work.opened.started, work.opened.started.basis is not Basis.FIRST_SIGHT
         finished_before = 0 if before.sight is None else before.sight.runs.finished
         pace = ProgressMarks().seen(started.at, finished_before, None) if known else ProgressMarks()
-    if fields.phase is Phase.UNCLEAR or work.sight is None:
+    if work.unclear or work.sight is None:
         return pace
     is_reported = fields.counts.count(None) < len(fields.counts)
     finished = work.sight.runs.finished if is_reported else None

@@ -17,8 +17,10 @@ from recorder.ledger.status_fields import (
     StatusFields,
     counts_of,
     finished_runs,
+    is_about,
     is_count,
 )
+from recorder.ledger.timestamps import EARLIEST_PLAUSIBLE
 
 
 class Anomaly(StrEnum):
@@ -60,22 +62,26 @@ def anomalies_of(
     fields: StatusFields,
     *,
     taskgroup_id: str,
+    observed_at: datetime,
     finished_before: int | None,
     modified_before: datetime | None,
     clock_regressed: bool,
 ) -> tuple[Anomaly, ...]:
     """Return the anomalies of a response about `taskgroup_id`, each once and in the order of the enum.
 
-    `fields` were read from `body`. `finished_before` and `modified_before` are the last known values before
-    it, None if there are none.
+    `fields` were read from `body`, which was given at `observed_at`. `finished_before` and `modified_before`
+    are the last known values before it, None if there are none.
     """
     value, status = body.value, body.value["status"]
     finished, modified_at = finished_runs(status), fields.modified_at
     found = {*_in_members(value, status), *_in_counts(status)}
-    if value.get("taskgroup_id") != taskgroup_id:
+    if not is_about(body, taskgroup_id):
         found.add(Anomaly.ID_MISMATCH)
-    if _is_unreadable(fields.created_at, value.get("created_at")) or _is_unreadable(
-        modified_at, status.get("modified_at")
+    created_at = fields.created_at
+    if (
+        _is_bad_time(created_at, value.get("created_at"))
+        or _is_bad_time(modified_at, status.get("modified_at"))
+        or (created_at is not None and created_at > observed_at)
     ):
         found.add(Anomaly.BAD_TIMESTAMP)
     if not body.exact:
@@ -128,5 +134,5 @@ def _contradict(numbers: Mapping[str, int], active: bool) -> bool:
     return occupied <= _RUN_STATUSES
 
 
-def _is_unreadable(moment: datetime | None, sent: Any) -> bool:
-    return moment is None and isinstance(sent, str)
+def _is_bad_time(moment: datetime | None, sent: Any) -> bool:
+    return isinstance(sent, str) if moment is None else moment < EARLIEST_PLAUSIBLE

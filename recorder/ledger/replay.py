@@ -52,11 +52,12 @@ def derive_status(
     `previous` is the interval that the entry closes, None if it closes none.
     """
     before, sight_at = replay.in_force, _last_sight(replay, previous)
-    fields = read_body(body)
+    fields = read_body(body, taskgroup_id)
     anomalies = anomalies_of(
         body,
         fields,
         taskgroup_id=taskgroup_id,
+        observed_at=at,
         finished_before=before.finished if before else None,
         modified_before=before.modified_at if before else None,
         clock_regressed=sight_at is not None and at < sight_at,

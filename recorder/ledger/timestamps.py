@@ -13,6 +13,9 @@ _OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
 _OUR_LENGTH = 27
 _LEAP_SECOND = 60
 
+EARLIEST_PLAUSIBLE = datetime(2000, 1, 1, tzinfo=UTC)
+"""Upstream times before this are placeholders, such as year 1 or the Unix epoch, and date nothing."""
+
 
 def format_time(moment: datetime) -> str:
     """Return `moment` (aware) as `2026-11-24T12:16:00.000000Z`."""

@@ -110,7 +110,9 @@ def observe(watch: Watch, seen: Observation, rules: Rules) -> Transition:
         back = WatchChange(Action.RESUMED, RECORDER_ACTOR, None)
         step = resume(watch, back, seen.observed_at, rules)
     elif watch.gap_at is not None and seen.observed_at > watch.gap_at:
-        late = 0.0 if watch.poll_due_at is None else _late_seconds(watch.poll_due_at, seen.asked_at)
+        # What came after the answer was given is not part of the gap.
+        polled_at = min(seen.asked_at, seen.observed_at)
+        late = 0.0 if watch.poll_due_at is None else _late_seconds(watch.poll_due_at, polled_at)
         step = _append(step, seen.observed_at, _gap(watch, seen.observed_at, late))
     step = _see(step, seen, clock_regressed=clock_regressed)
     watch = replace(step.watch, due_at=None, gap_at=None, poll_due_at=None, failures=NO_FAILURES)
@@ -137,7 +139,7 @@ def _see(step: Transition, seen: Observation, *, clock_regressed: bool) -> Trans
         return replace(step, watch=replace(step.watch, open=_extended(interval, seen)))
     status = _status(step.watch, seen, clock_regressed=clock_regressed)
     step = _append(step, seen.observed_at, status)
-    interval = Interval(seen.asked_at, seen.observed_at, 1)
+    interval = Interval(seen.last_asked_at, seen.observed_at, 1)
     in_force = in_force_after(step.watch.head.seq, status, before, seen.observed_at)
     return replace(step, watch=replace(step.watch, open=interval, in_force=in_force))
 
@@ -156,11 +158,12 @@ def in_force_after(seq: int, status: StatusContent, before: InForce | None, now:
 
 def _status(watch: Watch, seen: Observation, *, clock_regressed: bool) -> StatusContent:
     before = watch.in_force
-    fields = read_body(seen.body)
+    fields = read_body(seen.body, watch.taskgroup_id)
     anomalies = anomalies_of(
         seen.body,
         fields,
         taskgroup_id=watch.taskgroup_id,
+        observed_at=seen.observed_at,
         finished_before=before.finished if before else None,
         modified_before=before.modified_at if before else None,
         clock_regressed=clock_regressed,
@@ -172,7 +175,7 @@ def _extended(interval: Interval, seen: Observation) -> Interval:
     """Extend an interval; its end does not move back if the clock did."""
     if seen.observed_at < interval.last_seen_at:
         return replace(interval, polls=interval.polls + 1)
-    return Interval(seen.asked_at, seen.observed_at, interval.polls + 1)
+    return Interval(seen.last_asked_at, seen.observed_at, interval.polls + 1)
 
 
 def _retires(watch: Watch, now: datetime, rules: Rules) -> bool:

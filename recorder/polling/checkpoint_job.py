@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +10,12 @@ from sqlalchemy import Engine
 
 from recorder.audit.checkpoints import BrokenHeadError, is_due, keep_checkpoint
 from recorder.clock import Clock
+from recorder.polling.background import BackgroundThread
 
 CHECK_SECONDS = 5.0
 """How often to check whether a checkpoint is due."""
+CHECKPOINT_TIMEOUT_SECONDS = 600.0
+"""How long a checkpoint may take before its connection is considered dead."""
 
 _log = structlog.get_logger("recorder")
 
@@ -27,6 +29,15 @@ class CheckpointJob:
         self._interval = interval
         self._now = now
         self._failing = False
+        self._thread = BackgroundThread("recorder-checkpoints", CHECKPOINT_TIMEOUT_SECONDS)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a checkpoint is being written; its thread would keep the process from exiting."""
+        return self._thread.stuck
+
+    def close(self) -> None:
+        self._thread.close()
 
     async def run(self) -> None:
         """Write a checkpoint if one is due. Repeated errors in writing the file are logged once.
@@ -35,7 +46,7 @@ class CheckpointJob:
             DatabaseUnavailableError: the database cannot be read at the moment.
         """
         try:
-            path = await asyncio.to_thread(self._write)
+            path = await self._thread.run(self._write)
         except (OSError, BrokenHeadError) as error:
             if not self._failing:
                 self._failing = True

@@ -41,7 +41,7 @@ class CircuitBreaker:
     def polled(self, outcome: PollOutcome, monotonic: float) -> None:
         """Take note of the outcome of a poll."""
         if isinstance(outcome, Observation):
-            self._accepted_at(outcome.observed_at)
+            self._accepted_at(outcome.received_at)
         elif outcome.cause is Cause.NOT_FOUND:
             # A 404 means that the key was accepted.
             self._accepted_at(outcome.ended_at)

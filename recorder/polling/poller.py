@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from recorder.clock import SteadyClock
-from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
+from recorder.ledger.cached_answer import stale_failure
+from recorder.ledger.poll_outcome import Cause, Failure, Observation, PollOutcome
 from recorder.ledger.transitions import Rules, fail, observe
 from recorder.ledger.watch import Watch
 from recorder.polling.clock_steps import ClockStepCorrector
-from recorder.polling.schedule import Intervals, plan
+from recorder.polling.schedule import Intervals, RunRhythm, plan
 from recorder.store.leases import Claim, PollResult
 from recorder.upstream.client import UpstreamClient
 
 
 class Poller:
-    """Turns claims into results. `steady` is a clock that is never set, `chance` the source of jitter."""
+    """Turns claims into results. `steady` is a clock that is never set, `chance` the source of jitter.
+
+    `runs` is set while polls are made only when someone runs the command again.
+    """
+
+    runs: RunRhythm | None = None
 
     def __init__(
         self,
@@ -35,17 +42,19 @@ class Poller:
         self._chance = chance
 
     async def poll(
-        self, claim: Claim, *, stretch: float, held_until: datetime | None
+        self, claim: Claim, *, stretch: float, held_until: Mapping[Cause, datetime | None]
     ) -> tuple[PollOutcome, PollResult]:
         """Poll the upstream once; return the outcome and the result to write.
 
-        `held_until` is the time until which polls were held back because the key was rejected.
+        `held_until` is the time until which polls were held back, by the cause of failure that made it so.
         """
         outcome = await self._client.poll(claim.watch.taskgroup_id)
         # Not the present time, since the wall clock may have been set meanwhile.
-        at = outcome.ended_at if isinstance(outcome, Failure) else outcome.observed_at
+        at = outcome.ended_at if isinstance(outcome, Failure) else outcome.received_at
         ended = (at, self._steady())
         watch = _due_after_pause(self._clock_steps.corrected(claim.watch, ended), held_until)
+        if isinstance(outcome, Observation):
+            outcome = stale_failure(watch, outcome) or outcome
         result = self._result(claim, watch, outcome, at, stretch)
         self._clock_steps.remember(result.watch, ended)
         return outcome, result
@@ -66,13 +75,18 @@ class Poller:
             chance=self._chance.uniform(-1, 1),
             stretch=stretch,
             retry_after_seconds=retry_after_seconds,
+            runs_apart=timedelta() if self.runs is None else self.runs.apart(claim.watch, now),
         )
         return PollResult(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
 
 
-def _due_after_pause(watch: Watch, held_until: datetime | None) -> Watch:
-    """Move the due time of a watch whose last poll was rejected to the end of the pause."""
+def _due_after_pause(watch: Watch, held_until: Mapping[Cause, datetime | None]) -> Watch:
+    """Move the due time of a watch to the end of the pause that its last failure was part of.
+
+    A rate limit is about all groups, so it is a pause for one that has not failed, too.
+    """
     due_at, failures = watch.poll_due_at, watch.failures.tallies
-    if due_at is None or held_until is None or not failures or failures[-1].cause is not Cause.UNAUTHORIZED:
+    until = held_until.get(failures[-1].cause if failures else Cause.RATE_LIMITED)
+    if due_at is None or until is None:
         return watch
-    return replace(watch, poll_due_at=max(due_at, held_until))
+    return replace(watch, poll_due_at=max(due_at, until))

@@ -1,4 +1,4 @@
-"""The recorder as a service: scheduled jobs, a heartbeat, and a shutdown within a time limit."""
+"""The recorder as a service: scheduled jobs, heartbeats, and a shutdown within a time limit."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import Engine
 
-from recorder.clock import Clock, SteadyClock, steady_seconds
+from recorder.clock import SteadyClock, steady_seconds, utc_now
+from recorder.database_url import database_key
 from recorder.polling.checkpoint_job import CHECK_SECONDS, CheckpointJob
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.clock_steps import ClockWatch
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.heartbeat import HeartbeatWriter
+from recorder.polling.plan_keeper import PlanKeeper
 from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
-from recorder.polling.schedule import Intervals, longest_wait
+from recorder.polling.retry_hold import RetryHold
+from recorder.polling.schedule import EARLY_RETRY_SHARE, Intervals, RunRhythm
 from recorder.polling.upstream_health import Counters
 from recorder.polling.worker import Worker
+from recorder.polling.write_health import WriteHealth, WriteKind
 from recorder.settings import Settings
-from recorder.store.groups import make_due
+from recorder.status_file import StatusFile
+from recorder.store.database_clock import DatabaseClock
 from recorder.store.heartbeats import HEARTBEAT_SECONDS, sign_off
 from recorder.store.transactions import DatabaseUnavailableError
 from recorder.upstream.client import UpstreamClient
@@ -36,11 +41,11 @@ from recorder.upstream.client import UpstreamClient
 CLAIM_SECONDS = 0.2
 FLUSH_SECONDS = 0.2
 CLOCK_SECONDS = 1.0
-"""How often the wall clock is checked for steps."""
+"""How often the clocks are checked for steps."""
 LAST_POLLS_SECONDS = 4.0
 """How long running polls may continue once the recorder is asked to stop."""
 SHUTDOWN_SECONDS = 8.0
-"""How long running polls and the last write may take in total."""
+"""How long running polls and the last writes may take in total."""
 
 _log = structlog.get_logger("recorder")
 
@@ -53,7 +58,7 @@ class Recorder:
         settings: Settings,
         engine: Engine,
         client: UpstreamClient,
-        now: Clock,
+        clock: DatabaseClock,
         steady: SteadyClock = steady_seconds,
     ) -> None:
         intervals = Intervals(
@@ -63,30 +68,40 @@ class Recorder:
         )
         chance = random.Random()  # noqa: S311 - jitter, not secrecy
         self._id = uuid.uuid4().hex
-        self._now = now
-        self._intervals = intervals
+        self._clock = clock
+        self._steady = steady
         self._lease = timedelta(seconds=settings.lease)
-        self._clock_watch = ClockWatch(now, steady)
         self._rate_limiter = RateLimiter(settings.rate, time.monotonic())
         self._circuit_breaker = CircuitBreaker(intervals)
+        self._hold = RetryHold()
         self._heartbeat = HeartbeatWriter(
-            self._id, rate=settings.rate, intervals=intervals, now=now, steady=steady
+            self._id, rate=settings.rate, intervals=intervals, clock=clock, hold=self._hold, steady=steady
         )
-        self._writer = DatabaseWriter(engine)
+        health = WriteHealth(clock)
+        self._writer = DatabaseWriter(engine, health)
+        # Other recorders take this one for dead if its heartbeats have to wait for anything.
+        self._heartbeats = DatabaseWriter(engine, health)
+        self._plans = PlanKeeper(self._writer, self._heartbeat, intervals, clock)
         self._checkpoint_job = None
         if settings.checkpoint_dir is not None:
             interval = timedelta(seconds=settings.checkpoint_interval)
-            self._checkpoint_job = CheckpointJob(engine, settings.checkpoint_dir, interval, now)
+            self._checkpoint_job = CheckpointJob(engine, settings.checkpoint_dir, interval, clock)
+        self._poller = Poller(client, settings.rules, intervals, steady, chance)
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
-            poller=Poller(client, settings.rules, intervals, steady, chance),
+            poller=self._poller,
             rate_limiter=self._rate_limiter,
             circuit_breaker=self._circuit_breaker,
+            hold=self._hold,
             concurrency=settings.concurrency,
             lease=self._lease,
-            now=now,
+            last_chance=intervals.gap_window / EARLY_RETRY_SHARE,
+            now=clock,
         )
+        self._status_file = StatusFile(database_key(settings.database_url))
+        self._ending = False
+        self._unwritten = 0
 
     @property
     def counters(self) -> Counters:
@@ -96,10 +111,10 @@ class Recorder:
         """Record until `stop` is set, then let running polls finish, write their results and sign off."""
         scheduler = self._scheduler()
         await _retry_if_unavailable(self._beat)
-        await _retry_if_unavailable(self._reschedule_distant_polls)
+        await _retry_if_unavailable(self._plans.run)
         scheduler.start()
         _log.info("recording", recorder=self._id)
-        watchdog = asyncio.create_task(self._watch_clock(scheduler))
+        watchdog = asyncio.create_task(self._watch_clocks(scheduler))
         try:
             await stop.wait()
         finally:
@@ -108,16 +123,19 @@ class Recorder:
             await self._shut_down()
             scheduler.shutdown(wait=False)
 
-    async def run_once(self, stop: asyncio.Event) -> None:
+    async def run_once(self, stop: asyncio.Event, every: timedelta | None = None) -> None:
         """Poll every group that is due now once, or fewer if `stop` is set meanwhile.
+
+        `every` is how often this is done; if None, as often as the groups show.
 
         Raises:
             DatabaseUnavailableError: results that could not be written are lost.
         """
-        due_until = self._now()
+        self._poller.runs = RunRhythm(every)
         try:
             await self._beat()
-            await self._reschedule_distant_polls()
+            await self._plans.run()
+            due_until = self._clock()
             while not stop.is_set() and await self._worker.claim(due_until):
                 await _first_of(self._worker.wait_for_polls(), stop.wait())
                 await self._worker.flush()
@@ -128,12 +146,13 @@ class Recorder:
     @property
     def unwritten(self) -> int:
         """The number of results that could not be written by the end and are lost."""
-        return self._worker.unwritten
+        return self._unwritten
 
     @property
     def stuck(self) -> bool:
-        """Whether the last write has not returned; its thread would keep the process from exiting."""
-        return self._writer.stuck
+        """Whether work with the database has not ended; its thread would keep the process from exiting."""
+        job = self._checkpoint_job
+        return self._writer.stuck or self._heartbeats.stuck or (job is not None and job.stuck)
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(
@@ -144,6 +163,7 @@ class Recorder:
             (self._claim, CLAIM_SECONDS),
             (self._worker.flush, FLUSH_SECONDS),
             (self._beat, HEARTBEAT_SECONDS),
+            (self._plans.run, HEARTBEAT_SECONDS),
         ]
         if self._checkpoint_job is not None:
             jobs.append((self._checkpoint_job.run, CHECK_SECONDS))
@@ -159,61 +179,90 @@ class Recorder:
         _log.error("a job failed because of a bug in the recorder", exc_info=event.exception)
 
     async def _claim(self) -> None:
-        await self._worker.claim(self._now())
+        if self._hold.news():
+            # The other recorders must wait as well, and not only from the next heartbeat on.
+            await self._beat()
+        # Until the database's clock is known, a claim could be one that no other recorder understands.
+        if self._clock.ready:
+            await self._worker.claim(self._clock())
 
     async def _beat(self) -> None:
+        """Send a heartbeat; nothing that another recorder may have locked is written with it."""
+        if self._ending:
+            return
         news = self._worker.upstream_health.news()
         if news:
             _log.warning("polls fail", **news)
         elif news is not None:
             _log.info("polls succeed again")
-        counters, upstream = self.counters.as_dict(), self._upstream()
-        await self._writer.write(partial(self._heartbeat.beat, counters=counters, upstream=upstream))
+        beat = partial(self._heartbeat.beat, counters=self.counters.as_dict(), report=self._report())
+        sent = False
+        try:
+            self._plans.departed(await self._heartbeats.write(beat, WriteKind.HEARTBEAT))
+            sent = True
+        finally:
+            self._status_file.write(self._writer.health.as_json(), heartbeat=sent)
+        await self._heartbeats.read(self._heartbeat.survey)
         self._heartbeat.log_load()
         self._rate_limiter.share_among(self._heartbeat.load.recorders)
         self._worker.stretch = self._heartbeat.load.stretch
 
-    def _upstream(self) -> dict[str, Any]:
+    def _report(self) -> dict[str, Any]:
         trouble = self._worker.upstream_health.as_json()
         state = "key_rejected" if self._circuit_breaker.tripped else "ok" if trouble is None else "failing"
-        return {"state": state, "trouble": trouble}
+        return {
+            "upstream": {"state": state, "trouble": trouble},
+            "polling": self._worker.load.as_json(),
+            "writing": self._writer.health.as_json(),
+        }
 
-    async def _watch_clock(self, scheduler: AsyncIOScheduler) -> None:
-        """Wake the jobs when the wall clock is set; set back, it would stall the scheduler."""
+    async def _watch_clocks(self, scheduler: AsyncIOScheduler) -> None:
+        """Wake the jobs when this machine's clock is set; set back, it would stall the scheduler."""
+        machine = ClockWatch(utc_now, self._steady)
+        shared: ClockWatch | None = None
         reschedule_until = time.monotonic()
         while True:
             await asyncio.sleep(CLOCK_SECONDS)
-            step = self._clock_watch.step()
+            step = machine.step()
             if step is not None:
                 _log.warning("the clock was set", seconds=round(step.total_seconds(), 3))
                 for job in scheduler.get_jobs():
                     job.modify(next_run_time=datetime.now(UTC))
+            if shared is None:
+                shared = ClockWatch(self._clock, self._steady) if self._clock.ready else None
+            elif (shared_step := shared.step()) is not None:
+                if step is None:
+                    seconds = round(shared_step.total_seconds(), 3)
+                    _log.warning("the database's clock was set", seconds=seconds)
                 # Running polls may still write plans made by the old clock, until their leases end.
                 reschedule_until = time.monotonic() + self._lease.total_seconds()
             if time.monotonic() < reschedule_until:
-                await _retry_if_unavailable(self._reschedule_distant_polls)
-
-    async def _reschedule_distant_polls(self) -> None:
-        """Make groups due whose next poll was planned by a clock that has since been set back."""
-        now = self._now()
-        latest = now + longest_wait(self._intervals, self._heartbeat.load.stretch)
-        groups = await self._writer.write(partial(make_due, now=now, latest=latest))
-        if groups:
-            _log.warning("polls were planned too far ahead and are due now", groups=groups)
+                await _retry_if_unavailable(self._plans.reschedule)
 
     async def _shut_down(self) -> None:
+        self._ending = True
+        ended: tuple[str, ...] = ()
         try:
             async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await self._worker.close(LAST_POLLS_SECONDS)
                 await self._worker.flush()
                 await self._worker.release_claims()
-                await self._writer.write(lambda connection: sign_off(connection, [self._id]))
+                sign_off_mine = partial(sign_off, recorder_ids=[self._id])
+                await self._heartbeats.write(sign_off_mine, WriteKind.HEARTBEAT)
         except DatabaseUnavailableError:
-            _log.error("ended while the database was unavailable", unwritten=self.unwritten)
+            ended = ("ended while the database was unavailable",)
         except TimeoutError:
-            _log.error("ended before the database responded", unwritten=self.unwritten)
+            ended = ("ended before the database responded",)
         finally:
-            self._writer.close()
+            # No poll may add a result that is neither written nor counted.
+            await self._worker.wait_for_polls(0)
+            self._unwritten = self._worker.unwritten
+            self._status_file.remove()
+            for closing in (self._writer, self._heartbeats, self._checkpoint_job):
+                if closing is not None:
+                    closing.close()
+        for event in ended:
+            _log.error(event, unwritten=self._unwritten)
         _log.info("ended", **self.counters.as_dict())
 
 

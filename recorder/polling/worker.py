@@ -18,9 +18,12 @@ from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
 from recorder.ledger.watch import WatchState
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.db_writer import DatabaseWriter
+from recorder.polling.poll_load import Limit, PollLoad
 from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
+from recorder.polling.retry_hold import RetryHold
 from recorder.polling.upstream_health import Counters, UpstreamHealth
+from recorder.polling.write_health import WriteKind
 from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.transactions import DatabaseUnavailableError
 
@@ -32,6 +35,8 @@ _log = structlog.get_logger("recorder")
 
 class Worker:
     """Polls the groups that it claims as `owner`, at most `concurrency` at once, each for one `lease`.
+
+    `last_chance` is how long before its gap opens a group is polled even if the upstream asked to wait.
 
     Results wait in memory until they are written. While they cannot be written nothing more is polled, so
     that no more than `concurrency` results ever wait.
@@ -45,20 +50,25 @@ class Worker:
         poller: Poller,
         rate_limiter: RateLimiter,
         circuit_breaker: CircuitBreaker,
+        hold: RetryHold,
         concurrency: int,
         lease: timedelta,
+        last_chance: timedelta,
         now: Clock,
     ) -> None:
         self.counters = Counters()
         self.upstream_health = UpstreamHealth()
+        self.load = PollLoad()
         self.stretch = 1.0
         self._owner = owner
         self._writer = writer
         self._poller = poller
         self._rate_limiter = rate_limiter
         self._circuit_breaker = circuit_breaker
+        self._hold = hold
         self._concurrency = concurrency
         self._lease = lease
+        self._last_chance = last_chance
         self._now = now
         self._results: deque[PollResult] = deque()
         self._claiming = asyncio.Lock()
@@ -77,11 +87,17 @@ class Worker:
         """
         async with self._claiming:
             await self.flush()
-            limit = self._limit(time.monotonic())
+            limit, limited_by = self._limit(time.monotonic())
             if limit <= 0 or self._closing:
+                self.load.claimed(limited_by)
                 return 0
-            claims = await self._writer.write(partial(self._claim_due, due_until=due_until, limit=limit))
+            work = partial(self._claim_due, due_until=due_until, limit=limit)
+            claims = await self._writer.write(work, WriteKind.CLAIM)
+            held = self._hold.holds(self._now())
+            self.load.claimed(Limit.RETRY_AFTER if held else limited_by if len(claims) == limit else None)
             self._rate_limiter.spend(len(claims))
+            if not claims and not self._in_flight:
+                self._writer.health.nothing_to_write()
             # Claims that arrive after `close` are released by `release_claims`.
             for claim in claims if not self._closing else ():
                 task = asyncio.create_task(self._poll(claim))
@@ -90,12 +106,13 @@ class Worker:
             return len(claims)
 
     async def close(self, seconds: float) -> None:
-        """Stop claiming, and wait for running polls for at most `seconds`."""
+        """Stop claiming, and wait for running polls, in all for at most `seconds`."""
         self._closing = True
+        deadline = time.monotonic() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._claiming:
                 pass
-        await self.wait_for_polls(seconds)
+        await self.wait_for_polls(max(0.0, deadline - time.monotonic()))
 
     async def flush(self) -> None:
         """Write the waiting results. One whose claim was lost is dropped, and its group is polled again.
@@ -117,7 +134,9 @@ class Worker:
 
     async def _write(self, batch: list[PollResult]) -> None:
         try:
-            written = await self._writer.write(partial(write_results, batch=batch))
+            written = await self._writer.write(
+                partial(write_results, batch=batch), WriteKind.RESULTS, wrote=lambda done: bool(done.results)
+            )
         except DatabaseUnavailableError:
             raise
         except Exception:
@@ -149,7 +168,9 @@ class Worker:
         Raises:
             DatabaseUnavailableError: nothing was released; the claims end with their leases.
         """
-        await self._writer.write(lambda connection: release(connection, [self._owner], self._now()))
+        await self._writer.write(
+            lambda connection: release(connection, [self._owner], self._now()), WriteKind.CLAIM
+        )
 
     @property
     def unwritten(self) -> int:
@@ -157,8 +178,12 @@ class Worker:
         return len(self._results)
 
     async def _poll(self, claim: Claim) -> None:
+        began = time.monotonic()
+        held_until = {
+            Cause.UNAUTHORIZED: self._circuit_breaker.held_until,
+            Cause.RATE_LIMITED: self._hold.until,
+        }
         try:
-            held_until = self._circuit_breaker.held_until
             outcome, result = await self._poller.poll(claim, stretch=self.stretch, held_until=held_until)
         except Exception:
             # A bug with one group must not stop the recording of the others; its claim ends with its lease.
@@ -169,6 +194,8 @@ class Worker:
             return
         self._results.append(result)
         self.counters.polled(outcome)
+        self.load.polled(self._now(), time.monotonic() - began)
+        self._hold.polled(claim.watch.taskgroup_id, outcome)
         if _is_expected(claim, outcome):
             self.counters.still_gone()
         else:
@@ -186,15 +213,25 @@ class Worker:
         elif was_tripped and not self._circuit_breaker.tripped:
             _log.info("the upstream accepts the API key again: polling resumes")
 
-    def _limit(self, monotonic: float) -> int:
-        """Return how many polls may start."""
+    def _limit(self, monotonic: float) -> tuple[int, Limit]:
+        """Return how many polls may start, and what keeps it from being more."""
         in_flight = len(self._in_flight)
-        free = min(self._concurrency - in_flight, self._rate_limiter.available(monotonic))
-        return self._circuit_breaker.limit(free, in_flight, monotonic)
+        places, rate = self._concurrency - in_flight, self._rate_limiter.available(monotonic)
+        free, limited_by = min((places, Limit.CONCURRENCY), (rate, Limit.RATE))
+        allowed = self._circuit_breaker.limit(free, in_flight, monotonic)
+        return allowed, Limit.KEY_REJECTED if self._circuit_breaker.tripped else limited_by
 
     def _claim_due(self, connection: Connection, *, due_until: datetime, limit: int) -> list[Claim]:
-        lease_until = self._now() + self._lease
-        return claim_due(connection, owner=self._owner, now=due_until, lease_until=lease_until, limit=limit)
+        now = self._now()
+        return claim_due(
+            connection,
+            owner=self._owner,
+            now=due_until,
+            lease_until=now + self._lease,
+            limit=limit,
+            # A group whose gap is about to open is asked in spite of a hold, so that it is known why.
+            gap_before=now + self._last_chance if self._hold.holds(now) else None,
+        )
 
     def _count(self, written: list[PollResult], dropped: int) -> None:
         gaps: Counter[str] = Counter()

@@ -107,6 +107,7 @@ def rebuild_all(engine: Engine) -> Iterator[int]:
         ids = connection.scalars(_ids).all()
     for done, taskgroup_id in enumerate(ids, 1):
         with writing(engine) as connection:
+            dialect_of(connection).allow_idling(connection)
             # A recorder that has an entry to write meanwhile waits for the group's row.
             mine = watches.c.taskgroup_id == taskgroup_id
             connection.execute(select(watches.c.taskgroup_id).where(mine).with_for_update())

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 
 from sqlalchemy import Connection, text
 
-from recorder.store.schema import require_head, state_in
+from recorder.store.schema import require_head, schema_of, state_in
 from recorder.store.views import VIEWS
 
 DERIVED = ("episodes", "group_labels", "labelled_durations", "summaries")
@@ -34,18 +34,20 @@ class Roles:
             raise GrantsError("the recorder, the API and the reports need a role each")
 
 
-def grant_statements(roles: Roles) -> list[str]:
-    """Return the statements, which the owner of the tables must run in one transaction.
+def grant_statements(roles: Roles, schema: str) -> list[str]:
+    """Return the statements for the tables in `schema`, which their owner must run in one transaction.
 
     They leave each role with the privileges that it needs and no others. No role may change or delete an
     entry: only the owner of the tables or a superuser could.
     """
     recorder, api, reporting = map(_quoted, astuple(roles))
     everybody = f"{recorder}, {api}, {reporting}"
+    place = _quoted(schema)
     return [
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        f"SET LOCAL search_path TO {place}",
+        f"REVOKE CREATE ON SCHEMA {place} FROM PUBLIC",
         f"REVOKE ALL ON {', '.join(GRANTED_TABLES + VIEWS)} FROM PUBLIC, {everybody}",
-        f"GRANT USAGE ON SCHEMA public TO {everybody}",
+        f"GRANT USAGE ON SCHEMA {place} TO {everybody}",
         f"GRANT SELECT ON alembic_version TO {recorder}, {api}",
         f"GRANT SELECT, INSERT ON entries TO {recorder}",
         f"GRANT SELECT, INSERT, UPDATE ON watches TO {recorder}",
@@ -66,7 +68,7 @@ def apply(connection: Connection, roles: Roles) -> None:
     require_head(state_in(connection))
     for role in astuple(roles):
         _require_restrictable(connection, role)
-    for statement in grant_statements(roles):
+    for statement in grant_statements(roles, schema_of(connection)):
         # A percent sign in a name must not be read as a placeholder.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 

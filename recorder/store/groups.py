@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -185,6 +185,8 @@ def read_group_counts(connection: Connection, now: datetime) -> GroupCounts:
     )
 
 
+INTERVAL_MARGIN = 1.5
+"""A poll that is planned for more than this many intervals ahead was planned by another clock."""
 MANY_POLLS = 50
 """After this many equal responses in a row, a group's poll interval does not grow any more."""
 
@@ -203,10 +205,38 @@ def workload(connection: Connection) -> list[tuple[Phase | None, int, int]]:
     return [(phase and Phase(phase), polls, count) for phase, polls, count in connection.execute(statement)]
 
 
-def make_due(connection: Connection, now: datetime, latest: datetime) -> int:
-    """Make groups due at `now` whose next poll is planned for after `latest`; return how many there were.
+def make_due(
+    connection: Connection,
+    now: datetime,
+    *,
+    longest: timedelta,
+    longest_retry: timedelta,
+    alive: Collection[str],
+) -> int:
+    """Make groups due at `now` whose next poll is planned too far ahead; return how many there were.
 
-    No poll is planned that far ahead unless the clock was set back since.
+    No poll is planned for later than `longest` from now, or for much later than its group's own interval, or,
+    after a failure, for later than `longest_retry`. Only a clock that was set makes such plans. Claims are
+    ignored if their owner is not one of the recorders that are `alive`. Rows that another session has locked
+    are skipped.
     """
-    far = update(watches).where(watches.c.next_poll_at > latest, watches.c.owner.is_(None))
-    return connection.execute(far.values(next_poll_at=now)).rowcount
+    usual, retry = now + longest, now + max(longest, longest_retry)
+    owner = watches.c.owner
+    far = (
+        select(watches.c.taskgroup_id, watches.c.next_poll_at, watches.c.interval_seconds, watches.c.failures)
+        .where(watches.c.next_poll_at > usual, or_(owner.is_(None), owner.not_in(alive)))
+        .with_for_update(skip_locked=True)
+    )
+    ids = [
+        row.taskgroup_id
+        for row in connection.execute(far)
+        if row.next_poll_at
+        > max(
+            usual if row.failures is None else retry,
+            now + timedelta(seconds=INTERVAL_MARGIN * (row.interval_seconds or 0)),
+        )
+    ]
+    if ids:
+        due = {"next_poll_at": now, "owner": None, "lease_until": None}
+        connection.execute(update(watches).where(watches.c.taskgroup_id.in_(ids)).values(due))
+    return len(ids)

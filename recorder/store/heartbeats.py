@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from recorder.status_file import ALIVE_SECONDS
 from recorder.store.tables import recorders
 
 HEARTBEAT_SECONDS = 2
-ALIVE_SECONDS = 15
-"""A recorder without a heartbeat for longer than this counts as dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The heartbeat of one recorder; `counters` count from its start.
 
-    `report` has JSON members about its condition: `upstream` (what is wrong with the upstream) and `rate`
-    (how much of the rate the groups need).
+    `report` has JSON members about its condition: `upstream` (what is wrong with the upstream), `rate` (how
+    much of the rate the groups need), `polling` and `writing` (when it last did, what limits it, and what
+    fails), `held_until` (the upstream asked everybody to wait), `clock_offset_seconds`, and `process` (which
+    process it is). Any of them can be missing.
     """
 
     recorder_id: str
@@ -32,6 +33,14 @@ class Heartbeat:
     heartbeat_at: datetime
     counters: Mapping[str, int]
     report: Mapping[str, Any]
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether the heartbeat is recent."""
+        return now - self.heartbeat_at <= timedelta(seconds=ALIVE_SECONDS)
+
+    def is_recording(self, now: datetime) -> bool:
+        """Whether the recorder is alive and none of its writes fails."""
+        return self.is_alive(now) and not self.report.get("writing", {}).get("failures")
 
 
 def beat(connection: Connection, heartbeat: Heartbeat) -> None:
@@ -50,8 +59,13 @@ def beat(connection: Connection, heartbeat: Heartbeat) -> None:
 
 
 def sign_off(connection: Connection, recorder_ids: Collection[str]) -> None:
-    """Remove recorders that have ended."""
-    connection.execute(delete(recorders).where(recorders.c.recorder_id.in_(recorder_ids)))
+    """Remove recorders that have ended. Rows that another session has locked are skipped."""
+    ended = (
+        select(recorders.c.recorder_id)
+        .where(recorders.c.recorder_id.in_(recorder_ids))
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(delete(recorders).where(recorders.c.recorder_id.in_(ended)))
 
 
 def heartbeats(connection: Connection) -> list[Heartbeat]:

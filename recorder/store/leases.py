@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, cast, column, insert, select, update, values
+from sqlalchemy import Connection, case, cast, column, insert, literal, select, update, values
 
 from recorder.ledger.entries import Entry
 from recorder.ledger.watch import Watch
@@ -51,16 +51,25 @@ class WrittenResults:
 
 
 def claim_due(
-    connection: Connection, *, owner: str, now: datetime, lease_until: datetime, limit: int
+    connection: Connection,
+    *,
+    owner: str,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    gap_before: datetime | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` groups that are due at `now`, the most overdue first.
+
+    With `gap_before` only groups that no poll has failed for and whose gap opens before that time.
 
     `next_poll_at` is set to the lease's end: one plain index is enough then, and the groups of a recorder
     that died become due again without any cleanup.
     """
+    urgent = [] if gap_before is None else [watches.c.gap_at < gap_before, watches.c.failures.is_(None)]
     due = evaluated_once(
         select(watches.c.taskgroup_id)
-        .where(watches.c.next_poll_at <= now)
+        .where(watches.c.next_poll_at <= now, *urgent)
         .order_by(watches.c.next_poll_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -105,11 +114,20 @@ def _without_repeats(batch: Sequence[PollResult]) -> list[list[PollResult]]:
 def release(connection: Connection, owners: Collection[str], now: datetime) -> int:
     """Release all claims of `owners` whose polls did not finish; return how many there were.
 
-    The groups are due again at once.
+    The groups are due again at once, and keep their place in the order of claims. Rows that another session
+    has locked are skipped: their leases end by themselves.
     """
-    free = {"owner": None, "lease_until": None, "next_poll_at": now}
-    released = update(watches).where(watches.c.owner.in_(owners)).values(free)
-    return connection.execute(released).rowcount
+    claimed = (
+        select(watches.c.taskgroup_id).where(watches.c.owner.in_(owners)).with_for_update(skip_locked=True)
+    )
+    was_due_at = watches.c.poll_due_at
+    due_at = case((was_due_at < now, was_due_at), else_=literal(now, was_due_at.type))
+    statement = (
+        update(watches)
+        .where(watches.c.taskgroup_id.in_(claimed))
+        .values(owner=None, lease_until=None, next_poll_at=due_at)
+    )
+    return connection.execute(statement).rowcount
 
 
 _FENCE = ("taskgroup_id", "owner", "lease_until", "head_seq")

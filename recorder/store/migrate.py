@@ -10,8 +10,15 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 
-from recorder.store.schema import SchemaError, SchemaState, known_revisions, refuse_unknown, state_in
-from recorder.store.transactions import writing
+from recorder.store.schema import (
+    SchemaError,
+    SchemaState,
+    known_revisions,
+    refuse_unknown,
+    require_suitable,
+    state_in,
+)
+from recorder.store.transactions import migrating
 
 BASE = "base"
 """The revision before the first: no tables at all."""
@@ -20,11 +27,14 @@ BASE = "base"
 def upgrade(engine: Engine) -> SchemaState:
     """Upgrade the schema to head in one transaction; return its state before.
 
+    If another process upgrades the database at that time, wait for it.
+
     Raises:
-        SchemaError: the database belongs to something else, or to a newer program.
+        SchemaError: the database belongs to something else, or to a newer program, or cannot hold every text.
         DatabaseUnavailableError: the database cannot be used.
     """
-    with writing(engine) as connection:
+    with migrating(engine) as connection:
+        require_suitable(connection)
         before = state_in(connection)
         refuse_unknown(before)
         bring_to_head(connection)
@@ -45,7 +55,7 @@ def downgrade(engine: Engine, revision: str, *, discard_ledger: bool) -> SchemaS
             does not allow dropping it. Nothing was changed.
         DatabaseUnavailableError: the database cannot be used.
     """
-    with writing(engine) as connection:
+    with migrating(engine) as connection:
         before = state_in(connection)
         if before.current is None:
             raise SchemaError("the database has no schema to downgrade")

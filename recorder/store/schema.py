@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from recorder.store.dialects.registry import dialect_of
 from recorder.store.transactions import reading
 
 _VERSION_TABLE = "alembic_version"
@@ -53,12 +54,37 @@ def state_of(engine: Engine) -> SchemaState:
 
 def state_in(connection: Connection) -> SchemaState:
     """Return the state of the schema as a transaction sees it."""
-    tables = set(inspect(connection).get_table_names())
+    tables = set(
+        inspect(connection).get_table_names(schema=dialect_of(connection).current_schema(connection))
+    )
     current = None
     if _VERSION_TABLE in tables:
         current = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
     foreign = bool(tables - {_VERSION_TABLE}) and current is None
     return SchemaState(current, known_revisions()[0], foreign)
+
+
+def schema_of(connection: Connection) -> str:
+    """Return the schema of the tables: the first one in the search path that exists.
+
+    Raises:
+        SchemaError: there is none, as on a database without schemas.
+    """
+    name = dialect_of(connection).current_schema(connection)
+    if name is None:
+        raise SchemaError("there is no schema of the search path in the database")
+    return name
+
+
+def require_suitable(connection: Connection) -> None:
+    """Refuse a database that cannot hold what was said, whatever its tables.
+
+    Raises:
+        SchemaError: with what it must be.
+    """
+    unsuitable = dialect_of(connection).unsuitable(connection)
+    if unsuitable is not None:
+        raise SchemaError(unsuitable)
 
 
 def require_head(state: SchemaState) -> None:

@@ -12,6 +12,7 @@ from recorder.store.dialects.base import WRITING, StoreDialect
 from recorder.store.dialects.registry import dialect_of
 
 _TOO_LONG = "the query took longer than it may"
+_TAKES_NO_WRITES = "the server is read-only, as a standby is; the next attempt connects anew"
 
 
 class DatabaseUnavailableError(Exception):
@@ -47,6 +48,20 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that changes the schema; it waits until no other one does, however long that takes.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be used now; nothing was changed.
+    """
+    dialect = dialect_of(engine)
+    with _translated(dialect), engine.connect() as opened:
+        connection = opened.execution_options(**{WRITING: True})
+        with dialect.begin_alone(connection):
+            yield connection
+
+
+@contextmanager
 def _translated(dialect: StoreDialect) -> Iterator[None]:
     try:
         yield
@@ -55,6 +70,8 @@ def _translated(dialect: StoreDialect) -> Iterator[None]:
     except DatabaseError as error:
         if error.orig is not None and dialect.is_timeout(error.orig):
             raise QueryTimeoutError(_TOO_LONG) from error
+        if error.orig is not None and dialect.is_read_only(error.orig):
+            raise DatabaseUnavailableError(f"{_TAKES_NO_WRITES}: {_first_line(error)}") from error
         if _is_environmental(error, dialect):
             raise DatabaseUnavailableError(_first_line(error)) from error
         raise

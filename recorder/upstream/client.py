@@ -114,5 +114,6 @@ def _headers() -> dict[str, str]:
     return {
         "accept": "application/json",
         "accept-encoding": "identity",
+        "cache-control": "no-cache",
         "user-agent": f"task-group-recorder/{version('task-group-recorder')}",
     }

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import MalformedBodyError, parse_body
+from recorder.upstream.age import age_of
 from recorder.upstream.error_causes import cause_of_status
 from recorder.upstream.redaction import error_message, plain_detail
 from recorder.upstream.retry_after import retry_after_seconds
@@ -47,7 +48,7 @@ def interpret(exchange: Exchange, secret: str) -> Observation | Failure:
         body = parse_body(exchange.response.body)
     except MalformedBodyError as error:
         return _failure(exchange, Cause.MALFORMED, status, str(error), secret)
-    return Observation(exchange.asked_at, exchange.ended_at, body)
+    return Observation(exchange.asked_at, exchange.ended_at, body, age_of(exchange.response.headers))
 
 
 def _bad_status(exchange: Exchange, status: int, secret: str) -> Failure:

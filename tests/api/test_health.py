@@ -13,12 +13,18 @@ from recorder.store.transactions import writing
 from tests.support.api_client import Client
 from tests.support.recording import after
 
+UNREPORTED = (
+    *("clock_offset_seconds", "last_poll_at", "last_write_at", "write_failures", "failing_since"),
+    *("response_seconds", "write_seconds", "limited_by", "held_until", "upstream"),
+)
+
 
 def test_healthy_and_ready(client: Client, engine: Engine) -> None:
     assert client.get("/healthz") == {"status": "ok"}
     head = state_of(engine).head
     assert client.get("/readyz") == {
         "status": "ready",
+        "recording": False,
         "database": {"ok": True, "schema": {"current": head, "head": head}},
         "recorders": [],
         "rate_budget": {
@@ -41,9 +47,11 @@ def test_recorders_are_listed_by_start_oldest_first(client: Client, engine: Engi
         "pid": 7,
         "started_at": "2026-11-24T12:00:01.000000Z",
         "heartbeat_at": "2026-11-24T12:00:20.000000Z",
-        "upstream": None,
+        "alive": False,
+        "recording": False,
+        **dict.fromkeys(UNREPORTED),
     }
-    assert second["recorder_id"] == "a"
+    assert (second["recorder_id"], second["alive"], second["recording"]) == ("a", True, True)
 
 
 def test_reports_about_the_upstream_and_the_rate(client: Client, engine: Engine) -> None:
@@ -64,7 +72,7 @@ def test_reports_about_the_upstream_and_the_rate(client: Client, engine: Engine)
     rate = {"requests_per_second": 5.0, "needed_per_second": 9.0, "stretch": 2.0}
     with writing(engine) as connection:
         report = {"upstream": upstream, "rate": rate}
-        beat(connection, Heartbeat("a", "host", 7, after(1), after(9), {"polls": 1}, report))
+        beat(connection, Heartbeat("a", "host", 7, after(1), after(90), {"polls": 1}, report))
     ready = client.get("/readyz")
     assert ready["status"] == "ready"
     assert ready["recorders"][0]["upstream"] == upstream

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from api.context import MOST_EXPORTS
 from api.server import THREADS
 from tests.support.api_client import Client
+from tests.support.forker import Forker
 from tests.support.postgres import free_port
 from tests.support.program import Program, wait_until
 from tests.support.recording import Recording, active
@@ -44,7 +45,7 @@ def _status(port: int, path: str) -> int:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_other_requests_are_served_and_slots_are_freed(
-    database_url: str, engine: Engine, recording: Recording, tmp_path: Path
+    database_url: str, engine: Engine, recording: Recording, tmp_path: Path, forker: Forker
 ) -> None:
     recording.watch("tgrp_1")
     for number in range(ENTRIES):
@@ -53,7 +54,7 @@ def test_other_requests_are_served_and_slots_are_freed(
     engine.dispose()
     port = free_port()
     settings = {"RECORDER_DATABASE_URL": database_url, "RECORDER_API_PORT": str(port)}
-    with Program(tmp_path, settings=settings).start("serve") as server:
+    with Program(tmp_path, forker, settings).start("serve") as server:
         server.wait_until_it_serves(f"http://127.0.0.1:{port}/healthz")
         with ExitStack() as readers:
 

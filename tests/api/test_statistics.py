@@ -155,9 +155,9 @@ SELECTIONS: dict[str, Callable[[Row], bool]] = {
 
 @pytest.fixture
 def recorded(engine: Engine, recording: Recording) -> list[Row]:
-    _record(recording, seed=7, groups=40)
+    _record(recording, seed=7, groups=25)
     rows = _episode_rows(engine)
-    assert len(rows) > 40
+    assert len(rows) > 25
     assert (
         {bool(row["censored"]) for row in rows} == {bool(row["first_sight"]) for row in rows} == {True, False}
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from recorder.audit.checkpoints import checkpoint_lines, is_due, keep_checkpoint, read_checkpoint, read_heads
 from recorder.store.transactions import reading
+from tests.support.forker import Forker
 from tests.support.postgres import free_port
 from tests.support.program import Program
 from tests.support.store_samples import at, body, enrol, poll, seen
@@ -49,11 +50,13 @@ def test_an_unwritable_folder_is_an_error(engine: Engine, tmp_path: Path) -> Non
         keep_checkpoint(engine, tmp_path / "nowhere", at(0))
 
 
-def test_a_running_recorder_writes_checkpoints(database_url: str, engine: Engine, tmp_path: Path) -> None:
+def test_a_running_recorder_writes_checkpoints(
+    database_url: str, engine: Engine, tmp_path: Path, forker: Forker
+) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
     enrol(engine, "tgrp_1")
-    program = Program(tmp_path).using(
+    program = Program(tmp_path, forker).using(
         PARALLEL_API_KEY="k",
         PARALLEL_BASE_URL=f"http://127.0.0.1:{free_port()}",
         RECORDER_DATABASE_URL=database_url,

@@ -21,7 +21,7 @@ from recorder.completion.summary import NOTHING, summarize
 from recorder.ledger.entries import Entry, Interval
 from recorder.ledger.replay import Replay, derive_status, replay_entry
 from recorder.ledger.response_body import parse_body
-from recorder.ledger.status_fields import RUN_STATUSES
+from recorder.ledger.status_fields import RULES, RUN_STATUSES
 from recorder.ledger.timestamps import format_time
 from recorder.store.mapping import entry_row
 from recorder.store.tables import entries
@@ -109,7 +109,7 @@ UNREADABLE, DIGEST, DERIVED = (
     [
         ("extra", "{}", DERIVED),
         ("extra", "{", UNREADABLE),
-        ("rules", 2, DERIVED),
+        ("rules", RULES + 1, DERIVED),
         ("rules", None, DERIVED),
         ("phase", "settled", DERIVED),
         ("anomalies", "[ ]", DERIVED),

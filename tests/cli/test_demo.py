@@ -32,7 +32,7 @@ def require_untouched(program: Program) -> None:
 
 
 def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> None:
-    result = stage.run("demo", "--for", "12")
+    result = stage.run("demo", "--for", "8")
     assert (result.status, result.err) == (0, "")
     assert "\x1b" not in result.out
     lines = [line for line in result.out.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]

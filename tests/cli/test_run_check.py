@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.clock import utc_now
-from recorder.store.heartbeats import ALIVE_SECONDS, Heartbeat, beat
+from recorder.status_file import ALIVE_SECONDS
+from recorder.store.heartbeats import Heartbeat, beat
 from recorder.store.transactions import writing
 from tests.support.program import Program
 

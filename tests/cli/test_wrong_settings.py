@@ -22,6 +22,8 @@ COMMANDS = [
     ["db", "current"],
     ["db", "check"],
 ]
+WAITING = (["run"], ["serve"], ["up"], ["db", "upgrade"])
+"""The commands that wait for a server, whose tests are elsewhere."""
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -72,5 +74,5 @@ def test_a_database_that_is_away_is_one_line(bare: Program) -> None:
     away = bare.using(
         RECORDER_DATABASE_URL=f"postgresql://ada:{PASSWORD}@127.0.0.1:1/recorder", PARALLEL_API_KEY="k"
     )
-    for command in COMMANDS:
+    for command in (command for command in COMMANDS if command not in WAITING):
         assert "127.0.0.1" in away.run(*command).complaint()

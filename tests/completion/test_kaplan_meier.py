@@ -5,21 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import CensoredData, ecdf
 
 from recorder.completion.kaplan_meier import SurvivalCurve, kaplan_meier, quantile, quantile_ci95
 from tests.support.exact_survival import exact_curve, exact_quantile
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from lifelines import KaplanMeierFitter
-    from lifelines.utils import qth_survival_time
 
 SHARES = {0.5: Fraction(1, 2), 0.9: Fraction(9, 10), 0.95: Fraction(19, 20), 0.99: Fraction(99, 100)}
 TOLERANCE = 1e-9
@@ -56,6 +52,9 @@ def _distance(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
 
 def scipy_distance(seconds: Seconds, events: Events) -> float:
     """The greatest difference from the curve and band of SciPy, which has no band where S is 0 or 1."""
+    # Imported here because importing it takes a second in every test process.
+    from scipy.stats import CensoredData, ecdf
+
     curve = kaplan_meier(seconds, events)
     theirs = ecdf(CensoredData.right_censored(seconds, ~events)).sf
     with warnings.catch_warnings():
@@ -70,10 +69,17 @@ def scipy_distance(seconds: Seconds, events: Events) -> float:
     )
 
 
+def lifelines() -> ModuleType:
+    """The library, imported only where it is used, like SciPy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return import_module("lifelines")
+
+
 def lifelines_distance(seconds: Seconds, events: Events) -> float:
     """The greatest difference from the curve and band of lifelines, ignoring its band where S is 0."""
     curve = kaplan_meier(seconds, events)
-    theirs = KaplanMeierFitter().fit(seconds, events)
+    theirs = lifelines().KaplanMeierFitter().fit(seconds, events)
     band = theirs.confidence_interval_.loc[curve.seconds].to_numpy()
     lasting = curve.surviving > 0
     return max(
@@ -117,12 +123,12 @@ def test_curves_of_many_durations_match_scipy() -> None:
 def test_quantiles_and_their_intervals_match_lifelines() -> None:
     for seconds, events in samples(200, seed=4):
         curve = kaplan_meier(seconds, events)
-        theirs = KaplanMeierFitter().fit(seconds, events)
+        theirs = lifelines().KaplanMeierFitter().fit(seconds, events)
         surviving = theirs.survival_function_["KM_estimate"]
         low, high = (end for _, end in theirs.confidence_interval_[surviving > 0].items())
         for p in SHARES:
             level = 1 - p + 1e-12
-            assert _inf(quantile(curve, p)) == qth_survival_time(level, surviving)
+            assert _inf(quantile(curve, p)) == lifelines().utils.qth_survival_time(level, surviving)
             interval = tuple(next(iter(end.index[end <= level]), None) for end in (low, high))
             assert quantile_ci95(curve, p) == interval
 

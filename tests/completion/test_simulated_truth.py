@@ -9,7 +9,6 @@ from datetime import datetime
 
 import pytest
 
-from benchmarks.duration_error import SETTINGS, Setting, measure
 from recorder.completion.episodes import Episode, Outcome
 from recorder.completion.time_bounds import Basis, Moment
 from recorder.ledger.entries import Gap, StatusContent, WatchChange
@@ -178,15 +177,3 @@ def test_stretches_of_an_example() -> None:
     ]
     batches = [_batch(0, 5, last=waits), _batch(20, 5)]
     assert stretches_of(batches) == [Stretch(time(0), None, 0, 2, frozenset({completed, waits}))]
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=str)
-def test_bounds_contain_the_truth_for_any_polling_interval(setting: Setting) -> None:
-    assert measure(setting).outside == 0
-
-
-@pytest.mark.parametrize("setting", [each for each in SETTINGS if not each.modified_at], ids=str)
-def test_the_mean_error_is_zero_without_modified_at(setting: Setting) -> None:
-    """Starts and ends are uniformly distributed in their windows, so midpoints are right on average."""
-    errors = measure(setting)
-    assert abs(errors.mean) < 4 * errors.standard_error

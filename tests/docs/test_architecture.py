@@ -11,7 +11,7 @@ from recorder.polling import service
 from recorder.polling.schedule import Intervals, plan
 from recorder.polling.worker import WRITE_BATCH
 from recorder.settings import Settings
-from recorder.store.heartbeats import ALIVE_SECONDS
+from recorder.status_file import ALIVE_SECONDS
 from recorder.store.tables import watches
 from tests.support.bodies import RUNNING
 from tests.support.pages import ROOT, first_codes, page, table

@@ -20,7 +20,7 @@ def test_the_verifier_matches_the_example_file() -> None:
 
 def test_the_grants_match_the_program() -> None:
     assert _block("sql").splitlines() == [
-        f"{line};" for line in ("BEGIN", *grant_statements(Roles()), "COMMIT")
+        f"{line};" for line in ("BEGIN", *grant_statements(Roles(), "public"), "COMMIT")
     ]
 
 

@@ -1,4 +1,4 @@
-"""Fresh databases of both kinds at once, so that the long stories here can run concurrently."""
+"""The program, and databases of both kinds at once, so that the long stories here can run concurrently."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import postgres_database, sqlite_database
+from tests.support.forker import Forker
+from tests.support.program import Program
+
+
+@pytest.fixture
+def program(tmp_path: Path, forker: Forker) -> Program:
+    return Program(tmp_path, forker)
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import Engine, select
@@ -19,7 +21,7 @@ from recorder.store.enrolment import watch_group
 from recorder.store.tables import watches
 from tests.durability.ledgers import read_ledgers
 from tests.durability.oracle import CLOCKS, Answer, Pace, answers_by_group, check_ledger
-from tests.durability.slow import SlowSimulator
+from tests.durability.slow import SlowSimulator, Visit
 from tests.support.program import KEY, Program, Running
 from tests.support.scripted_upstream import Upstream
 from tests.support.simulator import simulating
@@ -94,28 +96,28 @@ class Stage:
 
 
 @contextmanager
-def quick_stage(tmp_path: Path, kind: str, url: str, pace: Pace, *, speed: float) -> Iterator[Stage]:
+def quick_stage(program: Program, kind: str, url: str, pace: Pace, *, speed: float) -> Iterator[Stage]:
     """A stage whose upstream responds immediately."""
-    folder, log = _folder(tmp_path, kind)
+    program, log = _in_folder(program, kind)
     with (
         simulating(SimulatorSettings(api_key=KEY, log_path=log, speed=speed)) as address,
         Upstream(address, log) as upstream,
-        _stage(folder, url, upstream, log, pace) as stage,
+        _stage(program, url, upstream, log, pace) as stage,
     ):
         yield stage
 
 
 @contextmanager
 def slow_stage(
-    tmp_path: Path, kind: str, url: str, pace: Pace, seconds_for: Callable[[str], float]
+    program: Program, kind: str, url: str, pace: Pace, seconds_for: Callable[[str], float]
 ) -> Iterator[tuple[Stage, SlowSimulator]]:
     """A stage whose upstream delays its responses by `seconds_for(taskgroup_id)`."""
-    folder, log = _folder(tmp_path, kind)
+    program, log = _in_folder(program, kind)
     simulator = SlowSimulator(SimulatorSettings(api_key=KEY, log_path=log, speed=4), seconds_for)
     with (
         simulator.running(),
         Upstream(simulator.url, log) as upstream,
-        _stage(folder, url, upstream, log, pace) as stage,
+        _stage(program, url, upstream, log, pace) as stage,
     ):
         yield stage, simulator
 
@@ -128,14 +130,31 @@ def play(*stories: Callable[[], None]) -> None:
         story.result()
 
 
-def _folder(tmp_path: Path, kind: str) -> tuple[Path, Path]:
-    folder = tmp_path / f"{kind}-stage"
+def name_of(recorder: Running) -> str:
+    """The name under which a recorder claims groups."""
+    return recorder.wait_for("recording").split("recorder=")[-1].strip()
+
+
+def check_visits(visits: list[Visit], groups: int) -> None:
+    """Check that each of so many groups was polled, none while another poll of it was in flight."""
+    by_group: dict[str, list[Visit]] = defaultdict(list)
+    for visit in sorted(visits, key=lambda visit: visit.came):
+        by_group[visit.taskgroup_id].append(visit)
+    assert len(by_group) == groups
+    for group in by_group.values():
+        for one, next_one in pairwise(group):
+            assert one.left <= next_one.came, (one, next_one)
+
+
+def _in_folder(program: Program, kind: str) -> tuple[Program, Path]:
+    """The program in a folder of its own, and the path of a request log there."""
+    folder = program.folder / f"{kind}-stage"
     folder.mkdir()
-    return folder, folder / "requests.log"
+    return replace(program, folder=folder), folder / "requests.log"
 
 
 @contextmanager
-def _stage(folder: Path, url: str, upstream: Upstream, log: Path, pace: Pace) -> Iterator[Stage]:
+def _stage(program: Program, url: str, upstream: Upstream, log: Path, pace: Pace) -> Iterator[Stage]:
     settings = {
         "PARALLEL_API_KEY": KEY,
         "RECORDER_DATABASE_URL": url,
@@ -149,6 +168,6 @@ def _stage(folder: Path, url: str, upstream: Upstream, log: Path, pace: Pace) ->
     }
     engine = open_engine(check_url(url))
     try:
-        yield Stage(Program(folder).using(**settings), engine, upstream, log, pace)
+        yield Stage(program.using(**settings), engine, upstream, log, pace)
     finally:
         engine.dispose()

@@ -8,11 +8,11 @@ from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 from tests.durability.ledgers import read_ledgers
 from tests.durability.oracle import ON_THE_WAY, Pace, sights
 from tests.durability.stage import Stage, play, quick_stage
+from tests.support.program import Program
 
 SEED = 20261124
 KILLS = 20
@@ -81,8 +81,8 @@ def outages(stage: Stage, kills: list[datetime]) -> Counter[str]:
     return found
 
 
-def story(tmp_path: Path, kind: str, url: str) -> None:
-    with quick_stage(tmp_path, kind, url, PACE, speed=4) as on:
+def story(program: Program, kind: str, url: str) -> None:
+    with quick_stage(program, kind, url, PACE, speed=4) as on:
         kills = killed_often(on, random.Random(f"{SEED}-{kind}"))
         lost = on.lost()
         # Each kill loses at most one unwritten response per group.
@@ -94,5 +94,5 @@ def story(tmp_path: Path, kind: str, url: str) -> None:
         assert found["long"] >= 3, found
 
 
-def test_kills_leave_no_partial_or_duplicate_writes(tmp_path: Path, databases: dict[str, str]) -> None:
-    play(*(partial(story, tmp_path, kind, url) for kind, url in databases.items()))
+def test_kills_leave_no_partial_or_duplicate_writes(program: Program, databases: dict[str, str]) -> None:
+    play(*(partial(story, program, kind, url) for kind, url in databases.items()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -13,6 +12,7 @@ from recorder.store.tables import recorders, watches
 from tests.durability.oracle import Pace
 from tests.durability.slow import SlowSimulator
 from tests.durability.stage import Stage, play, slow_stage
+from tests.support.program import Program
 
 GROUPS, HANGING = 120, 4
 BUSY = 40
@@ -20,13 +20,13 @@ BUSY = 40
 PACE = Pace(poll_interval=0.5, longest_interval=3.0, gap_window=60, request_timeout=40)
 
 
-def story(tmp_path: Path, kind: str, url: str) -> None:
+def story(program: Program, kind: str, url: str) -> None:
     chance, hanging = random.Random(kind), set[str]()
 
     def seconds_for(group: str) -> float:
         return 60 if group in hanging else chance.uniform(0.1, 1.3)
 
-    with slow_stage(tmp_path, kind, url, PACE, seconds_for) as (stage, simulator):
+    with slow_stage(program, kind, url, PACE, seconds_for) as (stage, simulator):
         hanging |= set(stage.enrol(HANGING, 1))
         stage.enrol(GROUPS - HANGING, 4)
         stopped_at = stopped_under_load(stage, simulator)
@@ -64,5 +64,5 @@ def check(stage: Stage, stopped_at: datetime, hanging: set[str]) -> None:
         assert hanging <= set(due.scalars())
 
 
-def test_received_responses_are_written_before_exit(tmp_path: Path, databases: dict[str, str]) -> None:
-    play(*(partial(story, tmp_path, kind, url) for kind, url in databases.items()))
+def test_received_responses_are_written_before_exit(program: Program, databases: dict[str, str]) -> None:
+    play(*(partial(story, program, kind, url) for kind, url in databases.items()))

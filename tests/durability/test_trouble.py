@@ -15,7 +15,7 @@ from tests.durability.ledgers import read_ledgers
 from tests.durability.oracle import ON_THE_WAY, Pace
 from tests.durability.stage import Stage, play, quick_stage
 from tests.support.breakable_postgres import Server, own_server
-from tests.support.program import Running
+from tests.support.program import Program, Running
 
 GROUPS, RUNS = 16, 8
 CUTS = 20
@@ -116,18 +116,18 @@ def fewest_gaps(stage: Stage) -> int:
     return min(sum(entry.kind is Kind.GAP for entry in ledger.entries) for ledger in ledgers)
 
 
-def on_sqlite(tmp_path: Path) -> None:
-    file = tmp_path / "recorder.db"
-    with quick_stage(tmp_path, "sqlite", f"sqlite:///{file}", PACE, speed=2) as on:
+def on_sqlite(program: Program) -> None:
+    file = program.folder / "recorder.db"
+    with quick_stage(program, "sqlite", f"sqlite:///{file}", PACE, speed=2) as on:
         through(on, partial(locked, file), full)
         assert fewest_gaps(on) >= 2
 
 
-def on_postgresql(tmp_path: Path) -> None:
-    with own_server() as server, quick_stage(tmp_path, "postgresql", server.url, PACE, speed=2) as on:
+def on_postgresql(program: Program) -> None:
+    with own_server() as server, quick_stage(program, "postgresql", server.url, PACE, speed=2) as on:
         through(on, partial(cut, server), partial(refusing, server), partial(crashed, server))
         assert fewest_gaps(on) >= 2
 
 
-def test_recording_resumes_after_database_outages(tmp_path: Path) -> None:
-    play(partial(on_sqlite, tmp_path), partial(on_postgresql, tmp_path))
+def test_recording_resumes_after_database_outages(program: Program) -> None:
+    play(partial(on_sqlite, program), partial(on_postgresql, program))

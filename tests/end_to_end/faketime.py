@@ -6,6 +6,13 @@ from pathlib import Path
 
 _LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
+_REAL_MONOTONIC = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+
+
+def ahead_by(seconds: int) -> dict[str, str]:
+    """Return the settings of processes whose wall clock is `seconds` ahead."""
+    return {"LD_PRELOAD": str(_library()), "FAKETIME": f"{seconds:+d}", **_REAL_MONOTONIC}
+
 
 class FakeTime:
     """The wall clock of the processes that are started with `settings`."""
@@ -20,8 +27,7 @@ class FakeTime:
             "LD_PRELOAD": str(_library()),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
+            **_REAL_MONOTONIC,
         }
 
     def set_by(self, seconds: int) -> None:

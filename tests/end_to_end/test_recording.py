@@ -21,6 +21,7 @@ from sqlalchemy import Engine, text
 from recorder.cli.main import recorder as commands
 from recorder.store.transactions import reading
 from tests.end_to_end.oracle import check_history, moment, requests_by_group
+from tests.support.forker import Forker
 from tests.support.postgres import free_port
 from tests.support.program import Program, Running
 
@@ -60,16 +61,14 @@ class Recording:
 
 
 @contextmanager
-def recorded(folder: Path, database_url: str) -> Iterator[Recording]:
+def recorded(program: Program, database_url: str) -> Iterator[Recording]:
     """Record the groups of a simulated upstream with real processes, through an outage."""
-    log, port = folder / "requests.ndjson", free_port()
+    log, port = program.folder / "requests.ndjson", free_port()
     simulate = ("simulate", "--port", "0", "--seed", "3", "--speed", "20")
     with ExitStack() as stack:
-        simulator = stack.enter_context(
-            Program(folder).start(*simulate, "--outage", OUTAGE, "--log", str(log))
-        )
+        simulator = stack.enter_context(program.start(*simulate, "--outage", OUTAGE, "--log", str(log)))
         upstream = simulator.wait_for("simulated upstream at").split()[-1]
-        program = Program(folder).using(
+        program = program.using(
             PARALLEL_API_KEY="a-key",
             PARALLEL_BASE_URL=upstream,
             RECORDER_DATABASE_URL=database_url,
@@ -124,8 +123,10 @@ def _wait_for_the_work_to_end(recording: Recording, at_work: Running) -> None:
     at_work.wait_until(lambda: over() or None, "the work to end")
 
 
-def test_recorded_history_matches_upstream_log(database_url: str, engine: Engine, tmp_path: Path) -> None:
-    with recorded(tmp_path, database_url) as recording:
+def test_recorded_history_matches_upstream_log(
+    database_url: str, engine: Engine, tmp_path: Path, forker: Forker
+) -> None:
+    with recorded(Program(tmp_path, forker), database_url) as recording:
         requests = requests_by_group(recording.log)
         assert len(recording.ids) == len(requests) == GROUPS
         histories = {taskgroup_id: _history(recording, taskgroup_id) for taskgroup_id in recording.ids}

@@ -19,7 +19,15 @@ from recorder.queries.json_output import dumps
 from recorder.simulator import SimulatorSettings
 from recorder.simulator.scenario import SCENE_KINDS, parse_scenario
 from recorder.store.transactions import reading
-from tests.end_to_end.scenario_oracle import FAULTS, ODDITIES, ExpectedHistory, Request, read_requests
+from tests.end_to_end.scenario_oracle import (
+    FAULTS,
+    ODDITIES,
+    TIMEOUT_SECONDS,
+    ExpectedHistory,
+    Request,
+    read_requests,
+)
+from tests.support.forker import Forker
 from tests.support.program import Program
 from tests.support.simulator import simulating
 
@@ -85,15 +93,17 @@ def _over(requests: list[Request]) -> bool:
     return (answers[-1].received - first).total_seconds() > 18 if answers else False
 
 
-def test_every_fault_and_every_oddity(tmp_path: Path, database_url: str, engine: Engine) -> None:
+def test_every_fault_and_every_oddity(
+    tmp_path: Path, database_url: str, engine: Engine, forker: Forker
+) -> None:
     log = tmp_path / "requests.ndjson"
-    program = Program(tmp_path).using(
+    program = Program(tmp_path, forker).using(
         PARALLEL_API_KEY="k",
         RECORDER_DATABASE_URL=database_url,
         RECORDER_POLL_INTERVAL=str(POLL_SECONDS),
         RECORDER_SETTLED_INTERVAL=str(POLL_SECONDS * 6),
         RECORDER_GAP_GRACE=str(WINDOW_SECONDS),
-        RECORDER_REQUEST_TIMEOUT="1",
+        RECORDER_REQUEST_TIMEOUT=str(TIMEOUT_SECONDS),
         RECORDER_LEASE="20",
         RECORDER_RATE="400",
         RECORDER_CONCURRENCY="150",
@@ -101,10 +111,11 @@ def test_every_fault_and_every_oddity(tmp_path: Path, database_url: str, engine:
     )
     settings = SimulatorSettings(speed=4, log_path=log, scenario=parse_scenario(_scenario()))
     with simulating(settings) as url:
-        playing = _create(url)
         at = program.using(PARALLEL_BASE_URL=url)
-        at.ok("watch", *playing)
         with at.start("run") as running:
+            running.wait_for("recording")
+            playing = _create(url)
+            at.ok("watch", *playing)
 
             def all_over() -> bool | None:
                 requests = read_requests(log)

@@ -14,6 +14,7 @@ from tests.support.bodies import (
     ABSENT,
     FURTHER,
     GROUP,
+    NOON,
     RUNNING,
     SETTLED,
     body_of,
@@ -26,12 +27,17 @@ from tests.support.stories import Story
 
 
 def _found(
-    body: ResponseBody, *, finished_before: int | None = None, modified_before: datetime | None = None
+    body: ResponseBody,
+    *,
+    observed_at: datetime = NOON,
+    finished_before: int | None = None,
+    modified_before: datetime | None = None,
 ) -> set[Anomaly]:
     found = anomalies_of(
         body,
-        read_body(body),
+        read_body(body, GROUP),
         taskgroup_id=GROUP,
+        observed_at=observed_at,
         finished_before=finished_before,
         modified_before=modified_before,
         clock_regressed=False,

@@ -16,6 +16,7 @@ from recorder.ledger.entries import Kind
 from recorder.ledger.status_fields import Phase
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
+from recorder.store.database_clock import DatabaseClock
 from recorder.store.enrolment import watch_group
 from recorder.store.groups import list_groups
 from recorder.store.heartbeats import heartbeats
@@ -99,7 +100,7 @@ def record(
                 await stack.enter_async_context(client_of(settings, upstream, kind)) for _ in range(recorders)
             ]
             stop = asyncio.Event()
-            running = [Recorder(settings, engine, client, utc_now) for client in clients]
+            running = [Recorder(settings, engine, client, DatabaseClock()) for client in clients]
             tasks = [asyncio.create_task(recorder.run(stop)) for recorder in running]
             try:
                 await until_it(until)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from recorder.clock import utc_now
 from recorder.polling.db_writer import DatabaseWriter
+from recorder.polling.write_health import WriteKind
 from recorder.store.tables import recorders
 from recorder.store.transactions import DatabaseUnavailableError
 
@@ -32,8 +33,8 @@ def test_a_failed_write_is_rolled_back(engine: Engine) -> None:
     async def scenario() -> int:
         writer = DatabaseWriter(engine)
         with pytest.raises(ZeroDivisionError):
-            await writer.write(work)
-        return await writer.write(_count)
+            await writer.write(work, WriteKind.RESULTS)
+        return await writer.write(_count, WriteKind.RESULTS)
 
     assert asyncio.run(scenario()) == 0
 
@@ -48,13 +49,13 @@ def test_an_unresponsive_connection_is_abandoned_and_the_next_write_succeeds(eng
         writer = DatabaseWriter(engine, timeout_seconds=0.2)
         try:
             with pytest.raises(DatabaseUnavailableError, match=r"no answer for 0\.2 s"):
-                await writer.write(unresponsive)
+                await writer.write(unresponsive, WriteKind.RESULTS)
             assert writer.stuck
         finally:
             answer.set()
         patient = DatabaseWriter(engine)
-        assert await patient.write(_count) == 0
-        assert await writer.write(_count) == 0
+        assert await patient.write(_count, WriteKind.RESULTS) == 0
+        assert await writer.write(_count, WriteKind.RESULTS) == 0
         async with asyncio.timeout(10):
             while writer.stuck:
                 await asyncio.sleep(0.01)

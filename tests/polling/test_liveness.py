@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder.polling.heartbeat import LivenessTracker
-from recorder.store.heartbeats import ALIVE_SECONDS, Heartbeat
+from recorder.status_file import ALIVE_SECONDS
+from recorder.store.heartbeats import Heartbeat
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, inspect, select, text
 
 from recorder.clock import utc_now
 from recorder.store.tables import entries, watches
+from tests.support.forker import Forker
 from tests.support.program import KEY, Program
 from tests.support.stub_server import OK, answer
 
@@ -84,10 +85,10 @@ def upstream() -> Iterator[EchoServer]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, database_url: str, upstream: EchoServer) -> Program:
+def program(tmp_path: Path, forker: Forker, database_url: str, upstream: EchoServer) -> Program:
     quick = {"POLL_INTERVAL": "1", "GAP_GRACE": "3", "RATE": "500", "DATABASE_URL": database_url}
     settings = {f"RECORDER_{name}": text for name, text in quick.items()}
-    return Program(tmp_path, None, {"PARALLEL_API_KEY": KEY, "PARALLEL_BASE_URL": upstream.url, **settings})
+    return Program(tmp_path, forker, {"PARALLEL_API_KEY": KEY, "PARALLEL_BASE_URL": upstream.url, **settings})
 
 
 def everything_kept(engine: Engine, folder: Path) -> str:

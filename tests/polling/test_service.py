@@ -13,6 +13,7 @@ from recorder.ledger.entries import Action, Kind
 from recorder.ledger.poll_outcome import PollOutcome
 from recorder.polling.service import Recorder
 from recorder.settings import Settings
+from recorder.store.database_clock import DatabaseClock
 from recorder.store.dialects.base import WRITING
 from recorder.store.engine import open_engine
 from recorder.store.enrolment import Deadline, cease_watching, resume_watching
@@ -167,7 +168,7 @@ def test_run_once_polls_each_due_group_once(engine: Engine, simulate: Simulate, 
 
     async def once() -> Recorder:
         async with client_of(settings, upstream) as client:
-            recorder = Recorder(settings, engine, client, utc_now)
+            recorder = Recorder(settings, engine, client, DatabaseClock())
             await recorder.run_once(asyncio.Event())
             return recorder
 

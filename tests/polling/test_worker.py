@@ -19,10 +19,12 @@ from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
+from recorder.polling.retry_hold import RetryHold
 from recorder.polling.schedule import Intervals
 from recorder.polling.service import Recorder
 from recorder.polling.worker import Worker
 from recorder.settings import Settings
+from recorder.store.database_clock import DatabaseClock
 from recorder.store.leases import Claim, claim_due
 from recorder.store.tables import entries
 from recorder.store.transactions import writing
@@ -66,7 +68,7 @@ def test_groups_claimed_while_stopping_are_not_polled(
     async def scenario() -> None:
         async with client_of(settings, upstream) as client:
             stop = asyncio.Event()
-            task = asyncio.create_task(Recorder(settings, engine, client, utc_now).run(stop))
+            task = asyncio.create_task(Recorder(settings, engine, client, DatabaseClock()).run(stop))
             await asyncio.to_thread(claiming.wait, 30)
             stop.set()
             # The recorder begins to stop before the claim returns.
@@ -101,8 +103,10 @@ def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_i
                 poller=Poller(client, settings.rules, intervals, time.monotonic, random.Random(1)),
                 circuit_breaker=CircuitBreaker(intervals),
                 rate_limiter=RateLimiter(1000, time.monotonic()),
+                hold=RetryHold(),
                 concurrency=10,
                 lease=timedelta(seconds=30),
+                last_chance=second,
                 now=now,
             )
             assert await worker.claim(now()) == 1

@@ -15,7 +15,7 @@ from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import fail, observe
 from recorder.ledger.watch import Watch, WatchState
 from recorder.store.enrolment import Deadline, cease_watching, resume_watching, watch_group
-from recorder.store.groups import make_due
+from recorder.store.groups import INTERVAL_MARGIN, make_due
 from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.tables import watches
 from recorder.store.transactions import writing
@@ -44,6 +44,7 @@ class Group:
     next_poll: float | None
     lease: Lease | None = None
     clock_step: float = 0
+    interval: float = 0
 
 
 @dataclass(eq=False)
@@ -106,7 +107,7 @@ class Fleet:
             return
         assert entered is Action.RESUMED
         group.model.resume(self.now, "ann", note)
-        group.next_poll, group.lease, group.clock_step = self.now, None, 0
+        group.next_poll, group.lease, group.clock_step, group.interval = self.now, None, 0, 0
 
     def cease(self, group: Group, action: Action, note: str | None) -> None:
         entered = cease_watching(
@@ -125,7 +126,7 @@ class Fleet:
         assert entered is action
         late = 0 if model.poll_due is None else model.late(self.now)
         model.cease(action, self.now, late, "ann", note)
-        group.next_poll, group.lease, group.clock_step = None, None, 0
+        group.next_poll, group.lease, group.clock_step, group.interval = None, None, 0, 0
 
     def claim(self, owner: str, limit: int) -> list[Flight]:
         """Claim `limit` due groups and check that they are the right ones.
@@ -211,6 +212,7 @@ class Fleet:
             model.answer(asked, ended, outcome.what, outcome.wait)
         group.next_poll = ended + outcome.wait if model.state in {"watching", "gone"} else None
         group.lease, group.clock_step = None, 0
+        group.interval = 0 if group.next_poll is None else outcome.wait
 
     def recorder_ends(self, which: int, *, released: bool, comes_back: bool) -> None:
         """End a recorder, whose claims are kept or released.
@@ -224,7 +226,8 @@ class Fleet:
             claimed = [group for group in self.groups.values() if group.lease and group.lease.owner == owner]
             assert freed == len(claimed)
             for group in claimed:
-                group.lease, group.next_poll = None, self.now
+                was_due = group.model.poll_due
+                group.lease, group.next_poll = None, self.now if was_due is None else min(was_due, self.now)
         if not comes_back:
             self.flights = [flight for flight in self.flights if flight.lease.owner != owner]
             self.owners[which] = self._new_owner()
@@ -235,7 +238,10 @@ class Fleet:
         if not noticed:
             return
         with writing(self.engine) as connection:
-            made_due = make_due(connection, moment(self.now), moment(self.now + LONGEST_WAIT))
+            longest = timedelta(seconds=LONGEST_WAIT)
+            made_due = make_due(
+                connection, moment(self.now), longest=longest, longest_retry=longest, alive=self.owners
+            )
         far = [group for group in self.groups.values() if self._is_far(group)]
         assert made_due == len(far)
         for group in far:
@@ -246,7 +252,7 @@ class Fleet:
     def _is_far(self, group: Group) -> bool:
         if group.next_poll is None or group.lease is not None:
             return False
-        return group.next_poll > self.now + LONGEST_WAIT
+        return group.next_poll > self.now + max(LONGEST_WAIT, INTERVAL_MARGIN * group.interval)
 
     def end(self) -> None:
         """Remove the groups' watch rows; their entries cannot be deleted."""

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -20,15 +21,17 @@ from recorder.store.schema import state_of
 from recorder.store.schema_diff import differences
 from recorder.store.tables import episodes, summaries
 from recorder.store.transactions import reading, writing
-from tests.support.program import Result, require_clean
+from tests.support.forker import Forker
+from tests.support.program import Program, Result, require_clean
 from tests.support.store_samples import body, enrol, poll, seen
 
 CLONE = Path(__file__).parents[2]
+INI = str(CLONE / "alembic.ini")
 HEAD = "0003"
 
 
-def alembic(folder: Path, *arguments: str, **settings: str) -> Result:
-    """Run the command in a working folder with only these settings."""
+def installed_alembic(folder: Path, *arguments: str, **settings: str) -> Result:
+    """Run the installed script in a working folder with only these settings."""
     outer = {name: value for name, value in os.environ.items() if not name.startswith("RECORDER_")}
     process = subprocess.run(
         [str(Path(sys.executable).with_name("alembic")), *arguments],
@@ -63,6 +66,20 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
+Alembic = Callable[..., Result]
+"""Runs the command with the checkout's `alembic.ini`."""
+
+
+@pytest.fixture
+def alembic(elsewhere: Path, forker: Forker) -> Alembic:
+    """The command in a working folder outside the checkout, with only the given settings."""
+
+    def run(*arguments: str, **settings: str) -> Result:
+        return Program(elsewhere, forker, settings, "alembic").run("-c", INI, *arguments)
+
+    return run
+
+
 def _stored_counts(engine: Engine) -> list[int]:
     """Return the numbers of summaries and episodes, and the version of the summaries' rules."""
     with reading(engine) as connection:
@@ -77,7 +94,7 @@ def _stored_counts(engine: Engine) -> list[int]:
 
 
 def test_from_another_folder_with_the_settings_in_env(
-    elsewhere: Path, engine: Engine, database_url: str
+    elsewhere: Path, alembic: Alembic, engine: Engine, database_url: str
 ) -> None:
     """An upgrade fills the derived tables, as `recorder db upgrade` does; other commands do not."""
     enrol(engine, "tgrp_1")
@@ -86,37 +103,37 @@ def test_from_another_folder_with_the_settings_in_env(
     if engine.dialect.name == "sqlite":
         url = f"sqlite:///{os.path.relpath(str(engine.url.database), elsewhere)}"
     elsewhere.joinpath(".env").write_text(f"RECORDER_DATABASE_URL={url}\nRECORDER_RATE=fast\n")
-
-    def run(*arguments: str) -> str:
-        return ok(alembic(elsewhere, "-c", str(CLONE / "alembic.ini"), *arguments))
-
-    run("downgrade", "-1")
+    ok(installed_alembic(elsewhere, "-c", INI, "downgrade", "-1"))
     assert state_of(engine).current == "0002"
-    run("upgrade", "head")
+    ok(alembic("upgrade", "head"))
     assert state_of(engine).at_head and _stored_counts(engine) == [1, 1, SUMMARY_RULES]
     with writing(engine) as connection:
         connection.execute(summaries.update().values(rules=0))
-    assert run("current") == f"{HEAD} (head)\n"
-    assert "No new upgrade operations detected" in run("check")
+    assert ok(alembic("current")) == f"{HEAD} (head)\n"
+    assert "No new upgrade operations detected" in ok(alembic("check"))
     assert _stored_counts(engine) == [1, 1, 0]
-    run("upgrade", "head")
+    ok(alembic("upgrade", "head"))
     assert _stored_counts(engine) == [1, 1, SUMMARY_RULES]
 
 
-def test_a_ledger_with_entries_is_dropped_only_on_request(engine: Engine, database_url: str) -> None:
+def test_a_ledger_with_entries_is_dropped_only_on_request(
+    alembic: Alembic, engine: Engine, database_url: str
+) -> None:
     enrol(engine, "tgrp_1")
-    refused = alembic(CLONE, "downgrade", "base", RECORDER_DATABASE_URL=database_url)
+    refused = alembic("downgrade", "base", RECORDER_DATABASE_URL=database_url)
     assert "1 entry" in refusal(refused) and "-x discard_ledger=yes" in refusal(refused)
     no = ("-x", "discard_ledger=no", "downgrade", "base")
-    assert "1 entry" in refusal(alembic(CLONE, *no, RECORDER_DATABASE_URL=database_url))
+    assert "1 entry" in refusal(alembic(*no, RECORDER_DATABASE_URL=database_url))
     assert state_of(engine).at_head
     yes = ("-x", "discard_ledger=yes", "downgrade", "base")
-    ok(alembic(CLONE, *yes, RECORDER_DATABASE_URL=database_url))
+    ok(alembic(*yes, RECORDER_DATABASE_URL=database_url))
     assert set(inspect(engine).get_table_names()) == {"alembic_version"}
 
 
-def test_an_offline_upgrade_script_creates_the_schema(blank_engine: Engine, blank_database_url: str) -> None:
-    script = ok(alembic(CLONE, "upgrade", "head", "--sql", RECORDER_DATABASE_URL=blank_database_url))
+def test_an_offline_upgrade_script_creates_the_schema(
+    alembic: Alembic, blank_engine: Engine, blank_database_url: str
+) -> None:
+    script = ok(alembic("upgrade", "head", "--sql", RECORDER_DATABASE_URL=blank_database_url))
     if blank_engine.dialect.name == "sqlite":
         with sqlite3.connect(str(blank_engine.url.database)) as connection:
             connection.executescript(script)
@@ -142,7 +159,7 @@ def test_a_generated_revision_does_not_import_the_recorder(
             'watches.append_column(Column("seen_by", Time))\n'
         )
     settings = {"RECORDER_DATABASE_URL": database_url}
-    ok(alembic(copy, "revision", "--autogenerate", "-m", "add notes", **settings))
+    ok(installed_alembic(copy, "revision", "--autogenerate", "-m", "add notes", **settings))
     revision = (copy / "migrations/versions/0004_add_notes.py").read_text()
     assert set(re.findall(r"^(?:from|import) .*", revision, re.MULTILINE)) == {
         "from __future__ import annotations",
@@ -150,36 +167,34 @@ def test_a_generated_revision_does_not_import_the_recorder(
         "from alembic import op",
     }
     assert "recorder" not in revision and "drop" not in revision.partition("def downgrade")[0]
-    ok(alembic(copy, "upgrade", "head", **settings))
-    assert "No new upgrade operations detected" in ok(alembic(copy, "check", **settings))
+    ok(installed_alembic(copy, "upgrade", "head", **settings))
+    assert "No new upgrade operations detected" in ok(installed_alembic(copy, "check", **settings))
     assert {"notes", "watches"} < set(inspect(engine).get_table_names())
 
 
-def test_errors_are_reported_in_one_line(elsewhere: Path) -> None:
-    ini = ("-c", str(CLONE / "alembic.ini"))
-    wrong = alembic(elsewhere, *ini, "current", RECORDER_DATABASE_URL="oracle://there")
+def test_errors_are_reported_in_one_line(elsewhere: Path, alembic: Alembic) -> None:
+    wrong = alembic("current", RECORDER_DATABASE_URL="oracle://there")
     assert "RECORDER_DATABASE_URL" in refusal(wrong)
-    assert "no database at sqlite:///recorder.db" in refusal(alembic(elsewhere, *ini, "current"))
-    assert "script" in refusal(alembic(elsewhere, *ini, "downgrade", "0003:0002", "--sql"))
+    assert "no database at sqlite:///recorder.db" in refusal(alembic("current"))
+    assert "script" in refusal(alembic("downgrade", "0003:0002", "--sql"))
     assert list(elsewhere.iterdir()) == []
     with sqlite3.connect(elsewhere / "recorder.db") as connection:
         connection.execute("CREATE TABLE invoices (number INTEGER)")
     connection.close()
     for command in (["upgrade", "head"], ["downgrade", "-1"], ["current"], ["check"]):
-        assert "not the recorder's" in refusal(alembic(elsewhere, *ini, *command))
+        assert "not the recorder's" in refusal(alembic(*command))
 
 
-def test_a_newer_revision_is_refused_and_a_stamp_repairs_a_lost_one(elsewhere: Path) -> None:
-    ini = ("-c", str(CLONE / "alembic.ini"))
-    ok(alembic(elsewhere, *ini, "upgrade", "head"))
+def test_a_newer_revision_is_refused_and_a_stamp_repairs_a_lost_one(
+    elsewhere: Path, alembic: Alembic
+) -> None:
+    ok(alembic("upgrade", "head"))
     _set_revision(elsewhere / "recorder.db", "UPDATE alembic_version SET version_num = '9999'")
     for command in (["upgrade", "head"], ["downgrade", "-1"], ["current"], ["check"]):
-        assert "revision 9999, which this program does not know" in refusal(
-            alembic(elsewhere, *ini, *command)
-        )
+        assert "revision 9999, which this program does not know" in refusal(alembic(*command))
     _set_revision(elsewhere / "recorder.db", "DELETE FROM alembic_version")
-    ok(alembic(elsewhere, *ini, "stamp", HEAD))
-    assert "No new upgrade operations" in ok(alembic(elsewhere, *ini, "check"))
+    ok(alembic("stamp", HEAD))
+    assert "No new upgrade operations" in ok(alembic("check"))
 
 
 def _set_revision(path: Path, statement: str) -> None:
@@ -188,10 +203,9 @@ def _set_revision(path: Path, statement: str) -> None:
     connection.close()
 
 
-def test_the_history_needs_no_database_and_an_upgrade_creates_it(elsewhere: Path) -> None:
-    ini = ("-c", str(CLONE / "alembic.ini"))
-    assert ok(alembic(elsewhere, *ini, "history")).startswith(f"0002 -> {HEAD} (head), ")
-    ok(alembic(elsewhere, *ini, "upgrade", "head"))
+def test_the_history_needs_no_database_and_an_upgrade_creates_it(elsewhere: Path, alembic: Alembic) -> None:
+    assert ok(alembic("history")).startswith(f"0002 -> {HEAD} (head), ")
+    ok(alembic("upgrade", "head"))
     engine = open_engine(check_url(f"sqlite:///{elsewhere / 'recorder.db'}"))
     assert differences(engine) == []
     engine.dispose()

@@ -62,7 +62,7 @@ class Span(NamedTuple):
     last: int
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(name=NAMES, data=st.data())
 def test_any_body_is_rebuilt_the_same_on_both_databases(
     engines: list[Engine], name: str, data: st.DataObject

@@ -18,6 +18,7 @@ _MODULES = {
     "subprocess",
     "tests.end_to_end.faketime",
     "tests.support.breakable_postgres",
+    "tests.support.pgbouncer",
     "tests.support.postgres",
     "tests.support.program",
     "tests.support.real_upstream",

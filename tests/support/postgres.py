@@ -53,19 +53,35 @@ class _Cluster:
         Raises:
             RuntimeError: if it fails; the message includes the output of PostgreSQL.
         """
-        data = self.folder / "data"
-        self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+        encoding = ("-E", "UTF8", "--no-locale")
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", *encoding, "-N")
+        return self._start(_CONFIGURATION)
+
+    def start_standby(self, primary: str) -> str:
+        """Copy the server at `primary` and start the copy as its hot standby; return the URL.
+
+        Raises:
+            RuntimeError: if it fails; the message includes the output of PostgreSQL.
+        """
+        copied = ("-X", "stream", "-c", "fast", "--no-sync")
+        self._run("pg_basebackup", "-d", primary, "-D", self._data, "-R", *copied)
+        return self._start()
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _start(self, configuration: str = "") -> str:
         port = free_port()
-        with (data / "postgresql.conf").open("a") as file:
-            file.write(f"{_CONFIGURATION}port = {port}\n")
-        self._run("pg_ctl", "start", "-D", data, "-l", data / "log", "-w", "-t", "60")
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(f"{configuration}port = {port}\n")
+        self._run("pg_ctl", "start", "-D", self._data, "-l", self._data / "log", "-w", "-t", "60")
         return f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
     def stop(self) -> None:
         """Stop the server without a checkpoint, if it is running, and delete its files."""
-        data = self.folder / "data"
-        if (data / "postmaster.pid").exists():
-            self._run("pg_ctl", "stop", "-D", data, "-m", "immediate", check=False)
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate", check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str | Path, check: bool = True) -> None:
@@ -93,6 +109,19 @@ def running_postgres() -> Iterator[str]:
     cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-")))
     try:
         yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@contextmanager
+def running_standby(primary: str) -> Iterator[str]:
+    """Run a hot standby of a server for the duration of the block; yield the URL of its first database."""
+    cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-")))
+    if os.geteuid() == 0:
+        # The server insists on it, and pg_basebackup leaves an existing folder as it is.
+        (cluster.folder / "data").chmod(0o700)
+    try:
+        yield cluster.start_standby(primary)
     finally:
         cluster.stop()
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tests.support.forker import Forker
+from tests.support.forker import ForkedProcess, Forker
 
 KEY = "pk-recognisable-7f3a91"
 PASSWORD = "pw-recognisable-c04b52"
@@ -33,6 +33,7 @@ QUICK = {
 }
 """Settings that keep tests of a running recorder fast."""
 
+Process = subprocess.Popen[bytes] | ForkedProcess
 _T = TypeVar("_T")
 
 
@@ -59,8 +60,8 @@ class Result:
         return self.complaint(2)
 
 
-def command_line(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "recorder", *arguments]
+def command_line(*arguments: str, name: str = "recorder") -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
 
 
 def require_clean(text: str) -> str:
@@ -74,12 +75,13 @@ def require_clean(text: str) -> str:
 class Program:
     """`recorder` in a working folder, with the given settings and none from the surrounding environment.
 
-    Without a `forker`, each command has to import the program again.
+    Without a `forker`, each command has to import the program again. Another `name` is another program.
     """
 
     folder: Path
     forker: Forker | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    name: str = "recorder"
 
     def using(self, **settings: str) -> Program:
         """Return a copy with more settings."""
@@ -101,7 +103,7 @@ class Program:
         if self.forker is None:
             status = self._run_process(arguments, files)
         else:
-            status = self.forker.run(arguments, self.folder, self.environment, files)
+            status = self.forker.run([self.name, *arguments], self.folder, self.environment, files)
         out, err = (require_clean(file.read_text("utf-8")) for file in files[1:])
         return Result(status, out, err)
 
@@ -109,7 +111,7 @@ class Program:
         stdin, stdout, stderr = files
         with stdin.open("rb") as text, stdout.open("wb") as out, stderr.open("wb") as err:
             return subprocess.run(
-                command_line(*arguments),
+                command_line(*arguments, name=self.name),
                 check=False,
                 stdin=text,
                 stdout=out,
@@ -129,16 +131,8 @@ class Program:
     def start(self, *arguments: str) -> Iterator[Running]:
         """Start a command in the background; it is killed if it is still running when the block ends."""
         output = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.output"
-        with output.open("wb") as file:
-            process = subprocess.Popen(
-                command_line(*arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                cwd=self.folder,
-                env=self.environment,
-                start_new_session=True,
-            )
+        output.touch()
+        process = self._start_process(arguments, output)
         running = Running(process, output)
         try:
             yield running
@@ -146,12 +140,27 @@ class Program:
             running.kill()
         require_clean(running.printed)
 
+    def _start_process(self, arguments: Sequence[str], output: Path) -> Process:
+        if self.forker is not None:
+            files = Path(os.devnull), output, output
+            return self.forker.start([self.name, *arguments], self.folder, self.environment, files)
+        with output.open("wb") as file:
+            return subprocess.Popen(
+                command_line(*arguments, name=self.name),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                cwd=self.folder,
+                env=self.environment,
+                start_new_session=True,
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """A running command; `output` receives its standard output and standard error."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     output: Path
 
     @property

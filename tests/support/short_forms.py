@@ -21,6 +21,7 @@ HTTP_STATUS = {
     Cause.SERVER_ERROR: 503,
     Cause.MALFORMED: 200,
     Cause.TOO_LARGE: 200,
+    Cause.STALE: 200,
 }
 FAILURES = [cause for cause in Cause if cause is not Cause.NOT_POLLED]
 

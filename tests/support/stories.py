@@ -51,10 +51,11 @@ class Story:
         return [entry.content for entry in self.entries if isinstance(entry.content, StatusContent)]
 
     def answer(
-        self, received: float, body: ResponseBody = RUNNING, *, asked: float | None = None
+        self, received: float, body: ResponseBody = RUNNING, *, asked: float | None = None, age: float = 0
     ) -> tuple[Entry, ...]:
         """Record a response; it was requested at the time it was received unless `asked` is given."""
-        seen = Observation(moment(received if asked is None else asked), moment(received), body)
+        asked = received if asked is None else asked
+        seen = Observation(moment(asked), moment(received), body, timedelta(seconds=age))
         entries = self._take(observe(self.watch, seen, self.rules))
         if self.watch.state == "watching":
             self.due(received + INTERVAL)

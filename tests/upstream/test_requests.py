@@ -82,6 +82,7 @@ def test_a_request_is_a_plain_get_with_the_key() -> None:
             "x-api-key": KEY,
             "accept": "application/json",
             "accept-encoding": "identity",
+            "cache-control": "no-cache",
             "user-agent": f"task-group-recorder/{version('task-group-recorder')}",
             "connection": "keep-alive",
         }

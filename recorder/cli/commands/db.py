@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import Engine, func, select
 
-from recorder.cli.common import display_url, opened_database, report_errors, require_file
+from recorder.cli.common import opened_database, report_errors, require_file, wait_for_database
 from recorder.processes import stop_requests
 from recorder.settings import load_settings
 from recorder.store import grants as granting
 from recorder.store import migrate, schema
 from recorder.store.derived import rebuild_all
 from recorder.store.dialects.registry import dialect_of
+from recorder.store.engine import display_url
 from recorder.store.grants import Roles
 from recorder.store.schema_diff import differences
 from recorder.store.tables import watches
@@ -34,6 +35,7 @@ def command() -> None:
 def upgrade_command() -> None:
     """Upgrade the schema to this program's revision. An empty database gets its tables."""
     with opened_database(load_settings().write_url) as engine:
+        wait_for_database(engine)
         before = migrate.upgrade(engine)
         click.echo(f"{display_url(engine.url)}: {before.current or 'empty'} -> {before.head}")
 
@@ -87,12 +89,13 @@ def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None
             raise click.ClickException("SQLite has no roles: whoever may write the file may change all of it")
         try:
             roles = granting.Roles(recorder, api, reporting)
-            if apply:
-                with writing(engine) as connection:
+            with writing(engine) if apply else reading(engine) as connection:
+                place = schema.schema_of(connection)
+                if apply:
                     granting.apply(connection, roles)
         except granting.GrantsError as error:
             raise click.ClickException(str(error)) from None
-    for statement in ["BEGIN", *granting.grant_statements(roles), "COMMIT"]:
+    for statement in ["BEGIN", *granting.grant_statements(roles, place), "COMMIT"]:
         click.echo(f"{statement};")
 
 

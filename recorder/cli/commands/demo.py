@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import isnan
 
 import click
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from recorder.cli.common import report_errors
 from recorder.cli.demo.cast import ADD_LATER_SECONDS, Client
-from recorder.cli.demo.stage import Stage, enrol_all, staged
+from recorder.cli.demo.stage import Stage, StoppedEarlyError, enrol_all, staged
 from recorder.cli.demo.summary import print_summary
 from recorder.cli.demo.view import view_of
 from recorder.cli.output.console import console as plain_console
@@ -32,7 +33,7 @@ def command(seconds: float | None) -> None:
     children = Children()
     with stop_requests() as asked:
         try:
-            with staged(children) as stage:
+            with suppress(StoppedEarlyError), staged(children, asked) as stage:
                 ended = _play(console, stage, children, until=_end(seconds, asked))
                 if ended is not None:
                     raise click.ClickException(f"{ended} ended unexpectedly; see {stage.log}")

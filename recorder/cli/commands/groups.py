@@ -22,11 +22,13 @@ from recorder.cli.output.console import (
     query_of,
 )
 from recorder.cli.output.format import ago_text, cause_text, phase_text, runs_text, state_text
+from recorder.cli.output.recorder_table import late_lines, recorder_table
 from recorder.cli.output.warnings import warnings
-from recorder.clock import utc_now
 from recorder.ledger.watch import WatchState
 from recorder.queries.groups import GroupsQuery, list_page
+from recorder.queries.recorders import late_body, rate_budget_body, recorder_body
 from recorder.settings import load_settings
+from recorder.store.groups import read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
 
 _USUAL_ID_WIDTH = 37
@@ -35,7 +37,11 @@ _USUAL_ID_WIDTH = 37
 @click.command("groups")
 @click.option("--phase", help="Only groups in these phases, separated by commas.")
 @click.option("--state", help="Only groups whose watch is in these states, separated by commas.")
-@click.option("--late", is_flag=True, help="Only groups with an open gap: a response is overdue.")
+@click.option(
+    "--late",
+    is_flag=True,
+    help="Only groups with an open gap; then which recorders run, and why polls are late.",
+)
 @click.option("--limit", help="The maximum number to show, 100 by default.")
 @click.option("--cursor", help="Continue after a page, with the cursor that it printed.")
 @json_option
@@ -43,26 +49,44 @@ _USUAL_ID_WIDTH = 37
 def command(as_json: bool, late: bool, **options: str | None) -> None:
     """List the groups, most recently enrolled first."""
     query = query_of(GroupsQuery, {**options, "late": "true" if late else None})
+    settings = load_settings()
     recorders: list[Heartbeat] = []
 
-    def question(connection: Connection, now: datetime) -> tuple[dict[str, Any], str | None]:
+    def question(connection: Connection, now: datetime) -> tuple[dict[str, Any], str | None, datetime]:
         recorders.extend(heartbeats(connection))
-        listing = list_page(connection, query, now, load_settings().cohort_key)
-        return listing.body(now), listing.page.cursor
+        listing = list_page(connection, query, now, settings.cohort_key)
+        body = listing.body(now)
+        if late:
+            body |= _late_members(connection, recorders, now, settings.rate)
+        return body, listing.page.cursor, now
 
-    body, cursor = answer(question)
+    body, cursor, now = answer(question)
     if as_json:
         print_json(body)
         return
-    out, now = console(), utc_now()
+    out = console()
     if body["items"]:
         out.print(_table(body["items"], now))
         print_more(cursor)
     else:
         filtered = late or any(options.values())
         click.echo("no such groups" if filtered else "no groups; watch one with: recorder watch ID")
+    if late:
+        if recorders:
+            out.print(recorder_table(recorders, now))
+        out.print(Text("\n").join(late_lines(body["late"], recorders)))
     for line in warnings(recorders, now):
         out.print(line)
+
+
+def _late_members(
+    connection: Connection, recorders: list[Heartbeat], now: datetime, rate: float
+) -> dict[str, Any]:
+    return {
+        "late": late_body(recorders, read_group_counts(connection, now), now),
+        "recorders": [recorder_body(beat, now) for beat in recorders],
+        "rate_budget": rate_budget_body(recorders, now, rate),
+    }
 
 
 def _table(groups: list[dict[str, Any]], now: datetime) -> Table:

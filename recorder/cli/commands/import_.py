@@ -15,15 +15,15 @@ from sqlalchemy import URL, Connection, Engine
 
 from recorder.audit.export_format import ImportRefusedError
 from recorder.audit.importer import load
-from recorder.cli.common import display_url, opened_database, report_errors
+from recorder.cli.common import opened_database, report_errors
 from recorder.cli.output.files import Advance, progress, sizes_text, stoppable
-from recorder.clock import utc_now
 from recorder.processes import stop_requests
 from recorder.settings import load_settings
-from recorder.store.engine import database_file, database_files
+from recorder.store.database_clock import clock_of
+from recorder.store.engine import database_file, database_files, display_url
 from recorder.store.migrate import bring_to_head
-from recorder.store.schema import require_head, state_in
-from recorder.store.transactions import writing
+from recorder.store.schema import require_head, require_suitable, state_in
+from recorder.store.transactions import migrating
 
 
 @click.command("import")
@@ -38,13 +38,14 @@ def command(file: BinaryIO) -> None:
     # After the commit, a signal must not lead to the message that nothing was written.
     with stop_requests() as asked, _database(settings.write_url) as engine:
         try:
-            with writing(engine) as connection, stoppable("stopped: nothing was written"):
+            with migrating(engine) as connection, stoppable("stopped: nothing was written"):
                 if asked():
                     raise KeyboardInterrupt
                 created = _create_tables_if_blank(connection)
                 with progress("importing", _size(file)) as advance:
                     lines = _with_progress(file, advance)
-                    done = load(connection, lines, gap_window=settings.rules.gap_window, now=utc_now)
+                    now = clock_of(connection)
+                    done = load(connection, lines, gap_window=settings.rules.gap_window, now=now)
         except ImportRefusedError as error:
             raise click.ClickException(str(error)) from None
     where = display_url(settings.write_url)
@@ -89,10 +90,11 @@ def _create_tables_if_blank(connection: Connection) -> bool:
     """Create the tables if the database is blank; return whether it was.
 
     Raises:
-        SchemaError: the schema is not at head.
+        SchemaError: the schema is not at head, or the database cannot hold every text.
     """
     state = state_in(connection)
     if state.blank:
+        require_suitable(connection)
         bring_to_head(connection)
     else:
         require_head(state)

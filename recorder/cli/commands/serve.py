@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from api.server import require_free, serve
-from recorder.cli.common import display_url, opened_database, report_errors, require_file
+from recorder.cli.common import opened_database, report_errors, require_file, wait_for_database
 from recorder.settings import Settings, load_settings
+from recorder.store.engine import display_url
 from recorder.store.schema import require_head, state_of
 
 
@@ -18,6 +19,7 @@ def command() -> None:
     require_servable(settings)
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:
+        wait_for_database(engine)
         require_head(state_of(engine))
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     address = f"http://{host}:{settings.api_port}"

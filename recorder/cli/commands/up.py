@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from recorder.cli.commands.serve import require_servable
-from recorder.cli.common import display_url, opened_database, report_errors, settings_with_key
+from recorder.cli.common import opened_database, report_errors, settings_with_key, wait_for_database
 from recorder.processes import Children, stop_requests, wait_while
+from recorder.store.engine import display_url
 from recorder.store.migrate import upgrade
 
 
@@ -17,6 +18,7 @@ def command() -> None:
     settings, _ = settings_with_key()
     require_servable(settings)
     with opened_database(settings.write_url) as engine:
+        wait_for_database(engine)
         before = upgrade(engine)
     moved = "" if before.at_head else f" ({before.current or 'new'} -> {before.head})"
     click.echo(f"database  {display_url(settings.write_url)}{moved}")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TextIO
 
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.common import (
-    checked_ids,
-    display_url,
-    exit_with,
-    opened_database,
-    report_errors,
-    writable_database,
-)
-from recorder.clock import utc_now
+from recorder.cli.common import checked_ids, exit_with, opened_database, report_errors, writable_database
+from recorder.clock import Clock
 from recorder.ledger.entries import Action
 from recorder.settings import Settings, load_settings
+from recorder.store.database_clock import measured_clock
+from recorder.store.engine import display_url
 from recorder.store.enrolment import (
     BrokenLedgerError,
     Deadline,
@@ -31,9 +27,19 @@ from recorder.store.enrolment import (
 from recorder.store.migrate import upgrade
 from recorder.store.schema import require_head, state_of
 
-Change = Callable[[Engine, Settings, str, str | None, Deadline], Action | None]
-"""Changes the watch of one group. It takes the database, the settings, the id, the note, and how long to wait
-for polls in progress; it returns None if there was nothing to change."""
+
+@dataclass(frozen=True, slots=True)
+class OpenedDatabase:
+    """A database that is open for writing, its clock, and the settings."""
+
+    engine: Engine
+    now: Clock
+    settings: Settings
+
+
+Change = Callable[[OpenedDatabase, str, str | None, Deadline], Action | None]
+"""Changes the watch of one group. It takes the database, the id, the note, and how long to wait for polls in
+progress; it returns None if there was nothing to change."""
 
 
 def change_command(name: str, help_text: str, change: Change, *, unchanged: str) -> click.Command:
@@ -49,9 +55,10 @@ def change_command(name: str, help_text: str, change: Change, *, unchanged: str)
         settings = load_settings()
         deadline = Deadline()
         with writable_database(settings) as engine:
+            database = OpenedDatabase(engine, measured_clock(engine), settings)
             for taskgroup_id in good:
                 try:
-                    action = change(engine, settings, taskgroup_id, note, deadline)
+                    action = change(database, taskgroup_id, note, deadline)
                 except UnknownGroupError:
                     complaints.append(f"{taskgroup_id}: was never watched")
                 except BrokenLedgerError as error:
@@ -86,8 +93,9 @@ def watch_command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -
     if good:
         settings = load_settings()
         with _created_database(settings) as engine:
+            database = OpenedDatabase(engine, measured_clock(engine), settings)
             for taskgroup_id in good:
-                complaints += _watch(engine, settings, taskgroup_id, note)
+                complaints += _watch(database, taskgroup_id, note)
     exit_with(complaints)
 
 
@@ -101,11 +109,16 @@ def _ids_in(file: TextIO | None) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _watch(engine: Engine, settings: Settings, taskgroup_id: str, note: str | None) -> list[str]:
+def _watch(database: OpenedDatabase, taskgroup_id: str, note: str | None) -> list[str]:
     """Watch one group and print so; return what went wrong."""
     try:
         action = watch_group(
-            engine, taskgroup_id, actor=settings.actor, note=note, now=utc_now, rules=settings.rules
+            database.engine,
+            taskgroup_id,
+            actor=database.settings.actor,
+            note=note,
+            now=database.now,
+            rules=database.settings.rules,
         )
     except BrokenLedgerError as error:
         return [_broken_text(taskgroup_id, error)]
@@ -133,20 +146,31 @@ def _broken_text(taskgroup_id: str, error: BrokenLedgerError) -> str:
 
 def _ceasing(action: Action) -> Change:
     def cease(
-        engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, deadline: Deadline
+        database: OpenedDatabase, taskgroup_id: str, note: str | None, deadline: Deadline
     ) -> Action | None:
         return cease_watching(
-            engine, taskgroup_id, action, actor=settings.actor, note=note, now=utc_now, deadline=deadline
+            database.engine,
+            taskgroup_id,
+            action,
+            actor=database.settings.actor,
+            note=note,
+            now=database.now,
+            deadline=deadline,
         )
 
     return cease
 
 
 def _resume(
-    engine: Engine, settings: Settings, taskgroup_id: str, note: str | None, _deadline: Deadline
+    database: OpenedDatabase, taskgroup_id: str, note: str | None, _deadline: Deadline
 ) -> Action | None:
     return resume_watching(
-        engine, taskgroup_id, actor=settings.actor, note=note, now=utc_now, rules=settings.rules
+        database.engine,
+        taskgroup_id,
+        actor=database.settings.actor,
+        note=note,
+        now=database.now,
+        rules=database.settings.rules,
     )
 
 

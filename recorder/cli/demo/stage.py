@@ -6,7 +6,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +32,10 @@ SPEED = "10"
 _READY_SECONDS = 30.0
 
 _RULES = Rules(timedelta(seconds=GAP_GRACE_SECONDS), timedelta(seconds=900), None)
+
+
+class StoppedEarlyError(Exception):
+    """The demo was asked to stop before everything had started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,13 @@ class Stage:
 
 
 @contextmanager
-def staged(children: Children) -> Iterator[Stage]:
+def staged(children: Children, asked: Callable[[], bool]) -> Iterator[Stage]:
     """Create the folder and the database, and start the recorder, the API and the simulator.
 
     `children` are stopped in the order of their start, so the simulator ends last.
+
+    Raises:
+        StoppedEarlyError: `asked` returned true while they were starting.
     """
     folder = Path(tempfile.mkdtemp(prefix="recorder-demo-"))
     simulator_port, api_port = _free_ports(2)
@@ -101,8 +108,8 @@ def staged(children: Children) -> Iterator[Stage]:
         children.start("the recorder", "run", env=env, cwd=folder, output=log)
         api = children.start("the API", "serve", env=env, cwd=folder, output=log)
         simulator = children.start("the simulator", *simulate, env=env, cwd=folder, output=log)
-    _wait_until_it_answers(stage, simulator, stage.simulator_url)
-    _wait_until_it_answers(stage, api, f"{stage.api_url}/healthz")
+    _wait_until_it_answers(stage, simulator, stage.simulator_url, asked)
+    _wait_until_it_answers(stage, api, f"{stage.api_url}/healthz", asked)
     yield stage
 
 
@@ -125,9 +132,11 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait_until_it_answers(stage: Stage, child: Child, url: str) -> None:
+def _wait_until_it_answers(stage: Stage, child: Child, url: str, asked: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline and not child.ended:
+        if asked():
+            raise StoppedEarlyError
         try:
             httpx.get(url, timeout=1)
             return

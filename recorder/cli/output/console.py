@@ -16,17 +16,19 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from recorder.cli.common import readable_database
-from recorder.clock import utc_now
 from recorder.queries.json_output import dumps
 from recorder.queries.paging import ForeignCursorError
 from recorder.queries.params import Query
 from recorder.settings import load_settings
+from recorder.store.data_time import data_time
 from recorder.store.enrolment import UnknownGroupError
 
 _Answer = TypeVar("_Answer")
 _Query = TypeVar("_Query", bound=Query)
 
 _PIPED_WIDTH = 160
+_OLD_SECONDS = 10
+_OLD_DATA = "Note: the data is {:.0f} s old: the database is a standby that is behind its primary"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the JSON that the API returns.")
 
@@ -48,10 +50,16 @@ def query_of(kind: type[_Query], given: Mapping[str, str | None]) -> _Query:
 
 
 def answer(question: Callable[[Connection, datetime], _Answer]) -> _Answer:
-    """Return the answer to `question`, which reads from one snapshot of the database."""
+    """Return the answer to `question`, which reads from one snapshot of the database.
+
+    It is given the moment by which to judge the data. If that is long ago, a line on standard error says so.
+    """
     try:
         with readable_database(load_settings()) as connection:
-            return question(connection, utc_now())
+            time = data_time(connection)
+            if time.age_seconds >= _OLD_SECONDS:
+                click.echo(_OLD_DATA.format(time.age_seconds), err=True)
+            return question(connection, time.at)
     except UnknownGroupError as error:
         raise click.ClickException(str(error)) from None
     except ForeignCursorError:

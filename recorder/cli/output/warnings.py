@@ -1,24 +1,26 @@
-"""Warnings about the recorders: none running, polls failing, or a request rate that is too low."""
+"""Warnings about the recorders: none running, writes or polls failing, or a request rate that is too low."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 
 from recorder.cli.output.console import plain
 from recorder.cli.output.format import ago_text, show_time
-from recorder.store.heartbeats import ALIVE_SECONDS, Heartbeat
+from recorder.cli.output.recorder_table import failing_line
+from recorder.store.heartbeats import Heartbeat
 
 
 def warnings(recorders: Sequence[Heartbeat], now: datetime) -> list[Text]:
     """Return a line for each problem, none if all is well."""
-    alive = [beat for beat in recorders if now - beat.heartbeat_at <= timedelta(seconds=ALIVE_SECONDS)]
+    alive = [beat for beat in recorders if beat.is_alive(now)]
     if not alive:
         return [Text("no recorder is running; start one with: recorder up, or: recorder run", style="yellow")]
-    lines = [line for beat in alive for line in _lines(beat, now)]
+    lines = [line for beat in recorders if (line := failing_line(beat, now)) is not None]
+    lines += [line for beat in alive for line in _lines(beat, now)]
     # Recorders that share a problem report the same line.
     return list({line.plain: line for line in lines}.values())
 

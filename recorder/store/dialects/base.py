@@ -8,12 +8,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sqlalchemy import URL, Connection, Engine, Table
 from sqlalchemy.types import TypeEngine
+
+from recorder.clock import utc_now
 
 BUSY_TIMEOUT_SECONDS = 5
 """How long to wait for a lock, for a new connection, and for a server that does not respond."""
@@ -23,6 +26,15 @@ WRITING = "recorder_writing"
 
 CatalogueRow = tuple[str, str, str, str]
 """A part of a schema: its kind, its table, its name and its definition as the database spells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaTime:
+    """The database's time, and how far its data is `behind`: 0 on a primary, None if a standby does not know,
+    because nothing was copied since it was started."""
+
+    now: datetime
+    behind: timedelta | None
 
 
 class DatabaseUrlError(ValueError):
@@ -51,6 +63,8 @@ class StoreDialect(ABC):
     # Its statements
     cte_prefix: ClassVar[str | None] = None
     """What makes the database evaluate a common table expression once, None if it always does."""
+    clock_query: ClassVar[str | None] = None
+    """The statement that reads the server's clock, None if there is no server."""
     has_roles: ClassVar[bool]
     """Whether access can be granted per role."""
 
@@ -62,8 +76,18 @@ class StoreDialect(ABC):
             DatabaseUrlError: the recorder cannot use such a database. The text does not repeat the URL.
         """
 
+    def with_pooler(self, url: URL, pooler: str | None) -> URL:
+        """Return `url` with the kind of its pooler; see `recorder.store.engine.with_pooler`."""
+        return url
+
+    def display_url(self, url: URL) -> str:
+        """Return a URL without its password and parameters, which may be secret."""
+        return url.set(query={}).render_as_string(hide_password=True)
+
     @abstractmethod
-    def open_engine(self, url: URL, *, read_only: bool, timeout_seconds: float | None) -> Engine:
+    def open_engine(
+        self, url: URL, *, read_only: bool, primary: bool, timeout_seconds: float | None, name: str
+    ) -> Engine:
         """Open a database; see `recorder.store.engine.open_engine`.
 
         Transactions must see one snapshot if `read_only` is set. Otherwise two transactions with the option
@@ -107,6 +131,18 @@ class StoreDialect(ABC):
         """Whether a driver's error means that the role may not do this."""
         return False
 
+    def is_read_only(self, error: BaseException) -> bool:
+        """Whether a driver's error means that the server takes no writes, as a standby does."""
+        return False
+
+    def may_come(self, error: BaseException) -> bool:
+        """Whether a driver's error means that the server is not there, but may be about to start."""
+        return False
+
+    def replica_time(self, connection: Connection) -> ReplicaTime:
+        """Return the database's time, and how far behind the data is that a new transaction reads."""
+        return ReplicaTime(utc_now(), timedelta())
+
     # Verification
     @abstractmethod
     def raw_time_text(self, column: str) -> str:
@@ -122,7 +158,25 @@ class StoreDialect(ABC):
         """Whether a driver's error means that it read text that is not valid UTF-8."""
         return False
 
-    # Checking the schema
+    def allow_idling(self, connection: Connection) -> None:  # noqa: B027 (not all have such a limit)
+        """Let the transaction do nothing for as long as it likes, as it does while much is computed."""
+
+    # The schema
+    @abstractmethod
+    def begin_alone(self, connection: Connection) -> AbstractContextManager[object]:
+        """Begin a transaction on a connection with the option WRITING, once no other one of this kind runs.
+
+        The transaction may do nothing for as long as it likes.
+        """
+
+    def current_schema(self, connection: Connection) -> str | None:
+        """Return the schema that `connection` creates tables in, None if there is none."""
+        return None
+
+    def unsuitable(self, connection: Connection) -> str | None:
+        """Return why no ledger can be in the database, and what helps; None if one can."""
+        return None
+
     @abstractmethod
     def catalogue(self, connection: Connection) -> list[CatalogueRow]:
         """Return every part of the schema that `connection` works in."""

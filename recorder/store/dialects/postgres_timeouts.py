@@ -21,9 +21,9 @@ _T = TypeVar("_T")
 
 
 class TimeLimitedConnection(Connection[Any]):
-    """A connection that is closed when a response takes longer than `patience_seconds`."""
+    """A connection that is closed when a response takes longer than `patience_seconds` (None: any time)."""
 
-    patience_seconds: float
+    patience_seconds: float | None = None
 
     def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
         """Wait for a response; every call of the driver goes through here.
@@ -34,15 +34,16 @@ class TimeLimitedConnection(Connection[Any]):
         return super().wait(self._limited(gen), *args, **kwargs)
 
     def _limited(self, gen: PQGen[_T]) -> Generator[Any, Any, _T]:
-        deadline = time.monotonic() + self.patience_seconds
+        patience = self.patience_seconds
+        deadline = None if patience is None else time.monotonic() + patience
         try:
             wanted = next(gen)
             while True:
                 # The driver resumes here several times a second even if nothing has arrived.
                 ready = yield wanted
-                if not ready and time.monotonic() > deadline:
+                if not ready and deadline is not None and time.monotonic() > deadline:
                     self.close()
-                    raise OperationalError(f"no answer for {self.patience_seconds:g} s")
+                    raise OperationalError(f"no answer for {patience:g} s")
                 wanted = gen.send(ready)
         except StopIteration as end:
             response: _T = end.value
@@ -56,11 +57,9 @@ def limit_waiting(engine: Engine, *, statement_seconds: float, ping_seconds: flo
     is not checked out: when it is opened, before it is handed out, and after it was returned.
     """
 
-    @event.listens_for(engine, "do_connect")
-    def connect(_dialect: object, _record: object, args: list[Any], parameters: dict[str, Any]) -> Any:
-        connection = TimeLimitedConnection.connect(*args, **parameters)
+    @event.listens_for(engine, "connect")
+    def connect(connection: TimeLimitedConnection, *_: object) -> None:
         connection.patience_seconds = ping_seconds
-        return connection
 
     @event.listens_for(engine, "checkout")
     def check_out(connection: TimeLimitedConnection, *_: object) -> None:

@@ -6,20 +6,48 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import URL, Connection, DateTime, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import ExceptionContext
 
-from recorder.store.dialects.base import (
-    BUSY_TIMEOUT_SECONDS,
-    CatalogueRow,
-    DatabaseUrlError,
-    StoreDialect,
-)
+from recorder.store.dialects.base import BUSY_TIMEOUT_SECONDS, CatalogueRow, ReplicaTime, StoreDialect
+from recorder.store.dialects.postgres_url import check_parameters, hosts_text
 
+_MIGRATION_LOCK = int.from_bytes(b"recorder")
 _NO_PRIVILEGE = "42501"
 _CANCELLED = "57014"
+_READ_ONLY = "25006"
+_ENCODING = "UTF8"
+# Until a session is open, the driver gives no codes. A server that is there says FATAL. All else is about the
+# network, unless it has one of the other words.
+_STARTING = (
+    "is starting up",
+    "is shutting down",
+    "in recovery mode",
+    "not accepting connections",
+    "not yet accepting connections",
+    "cannot connect to server",
+    "login has been failing",
+)
+_SETUP = ("password", "SSL", "certificate", "GSSAPI")
+_HOSTS = "HOSTS"
+
+# A standby has all changes up to the last commit that it replayed. If it has replayed all that it received,
+# it has all that there are, unless the primary has gone silent, which is noticed after wal_receiver_timeout.
+_REPLICA_TIME = """
+    WITH replica AS (
+        SELECT pg_last_xact_replay_timestamp() AS replayed_at,
+            pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()
+                AND EXISTS (SELECT FROM pg_stat_wal_receiver) AS complete,
+            current_setting('wal_receiver_timeout')::interval AS silence
+    )
+    SELECT now(), CASE
+        WHEN NOT pg_is_in_recovery() THEN interval '0'
+        WHEN complete AND coalesce(now() - replayed_at >= silence, true) THEN interval '0'
+        ELSE now() - replayed_at
+    END
+    FROM replica"""
 
 # What a trigger does is in its function; whether it does anything is in tgenabled.
 _CATALOGUE = """
@@ -69,39 +97,48 @@ class PostgreSQL(StoreDialect):
     id_collation = "C"
     time_type = DateTime(timezone=True)
     cte_prefix = "MATERIALIZED"
+    clock_query = "SELECT clock_timestamp()"
     has_roles = True
 
     def check_url(self, url: URL) -> URL:
-        from psycopg import ProgrammingError  # noqa: PLC0415
-        from psycopg.conninfo import make_conninfo  # noqa: PLC0415
-
-        try:
-            make_conninfo(**{name: str(value) for name, value in url.query.items()})
-        except ProgrammingError:
-            raise DatabaseUrlError("PostgreSQL does not know one of its parameters") from None
+        check_parameters(url)
         return url.set(drivername="postgresql+psycopg")
 
-    def open_engine(self, url: URL, *, read_only: bool, timeout_seconds: float | None) -> Engine:
+    def with_pooler(self, url: URL, pooler: str | None) -> URL:
+        if pooler is None or "pooler" in url.query:
+            return url
+        return url.update_query_dict({"pooler": pooler})
+
+    def display_url(self, url: URL) -> str:
+        hosts = hosts_text(url)
+        shown = super().display_url(url if hosts is None else url.set(host=_HOSTS, port=None))
+        return shown if hosts is None else shown.replace(_HOSTS, hosts)
+
+    def open_engine(
+        self, url: URL, *, read_only: bool, primary: bool, timeout_seconds: float | None, name: str
+    ) -> Engine:
+        from recorder.store.dialects.postgres_sessions import SessionOptions, open_sessions  # noqa: PLC0415
         from recorder.store.dialects.postgres_timeouts import limit_waiting  # noqa: PLC0415
 
-        options = f"-c lock_timeout={BUSY_TIMEOUT_SECONDS}s"
-        options += " -c default_transaction_read_only=on" if read_only else ""
-        if timeout_seconds is not None:
-            options += f" -c statement_timeout={max(1, round(timeout_seconds * 1000))}"
-        limits = {"connect_timeout": BUSY_TIMEOUT_SECONDS, "tcp_user_timeout": BUSY_TIMEOUT_SECONDS * 1000}
         engine = create_engine(
             url,
             pool_pre_ping=True,
             # A connection that waits for a dead server stays checked out; others must not wait for it.
             max_overflow=-1,
             hide_parameters=True,
-            connect_args={"options": options, "client_encoding": "UTF8", **limits},
             isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         )
-        event.listen(engine, "connect", _use_utc)
+        open_sessions(engine, SessionOptions(name, read_only, primary, timeout_seconds, BUSY_TIMEOUT_SECONDS))
+        if not read_only:
+            event.listen(engine, "handle_error", self._leave_read_only_server)
         if timeout_seconds is not None:
             limit_waiting(engine, statement_seconds=timeout_seconds, ping_seconds=BUSY_TIMEOUT_SECONDS)
         return engine
+
+    def _leave_read_only_server(self, error: ExceptionContext) -> None:
+        """Give up all connections once one leads to a server that became read-only: it has a successor."""
+        if self.is_read_only(error.original_exception):
+            error.is_disconnect = True
 
     def to_time_column(self, value: datetime) -> datetime:
         return value
@@ -131,6 +168,21 @@ class PostgreSQL(StoreDialect):
     def lacks_privilege(self, error: BaseException) -> bool:
         return getattr(error, "sqlstate", None) == _NO_PRIVILEGE
 
+    def is_read_only(self, error: BaseException) -> bool:
+        return getattr(error, "sqlstate", None) == _READ_ONLY
+
+    def may_come(self, error: BaseException) -> bool:
+        if not isinstance(error, self.driver_error):
+            return False
+        message = str(error)
+        if "FATAL" in message:
+            return any(reason in message for reason in _STARTING)
+        return not any(matter in message for matter in _SETUP)
+
+    def replica_time(self, connection: Connection) -> ReplicaTime:
+        now, behind = connection.exec_driver_sql(_REPLICA_TIME).one()
+        return ReplicaTime(now, behind)
+
     def raw_time_text(self, column: str) -> str:
         return _RAW_TIME.format(column)
 
@@ -138,6 +190,36 @@ class PostgreSQL(StoreDialect):
     def reading_invalid_text(self, connection: Connection) -> Iterator[None]:
         # The server holds no invalid text.
         yield
+
+    @contextmanager
+    def begin_alone(self, connection: Connection) -> Iterator[None]:
+        with connection.begin():
+            self.allow_idling(connection)
+            limit = connection.scalar(text("SHOW lock_timeout"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            # This lock ends with the transaction, also on a pooler's server.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": limit})
+            yield
+
+    def allow_idling(self, connection: Connection) -> None:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+    def current_schema(self, connection: Connection) -> str | None:
+        name: str | None = connection.scalar(text("SELECT current_schema()"))
+        return name
+
+    def unsuitable(self, connection: Connection) -> str | None:
+        encoding = connection.scalar(text("SHOW server_encoding"))
+        if encoding != _ENCODING:
+            return (
+                f"the database's encoding is {encoding}, which cannot hold every text; create one with: "
+                f"CREATE DATABASE name TEMPLATE template0 ENCODING '{_ENCODING}'"
+            )
+        if self.current_schema(connection) is None:
+            path = connection.scalar(text("SHOW search_path"))
+            return f"there is no schema of the search path {path}; create one with: CREATE SCHEMA name"
+        return None
 
     def catalogue(self, connection: Connection) -> list[CatalogueRow]:
         return [tuple(row) for row in connection.execute(text(_CATALOGUE))]
@@ -152,10 +234,3 @@ class PostgreSQL(StoreDialect):
             connection.execute(text(f"SET LOCAL search_path TO {name}"))
             yield connection
             savepoint.rollback()
-
-
-def _use_utc(connection: Any, _record: object) -> None:
-    """Make the server write times in UTC and ISO 8601, whatever PGTZ and PGDATESTYLE are set to."""
-    before, connection.autocommit = connection.autocommit, True
-    connection.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'")
-    connection.autocommit = before

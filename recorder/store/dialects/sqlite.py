@@ -29,6 +29,8 @@ _FILE = "recorder_file"
 _STEPS_BETWEEN_CHECKS = 10_000
 _INTERRUPTED = "interrupted"
 _INVALID_TEXT = "Could not decode to UTF-8"
+_MIGRATION_SECONDS = 3600
+"""How long to wait for a migration that is under way."""
 _SIDE_FILES = ("-wal", "-shm")
 
 _CATALOGUE = """
@@ -62,7 +64,9 @@ class SQLite(StoreDialect):
             raise DatabaseUrlError("SQLite takes a file and nothing else")
         return url.set(drivername="sqlite")
 
-    def open_engine(self, url: URL, *, read_only: bool, timeout_seconds: float | None) -> Engine:
+    def open_engine(
+        self, url: URL, *, read_only: bool, primary: bool, timeout_seconds: float | None, name: str
+    ) -> Engine:
         path = Path(str(url.database)).absolute()
         if read_only:
             url = url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
@@ -118,6 +122,16 @@ class SQLite(StoreDialect):
     def is_invalid_text(self, error: BaseException) -> bool:
         return _INVALID_TEXT in str(error)
 
+    @contextmanager
+    def begin_alone(self, connection: Connection) -> Iterator[None]:
+        driver: Any = connection.connection.driver_connection
+        _set_busy_timeout(driver, _MIGRATION_SECONDS)
+        try:
+            with connection.begin():
+                yield
+        finally:
+            _set_busy_timeout(driver, BUSY_TIMEOUT_SECONDS)
+
     def catalogue(self, connection: Connection) -> list[CatalogueRow]:
         parts: list[CatalogueRow] = [tuple(row) for row in connection.execute(text(_CATALOGUE))]
         # No catalogue lists CHECK constraints; SQLAlchemy parses them out of the CREATE TABLE statements.
@@ -129,7 +143,9 @@ class SQLite(StoreDialect):
 
     @contextmanager
     def empty_schema(self, connection: Connection) -> Iterator[Connection]:
-        engine = self.open_engine(URL.create("sqlite"), read_only=False, timeout_seconds=None)
+        engine = self.open_engine(
+            URL.create("sqlite"), read_only=False, primary=True, timeout_seconds=None, name=""
+        )
         try:
             with engine.connect() as in_memory, in_memory.begin():
                 yield in_memory
@@ -137,12 +153,17 @@ class SQLite(StoreDialect):
             engine.dispose()
 
 
+def _set_busy_timeout(driver: Any, seconds: float) -> None:
+    driver.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}").close()
+
+
 def _prepare(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         # The driver must not begin transactions: the hook below does, and before DDL too.
         connection.isolation_level = None
-        pragmas = ["foreign_keys = ON", f"busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"]
+        _set_busy_timeout(connection, BUSY_TIMEOUT_SECONDS)
+        pragmas = ["foreign_keys = ON"]
         pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
