@@ -15,10 +15,10 @@ help:  ## List these commands
 demo: $(VENV)/.runtime  ## Show everything working together; ARGS="--for 30" stops it after 30 s
 	@$(BIN)/recorder demo $(ARGS)
 
-# Twice as many processes as cores, as many tests mostly wait.
+# One more process than cores, as many tests mostly wait; with still more, those that measure time fail.
 .PHONY: test
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
-	@$(PYTEST) -n $$((2 * $(CORES))) --dist worksteal --durations 25 $(ARGS)
+	@$(PYTEST) -n $$(($(CORES) + 1)) --dist worksteal --durations 25 $(ARGS)
 
 FAST := -m "not integration and not slow" --hypothesis-profile quick
 
@@ -37,6 +37,16 @@ IN_MEMORY := $(shell grep -qs '^[^ ]* /dev/shm ' /proc/mounts && ! grep -qs '^[^
 	df -kP /dev/shm | awk 'NR == 2 && $$4 > 2000000 { print "/dev/shm" }')
 # Without bytecode every worker rewrites every test module in each run.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(if $(IN_MEMORY),TMPDIR=$(IN_MEMORY)) $(BIN)/pytest
+
+.PHONY: faults
+faults: $(VENV)/.development  ## Break recorders with ROUNDS other seeds: kills, outages, lost files (10 by default)
+	@for round in $$(seq $(ROUNDS)); do FAULTS_SEED=$$round $(PYTEST) tests/faults $(ARGS) || exit 1; done
+
+ROUNDS ?= 10
+
+.PHONY: soak
+soak: $(VENV)/.development  ## Record for an hour through random faults and watch for growth; ARGS="--for 60"
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.development  ## Send the API 10,000 random requests of each kind

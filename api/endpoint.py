@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from api.middleware.negotiation import require_json, require_one_of
 from api.schemas.common import Problem
 from recorder.queries.formats import EXPORTS, FORMATS, JSON
-from recorder.queries.params import ExportQuery, NoQuery, Query
+from recorder.queries.query import ExportQuery, NoQuery, Query
 
 Q = TypeVar("Q", bound=Query)
 View = Callable[..., Any]

@@ -7,14 +7,14 @@ from flask import Flask
 from api.app import create_app
 from recorder.log import configure_logs
 from recorder.processes import end_with_parent
-from recorder.settings import load_settings
+from recorder.settings_loading import SERVING, load_settings
 from recorder.store.engine import PROGRAM, open_engine
 
 
 def app() -> Flask:
     """Create the app for the database named in the settings."""
     end_with_parent()
-    settings = load_settings()
+    settings = load_settings(SERVING)
     configure_logs(settings.log_format)
     engine = open_engine(
         settings.read_url,

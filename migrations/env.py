@@ -17,7 +17,8 @@ from alembic.operations import MigrationScript
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine
 
-from recorder.settings import SettingsError, load_database_url
+from recorder.settings import SettingsError
+from recorder.settings_loading import load_settings
 from recorder.store.derived import rebuild_stale
 from recorder.store.engine import open_engine
 from recorder.store.schema import SchemaError, refuse_unknown, require_suitable, state_in
@@ -64,7 +65,7 @@ def migrate_own_database() -> None:
     if context.config.config_file_name is not None:
         fileConfig(context.config.config_file_name, disable_existing_loggers=False)
     try:
-        url = load_database_url()
+        url = load_settings(needed=()).write_url
         if context.is_offline_mode():
             print_script(url)
             return

@@ -5,6 +5,7 @@ Each check reads the database, so none is possible where Alembic only prints a s
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 import sqlalchemy as sa
@@ -27,6 +28,8 @@ _POSTGRESQL_DEPENDENTS = """
     WHERE c.relkind IN ('v', 'm') AND c.oid NOT IN (
         SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL)
     ORDER BY 1"""
+
+_SQLITE_SCHEMA_ERROR = re.compile(r"error in (view|trigger) (.+?)(?: after drop column)?: (.*)", re.DOTALL)
 
 
 def lock_ledger() -> None:
@@ -54,6 +57,24 @@ def refuse_to_discard_entries() -> None:
         )
 
 
+def refuse_entries(condition: str, what: str) -> None:
+    """Refuse to go on while the ledger has entries that the program at the older revision cannot read.
+
+    `condition` is SQL, and `what` names the entries.
+
+    Raises:
+        CommandError: the text has the number of entries.
+    """
+    if context.get_x_argument(as_dictionary=True).get("discard_ledger") == "yes":
+        return
+    count = _connection().scalar(sa.text(f"SELECT count(*) FROM entries WHERE {condition}"))
+    if count:
+        raise CommandError(
+            f"the ledger has {count} {what}, which the program at the older revision cannot read; "
+            "nothing was changed"
+        )
+
+
 def refuse_dependent_views(*names: str, column: str | None = None) -> None:
     """Refuse to go on while other views depend on tables or views that are about to be dropped.
 
@@ -70,6 +91,28 @@ def refuse_dependent_views(*names: str, column: str | None = None) -> None:
             f"{', '.join(views)}: {'this view depends' if len(views) == 1 else 'these views depend'} on what "
             "would be dropped; nothing was changed. Drop and recreate your own views around the migration"
         )
+
+
+def drop_column(table: str, column: str) -> None:
+    """Drop a column on which no views of others depend.
+
+    SQLite compiles all views and triggers again, and refuses if it cannot.
+
+    Raises:
+        CommandError: the text names the views, or the view or trigger that SQLite cannot compile.
+    """
+    refuse_dependent_views(table, column=column)
+    try:
+        op.drop_column(table, column)
+    except sa.exc.OperationalError as error:
+        found = _SQLITE_SCHEMA_ERROR.fullmatch(str(error.orig))
+        if found is None:
+            raise
+        kind, name, reason = found.groups()
+        raise CommandError(
+            f"{name}: this {kind} cannot be compiled ({reason}), which keeps SQLite from dropping the column "
+            f"{table}.{column}; nothing was changed. Drop the {kind} and try again"
+        ) from None
 
 
 def _connection() -> sa.Connection:

@@ -1,21 +1,26 @@
-"""The settings: read and checked once, then passed on as a frozen object."""
+"""The settings: a frozen object that is passed on; `settings_loading` reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import URL
 
 from recorder.database_url import DEFAULT_DATABASE_URL
 from recorder.ledger.transitions import Rules
+from recorder.settings_sources import TidySource
 from recorder.settings_validators import (
     checked_api_key,
     checked_base_url,
@@ -43,14 +48,27 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """All settings; `alias` is the name of the environment variable, `description` what is allowed."""
+    """All settings; `alias` is the name of the environment variable, `description` what is allowed.
+
+    Using one whose value is not allowed raises SettingsError.
+    """
 
     model_config = SettingsConfigDict(
-        frozen=True, env_file=".env", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+        frozen=True,
+        env_file=".env",
+        # Windows editors put a byte order mark first.
+        env_file_encoding="utf-8-sig",
+        extra="ignore",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
     )
 
+    _complaints: dict[str, str] = PrivateAttr(default_factory=dict)
+
     api_key: Annotated[SecretStr, AfterValidator(checked_api_key)] | None = Field(
-        None, alias="PARALLEL_API_KEY", description="the provider's key: printable ASCII without spaces"
+        None,
+        alias="PARALLEL_API_KEY",
+        description="the provider's key: printable ASCII without spaces or quotes",
     )
     base_url: Annotated[str, AfterValidator(checked_base_url)] = Field(
         "https://api.parallel.ai",
@@ -108,7 +126,6 @@ class Settings(BaseSettings):
     request_timeout: Seconds = Field(10, alias="RECORDER_REQUEST_TIMEOUT", description=_SECONDS)
     lease: Seconds = Field(
         30,
-        validate_default=True,
         alias="RECORDER_LEASE",
         description=f"seconds, more than RECORDER_REQUEST_TIMEOUT + {LEASE_MARGIN_SECONDS}",
     )
@@ -181,12 +198,37 @@ class Settings(BaseSettings):
             raise ValueError("not a loopback address")
         return host
 
-    @field_validator("lease")
     @classmethod
-    def _lease_outlasts_a_poll(cls, lease: float, info: ValidationInfo) -> float:
-        if lease <= info.data.get("request_timeout", 0) + LEASE_MARGIN_SECONDS:
-            raise ValueError("too short")
-        return lease
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, TidySource(env_settings), TidySource(dotenv_settings)
+
+    def without(self, complaints: dict[str, str]) -> Self:
+        """Return these settings without those that there is a complaint about, by name."""
+        copied = self.model_copy()
+        copied._complaints = complaints
+        for name in complaints:
+            del copied.__dict__[name]
+        return copied
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            complaints = super().__getattr__("_complaints")
+            if name in complaints:
+                raise SettingsError(complaints[name])
+            return super().__getattr__(name)
+
+    @property
+    def least_lease(self) -> float:
+        """A lease must be longer than this, in seconds."""
+        return self.request_timeout + LEASE_MARGIN_SECONDS
 
     @property
     def rules(self) -> Rules:
@@ -215,72 +257,3 @@ class Settings(BaseSettings):
     def read_url(self) -> URL:
         """The database of the API and the reading commands: the replica if there is one."""
         return with_pooler(check_url(self.read_database_url or self.database_url), self.database_pooler)
-
-
-def load_settings() -> Settings:
-    """Read the settings from the environment and from `.env` in the working folder.
-
-    Raises:
-        SettingsError: a setting is invalid, or `.env` cannot be read.
-    """
-    with _reported_errors():
-        return Settings()
-
-
-class _DatabaseSettings(BaseSettings):
-    model_config = Settings.model_config
-
-    database_url: str = Settings.model_fields["database_url"]  # type: ignore[assignment]
-    database_pooler: str | None = Settings.model_fields["database_pooler"]  # type: ignore[assignment]
-
-
-def load_database_url() -> URL:
-    """Read the database's address alone, as `load_settings` does; the other settings are not checked.
-
-    Raises:
-        SettingsError: with one line.
-    """
-    with _reported_errors():
-        settings = _DatabaseSettings()
-        return with_pooler(check_url(settings.database_url), settings.database_pooler)
-
-
-@contextmanager
-def _reported_errors() -> Iterator[None]:
-    try:
-        yield
-    except ValidationError as error:
-        lines = [_line(detail) for detail in error.errors(include_url=False)]
-        raise SettingsError("\n".join(dict.fromkeys(lines))) from None
-    except UnicodeDecodeError:
-        raise SettingsError(".env is not a text file in UTF-8") from None
-
-
-def settings_table() -> list[tuple[str, Any, str]]:
-    """Return the name and default of each setting, and what is allowed."""
-    return [
-        (str(field.alias), "user@host" if field.default_factory else field.default, str(field.description))
-        for field in Settings.model_fields.values()
-    ]
-
-
-_SECRET = {
-    "PARALLEL_API_KEY",
-    "RECORDER_API_TOKENS",
-    "RECORDER_DATABASE_URL",
-    "RECORDER_READ_DATABASE_URL",
-}
-"""Settings whose value may contain a secret, so that error messages must not repeat it."""
-
-
-def _line(detail: ErrorDetails) -> str:
-    place = detail["loc"][0]
-    found = (
-        (str(field.alias), field)
-        for name, field in Settings.model_fields.items()
-        if place in (name, field.alias)
-    )
-    name, field = next(found)
-    secret = name in _SECRET or "@" in str(detail["input"])
-    value = "" if secret else f" {str(detail['input'])[:80]!a}"
-    return f"{name}:{value} is not allowed; allowed: {field.description}"

@@ -43,7 +43,7 @@ def checked_database_url(text: str) -> str:
 
 def checked_api_key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
+    if not text or not text.isascii() or not text.isprintable() or set(text) & set(" \"'"):
         raise ValueError("not a key")
     return key
 

@@ -36,11 +36,11 @@ _SERVER = pytest.StashKey[Path]()
 _ISOLATION = pytest.StashKey[Isolation]()
 _LONG = {
     "deployment",
-    "durability",
+    "faults",
     "end_to_end",
     "test_concurrent_upgrades.py",
     "test_demo.py",
-    "test_pressure.py",
+    "test_throttling.py",
     "test_run.py",
     "test_secrets.py",
     "test_service.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Literal
 
@@ -14,7 +15,8 @@ KEY = "key-recognisable-5be1"
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
     yield
     structlog.reset_defaults()
 
@@ -25,13 +27,14 @@ def _broken(secret: str) -> float:
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_a_traceback_shows_where_and_no_values(
-    capsys: pytest.CaptureFixture[str], log_format: Literal["console", "json"]
+    capfd: pytest.CaptureFixture[str], log_format: Literal["console", "json"]
 ) -> None:
-    configure_logs(log_format)
+    stream = configure_logs(log_format)
     try:
         _broken(KEY)
     except ZeroDivisionError:
         structlog.get_logger("recorder").exception("a bug")
-    printed = capsys.readouterr().err
+    stream.drain()
+    printed = capfd.readouterr().err
     assert "_broken" in printed
     assert KEY not in printed

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from recorder.settings import Settings, SettingsError, load_settings, settings_table
+from recorder.settings import Settings, SettingsError
+from recorder.settings_loading import load_settings, settings_table
 from recorder.tokens import Token
 
 KEY = "pk-recognisable-7f3a91"
@@ -21,6 +22,7 @@ DEFAULTS = {
     "PARALLEL_BASE_URL": "https://api.parallel.ai",
     "RECORDER_UPSTREAM_PREFIX": "/v1beta",
     "RECORDER_DATABASE_URL": "sqlite:///recorder.db",
+    "RECORDER_DATABASE_POOLER": None,
     "RECORDER_READ_DATABASE_URL": None,
     "RECORDER_POLL_INTERVAL": 10,
     "RECORDER_SETTLED_INTERVAL": 300,
@@ -220,7 +222,7 @@ def test_with_tokens_a_name_is_still_no_address(monkeypatch: pytest.MonkeyPatch)
     assert line.startswith("RECORDER_API_HOST: ")
 
 
-@pytest.mark.parametrize("key", ["two words", "schlüssel", "tab\tkey", f"{KEY}\n"])
+@pytest.mark.parametrize("key", ["two words", "schlüssel", "tab\tkey", f"{KEY}\n{KEY}"])
 def test_a_bad_key_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     (line,) = _complaints(monkeypatch, PARALLEL_API_KEY=key)
     assert line.startswith("PARALLEL_API_KEY: ")

@@ -21,7 +21,7 @@ from api.middleware.auth import CHALLENGES, OPEN_PATH
 from api.schemas.common import Problem
 from api.schemas.provider import ProviderGroup
 from recorder.queries.formats import CSV, JSON, NDJSON
-from recorder.queries.params import ExportQuery, Query
+from recorder.queries.query import ExportQuery, Query
 
 _REF = "#/components/schemas/{model}"
 _SECURITY_SCHEMES = {

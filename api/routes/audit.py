@@ -16,7 +16,7 @@ from api.schemas.common import Problem
 from recorder.queries.audit import audit_answer, checkpoint_answer
 from recorder.queries.groups import require_group
 from recorder.queries.paging import GROUPS_PATH
-from recorder.queries.params import NoQuery
+from recorder.queries.query import NoQuery
 
 TAG = "audit"
 blueprint = Blueprint(TAG, __name__)

@@ -23,7 +23,7 @@ from recorder.queries.eta import eta_of
 from recorder.queries.formats import EXPORTS
 from recorder.queries.groups import require_group
 from recorder.queries.paging import GROUPS_PATH
-from recorder.queries.params import ExportQuery
+from recorder.queries.query import ExportQuery
 
 TAG = "completion"
 blueprint = Blueprint(TAG, __name__)

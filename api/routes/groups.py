@@ -17,7 +17,7 @@ from recorder.queries.eta import eta_of
 from recorder.queries.formats import EXPORTS
 from recorder.queries.groups import GroupsQuery, group_body, list_page, require_group, status_body
 from recorder.queries.paging import GROUPS_PATH
-from recorder.queries.params import NoQuery
+from recorder.queries.query import NoQuery
 
 TAG = "groups"
 blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)

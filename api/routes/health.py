@@ -11,7 +11,7 @@ from api.endpoint import operation
 from api.errors import problem
 from api.responses import json_response
 from api.schemas.health import Health, Readiness, UnreadyProblem
-from recorder.queries.params import NoQuery
+from recorder.queries.query import NoQuery
 from recorder.queries.recorders import is_recording, rate_budget_body, recorder_body
 from recorder.store.heartbeats import heartbeats
 from recorder.store.schema import SchemaError, SchemaState, require_head, state_of

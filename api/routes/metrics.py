@@ -18,7 +18,7 @@ from api.schemas.common import Problem
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.timestamps import parse_time
 from recorder.ledger.watch import WatchState
-from recorder.queries.params import NoQuery
+from recorder.queries.query import NoQuery
 from recorder.queries.recorders import recorder_body
 from recorder.store.groups import GroupCounts, read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats

@@ -11,7 +11,7 @@ from api.errors import MIRROR_PREFIXES, problem
 from api.middleware.etag import not_modified_or
 from api.schemas.provider import ProviderError, ProviderGroup
 from recorder.queries.groups import require_group
-from recorder.queries.params import NoQuery
+from recorder.queries.query import NoQuery
 from recorder.store.history import find_body
 
 TAG = "provider"

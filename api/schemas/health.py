@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from api.schemas.common import Problem, TimeText
 from recorder.ledger.poll_outcome import Cause
+
+
+class PollLimit(StrEnum):
+    """What keeps a recorder from starting more polls."""
+
+    RATE = "rate"
+    CONCURRENCY = "concurrency"
+    RETRY_AFTER = "retry_after"
+    KEY_REJECTED = "key_rejected"
 
 
 class Health(BaseModel):
@@ -95,7 +105,7 @@ class RecorderMembers(BaseModel):
     write_seconds: float | None = Field(
         description="the mean duration of its latest writes, in seconds; null if it has made none"
     )
-    limited_by: Literal["rate", "concurrency", "retry_after", "key_rejected"] | None = Field(
+    limited_by: PollLimit | None = Field(
         description="what keeps it from starting more polls; null if it starts every poll that is due"
     )
     held_until: TimeText | None = Field(

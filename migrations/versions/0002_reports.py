@@ -21,5 +21,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    guards.refuse_dependent_views("recorders", column="report")
-    op.drop_column("recorders", "report")
+    guards.drop_column("recorders", "report")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -13,7 +13,8 @@ from sqlalchemy import URL, Connection, Engine
 
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.processes import STOP_SIGNALS
-from recorder.settings import Settings, SettingsError, load_settings
+from recorder.settings import Settings, SettingsError
+from recorder.settings_loading import load_settings
 from recorder.store.engine import PROGRAM, database_file, display_url, open_engine
 from recorder.store.schema import SchemaError, require_head, require_suitable, state_of
 from recorder.store.startup import SERVER_WAIT_SECONDS, wait_for_server
@@ -48,13 +49,13 @@ def report_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
     return wrapped
 
 
-def settings_with_key() -> tuple[Settings, str]:
-    """Load the settings of a command that polls, and the API key.
+def settings_with_key(needed: Collection[str]) -> tuple[Settings, str]:
+    """Load the settings of a command that polls, and the API key; see `load_settings` for `needed`.
 
     Raises:
         SettingsError: a setting is invalid, or there is no API key.
     """
-    settings = load_settings()
+    settings = load_settings(needed)
     if settings.api_key is None:
         raise SettingsError("PARALLEL_API_KEY is not set; set it to your key for the provider's API")
     return settings, settings.api_key.get_secret_value()

@@ -10,6 +10,8 @@ from typing import cast
 
 import click
 
+from recorder.log_stream import LogStream
+
 _COMMANDS = {
     "checkpoint": "Write the head of every ledger, to keep in a safe place.",
     "completion": "Show how long work took, and when it will be done.",
@@ -75,7 +77,7 @@ def main() -> None:
         try:
             status = _run()
         finally:
-            sys.stdout.flush()
+            _flush_output()
         sys.exit(status)
     except KeyboardInterrupt:
         sys.exit(1)
@@ -85,6 +87,12 @@ def main() -> None:
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"Error: {error.filename or 'output'}: {error.strerror or error}\n")
         sys.exit(1)
+
+
+def _flush_output() -> None:
+    if isinstance(sys.stderr, LogStream):
+        sys.stderr.drain()
+    sys.stdout.flush()
 
 
 def _run() -> int:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from datetime import timedelta
 from typing import NoReturn
 
 import click
+import structlog
 from sqlalchemy import Engine
 
 from recorder.cli.common import report_errors, settings_with_key, stop_on_signals, writable_database
 from recorder.log import configure_logs
+from recorder.log_stream import LogStream
 from recorder.polling.service import Recorder
 from recorder.polling.upstream_health import Counters
 from recorder.settings import Settings
+from recorder.settings_loading import RECORDING
 from recorder.store.database_clock import DatabaseClock
 from recorder.store.transactions import DatabaseUnavailableError
 from recorder.upstream.client import UpstreamClient
+from recorder.upstream.descriptors import RESERVED, fit_to_limit
+
+_log = structlog.get_logger("recorder")
 
 
 @report_errors
@@ -27,36 +32,53 @@ def record(*, once: bool, every: timedelta | None = None) -> None:
 
     `every` is how often it is run with `once`, None if that is to be seen.
     """
-    settings, api_key = settings_with_key()
-    configure_logs(settings.log_format)
+    settings, api_key = settings_with_key(RECORDING)
+    log = configure_logs(settings.log_format)
+    settings = _fit_to_descriptors(settings)
     with writable_database(settings, wait=not once) as engine:
         recorder, error = asyncio.run(_record(settings, api_key, engine, once=once, every=every))
         if recorder.stuck:
-            _end_now(recorder, error)
+            _end_now(recorder, error, log)
     if error is not None:
         raise error
-    if recorder.unwritten:
+    if recorder.unwritten or recorder.lost_file:
         raise click.exceptions.Exit(1)
     if once:
         _print_counts(recorder.counters)
 
 
-def _end_now(recorder: Recorder, error: DatabaseUnavailableError | None) -> NoReturn:
+def _end_now(recorder: Recorder, error: DatabaseUnavailableError | None, log: LogStream) -> NoReturn:
     """End without waiting for threads that still wait for the database, as Python would."""
     if error is not None:
         click.echo(f"Error: the database cannot be used: {error}", err=True)
-    sys.stderr.flush()
-    os._exit(1 if recorder.unwritten or error is not None else 0)
+    log.drain()
+    os._exit(1 if recorder.unwritten or recorder.lost_file or error is not None else 0)
 
 
 def _print_counts(counters: Counters) -> None:
     """Print what was polled; end with exit status 1 if polls failed, except of groups known to be gone."""
-    gone = counters["still_gone"]
+    gone, put_off = counters["still_gone"], counters["put_off"]
     failures = counters["failures"] - gone
-    also = f", {gone} still gone" if gone else ""
+    also = (f", {gone} still gone" if gone else "") + (f", {put_off} put off" if put_off else "")
     click.echo(f"{counters['polls']} polled, {failures} failed{also}, {counters['entries']} written")
-    if failures:
+    if failures or put_off:
         raise click.exceptions.Exit(1)
+
+
+def _fit_to_descriptors(settings: Settings) -> Settings:
+    """Return the settings with no more requests at once than this process may have file descriptors for."""
+    usable = fit_to_limit(settings.concurrency)
+    if usable < 1:
+        raise click.ClickException(
+            f"this process may have too few file descriptors (ulimit -n); allow at least {RESERVED + 1}"
+        )
+    if usable < settings.concurrency:
+        _log.warning(
+            "fewer requests at once than RECORDER_CONCURRENCY, as file descriptors are limited (ulimit -n)",
+            concurrency=usable,
+            needed_descriptors=settings.concurrency + RESERVED,
+        )
+    return settings.model_copy(update={"concurrency": usable})
 
 
 async def _record(

@@ -4,9 +4,10 @@ This is a fold over a ledger in the order of `seq`: `advance_episodes` takes the
 new state, and the episode that ended there, if any. How long a status lasted is known from the entry that
 follows it; for the last status, from the watch.
 
-An observation in phase `unclear` shows neither work nor its end, so it sets no bound and no counts, and it
-does not prolong an open episode. Its responses still count in `polls`. The same goes for the body of another
-group, and for an older state after a newer one.
+An observation that is not clear shows neither work nor its end, so it sets no bound and no counts, and it
+does not prolong an open episode. Its responses still count in `polls`. Not clear are the phase `unclear`, the
+body of another group, and an older state than the newest one seen in this stretch of work, which lasts until
+the next episode opens.
 
 A gap counts for an episode from the episode's start to the clear observation after the gap, or to the
 episode's end. A gap without a clear observation after it lies behind the last sight of an open episode.
@@ -20,9 +21,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
 
-from recorder.completion.older_states import NOTHING_SEEN, Newest, newer_of, newest_in
+from recorder.completion.newest import Newest
 from recorder.completion.time_bounds import Moment, end_in, start_in, window_of
-from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
 from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase
 from recorder.ledger.value_class import value_class
@@ -120,9 +120,9 @@ class State:
     """The episodes of a ledger up to one of its entries.
 
     `episodes` counts the completed ones, and `before` has the counts when the last of them ended. `sight` is
-    the last clear observation. `unclear`: the last entry is an observation that is not clear. `gaps` are the
-    gaps since the last clear observation; `near` are earlier ones that ended after its last poll was sent, so
-    that a start or an end may still fall into them. `newest` is that of the present stretch of work.
+    the last clear observation. `unclear`: the last entry is an observation that is not clear. `newest` is the
+    newest state in this stretch of work. `gaps` are the gaps since the last clear observation; `near` are
+    earlier ones that ended after its last poll was sent, so that a start or an end may still fall into them.
     """
 
     episodes: int = 0
@@ -132,7 +132,7 @@ class State:
     unclear: bool = False
     gaps: tuple[Stretch, ...] = ()
     near: tuple[Stretch, ...] = ()
-    newest: Newest = NOTHING_SEEN
+    newest: Newest = Newest()
 
 
 def episodes_of(entries: Iterable[Entry], open_interval: Interval | None) -> list[Episode]:
@@ -207,26 +207,23 @@ def extend_to_last_seen(state: State, interval: Interval | None) -> State:
     return State(state.episodes, state.before, opened, sight, state.unclear, state.gaps, near, state.newest)
 
 
-def _see(state: State, seq: int, content: StatusContent, at: datetime) -> tuple[State, Episode | None]:
-    fields, newest = content.fields, newest_in(content, at)
-    # The body of another group has another phase in entries of rules 1.
-    is_unclear = fields.phase is Phase.UNCLEAR or Anomaly.ID_MISMATCH in content.anomalies
-    if is_unclear or newest.is_older_than(state.newest):
-        return replace(state, unclear=True), None
+def _see(state: State, seq: int, status: StatusContent, at: datetime) -> tuple[State, Episode | None]:
+    fields, newest = status.fields, state.newest.with_status(status, at)
+    if not state.newest.shows_clearly(status):
+        return replace(state, unclear=True, newest=newest), None
     before, opened, near = state.sight, state.opened, state.near
     runs = RunCounts(fields.num_task_runs, *_finished_counts(fields.counts))
     sight = Sight(seq, fields.phase, runs, last_asked_at=at, last_seen_at=at)
     if state.gaps:
         near = (*near, *((start, min(end, at)) for start, end in state.gaps))
     starts, ends = opened is None and _shows_work(before, sight), sight.phase is Phase.SETTLED
-    if not starts:
-        newest = newer_of(state.newest, newest)
     if not starts and (opened is None or not ends):
         return State(state.episodes, state.before, opened, sight, near=near, newest=newest), None
     asked_before = None if before is None else before.last_asked_at
     window = window_of(asked_before, at, created_at=fields.created_at, modified_at=fields.modified_at)
     if opened is None:
         opened = Opened(start_in(window), window.first_sight, polls=0, gap_micros=0)
+        newest = state.newest.restarted(status, at)
     seen = State(state.episodes, state.before, opened, sight, near=near, newest=newest)
     if not ends:
         return seen, None

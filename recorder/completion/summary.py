@@ -19,7 +19,7 @@ from recorder.completion.time_bounds import Basis
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Entry, Interval, StatusContent
 from recorder.ledger.status_fields import Phase, StatusFields
-from recorder.ledger.timestamps import EARLIEST_PLAUSIBLE
+from recorder.ledger.timestamps import is_plausible
 from recorder.ledger.value_class import value_class
 
 SUMMARY_RULES = 2
@@ -30,8 +30,8 @@ SUMMARY_RULES = 2
 class Summary:
     """A ledger up to its entry `seq`.
 
-    `labels` are those of the newest status, `created_at` is the newest plausible one that a status of this
-    group had. `pace` is that of the open episode.
+    `labels` are those of the newest status, `created_at` is the newest one that a status had and that can be
+    true. `pace` is that of the open episode.
     """
 
     seq: int
@@ -51,7 +51,7 @@ def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | 
     content, created_at, labels, pace = entry.content, summary.created_at, summary.labels, summary.pace
     work, ended = episodes.advance_episodes(summary.work, entry)
     if isinstance(content, StatusContent):
-        created_at = _creation(content, entry.at) or created_at
+        created_at = _usable_created_at(content, entry.at) or created_at
         labels = labels_of(content.body)
         pace = _pace(pace, summary.work, work, content.fields, entry.at)
     held = dwell.advance_dwell(summary.dwell, entry)
@@ -78,12 +78,11 @@ def work_so_far(summary: Summary, open_interval: Interval | None) -> WorkSoFar |
     return WorkSoFar(work.opened.started.at, work.sight.last_seen_at, summary.pace, blocked)
 
 
-def _creation(content: StatusContent, observed_at: datetime) -> datetime | None:
-    """Return when the group was created as a response says, None if that cannot be or it is of another."""
-    created_at = content.fields.created_at
-    if created_at is None or Anomaly.ID_MISMATCH in content.anomalies:
+def _usable_created_at(status: StatusContent, observed_at: datetime) -> datetime | None:
+    created_at = status.fields.created_at
+    if created_at is None or not is_plausible(created_at) or created_at > observed_at:
         return None
-    return created_at if EARLIEST_PLAUSIBLE <= created_at <= observed_at else None
+    return None if Anomaly.ID_MISMATCH in status.anomalies else created_at
 
 
 def _pace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from recorder.ledger.timestamps import EARLIEST_PLAUSIBLE
+from recorder.ledger.timestamps import is_plausible
 from recorder.ledger.value_class import value_class
 
 
@@ -53,19 +53,23 @@ def window_of(
     """Return the window between two consecutive observations.
 
     `asked_before` is when the last poll that showed the earlier observation was sent, None if there was none.
-    The other arguments are those of the later observation; its times are ignored if they are after it, or
-    before EARLIEST_PLAUSIBLE. If our clock stepped back in between, the window has no lower bound: its ends
-    come from clocks that disagree, and its middle would mean nothing.
+    The other arguments are those of the later observation. A `created_at` after `observed_at` is ignored, as
+    is a time that is not plausible. If our clock stepped back in between, the window has no lower bound: its
+    ends come from clocks that disagree, and its middle would mean nothing.
     """
     first_sight = asked_before is None
-    if created_at is not None and created_at < EARLIEST_PLAUSIBLE:
-        created_at = None
+    created_at = created_at if is_plausible(created_at) else None
     if asked_before is not None and asked_before > observed_at:
         earliest = None
     else:
         bounds = (bound for bound in (asked_before, created_at) if bound is not None)
         earliest = max((bound for bound in bounds if bound <= observed_at), default=None)
-    inside = modified_at is not None and (earliest or EARLIEST_PLAUSIBLE) <= modified_at <= observed_at
+    inside = (
+        modified_at is not None
+        and is_plausible(modified_at)
+        and modified_at <= observed_at
+        and (earliest is None or earliest <= modified_at)
+    )
     return Window(earliest, observed_at, modified_at if inside else None, first_sight)
 
 

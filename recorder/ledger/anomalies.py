@@ -17,10 +17,9 @@ from recorder.ledger.status_fields import (
     StatusFields,
     counts_of,
     finished_runs,
-    is_about,
     is_count,
 )
-from recorder.ledger.timestamps import EARLIEST_PLAUSIBLE
+from recorder.ledger.timestamps import is_plausible
 
 
 class Anomaly(StrEnum):
@@ -69,18 +68,18 @@ def anomalies_of(
 ) -> tuple[Anomaly, ...]:
     """Return the anomalies of a response about `taskgroup_id`, each once and in the order of the enum.
 
-    `fields` were read from `body`, which was given at `observed_at`. `finished_before` and `modified_before`
-    are the last known values before it, None if there are none.
+    `fields` were read from `body`, first seen at `observed_at`. `finished_before` and `modified_before` are
+    what it is compared with, None if there is nothing.
     """
     value, status = body.value, body.value["status"]
     finished, modified_at = finished_runs(status), fields.modified_at
     found = {*_in_members(value, status), *_in_counts(status)}
-    if not is_about(body, taskgroup_id):
+    if value.get("taskgroup_id") != taskgroup_id:
         found.add(Anomaly.ID_MISMATCH)
     created_at = fields.created_at
     if (
-        _is_bad_time(created_at, value.get("created_at"))
-        or _is_bad_time(modified_at, status.get("modified_at"))
+        _is_bad(created_at, value.get("created_at"))
+        or _is_bad(modified_at, status.get("modified_at"))
         or (created_at is not None and created_at > observed_at)
     ):
         found.add(Anomaly.BAD_TIMESTAMP)
@@ -134,5 +133,5 @@ def _contradict(numbers: Mapping[str, int], active: bool) -> bool:
     return occupied <= _RUN_STATUSES
 
 
-def _is_bad_time(moment: datetime | None, sent: Any) -> bool:
-    return isinstance(sent, str) if moment is None else moment < EARLIEST_PLAUSIBLE
+def _is_bad(moment: datetime | None, sent: Any) -> bool:
+    return isinstance(sent, str) and not is_plausible(moment)

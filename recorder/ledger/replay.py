@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from recorder.ledger.anomalies import anomalies_of
+from recorder.ledger.derivation import derive, in_force_after
 from recorder.ledger.entries import Action, Entry, Interval, StatusContent, WatchChange
 from recorder.ledger.response_body import ResponseBody
-from recorder.ledger.status_fields import RULES, read_body
-from recorder.ledger.transitions import RECORDER_ACTOR, STATE_AFTER, in_force_after
+from recorder.ledger.transitions import RECORDER_ACTOR, STATE_AFTER
 from recorder.ledger.value_class import value_class
 from recorder.ledger.watch import Head, InForce, WatchState
 
@@ -51,18 +50,9 @@ def derive_status(
 
     `previous` is the interval that the entry closes, None if it closes none.
     """
-    before, sight_at = replay.in_force, _last_sight(replay, previous)
-    fields = read_body(body, taskgroup_id)
-    anomalies = anomalies_of(
-        body,
-        fields,
-        taskgroup_id=taskgroup_id,
-        observed_at=at,
-        finished_before=before.finished if before else None,
-        modified_before=before.modified_at if before else None,
-        clock_regressed=sight_at is not None and at < sight_at,
-    )
-    return StatusContent(body, fields, anomalies, RULES)
+    sight_at = _last_sight(replay, previous)
+    clock_regressed = sight_at is not None and at < sight_at
+    return derive(taskgroup_id, body, replay.in_force, at, clock_regressed=clock_regressed)
 
 
 def _last_sight(replay: Replay, previous: Interval | None) -> datetime | None:

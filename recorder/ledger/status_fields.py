@@ -75,13 +75,13 @@ class StatusFields:
         )
 
 
-def read_body(body: ResponseBody, taskgroup_id: str) -> StatusFields:
-    """Read the documented fields of `body`, a response about `taskgroup_id`."""
+def read_body(body: ResponseBody) -> StatusFields:
+    """Read the documented fields of `body`."""
     value, status = body.value, body.value["status"]
     counts = counts_of(status) or _NO_COUNTS
     active, message, metadata = status.get("is_active"), status.get("status_message"), value.get("metadata")
     return StatusFields(
-        phase=phase_of(status) if is_about(body, taskgroup_id) else Phase.UNCLEAR,
+        phase=phase_of(status),
         num_task_runs=_column_integer(status.get("num_task_runs")),
         counts=tuple([_column_integer(counts.get(name)) for name in RUN_STATUSES]),
         is_active=active if isinstance(active, bool) else None,
@@ -92,13 +92,8 @@ def read_body(body: ResponseBody, taskgroup_id: str) -> StatusFields:
     )
 
 
-def is_about(body: ResponseBody, taskgroup_id: str) -> bool:
-    """Whether `body` says that it is the one of `taskgroup_id`."""
-    return bool(body.value.get("taskgroup_id") == taskgroup_id)
-
-
 def phase_of(status: JsonObject) -> Phase:
-    """Return the phase for the `status` object of a group's own body; the first match wins."""
+    """Return the phase for a body's `status` object; the first match wins."""
     active, total = status.get("is_active"), status.get("num_task_runs")
     if active is True:
         return Phase.ACTIVE

@@ -12,9 +12,7 @@ _RFC3339 = re.compile(
 _OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
 _OUR_LENGTH = 27
 _LEAP_SECOND = 60
-
-EARLIEST_PLAUSIBLE = datetime(2000, 1, 1, tzinfo=UTC)
-"""Upstream times before this are placeholders, such as year 1 or the Unix epoch, and date nothing."""
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def format_time(moment: datetime) -> str:
@@ -73,6 +71,11 @@ def parse_upstream_time(value: object) -> datetime | None:
         return parse_time(value)
     except ValueError:
         return None
+
+
+def is_plausible(moment: datetime | None) -> bool:
+    """Whether a time of the upstream can be one: not that of an unset clock, nor a zero value."""
+    return moment is not None and moment >= _EARLIEST
 
 
 def _offset(text: str) -> timedelta:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from recorder.ledger.anomalies import anomalies_of
 from recorder.ledger.chain import GENESIS, digest_of, record_of
+from recorder.ledger.derivation import derive, in_force_after
 from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent, WatchChange
 from recorder.ledger.failure_run import NO_FAILURES
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
-from recorder.ledger.status_fields import RULES, Phase, finished_runs, read_body
+from recorder.ledger.status_fields import Phase
 from recorder.ledger.value_class import value_class
-from recorder.ledger.watch import Head, InForce, Watch, WatchState
+from recorder.ledger.watch import Head, Watch, WatchState
 
 RECORDER_ACTOR = "recorder"
 """The actor of watch changes that the recorder makes without a request."""
@@ -137,38 +137,13 @@ def _see(step: Transition, seen: Observation, *, clock_regressed: bool) -> Trans
     before, interval = step.watch.in_force, step.watch.open
     if before is not None and interval is not None and before.fingerprint == seen.body.fingerprint:
         return replace(step, watch=replace(step.watch, open=_extended(interval, seen)))
-    status = _status(step.watch, seen, clock_regressed=clock_regressed)
+    status = derive(
+        step.watch.taskgroup_id, seen.body, before, seen.observed_at, clock_regressed=clock_regressed
+    )
     step = _append(step, seen.observed_at, status)
     interval = Interval(seen.last_asked_at, seen.observed_at, 1)
     in_force = in_force_after(step.watch.head.seq, status, before, seen.observed_at)
     return replace(step, watch=replace(step.watch, open=interval, in_force=in_force))
-
-
-def in_force_after(seq: int, status: StatusContent, before: InForce | None, now: datetime) -> InForce:
-    """Return what is in force after the status entry `seq`, written `now`, if `before` was in force."""
-    fingerprint = status.body.fingerprint
-    finished, modified_at = finished_runs(status.body.value["status"]), status.fields.modified_at
-    if before is not None:
-        finished = before.finished if finished is None else finished
-        modified_at = before.modified_at if modified_at is None else modified_at
-    unchanged = before is not None and before.fingerprint == fingerprint
-    quiet_since = before.quiet_since if before is not None and unchanged else now
-    return InForce(seq, fingerprint, status.fields.phase, finished, modified_at, quiet_since)
-
-
-def _status(watch: Watch, seen: Observation, *, clock_regressed: bool) -> StatusContent:
-    before = watch.in_force
-    fields = read_body(seen.body, watch.taskgroup_id)
-    anomalies = anomalies_of(
-        seen.body,
-        fields,
-        taskgroup_id=watch.taskgroup_id,
-        observed_at=seen.observed_at,
-        finished_before=before.finished if before else None,
-        modified_before=before.modified_at if before else None,
-        clock_regressed=clock_regressed,
-    )
-    return StatusContent(seen.body, fields, anomalies, RULES)
 
 
 def _extended(interval: Interval, seen: Observation) -> Interval:

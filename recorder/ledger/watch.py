@@ -36,7 +36,8 @@ class Head:
 class InForce:
     """What the next response is compared with: the newest status entry, even if gaps or pauses followed.
 
-    `finished` and `modified_at` are the last known values, from it or from before it, None if there are none.
+    `finished` and `modified_at` are the last known values, from it or from before it, None if there are none;
+    an older state after a newer one, or the body of another group, does not change them.
     `quiet_since` is when the body last changed, or when the group was last enrolled or resumed if later.
     """
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from recorder.polling.background import BackgroundThread
 from recorder.polling.write_health import WriteHealth, WriteKind
-from recorder.store.transactions import DatabaseUnavailableError, reading, writing
+from recorder.store.transactions import DatabaseLostError, DatabaseUnavailableError, reading, writing
 
 GIVE_UP_SECONDS = 15.0
 """How long a write may take before its connection is considered dead."""
@@ -54,6 +54,9 @@ class DatabaseWriter:
         """
         try:
             result, seconds = await self._run(lambda: self._write(work))
+        except DatabaseLostError:
+            # It does not come back: the recorder is about to notice, and to stop.
+            raise
         except DatabaseUnavailableError as error:
             self.health.failed(kind, str(error))
             raise

@@ -13,18 +13,14 @@ from recorder.ledger.poll_outcome import Cause, Failure, Observation, PollOutcom
 from recorder.ledger.transitions import Rules, fail, observe
 from recorder.ledger.watch import Watch
 from recorder.polling.clock_steps import ClockStepCorrector
-from recorder.polling.schedule import Intervals, RunRhythm, plan
+from recorder.polling.run_rhythm import RunRhythm, plan_for_runs, rhythm_of
+from recorder.polling.schedule import Intervals, interval_of, plan
 from recorder.store.leases import Claim, PollResult
 from recorder.upstream.client import UpstreamClient
 
 
 class Poller:
-    """Turns claims into results. `steady` is a clock that is never set, `chance` the source of jitter.
-
-    `runs` is set while polls are made only when someone runs the command again.
-    """
-
-    runs: RunRhythm | None = None
+    """Turns claims into results. `steady` is a clock that is never set, `chance` the source of jitter."""
 
     def __init__(
         self,
@@ -40,6 +36,14 @@ class Poller:
         self._steady = steady
         self._clock_steps = ClockStepCorrector()
         self._chance = chance
+        self._rhythm: RunRhythm | None = None
+
+    def follow_runs(self, now: datetime, last_response_at: datetime | None, every: timedelta | None) -> None:
+        """Plan polls for the runs of a command that polls once, of which this one starts `now`.
+
+        The other arguments are those of `rhythm_of`.
+        """
+        self._rhythm = rhythm_of(now, last_response_at, every, self._intervals)
 
     async def poll(
         self, claim: Claim, *, stretch: float, held_until: Mapping[Cause, datetime | None]
@@ -47,6 +51,9 @@ class Poller:
         """Poll the upstream once; return the outcome and the result to write.
 
         `held_until` is the time until which polls were held back, by the cause of failure that made it so.
+
+        Raises:
+            NoDescriptorError: the group was not polled, because no file descriptor was left.
         """
         outcome = await self._client.poll(claim.watch.taskgroup_id)
         # Not the present time, since the wall clock may have been set meanwhile.
@@ -58,6 +65,12 @@ class Poller:
         result = self._result(claim, watch, outcome, at, stretch)
         self._clock_steps.remember(result.watch, ended)
         return outcome, result
+
+    def put_off(self, claim: Claim, now: datetime, *, stretch: float) -> PollResult:
+        """Return the result of a claim whose group was not polled: it keeps its place among those due."""
+        due_at = min(claim.watch.poll_due_at or now, now)
+        interval = interval_of(claim.watch, self._intervals) * stretch
+        return PollResult(claim, [], claim.watch, due_at, interval.total_seconds())
 
     def _result(
         self, claim: Claim, watch: Watch, outcome: PollOutcome, now: datetime, stretch: float
@@ -75,8 +88,9 @@ class Poller:
             chance=self._chance.uniform(-1, 1),
             stretch=stretch,
             retry_after_seconds=retry_after_seconds,
-            runs_apart=timedelta() if self.runs is None else self.runs.apart(claim.watch, now),
         )
+        if self._rhythm is not None:
+            planned = plan_for_runs(planned, now, self._rhythm.at(watch, now), self._intervals)
         return PollResult(claim, step.entries, planned.watch, planned.next_poll_at, planned.interval_seconds)
 
 

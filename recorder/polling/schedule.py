@@ -19,9 +19,6 @@ LONGEST_RETRY = timedelta(minutes=5)
 USABLE_SHARE = 0.9
 """The share of the rate that regular polls may use; the rest is reserved for retries."""
 
-LONGEST_APART = timedelta(hours=1)
-"""Runs that are seen to be further apart are taken for an outage rather than a rhythm."""
-
 _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
 
 
@@ -36,19 +33,6 @@ class Intervals:
     poll_interval: timedelta
     settled_interval: timedelta
     gap_window: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class RunRhythm:
-    """How far apart the runs of a command that polls once are: `every`, or as far as is seen if None."""
-
-    every: timedelta | None = None
-
-    def apart(self, watch: Watch, now: datetime) -> timedelta:
-        """Return the time from one run to the next, as a group shows it that was last polled before `now`."""
-        if self.every is not None:
-            return self.every
-        return min(max(now - watch.sight_at, timedelta()), LONGEST_APART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +56,12 @@ def plan(
     chance: float,
     stretch: float = 1.0,
     retry_after_seconds: float | None = None,
-    runs_apart: timedelta = timedelta(),
 ) -> Plan:
     """Set the next times of a group that has just been polled.
 
     `chance` in [-1, 1] spreads polls that would otherwise coincide. `stretch` is the factor by which every
     wait is longer because the rate does not suffice. After a failure `due_at` and `gap_at` stay unchanged,
-    and the upstream's `Retry-After` is honored if it is longer than the planned wait. `runs_apart` is how
-    long after it was planned a poll may be made, since it waits for the next run of a command.
+    and the upstream's `Retry-After` is honored if it is longer than the planned wait.
     """
     retry_after = timedelta(seconds=retry_after_seconds or 0)
     if watch.state is WatchState.GONE:
@@ -92,11 +74,10 @@ def plan(
     if watch.failures.attempts:
         delay = min(_retry_delay(watch, now, intervals) * stretch, max(LONGEST_RETRY, interval))
         retry_at = now + max(_spread(delay, chance), retry_after)
-        return Plan(replace(watch, poll_due_at=retry_at + runs_apart), retry_at, interval.total_seconds())
-    poll_at = now + _spread(interval, chance)
-    due_at = poll_at + runs_apart
+        return Plan(replace(watch, poll_due_at=retry_at), retry_at, interval.total_seconds())
+    due_at = now + _spread(interval, chance)
     due = replace(watch, due_at=due_at, gap_at=due_at + intervals.gap_window, poll_due_at=due_at)
-    return Plan(due, poll_at, interval.total_seconds())
+    return Plan(due, due_at, interval.total_seconds())
 
 
 def interval_of(watch: Watch, intervals: Intervals) -> timedelta:

@@ -23,17 +23,19 @@ from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.clock_steps import ClockWatch
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.heartbeat import HeartbeatWriter
+from recorder.polling.lost_files import wait_until_lost
 from recorder.polling.plan_keeper import PlanKeeper
 from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
 from recorder.polling.retry_hold import RetryHold
-from recorder.polling.schedule import EARLY_RETRY_SHARE, Intervals, RunRhythm
+from recorder.polling.schedule import EARLY_RETRY_SHARE, Intervals
 from recorder.polling.upstream_health import Counters
 from recorder.polling.worker import Worker
 from recorder.polling.write_health import WriteHealth, WriteKind
 from recorder.settings import Settings
 from recorder.status_file import StatusFile
 from recorder.store.database_clock import DatabaseClock
+from recorder.store.groups import last_response_at
 from recorder.store.heartbeats import HEARTBEAT_SECONDS, sign_off
 from recorder.store.transactions import DatabaseUnavailableError
 from recorder.upstream.client import UpstreamClient
@@ -66,7 +68,8 @@ class Recorder:
             settled_interval=timedelta(seconds=settings.settled_interval),
             gap_window=settings.rules.gap_window,
         )
-        chance = random.Random()  # noqa: S311 - jitter, not secrecy
+        self.lost_file: str | None = None
+        self._database = engine.url
         self._id = uuid.uuid4().hex
         self._clock = clock
         self._steady = steady
@@ -86,7 +89,7 @@ class Recorder:
         if settings.checkpoint_dir is not None:
             interval = timedelta(seconds=settings.checkpoint_interval)
             self._checkpoint_job = CheckpointJob(engine, settings.checkpoint_dir, interval, clock)
-        self._poller = Poller(client, settings.rules, intervals, steady, chance)
+        self._poller = Poller(client, settings.rules, intervals, steady, random.Random())  # noqa: S311 - jitter
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
@@ -108,7 +111,10 @@ class Recorder:
         return self._worker.counters
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Record until `stop` is set, then let running polls finish, write their results and sign off."""
+        """Record until `stop` is set, then let running polls finish, write their results and sign off.
+
+        It also stops when a file of the database was deleted or replaced; `lost_file` then says which.
+        """
         scheduler = self._scheduler()
         await _retry_if_unavailable(self._beat)
         await _retry_if_unavailable(self._plans.run)
@@ -116,7 +122,7 @@ class Recorder:
         _log.info("recording", recorder=self._id)
         watchdog = asyncio.create_task(self._watch_clocks(scheduler))
         try:
-            await stop.wait()
+            await _first_of(stop.wait(), self._wait_until_lost())
         finally:
             watchdog.cancel()
             scheduler.remove_all_jobs()
@@ -126,16 +132,16 @@ class Recorder:
     async def run_once(self, stop: asyncio.Event, every: timedelta | None = None) -> None:
         """Poll every group that is due now once, or fewer if `stop` is set meanwhile.
 
-        `every` is how often this is done; if None, as often as the groups show.
+        `every` is how often this is done; without it, that is seen from what was recorded.
 
         Raises:
             DatabaseUnavailableError: results that could not be written are lost.
         """
-        self._poller.runs = RunRhythm(every)
         try:
             await self._beat()
             await self._plans.run()
             due_until = self._clock()
+            self._poller.follow_runs(due_until, await self._writer.read(last_response_at), every)
             while not stop.is_set() and await self._worker.claim(due_until):
                 await _first_of(self._worker.wait_for_polls(), stop.wait())
                 await self._worker.flush()
@@ -153,6 +159,10 @@ class Recorder:
         """Whether work with the database has not ended; its thread would keep the process from exiting."""
         job = self._checkpoint_job
         return self._writer.stuck or self._heartbeats.stuck or (job is not None and job.stuck)
+
+    async def _wait_until_lost(self) -> None:
+        self.lost_file = await wait_until_lost(self._database)
+        _log.error("the recorder stops: nobody would see what it writes now", reason=self.lost_file)
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(
@@ -192,7 +202,7 @@ class Recorder:
             return
         news = self._worker.upstream_health.news()
         if news:
-            _log.warning("polls fail", **news)
+            _log.warning("polls are failing", **news)
         elif news is not None:
             _log.info("polls succeed again")
         beat = partial(self._heartbeat.beat, counters=self.counters.as_dict(), report=self._report())
@@ -269,9 +279,11 @@ class Recorder:
 async def _first_of(*waits: Coroutine[object, object, object]) -> None:
     """Wait until one of several awaitables is done, and cancel the others."""
     tasks = [asyncio.create_task(wait) for wait in waits]
-    _, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for other in others:
         other.cancel()
+    for task in done:
+        task.result()
 
 
 async def _retry_if_unavailable(job: Callable[[], Awaitable[None]]) -> None:

@@ -92,12 +92,13 @@ class Counters:
     """Counts of polls by outcome, entries by kind, and errors.
 
     Names: `polls`, `failures`, `failures.<cause>`, `still_gone` (expected failures of a gone group),
-    `entries`, `entries.<kind>`, `dropped` (results whose claim was lost), `errors` (bugs).
+    `put_off` (polls not made for want of a file descriptor), `entries`, `entries.<kind>`, `dropped` (results
+    whose claim was lost), `errors` (bugs).
     """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter(
-            polls=0, failures=0, still_gone=0, entries=0, dropped=0, errors=0
+            polls=0, failures=0, still_gone=0, put_off=0, entries=0, dropped=0, errors=0
         )
 
     def as_dict(self) -> dict[str, int]:
@@ -111,6 +112,9 @@ class Counters:
 
     def still_gone(self) -> None:
         self._counts["still_gone"] += 1
+
+    def put_off(self) -> None:
+        self._counts["put_off"] += 1
 
     def wrote(self, entry: Entry) -> None:
         self._counts["entries"] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter, deque
 from contextlib import suppress
@@ -18,6 +19,7 @@ from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
 from recorder.ledger.watch import WatchState
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.db_writer import DatabaseWriter
+from recorder.polling.descriptor_limit import DescriptorLimit
 from recorder.polling.poll_load import Limit, PollLoad
 from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
@@ -26,6 +28,7 @@ from recorder.polling.upstream_health import Counters, UpstreamHealth
 from recorder.polling.write_health import WriteKind
 from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.transactions import DatabaseUnavailableError
+from recorder.upstream.descriptors import NoDescriptorError
 
 WRITE_BATCH = 500
 """The maximum number of results that one transaction writes."""
@@ -66,7 +69,7 @@ class Worker:
         self._rate_limiter = rate_limiter
         self._circuit_breaker = circuit_breaker
         self._hold = hold
-        self._concurrency = concurrency
+        self._descriptor_limit = DescriptorLimit(concurrency)
         self._lease = lease
         self._last_chance = last_chance
         self._now = now
@@ -99,7 +102,7 @@ class Worker:
             if not claims and not self._in_flight:
                 self._writer.health.nothing_to_write()
             # Claims that arrive after `close` are released by `release_claims`.
-            for claim in claims if not self._closing else ():
+            for claim in sorted(claims, key=_due_at) if not self._closing else ():
                 task = asyncio.create_task(self._poll(claim))
                 self._in_flight.add(task)
                 task.add_done_callback(self._in_flight.discard)
@@ -185,6 +188,9 @@ class Worker:
         }
         try:
             outcome, result = await self._poller.poll(claim, stretch=self.stretch, held_until=held_until)
+        except NoDescriptorError:
+            self._put_off(claim)
+            return
         except Exception:
             # A bug with one group must not stop the recording of the others; its claim ends with its lease.
             self.counters.error()
@@ -193,6 +199,7 @@ class Worker:
             )
             return
         self._results.append(result)
+        self._descriptor_limit.polled()
         self.counters.polled(outcome)
         self.load.polled(self._now(), time.monotonic() - began)
         self._hold.polled(claim.watch.taskgroup_id, outcome)
@@ -201,6 +208,11 @@ class Worker:
         else:
             self.upstream_health.polled(outcome)
         self._update_circuit_breaker(outcome)
+
+    def _put_off(self, claim: Claim) -> None:
+        self._descriptor_limit.ran_out(len(self._in_flight))
+        self.counters.put_off()
+        self._results.append(self._poller.put_off(claim, self._now(), stretch=self.stretch))
 
     def _update_circuit_breaker(self, outcome: PollOutcome) -> None:
         was_tripped = self._circuit_breaker.tripped
@@ -216,7 +228,8 @@ class Worker:
     def _limit(self, monotonic: float) -> tuple[int, Limit]:
         """Return how many polls may start, and what keeps it from being more."""
         in_flight = len(self._in_flight)
-        places, rate = self._concurrency - in_flight, self._rate_limiter.available(monotonic)
+        places = self._descriptor_limit.allowed - in_flight
+        rate = self._rate_limiter.available(monotonic)
         free, limited_by = min((places, Limit.CONCURRENCY), (rate, Limit.RATE))
         allowed = self._circuit_breaker.limit(free, in_flight, monotonic)
         return allowed, Limit.KEY_REJECTED if self._circuit_breaker.tripped else limited_by
@@ -245,6 +258,12 @@ class Worker:
         if gaps:
             # One line for all groups, since an outage of the upstream ends in a gap for every group.
             _log.warning("gaps recorded", **gaps)
+
+
+def _due_at(claim: Claim) -> float:
+    """The order in which polls start: if not all of them can, the group longest due must be among them."""
+    due_at = claim.watch.poll_due_at
+    return math.inf if due_at is None else due_at.timestamp()
 
 
 def _is_expected(claim: Claim, outcome: PollOutcome) -> bool:

@@ -19,7 +19,8 @@ from recorder.ledger.transitions import open_gap
 from recorder.ledger.watch import Watch
 from recorder.queries.formats import Format
 from recorder.queries.history import HistoryQuery, entry_body
-from recorder.queries.params import ExportQuery, Query, TimeParam, complaint, error_of
+from recorder.queries.param_types import TimeParam, complaint
+from recorder.queries.query import ExportQuery, Query, error_of
 from recorder.store.history import Item, find_entries
 from recorder.store.timeline import extent_of, read_timeline, seqs_at, seqs_between
 

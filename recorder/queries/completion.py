@@ -16,7 +16,8 @@ from recorder.completion.statistics import curve_items, statistics_of
 from recorder.completion.time_bounds import Moment
 from recorder.ledger.timestamps import format_time
 from recorder.queries.label_params import LabelledQuery, key_of
-from recorder.queries.params import StretchQuery, TimeParam, complaint
+from recorder.queries.param_types import TimeParam, complaint
+from recorder.queries.query import StretchQuery
 from recorder.store.derived import completed_episodes, summary_of
 from recorder.store.durations import Selection, durations_of
 from recorder.store.groups import GroupItem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import Field
@@ -12,19 +12,18 @@ from recorder.completion.dwell import count_until_last_seen
 from recorder.ledger.chain import gap_members
 from recorder.ledger.entries import Gap, Kind
 from recorder.ledger.watch import Watch
-from recorder.queries.history import EntriesRequest, Line, seq_of
+from recorder.queries.history import EntriesRequest, Line, entries_request
 from recorder.queries.paging import Page, Paging, group_path
-from recorder.queries.params import (
+from recorder.queries.param_types import (
     CURSOR_WORDS,
     DEFAULT_LIMIT,
     LIMIT_WORDS,
     ORDER_WORDS,
     CursorParam,
-    ExportQuery,
     LimitParam,
     OrderParam,
-    StretchQuery,
 )
+from recorder.queries.query import ExportQuery, StretchQuery
 from recorder.store.derived import summary_of
 from recorder.store.history import HistoryFilter, Item
 
@@ -44,8 +43,7 @@ def gaps_request(taskgroup_id: str, query: GapsQuery) -> EntriesRequest:
         ForeignCursorError: the cursor belongs to another query.
     """
     paging = Paging(f"{group_path(taskgroup_id)}/gaps", query)
-    after_seq = seq_of(paging.position(query.cursor))
-    return EntriesRequest(paging, replace(gaps_filter(query), after_seq=after_seq), query.limit)
+    return entries_request(paging, gaps_filter(query), query.cursor, query.limit)
 
 
 def gaps_filter(query: GapsQuery) -> HistoryFilter:

@@ -20,12 +20,11 @@ from recorder.queries.eta import eta_of, etas_of
 from recorder.queries.history import NO_STATUS, status_members
 from recorder.queries.label_params import LabelledQuery
 from recorder.queries.paging import GROUPS_PATH, ForeignCursorError, Page, PagePosition, Paging
-from recorder.queries.params import (
+from recorder.queries.param_types import (
     CURSOR_WORDS,
     DEFAULT_LIMIT,
     LIMIT_WORDS,
     CursorParam,
-    ExportQuery,
     FlagParam,
     LimitParam,
     PhasesParam,
@@ -34,6 +33,7 @@ from recorder.queries.params import (
     complaint,
     list_description,
 )
+from recorder.queries.query import ExportQuery
 from recorder.store.enrolment import UnknownGroupError
 from recorder.store.groups import (
     GroupFilter,

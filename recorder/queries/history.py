@@ -18,8 +18,8 @@ from recorder.ledger.entries import Gap, Kind
 from recorder.ledger.transitions import open_gap
 from recorder.ledger.watch import Watch
 from recorder.queries.json_output import RawJson
-from recorder.queries.paging import ForeignCursorError, Page, PagePosition, Paging, group_path
-from recorder.queries.params import (
+from recorder.queries.paging import Cursor, ForeignCursorError, Page, PagePosition, Paging, group_path
+from recorder.queries.param_types import (
     CURSOR_WORDS,
     DEFAULT_LIMIT,
     LIMIT_WORDS,
@@ -29,9 +29,9 @@ from recorder.queries.params import (
     KindsParam,
     LimitParam,
     OrderParam,
-    StretchQuery,
     list_description,
 )
+from recorder.queries.query import StretchQuery
 from recorder.store.history import HistoryFilter, Item, read_history
 
 _MAX_SEQ = 2**63 - 1
@@ -68,8 +68,18 @@ def history_request(taskgroup_id: str, query: HistoryQuery) -> EntriesRequest:
         ForeignCursorError: the cursor belongs to another query.
     """
     paging = Paging(f"{group_path(taskgroup_id)}/history", query)
-    after_seq = seq_of(paging.position(query.cursor))
-    return EntriesRequest(paging, replace(history_filter(query), after_seq=after_seq), query.limit)
+    return entries_request(paging, history_filter(query), query.cursor, query.limit)
+
+
+def entries_request(
+    paging: Paging, entries: HistoryFilter, cursor: Cursor | None, limit: int
+) -> EntriesRequest:
+    """Return the page of `entries` after `cursor`.
+
+    Raises:
+        ForeignCursorError: the cursor belongs to another query.
+    """
+    return EntriesRequest(paging, replace(entries, after_seq=_seq_of(paging.position(cursor))), limit)
 
 
 def history_filter(query: HistoryQuery) -> HistoryFilter:
@@ -130,7 +140,7 @@ def last_position(lines: list[tuple[int, Line]], limit: int) -> PagePosition | N
     return (lines[limit - 1][0],) if len(lines) > limit else None
 
 
-def seq_of(position: PagePosition | None) -> int | None:
+def _seq_of(position: PagePosition | None) -> int | None:
     """Return the entry number in a cursor's position.
 
     Raises:

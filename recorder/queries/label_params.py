@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 from pydantic_core import InitErrorDetails
 
-from recorder.queries.params import Query, error_of, times_given
+from recorder.queries.query import Query, error_of, times_given
 
 PREFIX = "metadata"
 MOST_LABELS = 10

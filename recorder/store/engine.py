@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
-from recorder.store.dialects.base import DatabaseUrlError
+from recorder.store.dialects.base import DatabaseUrlError, FileWatch
 from recorder.store.dialects.postgres_url import split_hosts
 from recorder.store.dialects.registry import DIALECTS, dialect_of
 
@@ -83,3 +83,8 @@ def database_file(url: URL) -> Path | None:
     """Return the file of a database, None for a server."""
     files = database_files(url)
     return files[0] if files else None
+
+
+def watch_files(url: URL) -> FileWatch:
+    """Watch the files of a database that is in use, until the result is closed."""
+    return dialect_of(url).watch_files(url)

@@ -205,6 +205,12 @@ def workload(connection: Connection) -> list[tuple[Phase | None, int, int]]:
     return [(phase and Phase(phase), polls, count) for phase, polls, count in connection.execute(statement)]
 
 
+def last_response_at(connection: Connection) -> datetime | None:
+    """Return when a group was last seen, of those whose newest entry is a status; None if there is none."""
+    found: datetime | None = connection.scalar(select(func.max(watches.c.last_seen_at)))
+    return found
+
+
 def make_due(
     connection: Connection,
     now: datetime,

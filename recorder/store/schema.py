@@ -25,13 +25,18 @@ class SchemaError(Exception):
 class SchemaState:
     """The schema of a database against that of this program.
 
-    `current` is the database's revision, None if it has none. `foreign` means that there is none although
-    the database has tables.
+    `revisions` are those that the database says it is at: one, none, or several by mistake. `foreign` means
+    that there is none although the database has tables.
     """
 
-    current: str | None
+    revisions: tuple[str, ...]
     head: str
     foreign: bool
+
+    @property
+    def current(self) -> str | None:
+        """The database's revision as text, None if it has none."""
+        return ", ".join(self.revisions) or None
 
     @property
     def at_head(self) -> bool:
@@ -57,11 +62,12 @@ def state_in(connection: Connection) -> SchemaState:
     tables = set(
         inspect(connection).get_table_names(schema=dialect_of(connection).current_schema(connection))
     )
-    current = None
+    revisions: list[str] = []
     if _VERSION_TABLE in tables:
-        current = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
-    foreign = bool(tables - {_VERSION_TABLE}) and current is None
-    return SchemaState(current, known_revisions()[0], foreign)
+        query = f"SELECT version_num FROM {_VERSION_TABLE} ORDER BY 1"  # noqa: S608
+        revisions = list(connection.scalars(text(query)))
+    foreign = bool(tables - {_VERSION_TABLE}) and not revisions
+    return SchemaState(tuple(revisions), known_revisions()[0], foreign)
 
 
 def schema_of(connection: Connection) -> str:
@@ -105,14 +111,19 @@ def require_head(state: SchemaState) -> None:
 
 
 def refuse_unknown(state: SchemaState) -> None:
-    """Refuse a database that has no revision of this program, unless it is blank.
+    """Refuse a database that is not at one revision of this program, unless it is blank.
 
     Raises:
-        SchemaError: it belongs to something else, or to a newer program.
+        SchemaError: it belongs to something else or to a newer program, or has several revisions.
     """
     if state.foreign:
         raise SchemaError(
             "the database has tables that are not the recorder's; give the recorder a database of its own"
+        )
+    if len(state.revisions) > 1:
+        raise SchemaError(
+            f"the database has several Alembic heads: {state.current}; if you know which revision its tables "
+            "have, keep only that one with: alembic stamp --purge REVISION"
         )
     if state.current is not None and state.current not in known_revisions():
         raise SchemaError(

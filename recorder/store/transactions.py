@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 
-from recorder.store.dialects.base import WRITING, StoreDialect
+from recorder.store.dialects.base import WRITING, FilesLostError, StoreDialect
 from recorder.store.dialects.registry import dialect_of
 
 _TOO_LONG = "the query took longer than it may"
@@ -21,6 +21,10 @@ class DatabaseUnavailableError(Exception):
 
 class QueryTimeoutError(DatabaseUnavailableError):
     """A statement was cancelled because it took too long."""
+
+
+class DatabaseLostError(DatabaseUnavailableError):
+    """The database's file was deleted or replaced; it does not come back by itself."""
 
 
 @contextmanager
@@ -65,6 +69,8 @@ def migrating(engine: Engine) -> Iterator[Connection]:
 def _translated(dialect: StoreDialect) -> Iterator[None]:
     try:
         yield
+    except FilesLostError as error:
+        raise DatabaseLostError(str(error)) from error
     except InterfaceError as error:
         raise DatabaseUnavailableError(_first_line(error)) from error
     except DatabaseError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
@@ -16,6 +17,9 @@ from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.upstream.error_causes import NETWORK_ERRORS, PollFailedError, classify
 from recorder.upstream.http import http_client
 from recorder.upstream.interpret import Exchange, ReceivedResponse, interpret
+
+_CODECS = ("idna", "unicode_escape", "utf_16_be")
+"""The codecs that polls use. Python loads them when first used, and no file descriptor may be left then."""
 
 
 class UpstreamClient:
@@ -42,6 +46,8 @@ class UpstreamClient:
     ) -> None:
         if not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("the API key must consist of printable ASCII characters")
+        for codec in _CODECS:
+            codecs.lookup(codec)
         self._groups_url = f"{base_url.rstrip('/')}{prefix.rstrip('/')}/tasks/groups/"
         self._api_key = api_key
         self._timeout_seconds = timeout_seconds
@@ -66,7 +72,11 @@ class UpstreamClient:
         await self._http.aclose()
 
     async def poll(self, taskgroup_id: str) -> Observation | Failure:
-        """Poll a group once. Anything that the upstream or the network does is an outcome, not an error."""
+        """Poll a group once. Anything that the upstream or the network does is an outcome, not an error.
+
+        Raises:
+            NoDescriptorError: the group was not polled, because no file descriptor was left.
+        """
         url = self._groups_url + quote(taskgroup_id, safe="")
         async with self._turns:
             exchange = await self._exchange(url)

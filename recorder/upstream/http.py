@@ -11,6 +11,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from recorder.upstream.descriptors import NoDescriptorError, is_exhaustion
 from recorder.upstream.error_causes import NETWORK_ERRORS, PollFailedError, classify
 from recorder.upstream.redaction import redacted
 from recorder.upstream.resolver import Resolver
@@ -25,7 +26,8 @@ A request sent just as the server closes the connection gets no response, and th
 def http_client(*, headers: Mapping[str, str], api_key: str, connections: int) -> httpx.AsyncClient:
     """Return a client with its own connection pool and no timeouts; the caller must close it.
 
-    One call sends exactly one request. Errors before the head of a response are raised as PollFailedError.
+    One call sends exactly one request. Errors before the head of a response are raised as PollFailedError, or
+    as NoDescriptorError if it was not sent because no file descriptor was left.
     """
     tls = ssl.create_default_context()
 
@@ -76,6 +78,8 @@ class _KeyMiddleware:
         try:
             response = await handler(request)
         except NETWORK_ERRORS as error:
+            if is_exhaustion(error):
+                raise NoDescriptorError from None
             # aiohttp silently repeats the request after some of its own errors, so that one poll would be
             # two requests. The repr of other errors includes the request's headers.
             raise PollFailedError(*classify(error)) from None

@@ -210,7 +210,9 @@ def _check_group(group: Row, row: Row, now: datetime) -> None:
     _check_status(group["status"], row)
     late = row["due_at"] is not None and _time(row["due_at"]) + GAP_WINDOW < now
     assert (group["open_gap"] is not None) == late
-    if row["seq"] is not None and not {"bad_type", "unknown_status"} & set(row["anomalies"]):
+    if row["seq"] is not None and not {"bad_type", "unknown_status", "inexact_number"} & set(
+        row["anomalies"]
+    ):
         finished = sum(row[name] or 0 for name in ("completed", "failed", "cancelled"))
         total = row["num_task_runs"]
         fraction = finished / total if total is not None and total > 0 else None

@@ -92,6 +92,14 @@ def test_an_empty_database_is_not_ready(blank_engine: Engine, blank_database_url
     reader.dispose()
 
 
+def test_a_schema_with_several_heads_is_not_ready(client: Client, engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    problem = client.get("/readyz", 503)
+    assert problem["database"]["schema"]["current"].startswith("0001, ")
+    assert "several Alembic heads" in problem["detail"]
+
+
 def test_a_newer_schema_is_not_ready(client: Client, engine: Engine) -> None:
     with writing(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -197,6 +197,6 @@ def test_a_signal_stops_all_processes(program: Program, engine: Engine, number: 
     write(engine, random_ledgers(5, groups=150, entries_each=2, oddity=0, trouble=0))
     with program.start("verify", "--jobs", "2") as verifying:
         verifying.wait_until(lambda: len(verifying.descendants()) >= 2 or None, "its processes to start")
-        with verifying.outlived_by_none():
+        with verifying.leaving_no_processes():
             # It may have finished by then; what matters is that no process is left.
             assert verifying.stop(number) in {0, 1}

@@ -1,4 +1,4 @@
-"""The program in a folder of its own, over a database of each kind, and an upstream for it to ask."""
+"""The program in its own folder, with a database of each kind, and a simulated upstream."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.simulator import simulating
 
 @pytest.fixture
 def bare(tmp_path: Path, forker: Forker) -> Program:
-    """The program without any setting, in an empty folder."""
+    """The program without settings, in an empty folder."""
     return Program(tmp_path, forker)
 
 
 @pytest.fixture
 def program(tmp_path: Path, forker: Forker, database_url: str) -> Program:
-    """The program over a fresh database with the schema at head, which it reaches with a password."""
+    """The program with a fresh database at the latest revision, and a password in its URL."""
     return Program(
         tmp_path, forker, {"PARALLEL_API_KEY": KEY, "RECORDER_DATABASE_URL": with_password(database_url)}
     )
@@ -30,7 +30,7 @@ def program(tmp_path: Path, forker: Forker, database_url: str) -> Program:
 
 @pytest.fixture
 def blank(tmp_path: Path, forker: Forker, blank_database_url: str) -> Program:
-    """The program over a database that holds nothing."""
+    """The program with an empty database."""
     url = with_password(blank_database_url)
     return Program(tmp_path, forker, {"PARALLEL_API_KEY": KEY, "RECORDER_DATABASE_URL": url})
 
@@ -44,5 +44,5 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
 
 
 def with_password(url: str) -> str:
-    """The same address with a password, which the tests' server does not ask for; SQLite has none."""
+    """Add a password to a PostgreSQL URL, which the test server ignores; SQLite URLs stay the same."""
     return url.replace("postgres@", f"postgres:{PASSWORD}@")

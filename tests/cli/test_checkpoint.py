@@ -1,4 +1,4 @@
-"""`recorder checkpoint`: a text of heads, and a digest that `sha256sum` verifies."""
+"""`recorder checkpoint`: one line per head, and a digest that `sha256sum` verifies."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.support.exports import ODD, record
 from tests.support.program import Program
 from tests.support.recording import Recording
 
-ONE = ["sqlite"]
+SQLITE = ["sqlite"]
 
 
-def said_of(checkpoint: bytes, heads: str) -> str:
+def summary(checkpoint: bytes, heads: str) -> str:
     return f"{heads}, sha256 {hashlib.sha256(checkpoint).hexdigest()}\n"
 
 
-def test_it_is_written_to_output_and_summed_up_beside_it(program: Program, engine: Engine) -> None:
+def test_the_checkpoint_goes_to_stdout_and_a_summary_to_stderr(program: Program, engine: Engine) -> None:
     record(engine)
     result = program.run("checkpoint")
     assert result.status == 0
@@ -31,26 +31,26 @@ def test_it_is_written_to_output_and_summed_up_beside_it(program: Program, engin
         "one",
         "seen once",
     ]
-    assert result.err == said_of(result.out.encode(), "4 heads of 12 entries")
+    assert result.err == summary(result.out.encode(), "4 heads of 12 entries")
     assert program.run("checkpoint", "--out", "-") == result
     assert read_checkpoint(result.out.encode().splitlines())["one"].seq == 5
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_no_groups_are_an_empty_checkpoint(program: Program) -> None:
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_without_groups_the_checkpoint_is_empty(program: Program) -> None:
     result = program.run("checkpoint")
-    assert (result.status, result.out, result.err) == (0, "", said_of(b"", "0 heads of 0 entries"))
+    assert (result.status, result.out, result.err) == (0, "", summary(b"", "0 heads of 0 entries"))
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
 @pytest.mark.parametrize("name", ["heads", "a b \\ é", "two\nlines", "--", "folder/heads"])
-def test_a_file_has_its_digest_beside_it(program: Program, engine: Engine, name: str) -> None:
+def test_a_digest_file_is_written_next_to_the_file(program: Program, engine: Engine, name: str) -> None:
     Recording(engine).watch("one")
     folder = program.folder / "folder"
     folder.mkdir()
     result = program.run("checkpoint", f"--out={name}")
     written = (program.folder / name).read_bytes()
-    assert (result.status, result.out, result.err) == (0, "", said_of(written, "1 head of 1 entry"))
+    assert (result.status, result.out, result.err) == (0, "", summary(written, "1 head of 1 entry"))
     assert written.decode() == program.run("checkpoint").out
     path = program.folder / name
     check = ["sha256sum", "--strict", "-c", "--", f"{path.name}.sha256"]
@@ -60,8 +60,8 @@ def test_a_file_has_its_digest_beside_it(program: Program, engine: Engine, name:
     assert list(program.folder.rglob("*.part")) == []
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_a_file_is_replaced(program: Program, engine: Engine) -> None:
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_an_existing_file_is_replaced(program: Program, engine: Engine) -> None:
     Recording(engine).watch("one")
     program.run("checkpoint", "--out", "heads")
     program.run("watch", "two")
@@ -69,12 +69,12 @@ def test_a_file_is_replaced(program: Program, engine: Engine) -> None:
     assert len((program.folder / "heads").read_bytes().splitlines()) == 2
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_a_place_where_no_file_can_be_is_one_line(program: Program) -> None:
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_an_impossible_path_is_reported_in_one_line(program: Program) -> None:
     assert "no/such/folder/heads" in program.run("checkpoint", "--out", "no/such/folder/heads").complaint()
     assert "--out" in program.run("checkpoint", "--out", ".").wrong_usage()
 
 
-def test_a_database_that_is_not_there_is_not_made(bare: Program) -> None:
+def test_a_missing_database_is_not_created(bare: Program) -> None:
     assert "recorder db upgrade" in bare.run("checkpoint", "--out", "heads").complaint()
     assert list(bare.folder.iterdir()) == []

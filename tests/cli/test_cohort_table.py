@@ -1,4 +1,4 @@
-"""`recorder completion` without a group: a line a cohort, the curves, and what the figures rest on."""
+"""`recorder completion` without a group: a row per cohort, the curves, and the data behind the numbers."""
 
 from __future__ import annotations
 
@@ -16,56 +16,58 @@ from recorder.cli.main import recorder
 from recorder.store.durations import durations_of
 from tests.support.program import Program
 from tests.support.recording import Recording, active, settled
-from tests.support.terminal import EVIL, WIDTHS, flowing, shown, steering
+from tests.support.terminal import EVIL, WIDTHS, control_characters, shown, unwrapped
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def work(recording: Recording, name: str, at: float, lasting: float | None, **members: Any) -> None:
-    """An episode that begins with its group at `at`, and lasts so long; without that on, seen for 61 s."""
-    members = {"created_at": moment(at), **members}
+def add_episode(recording: Recording, name: str, at: float, lasting: float | None, **members: Any) -> None:
+    """Record an episode of `lasting` seconds from `at` on, or one that is still open after 61 s."""
+    members = {"created_at": timestamp(at), **members}
     recording.watch(name, at=at)
     recording.see(name, at + 1, active(running=1), **members)
     if lasting is None:
         recording.see(name, at + 31, active(running=1), **members)
         recording.see(name, at + 61, active(running=1), **members)
     else:
-        end = {**settled(completed=1), "modified_at": moment(at + lasting)}
+        end = {**settled(completed=1), "modified_at": timestamp(at + lasting)}
         recording.see(name, at + lasting + 1, end, **members)
 
 
-def moment(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     minutes, rest = divmod(seconds, 60)
     return f"2026-11-24T12:{minutes:02.0f}:{rest:09.6f}Z"
 
 
-def of(processor: Any) -> dict[str, Any]:
+def metadata_of(processor: Any) -> dict[str, Any]:
     return {"metadata": {"processor": processor}}
 
 
 @pytest.fixture
 def recording(engine: Engine) -> Recording:
-    """Work of 20, 40, 60 and 80 s on `lite`, of 30 s and some that goes on on `pro`, more on 1 and "1"."""
+    """Episodes of 20 to 80 s on `lite`, of 30 s on `pro`, and open ones on `pro`, 1, "1" and nothing."""
     recording = Recording(engine)
     for number, lasting in enumerate((20, 40, 60, 80)):
-        work(recording, f"lite-{number}", 100 * number, lasting, **of("lite"))
-    work(recording, "pro-1", 400, 30, **of("pro"))
-    work(recording, "pro-2", 450, None, **of("pro"))
-    work(recording, "number", 510, None, **of(1))
-    work(recording, "text", 520, None, **of("1"))
-    work(recording, "other", 530, None)
+        add_episode(recording, f"lite-{number}", 100 * number, lasting, **metadata_of("lite"))
+    add_episode(recording, "pro-1", 400, 30, **metadata_of("pro"))
+    add_episode(recording, "pro-2", 450, None, **metadata_of("pro"))
+    add_episode(recording, "number", 510, None, **metadata_of(1))
+    add_episode(recording, "text", 520, None, **metadata_of("1"))
+    add_episode(recording, "other", 530, None)
     return recording
 
 
 def rows(out: str) -> dict[str, list[str]]:
-    """The cells of a table's lines by the first of them; those that show nothing are left out."""
+    """The rows of a table by their first cell, without continuation lines."""
     lines = out.splitlines()
     rule = next(number for number, line in enumerate(lines) if line.startswith("──"))
-    parted = [re.split(" {2,}", line.strip()) for line in lines[rule + 1 :] if re.search(r" of \d+ ", line)]
-    return {cells[0]: cells[1:] for cells in parted}
+    cells_of_lines = [
+        re.split(" {2,}", line.strip()) for line in lines[rule + 1 :] if re.search(r" of \d+ ", line)
+    ]
+    return {cells[0]: cells[1:] for cells in cells_of_lines}
 
 
-def test_a_line_a_cohort(program: Program, recording: Recording) -> None:
+def test_a_row_per_cohort(program: Program, recording: Recording) -> None:
     out = program.ok("completion", "--group-by", "metadata.processor")
     lines = rows(out)
     assert list(lines) == ['"1"', "lite", "pro", "1", "no processor"]
@@ -73,8 +75,8 @@ def test_a_line_a_cohort(program: Program, recording: Recording) -> None:
     assert lines["pro"][:4] == ["1 of 2", "1", "30.0 s", "30.0 s or more"]
     assert lines["pro"][4:-1] == ["not reached"] * 3
     assert lines['"1"'][:-1] == ["0 of 1", "1", *["not reached"] * 4]
-    (footing,) = [line for line in out.splitlines() if line.startswith("as of ")]
-    assert footing == (
+    (footer,) = [line for line in out.splitlines() if line.startswith("as of ")]
+    assert footer == (
         "as of 2026-11-24 12:09:51 UTC, over 9 episodes: 4 are still open, and counted as lasting longer "
         "than so far"
     )
@@ -82,7 +84,7 @@ def test_a_line_a_cohort(program: Program, recording: Recording) -> None:
 
 
 def test_curves_share_a_time_axis(program: Program, recording: Recording) -> None:
-    """The axis ends at 80 s: `lite` sinks in four equal steps, and of `pro` nothing was seen behind 61 s."""
+    """The axis ends at 80 s: `lite` drops in four equal steps, and `pro` is unknown after 61 s."""
     lines = rows(program.ok("completion", "--group-by", "metadata.processor"))
     lite, pro = lines["lite"][-1], lines["pro"][-1]
     width = len(pro)
@@ -95,14 +97,14 @@ def test_curves_share_a_time_axis(program: Program, recording: Recording) -> Non
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_width_has_the_figures_and_the_curves(
+def test_numbers_and_curves_are_shown_at_every_width(
     program: Program, recording: Recording, width: int
 ) -> None:
     out = shown(program, width, "--group-by", "metadata.processor")
     assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
     assert "…" not in out
     for words in ("4 of 4", "1 of 2", "20.0 s or more", "not reached:", "still open after"):
-        assert words in flowing(out)
+        assert words in unwrapped(out)
     curves = [line for line in out.splitlines() if len(re.findall(f"[{BLOCKS}·]", line)) >= 12]
     assert len(curves) == 5
     starts = {re.search(f"[{BLOCKS}]", line).start() for line in curves}  # type: ignore[union-attr]
@@ -111,7 +113,7 @@ def test_every_width_has_the_figures_and_the_curves(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_single_cohort_has_a_larger_picture(program: Program, recording: Recording, width: int) -> None:
+def test_a_single_cohort_has_a_larger_plot(program: Program, recording: Recording, width: int) -> None:
     out = shown(program, width, "--metadata", "processor=lite")
     assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
     heights = [line.count("█") for line in out.splitlines() if re.match(r"[\d ]{4}% ┤| {6}│", line)]
@@ -125,7 +127,7 @@ def test_a_single_cohort_has_a_larger_picture(program: Program, recording: Recor
     assert "still open, and counted" not in out
 
 
-def test_options_select(program: Program, recording: Recording) -> None:
+def test_options_select_episodes(program: Program, recording: Recording) -> None:
     assert "4 of 4" in program.ok("completion", "--metadata", "processor=lite", "--since", "created")
     assert "0 of 2" in program.ok("completion", "--metadata", "processor=1")
     assert "1 of 1" in program.ok("completion", "--to", "2026-11-24T12:01:40Z")
@@ -134,10 +136,10 @@ def test_options_select(program: Program, recording: Recording) -> None:
     assert "groups with an unknown creation time are left out" in since
 
 
-def test_where_there_is_nothing_it_says_so(program: Program, engine: Engine) -> None:
+def test_an_empty_result_is_explained(program: Program, engine: Engine) -> None:
     assert "no episodes yet; watch a group with: recorder watch ID" in program.ok("completion")
     assert json.loads(program.ok("completion", "--group-by", "metadata.x", "--json"))["items"] == []
-    work(Recording(engine), "one", 0, None, **of("lite"))
+    add_episode(Recording(engine), "one", 0, None, **metadata_of("lite"))
     out = program.ok("completion", "--group-by", "metadata.nothing")
     assert out == "no group has nothing in its metadata\n"
     hidden = program.ok("completion", "--group-by", "metadata.[/b]\x1b[2J", "--metadata", "processor=lite")
@@ -147,13 +149,13 @@ def test_where_there_is_nothing_it_says_so(program: Program, engine: Engine) -> 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_what_an_upstream_said_steers_nothing(program: Program, engine: Engine, width: int) -> None:
+def test_upstream_text_cannot_control_the_terminal(program: Program, engine: Engine, width: int) -> None:
     recording = Recording(engine)
     key = f"key {EVIL}"
-    work(recording, "one", 0, 20, metadata={key: f"value {EVIL}\x00"})
-    work(recording, "two", 100, 20, metadata={key: "日本 " * 40})
+    add_episode(recording, "one", 0, 20, metadata={key: f"value {EVIL}\x00"})
+    add_episode(recording, "two", 100, 20, metadata={key: "日本 " * 40})
     out = shown(program, width, "--group-by", f"metadata.{key}")
-    assert steering(out) == []
+    assert control_characters(out) == []
     assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
     whole = "".join(out.split())
     assert "\\x1b[2J" in whole or width == 80
@@ -188,7 +190,7 @@ def test_wrong_usage_is_one_line(bare: Program, arguments: list[str], words: lis
         assert line.isprintable()
 
 
-def test_too_many_values_are_refused_in_words(
+def test_too_many_values_are_refused(
     recording: Recording, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

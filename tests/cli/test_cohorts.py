@@ -1,4 +1,4 @@
-"""Estimates from a rare cohort, on the command line."""
+"""Estimates for a rare cohort, on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.recording import Recording, active
 
 @pytest.fixture
 def rare(engine: Engine, program: Program) -> Program:
-    """The program over an active group of a rare cohort, and many newer groups of another."""
+    """The program with an active group of a rare cohort, and many newer groups of another."""
     recording = Recording(engine)
     recording.watch("tgrp_rare")
     recording.see("tgrp_rare", 1, active(running=1), metadata={KEY: "rare"})

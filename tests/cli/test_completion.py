@@ -1,4 +1,4 @@
-"""`recorder completion`: as JSON what the API answers, as tables what people can read at any width."""
+"""`recorder completion`: the API's responses as JSON, and readable tables at any width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.cli.output.episode_table import eta_text
 from recorder.store.engine import check_url, open_engine
 from tests.support.program import Program
 from tests.support.recording import Recording, active, settled
-from tests.support.terminal import EVIL, GROUP, WIDTHS, flowing, shown, steering
+from tests.support.terminal import EVIL, GROUP, WIDTHS, control_characters, shown, unwrapped
 
 CREATED = "2026-11-24T11:50:00Z"
 EMPTY = {"num_task_runs": 0, "task_run_status_counts": {}}
@@ -50,7 +50,7 @@ def recording(engine: Engine) -> Recording:
     return recording
 
 
-ASKED: list[tuple[list[str], str, dict[str, str]]] = [
+QUERIES: list[tuple[list[str], str, dict[str, str]]] = [
     (["blocked"], "/groups/blocked/completion", {}),
     (["twice"], "/groups/twice/completion", {}),
     (["never"], "/groups/never/completion", {}),
@@ -73,18 +73,18 @@ ASKED: list[tuple[list[str], str, dict[str, str]]] = [
 ]
 
 
-def test_json_is_what_the_api_answers(program: Program, recording: Recording, database_url: str) -> None:
+def test_json_equals_the_api_response(program: Program, recording: Recording, database_url: str) -> None:
     engine = open_engine(check_url(database_url), read_only=True)
     client = create_app(engine).test_client()
-    for arguments, path, query in ASKED:
-        with client.get(f"/api/v1{path}", query_string=query) as said:
-            assert said.status_code == 200
-            assert program.ok("completion", *arguments, "--json") == said.get_data(as_text=True) + "\n"
+    for arguments, path, query in QUERIES:
+        with client.get(f"/api/v1{path}", query_string=query) as response:
+            assert response.status_code == 200
+            assert program.ok("completion", *arguments, "--json") == response.get_data(as_text=True) + "\n"
     engine.dispose()
 
 
-def test_the_key_that_makes_groups_alike_counts_here_too(program: Program, engine: Engine) -> None:
-    """Twelve groups took a minute each, and one has been at work for ten seconds."""
+def test_the_cohort_key_applies(program: Program, engine: Engine) -> None:
+    """Twelve groups took a minute each, and one has been active for ten seconds."""
     recording = Recording(engine)
     for number in range(12):
         group, at = f"pro-{number}", 100 * number
@@ -94,11 +94,14 @@ def test_the_key_that_makes_groups_alike_counts_here_too(program: Program, engin
     recording.watch("lite", 2000)
     recording.see("lite", 2001, EMPTY, metadata={"processor": "lite"})
     recording.see("lite", 2011, active(running=1), metadata={"processor": "lite"})
-    alike = program.ok("completion", "lite")
-    assert re.search(r"^done between 2026-11-24 12:.* UTC \(similar groups\)$", alike, re.MULTILINE)
-    apart = program.using(RECORDER_COHORT_KEY="processor")
-    assert "no estimate available: fewer than 10 runs" in apart.ok("completion", "lite")
-    bases = [json.loads(told.ok("completion", "lite", "--json"))["eta"]["basis"] for told in (program, apart)]
+    one_cohort = program.ok("completion", "lite")
+    assert re.search(r"^done between 2026-11-24 12:.* UTC \(similar groups\)$", one_cohort, re.MULTILINE)
+    by_processor = program.using(RECORDER_COHORT_KEY="processor")
+    assert "no estimate available: fewer than 10 runs" in by_processor.ok("completion", "lite")
+    bases = [
+        json.loads(configured.ok("completion", "lite", "--json"))["eta"]["basis"]
+        for configured in (program, by_processor)
+    ]
     assert bases == ["cohort", None]
 
 
@@ -142,7 +145,7 @@ def test_episodes_as_a_table(program: Program, recording: Recording) -> None:
     assert "no estimate available: fewer than 10 runs" in out
 
 
-def test_where_the_time_went_has_bars_in_proportion(program: Program, recording: Recording) -> None:
+def test_time_per_phase_is_shown_with_proportional_bars(program: Program, recording: Recording) -> None:
     out = program.ok("completion", "twice")
     bars = {
         name: (words, len(blocks))
@@ -159,24 +162,24 @@ def test_where_the_time_went_has_bars_in_proportion(program: Program, recording:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_hard_cases_at_every_width(program: Program, recording: Recording, width: int) -> None:
-    stuck = flowing(shown(program, width, "blocked"))
+def test_edge_cases_at_every_width(program: Program, recording: Recording, width: int) -> None:
+    blocked = unwrapped(shown(program, width, "blocked"))
     for words in ("open for at least 11 min 24 s", "now blocked"):
-        assert words in stuck
-    unknown = flowing(shown(program, width, "unknown"))
+        assert words in blocked
+    unknown = unwrapped(shown(program, width, "unknown"))
     for words in ("first sight", "unknown start, not after 12:01:26", "running for at least 0.0 s"):
         assert words in unknown
-    done = flowing(shown(program, width, "done"))
+    done = unwrapped(shown(program, width, "done"))
     for words in ("from created_at", "within 11:50:00–12:01:28", "2 cancelled"):
         assert words in done
-    left = flowing(shown(program, width, "left"))
+    left = unwrapped(shown(program, width, "left"))
     assert "left: active when last seen, paused" in left
     assert "open for at least 1 min 31 s" in left
     assert "now paused" in left
-    idle = flowing(shown(program, width, "idle"))
+    idle = unwrapped(shown(program, width, "idle"))
     assert "no episodes: no work has been seen yet" in idle
     assert "no estimate" not in idle
-    assert "not seen" in flowing(shown(program, width, "never"))
+    assert "not seen" in unwrapped(shown(program, width, "never"))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -184,30 +187,30 @@ def test_hard_cases_at_every_width(program: Program, recording: Recording, width
 def test_lines_fit_the_terminal_and_nothing_is_cut(
     program: Program, recording: Recording, width: int
 ) -> None:
-    asked = [[name] for name in ("twice", "blocked", "unknown", "done", "left", "idle", "never")]
-    asked += [[], ["--group-by", "metadata.processor"], ["--since", "created"]]
-    for arguments in asked:
+    commands = [[name] for name in ("twice", "blocked", "unknown", "done", "left", "idle", "never")]
+    commands += [[], ["--group-by", "metadata.processor"], ["--since", "created"]]
+    for arguments in commands:
         out = shown(program, width, *arguments)
         assert [line for line in out.splitlines() if cell_len(line.rstrip()) > width] == []
         assert "…" not in out
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_tiny_terminal_is_no_error(program: Program, recording: Recording) -> None:
+def test_a_tiny_terminal_is_not_an_error(program: Program, recording: Recording) -> None:
     for arguments in (["twice"], [], ["--group-by", "metadata.processor"]):
         assert shown(program, 8, *arguments)
 
 
-def test_an_id_is_shown_without_obeying_it(program: Program, engine: Engine) -> None:
+def test_an_id_cannot_control_the_terminal(program: Program, engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch(GROUP)
     recording.see(GROUP, 1, {**active(running=1), "status_message": EVIL}, metadata={EVIL: EVIL})
     out = program.ok("completion", GROUP)
     assert out.startswith(f"{GROUP}: active\n")
-    assert steering(out) == []
+    assert control_characters(out) == []
 
 
-def test_an_end_without_a_lower_bound_says_so(program: Program, engine: Engine) -> None:
+def test_an_end_without_a_lower_bound_is_marked(program: Program, engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch("done")
     recording.see("done", 10, {**settled(completed=1), "modified_at": None})
@@ -250,5 +253,5 @@ def test_an_end_without_a_lower_bound_says_so(program: Program, engine: Engine) 
         ),
     ],
 )
-def test_when_it_will_be_done_in_words(eta: dict[str, Any], words: str) -> None:
+def test_eta_text(eta: dict[str, Any], words: str) -> None:
     assert eta_text(eta) == words

@@ -18,7 +18,7 @@ from tests.support.program import PASSWORD, STOP_SECONDS, Program, command_line,
 from tests.support.recording import Recording, active, settled
 from tests.support.terminal import read_all
 
-HEAD = "0003"
+HEAD = "0004"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]
 
 
@@ -83,6 +83,24 @@ def test_a_newer_database_is_left_alone(program: Program, engine: Engine) -> Non
         assert "9999" in line
         assert "newer recorder" in line
     assert program.ok("db", "current").startswith("9999 ")
+    assert "entries" in tables(engine)
+
+
+def test_a_database_with_several_heads_is_left_alone(program: Program, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    for command in (
+        ["db", "upgrade"],
+        ["db", "downgrade", "base", "--discard-ledger"],
+        ["db", "check"],
+        ["groups"],
+        ["watch", "one"],
+        ["run", "--check"],
+    ):
+        line = program.run(*command).complaint()
+        assert f"several Alembic heads: 0001, {HEAD};" in line
+        assert "alembic stamp --purge REVISION" in line
+    assert program.ok("db", "current").startswith(f"0001, {HEAD} ")
     assert "entries" in tables(engine)
 
 
@@ -181,18 +199,18 @@ def test_a_rebuild_without_groups_reports_zero(program: Program) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_rebuild_shows_a_progress_bar_in_a_terminal(program: Program, recorded: Engine) -> None:
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     process = subprocess.Popen(
         command_line("db", "rebuild"),
         stdout=subprocess.PIPE,
-        stderr=theirs,
+        stderr=terminal,
         cwd=program.folder,
         env={**program.environment, "TERM": "xterm-256color", "COLUMNS": "80"},
     )
-    os.close(theirs)
-    assert "100%" in read_all(ours)
+    os.close(terminal)
+    assert "100%" in read_all(controller)
     out, _ = process.communicate(timeout=STOP_SECONDS)
-    os.close(ours)
+    os.close(controller)
     assert (process.returncode, out) == (0, b"rebuilt 3 groups from the ledger\n")
 
 

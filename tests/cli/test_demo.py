@@ -1,4 +1,4 @@
-"""`recorder demo`: it shows everything, on a database of its own, and leaves no process behind."""
+"""`recorder demo`: a tour on a temporary database that leaves no process behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.terminal import read_all
 
 @pytest.fixture
 def stage(bare: Program) -> Program:
-    """The program with a folder for temporary files, and settings that a demo must not heed."""
+    """The program with a folder for temporary files, and settings that the demo must ignore."""
     bare.folder.joinpath("temporary").mkdir()
     return bare.using(
         TMPDIR=str(bare.folder / "temporary"),
@@ -27,7 +27,7 @@ def stage(bare: Program) -> Program:
     )
 
 
-def require_untouched(program: Program) -> None:
+def require_no_database(program: Program) -> None:
     assert list(program.folder.glob("*.db*")) == []
 
 
@@ -39,18 +39,18 @@ def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> Non
     assert len(lines) >= 3
     assert all("polls" in line and "gaps" in line for line in lines)
     assert "40 groups, " in result.out
-    figures = result.out.rpartition("How long the work took:")[2]
+    summary = result.out.rpartition("How long the work took:")[2]
     for cohort in ("base", "core", "lite", "pro", "ultra8x"):
-        assert re.search(rf"^{cohort} +\d+ of \d+ ", figures, re.MULTILINE)
-    assert "are still open, and counted as lasting longer" in figures
+        assert re.search(rf"^{cohort} +\d+ of \d+ ", summary, re.MULTILINE)
+    assert "are still open, and counted as lasting longer" in summary
     (database,) = re.findall(r"RECORDER_DATABASE_URL=sqlite:///(.+) recorder groups", result.out)
     assert re.findall(r"^database +(.+)", result.out, re.MULTILINE) == [database]
     assert Path(database).is_relative_to(stage.folder / "temporary")
     assert Path(database).is_file()
-    require_untouched(stage)
+    require_no_database(stage)
 
 
-def test_a_signal_ends_it_with_its_parts(stage: Program) -> None:
+def test_a_signal_stops_it_and_its_child_processes(stage: Program) -> None:
     with stage.start("demo") as demo:
         demo.wait_for("polls, ")
         children = demo.descendants()
@@ -59,56 +59,56 @@ def test_a_signal_ends_it_with_its_parts(stage: Program) -> None:
         assert [pid for pid in children if alive(pid)] == []
         assert "40 groups, " in demo.printed
         assert "How long the work took:" in demo.printed
-    require_untouched(stage)
+    require_no_database(stage)
 
 
-def test_a_signal_before_the_curtain_ends_it_too(stage: Program) -> None:
+def test_a_signal_during_startup_stops_it(stage: Program) -> None:
     with stage.start("demo") as demo:
-        children = demo.wait_until(lambda: demo.descendants() or None, "its parts to start")
+        children = demo.wait_until(lambda: demo.descendants() or None, "its child processes to start")
         assert demo.stop(signal.SIGTERM) == 0
         assert [pid for pid in children if alive(pid)] == []
 
 
-def test_it_ends_if_a_part_of_it_does(stage: Program) -> None:
+def test_it_exits_if_a_child_process_dies(stage: Program) -> None:
     with stage.start("demo") as demo:
         demo.wait_for("polls, ")
-        with demo.outlived_by_none():
+        with demo.leaving_no_processes():
             os.kill(demo.descendant("run"), signal.SIGKILL)
             assert demo.wait() == 1
         (line,) = [line for line in demo.printed.splitlines() if line.startswith("Error: ")]
         assert "the recorder" in line
 
 
-def test_a_duration_that_is_no_number_is_wrong_usage(stage: Program) -> None:
+def test_a_duration_that_is_not_a_number_is_wrong_usage(stage: Program) -> None:
     with stage.start("demo", "--for", "nan") as demo:
         assert demo.wait() == 2
         assert "--for" in demo.printed
 
 
 def test_in_a_terminal_it_shows_a_table(stage: Program) -> None:
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     process = subprocess.Popen(
         command_line("demo", "--for", "3"),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
         cwd=stage.folder,
         env={**stage.environment, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
         start_new_session=True,
     )
-    os.close(theirs)
+    os.close(terminal)
     try:
-        shown = read_all(ours)
+        shown = read_all(controller)
         assert process.wait(STOP_SECONDS) == 0
     finally:
         left = descendants(process.pid)
         process.kill()
         process.wait()
         Running.kill_all(left)
-        os.close(ours)
+        os.close(controller)
     assert "Traceback" not in shown
     assert "\x1b[" in shown
     for heading in ("group", "what", "phase", "done", "runs", "seen", "gaps", "Ctrl-C ends"):
         assert heading in shown
     assert "40 groups, " in shown
-    require_untouched(stage)
+    require_no_database(stage)

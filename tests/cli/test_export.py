@@ -1,4 +1,4 @@
-"""`recorder export`: files, pipes, terminals and signals around it, and around `recorder import` too."""
+"""`recorder export` with files, pipes, terminals and signals, and the progress bar of `recorder import`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.program import STOP_SECONDS, Program, command_line, require_c
 from tests.support.recording import Recording, active
 from tests.support.terminal import read_all
 
-ONE = ["sqlite"]
+SQLITE = ["sqlite"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -27,45 +27,45 @@ def recorded(engine: Engine) -> Engine:
     return engine
 
 
-def parts(program: Program) -> list[Path]:
+def temporary_files(program: Program) -> list[Path]:
     return list(program.folder.glob(".*"))
 
 
-def test_all_goes_to_output_unless_told(program: Program, recorded: Engine) -> None:
+def test_everything_goes_to_stdout_by_default(program: Program, recorded: Engine) -> None:
     out = program.ok("export")
     assert out.encode() == exported(recorded)
     assert program.ok("export", "--out", "-") == out
     assert list(verified(program.ok("export", "one", ODD, "one").encode())) == [ODD, "one"]
 
 
-def test_a_file_has_its_name_once_it_is_whole(program: Program, recorded: Engine) -> None:
+def test_a_file_gets_its_name_once_it_is_complete(program: Program, recorded: Engine) -> None:
     assert program.ok("export", "--out", "ä.ndjson") == "12 entries in 4 groups exported to ä.ndjson\n"
     path = program.folder / "ä.ndjson"
     assert path.read_bytes() == exported(recorded)
     assert program.ok("export", "never", "--out", "ä.ndjson") == "1 entry in 1 group exported to ä.ndjson\n"
     assert path.read_bytes() == exported(recorded, ["never"])
-    assert parts(program) == []
+    assert temporary_files(program) == []
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_a_file_is_made_as_others_are(program: Program, recorded: Engine) -> None:
-    """By the umask, and through a link; what is no file is written to and stays what it is."""
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_a_file_follows_the_umask_and_symbolic_links(program: Program, recorded: Engine) -> None:
+    """A special file is written to and not replaced."""
     program.folder.joinpath("real").write_text("old")
     program.folder.joinpath("link").symlink_to("real")
     program.ok("export", "--out", "link")
     assert program.folder.joinpath("link").is_symlink()
     assert program.folder.joinpath("real").read_bytes() == exported(recorded)
-    program.folder.joinpath("new").write_text("")
-    program.ok("export", "--out", "made")
-    modes = [program.folder.joinpath(name).stat().st_mode for name in ("new", "made")]
+    program.folder.joinpath("other").write_text("")
+    program.ok("export", "--out", "created")
+    modes = [program.folder.joinpath(name).stat().st_mode for name in ("other", "created")]
     assert modes[0] == modes[1]
     program.ok("export", "--out", "/dev/null")
     assert Path("/dev/null").is_char_device()
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
 @pytest.mark.parametrize("out", [[], ["--out", "file"]])
-def test_an_unknown_group_is_said_before_anything_is_written(
+def test_an_unknown_group_is_reported_before_anything_is_written(
     program: Program, recorded: Engine, out: list[str]
 ) -> None:
     assert program.run("export", "one", "nobody", *out).complaint() == "Error: nobody: was never watched"
@@ -74,18 +74,18 @@ def test_an_unknown_group_is_said_before_anything_is_written(
     assert not program.folder.joinpath("file").exists()
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
 def test_a_damaged_ledger_leaves_no_file(program: Program, recorded: Engine) -> None:
     with recorded.begin() as connection:
         connection.execute(text("UPDATE watches SET head_seq = 9 WHERE taskgroup_id = 'one'"))
     program.folder.joinpath("file").write_text("old")
     assert "one: its ledger does not end" in program.run("export", "--out", "file").complaint()
     assert program.folder.joinpath("file").read_text() == "old"
-    assert parts(program) == []
+    assert temporary_files(program) == []
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_a_place_where_no_file_can_be_is_one_line(program: Program) -> None:
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_an_impossible_path_is_reported_in_one_line(program: Program) -> None:
     assert "no/such/folder/file" in program.run("export", "--out", "no/such/folder/file").complaint()
     assert "--out" in program.run("export", "--out", ".").wrong_usage()
     assert "no-such-file" in program.run("import", "no-such-file").wrong_usage()
@@ -99,7 +99,7 @@ def test_without_a_database_nothing_is_exported(bare: Program) -> None:
 
 @pytest.fixture
 def large(engine: Engine) -> Engine:
-    """More than a pipe holds."""
+    """A ledger larger than a pipe's buffer."""
     recording = Recording(engine)
     recording.watch("large")
     for number in range(1, 5):
@@ -107,9 +107,9 @@ def large(engine: Engine) -> Engine:
     return engine
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_a_reader_that_goes_away_is_no_error(program: Program, large: Engine) -> None:
-    with started(program, "export", stdout=subprocess.PIPE) as export:
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_a_closed_pipe_is_not_reported(program: Program, large: Engine) -> None:
+    with start_process(program, "export", stdout=subprocess.PIPE) as export:
         assert export.stdout is not None and export.stderr is not None
         assert export.stdout.readline().startswith(b'{"record":')
         export.stdout.close()
@@ -117,12 +117,12 @@ def test_a_reader_that_goes_away_is_no_error(program: Program, large: Engine) ->
         assert export.stderr.read() == b""
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_an_export_that_nobody_reads_on(
+def test_a_signal_stops_an_export_whose_reader_has_stalled(
     program: Program, large: Engine, number: signal.Signals
 ) -> None:
-    with started(program, "export", stdout=subprocess.PIPE) as export:
+    with start_process(program, "export", stdout=subprocess.PIPE) as export:
         assert export.stdout is not None and export.stderr is not None
         assert export.stdout.read(1) == b"{"
         export.send_signal(number)
@@ -132,7 +132,7 @@ def test_a_signal_ends_an_export_that_nobody_reads_on(
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(("command", "number"), list(zip(["export", "checkpoint"], SIGNALS, strict=True)))
-def test_a_signal_leaves_a_file_as_it_was(
+def test_a_signal_leaves_an_existing_file_unchanged(
     program: Program, recorded: Engine, command: str, number: signal.Signals
 ) -> None:
     program.folder.joinpath("file").write_text("old")
@@ -142,10 +142,10 @@ def test_a_signal_leaves_a_file_as_it_was(
         assert running.stop(number) == 1
         assert "stopped: the " in running.printed
     assert program.folder.joinpath("file").read_text() == "old"
-    assert parts(program) == []
+    assert temporary_files(program) == []
 
 
-def started(program: Program, *arguments: str, stdout: int) -> subprocess.Popen[bytes]:
+def start_process(program: Program, *arguments: str, stdout: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command_line(*arguments),
         stdin=subprocess.DEVNULL,
@@ -157,25 +157,25 @@ def started(program: Program, *arguments: str, stdout: int) -> subprocess.Popen[
 
 
 def in_terminal(program: Program, *arguments: str) -> tuple[int, str, str]:
-    """Run a command whose standard error is a terminal; return its status, output and what was shown."""
-    ours, theirs = pty.openpty()
+    """Run a command with standard error on a terminal; return its status, output and progress."""
+    controller, terminal = pty.openpty()
     process = subprocess.Popen(
         command_line(*arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=theirs,
+        stderr=terminal,
         cwd=program.folder,
         env={**program.environment, "TERM": "xterm-256color", "COLUMNS": "80"},
     )
-    os.close(theirs)
-    shown = read_all(ours)
+    os.close(terminal)
+    shown = read_all(controller)
     out, _ = process.communicate(timeout=STOP_SECONDS)
-    os.close(ours)
+    os.close(controller)
     return process.returncode, require_clean(out.decode()), require_clean(shown)
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_in_a_terminal_they_show_how_far_they_are(program: Program, recorded: Engine) -> None:
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_progress_is_shown_in_a_terminal(program: Program, recorded: Engine) -> None:
     status, out, shown = in_terminal(program, "export")
     assert (status, out.encode()) == (0, exported(recorded))
     assert "exporting" in shown and "100%" in shown

@@ -1,4 +1,4 @@
-"""`recorder gaps`: as JSON what the API answers, as a table what people can read, and how much was seen."""
+"""`recorder gaps`: the API's responses as JSON, a readable table, and the coverage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.recording import RULES, Recording, active, after
 
 @pytest.fixture
 def recording(engine: Engine) -> Recording:
-    """A group with a gap of each kind, the second one to its pause; another that has a gap open for years."""
+    """A group with a gap of each kind, the second ended by a pause, and a group with an open gap."""
     recording = Recording(engine)
     recording.watch("one")
     recording.see("one", 10, active(running=1))
@@ -48,7 +48,7 @@ def recording(engine: Engine) -> Recording:
     ids=" ".join,
 )
 @pytest.mark.parametrize("group", ["one", "two"])
-def test_json_is_what_the_api_answers(
+def test_json_equals_the_api_response(
     program: Program, recording: Recording, database_url: str, group: str, options: list[str]
 ) -> None:
     names = [name.removeprefix("--") for name in options[::2]]
@@ -61,7 +61,7 @@ def test_json_is_what_the_api_answers(
 
 
 def _rows(out: str) -> list[list[str]]:
-    """The cells of a table's lines, without its head."""
+    """The rows of a table, without its header."""
     return [re.split(" {2,}", line.strip()) for line in out.splitlines() if re.match(r" *\d* +\d{4}-", line)]
 
 
@@ -83,7 +83,7 @@ def test_an_open_gap_is_marked(program: Program, recording: Recording) -> None:
     assert out.splitlines()[-1] == words
 
 
-def test_without_gaps_it_says_so(program: Program, engine: Engine) -> None:
+def test_no_gaps(program: Program, engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch("three")
     recording.see("three", 1, active(running=1))
@@ -92,13 +92,13 @@ def test_without_gaps_it_says_so(program: Program, engine: Engine) -> None:
     assert program.ok("gaps", "three") == "seen for 11.0 s of 11.0 s watched (100 %); no gaps\n"
 
 
-def test_without_gaps_in_a_stretch_it_says_so(program: Program, recording: Recording) -> None:
+def test_no_gaps_in_a_period(program: Program, recording: Recording) -> None:
     first, second = program.ok("gaps", "one", "--to", "2026-11-24T12:00:00Z").splitlines()
     assert first == "no gaps in this period"
     assert second.endswith("; 2 gaps")
 
 
-def test_a_page_says_how_to_go_on_and_counts_all(program: Program, recording: Recording) -> None:
+def test_a_page_shows_how_to_continue_and_counts_all_gaps(program: Program, recording: Recording) -> None:
     out = program.ok("gaps", "one", "--limit", "1")
     words, following = out.splitlines()[-2:]
     assert words.endswith("; 2 gaps")
@@ -107,14 +107,14 @@ def test_a_page_says_how_to_go_on_and_counts_all(program: Program, recording: Re
 
 
 class Failing(Recording):
-    """A recorder's hand whose polls fail with a detail of the upstream's."""
+    """Can also fail a poll with a given detail."""
 
     def fail_with(self, taskgroup_id: str, at: float, detail: str) -> None:
         failure = Failure(after(at - 0.25), after(at), Cause.SERVER_ERROR, 500, detail)
         self._poll(taskgroup_id, at, lambda claim: fail(claim.watch, failure, RULES), due=False)
 
 
-def test_what_an_upstream_said_is_shown_as_it_is(program: Program, engine: Engine) -> None:
+def test_upstream_text_is_shown_literally(program: Program, engine: Engine) -> None:
     failing = Failing(engine)
     failing.watch("one")
     failing.fail_with("one", 0.25, "[/foo] [bold red] \\[x]")
@@ -137,7 +137,7 @@ def test_wrong_usage(bare: Program, arguments: list[str], word: str) -> None:
     assert word in bare.run("gaps", *arguments).wrong_usage()
 
 
-def test_an_unknown_group_is_one_line(program: Program) -> None:
+def test_an_unknown_group_is_reported_in_one_line(program: Program) -> None:
     for options in ([], ["--json"]):
         assert "nobody" in program.run("gaps", "nobody", *options).complaint()
 
@@ -154,7 +154,7 @@ def _coverage(watched: float, gaps: float) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("watched", "missed", "closed", "lasting", "words"),
+    ("watched", "missed", "closed", "gap_open", "words"),
     [
         (3732, 240, 3, False, "seen for 58 min 12 s of 1 h 2 min watched (93.5 %); 3 gaps"),
         (100, 0, 0, False, "seen for 1 min 40 s of 1 min 40 s watched (100 %); no gaps"),
@@ -172,7 +172,7 @@ def _coverage(watched: float, gaps: float) -> dict[str, Any]:
         ),
     ],
 )
-def test_coverage_in_words(watched: float, missed: float, closed: int, lasting: bool, words: str) -> None:
-    said = coverage_text(_coverage(watched, missed), closed, lasting=lasting)
-    assert said.startswith(words)
-    assert json.dumps(said).count("not counted yet") == lasting
+def test_coverage_text(watched: float, missed: float, closed: int, gap_open: bool, words: str) -> None:
+    text = coverage_text(_coverage(watched, missed), closed, lasting=gap_open)
+    assert text.startswith(words)
+    assert json.dumps(text).count("not counted yet") == gap_open

@@ -1,4 +1,4 @@
-"""`recorder history` as a logbook: right on every page, in both orders, and with filters; gone groups."""
+"""`recorder history`: correct on every page, in both orders and with filters, and for ended groups."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KINDS = {"watch": {1, 7, 8}, "gap": {4}, "status": {2, 3, 5, 6, 9}}
 
 @pytest.fixture
 def recording(engine: Engine) -> Recording:
-    """A group with every kind of line; the last status is long overdue."""
+    """A group with every kind of entry, and an open gap."""
     recording = Recording(engine)
     recording.watch("one")
     recording.see("one", 1, active(queued=3), metadata={"plan": "a"})
@@ -50,20 +50,20 @@ def recording(engine: Engine) -> Recording:
 
 
 def _lines(out: str) -> dict[int | None, str]:
-    """Each line of a logbook by its number, None for the open gap; the table's head is left out."""
+    """The lines of a history by their number, which is None for the open gap; the header is omitted."""
     rows = [re.match(r" *(\d+)?  (\d{4}-\S+ \S+)  (.*)", line) for line in out.splitlines()]
     return {int(row[1]) if row[1] else None: row[3] for row in rows if row is not None}
 
 
-def _require_right(lines: dict[int | None, str]) -> None:
+def _check_lines(lines: dict[int | None, str]) -> None:
     for seq, line in lines.items():
         assert ("not_polled" if seq is None else f" {LINES[seq]} ") in f" {line} ", (seq, line)
 
 
-def test_a_logbook(program: Program, recording: Recording) -> None:
+def test_the_table(program: Program, recording: Recording) -> None:
     lines = _lines(program.ok("history", "one"))
     assert list(lines) == [*LINES, None]
-    _require_right(lines)
+    _check_lines(lines)
     assert re.search(r"^settled +3/3 .* 12:01:30 +1 *$", lines[6])
     assert re.search(r"^gap .* 12:01:20 *$", lines[4])
     assert re.search(r"^gap .* so far +open *$", lines[None])
@@ -71,7 +71,7 @@ def test_a_logbook(program: Program, recording: Recording) -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", ["1", "4"])
-def test_every_page_knows_what_came_before_it(
+def test_a_page_takes_earlier_entries_into_account(
     program: Program, recording: Recording, order: str, limit: str
 ) -> None:
     seqs: list[int | None] = []
@@ -79,7 +79,7 @@ def test_every_page_knows_what_came_before_it(
     while True:
         out = program.ok("history", "one", "--order", order, "--limit", limit, *cursor)
         lines = _lines(out)
-        _require_right(lines)
+        _check_lines(lines)
         seqs += lines
         following = re.search(r"--cursor (\S+)", out)
         if following is None:
@@ -91,27 +91,27 @@ def test_every_page_knows_what_came_before_it(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_filters_do_not_change_what_a_line_says(
+def test_filters_do_not_change_the_lines(
     program: Program, recording: Recording, kind: str, order: str
 ) -> None:
     lines = _lines(program.ok("history", "one", "--kind", kind, "--order", order))
-    _require_right(lines)
+    _check_lines(lines)
     assert lines.keys() - {None} == KINDS[kind]
     part = _lines(program.ok("history", "one", "--from", "2026-11-24T12:01:25Z", "--kind", "status"))
-    _require_right(part)
+    _check_lines(part)
     assert part.keys() == {5, 6, 9}
 
 
-class Losing(Recording):
-    """A recorder's hand whose groups come to their ends."""
+class EndedRecording(Recording):
+    """Can also record that a group is gone or retires."""
 
     def miss(self, taskgroup_id: str, at: float) -> None:
-        """The upstream says that there is no such group."""
+        """Record that the upstream reports no such group."""
         failure = Failure(after(at - 0.25), after(at), Cause.NOT_FOUND, 404, "no such group")
         self._poll(taskgroup_id, at, lambda claim: fail(claim.watch, failure, RULES), due=False)
 
     def see_last(self, taskgroup_id: str, at: float, status: dict[str, Any]) -> None:
-        """Seen for long enough without a change that it retires."""
+        """Record a response after which the group retires, since it has not changed for long enough."""
         body = {"taskgroup_id": taskgroup_id, "metadata": None, "created_at": None, "status": status}
         seen = Observation(after(at - 0.25), after(at), parse_body(json.dumps(body).encode()))
         rules = replace(RULES, retire_after=timedelta(seconds=5))
@@ -119,17 +119,17 @@ class Losing(Recording):
 
 
 @pytest.fixture
-def losing(engine: Engine) -> Losing:
-    """A group that was seen at 10 and is gone since 920."""
-    losing = Losing(engine)
-    losing.watch("lost")
-    losing.see("lost", 10, active(running=2))
+def ended(engine: Engine) -> EndedRecording:
+    """A group that was seen at 10 and has been gone since 920."""
+    ended = EndedRecording(engine)
+    ended.watch("lost")
+    ended.see("lost", 10, active(running=2))
     for seconds in range(20, 921, 10):
-        losing.miss("lost", seconds)
-    return losing
+        ended.miss("lost", seconds)
+    return ended
 
 
-def test_a_gone_group(program: Program, losing: Losing) -> None:
+def test_a_gone_group(program: Program, ended: EndedRecording) -> None:
     history = _lines(program.ok("history", "lost"))
     assert list(history) == [1, 2, 3, 4]
     assert "not_found (404), 91 failed polls, 15 min 10 s" in history[3]
@@ -141,8 +141,8 @@ def test_a_gone_group(program: Program, losing: Losing) -> None:
     assert " gone " in program.ok("groups")
 
 
-def test_a_group_that_came_back(program: Program, losing: Losing) -> None:
-    losing.see("lost", 2000, active(running=2))
+def test_a_group_that_came_back(program: Program, ended: EndedRecording) -> None:
+    ended.see("lost", 2000, active(running=2))
     history = _lines(program.ok("history", "lost"))
     assert "resumed by recorder: the provider reports it again" in history[5]
     assert "unchanged after the break" in history[6]
@@ -152,10 +152,10 @@ def test_a_group_that_came_back(program: Program, losing: Losing) -> None:
     assert "not seen" in status
 
 
-def test_a_retired_group(program: Program, losing: Losing) -> None:
-    losing.watch("done", 925)
-    losing.see("done", 930, settled(completed=1))
-    losing.see_last("done", 940, settled(completed=1))
+def test_a_retired_group(program: Program, ended: EndedRecording) -> None:
+    ended.watch("done", 925)
+    ended.see("done", 930, settled(completed=1))
+    ended.see_last("done", 940, settled(completed=1))
     history = _lines(program.ok("history", "done"))
     assert "retired by recorder: settled, and unchanged for a long time" in history[3]
     status = program.ok("status", "done")
@@ -163,7 +163,7 @@ def test_a_retired_group(program: Program, losing: Losing) -> None:
         assert words in status
 
 
-def test_a_group_that_is_not_watched_says_who_and_why(program: Program, recording: Recording) -> None:
+def test_the_status_shows_who_paused_a_group_and_why(program: Program, recording: Recording) -> None:
     recording.pause("one", 300)
     status = program.ok("status", "one")
     assert "paused, not polled" in status

@@ -1,4 +1,4 @@
-"""Descriptions of what changed from one status to the next."""
+"""Descriptions of the changes between two statuses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ABSENT: Any = object()
 
 
 def status(*, counts: Any = ABSENT, total: Any = 3, is_active: Any = True, **members: Any) -> dict[str, Any]:
-    """A status; what is ABSENT is left out."""
-    said = {
+    """A status without the members that are ABSENT."""
+    complete = {
         "num_task_runs": total,
         "task_run_status_counts": {"running": 3} if counts is ABSENT else counts,
         "is_active": is_active,
@@ -23,7 +23,7 @@ def status(*, counts: Any = ABSENT, total: Any = 3, is_active: Any = True, **mem
         "modified_at": None,
         **members,
     }
-    return {name: value for name, value in said.items() if value is not ABSENT}
+    return {name: value for name, value in complete.items() if value is not ABSENT}
 
 
 def reported(body_status: dict[str, Any], **members: Any) -> ReportedStatus:
@@ -43,7 +43,7 @@ def statuses(before: dict[str, Any], now: dict[str, Any]) -> tuple[ReportedStatu
     return reported(status(**before)), reported(status(**now))
 
 
-ELSE = "changed in a part not shown here"
+OTHER_CHANGE = "changed in a part not shown here"
 
 CHANGES: list[tuple[tuple[ReportedStatus, ReportedStatus], str]] = [
     (counts({"queued": 3}, {"queued": 1, "running": 2}), "+2 running, -2 queued"),
@@ -86,8 +86,8 @@ CHANGES: list[tuple[tuple[ReportedStatus, ReportedStatus], str]] = [
     (bodies({"created_at": None}, {"created_at": "now"}), 'created_at "now", was null'),
     (bodies({}, {"taskgroup_id": "u"}), 'taskgroup_id "u", was "t"'),
     (bodies({"new": None}, {}), "new absent, was null"),
-    (bodies({}, {}), ELSE),
-    (bodies({"new": 1}, {"new": 1.0}), ELSE),
+    (bodies({}, {}), OTHER_CHANGE),
+    (bodies({"new": 1}, {"new": 1.0}), OTHER_CHANGE),
     (
         (
             reported(status(), metadata={"a": 1}),
@@ -105,7 +105,7 @@ def test_a_change(pair: tuple[ReportedStatus, ReportedStatus], words: str) -> No
 
 
 @pytest.mark.parametrize(("kind", "after"), [(Kind.GAP, "after the gap"), (Kind.WATCH, "after the break")])
-def test_what_follows_a_gap_or_a_break_says_so(kind: Kind, after: str) -> None:
+def test_the_first_status_after_a_gap_or_a_break(kind: Kind, after: str) -> None:
     one, other = reported(status()), reported(status(total=4))
     assert status_text(one, one, kind) == f"unchanged {after}"
     assert status_text(one, other, kind) == f"{after}: +1 run in all"

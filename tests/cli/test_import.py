@@ -1,4 +1,4 @@
-"""`recorder import`: into blank databases of either kind, and what is left of one that is refused."""
+"""`recorder import`: into empty databases of either kind, and what a failed import leaves behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from tests.support.exports import ODD, exported, record, verified
 from tests.support.program import Program
 
-ONE = ["sqlite"]
+SQLITE = ["sqlite"]
 BOTH_WAYS = pytest.mark.parametrize(
     ("database_url", "blank_database_url"),
     [("sqlite", "postgresql"), ("postgresql", "sqlite")],
@@ -29,10 +29,10 @@ def recorded(engine: Engine) -> Engine:
 
 
 @BOTH_WAYS
-def test_an_export_is_imported_into_a_blank_database_of_either_kind(
+def test_an_export_is_imported_into_the_other_kind_of_database(
     program: Program, blank: Program, recorded: Engine
 ) -> None:
-    """From a file into the one, from a pipe into the other, and back."""
+    """From a file, and from a pipe."""
     out = program.ok("export")
     program.folder.joinpath("file").write_text(out)
     result = blank.run("import", "file")
@@ -50,26 +50,26 @@ def test_an_export_is_imported_into_a_blank_database_of_either_kind(
     assert third.ok("export") == out
 
 
-def left_in(program: Program, access: Engine) -> list[str]:
-    """What a blank database has come to hold; a file of SQLite counts too."""
-    if access.dialect.name == "sqlite":
+def created_in(program: Program, engine: Engine) -> list[str]:
+    """The tables that were created, or the files in the case of SQLite."""
+    if engine.dialect.name == "sqlite":
         names = [path.name for path in program.folder.iterdir()]
         return [name for name in names if "blank" in name or ".part" in name]
-    return inspect(access).get_table_names()
+    return inspect(engine).get_table_names()
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-def test_what_does_not_verify_is_refused_with_the_number_of_its_line(
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_a_line_that_does_not_verify_is_refused_with_its_number(
     program: Program, blank: Program, blank_engine: Engine, recorded: Engine
 ) -> None:
-    """From a file and from a pipe; a database that was not there is not there then."""
+    """From a file and from a pipe; a database that did not exist is not created."""
     out = program.ok("export")
     program.folder.joinpath("file").write_text(out.replace('"queued":3', '"queued":4'))
     assert blank.run("import", "file").complaint().startswith("Error: line 8: its digest does not follow")
-    assert left_in(blank, blank_engine) == []
+    assert created_in(blank, blank_engine) == []
     cut = out.encode()[:-30]
     assert blank.run("import", "-", text=cut).complaint().startswith("Error: line 16: not JSON")
-    assert left_in(blank, blank_engine) == []
+    assert created_in(blank, blank_engine) == []
     blank.ok("db", "upgrade")
     assert blank.run("import", "-", text=cut).complaint().startswith("Error: line 16: not JSON")
     assert blank.ok("export") == ""
@@ -77,66 +77,66 @@ def test_what_does_not_verify_is_refused_with_the_number_of_its_line(
     assert blank.ok("import", "-").startswith("0 entries in 0 groups imported into ")
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
-@pytest.mark.parametrize("blank_database_url", ONE, indirect=True)
-def test_a_file_that_somebody_makes_meanwhile_is_left_alone(
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+@pytest.mark.parametrize("blank_database_url", SQLITE, indirect=True)
+def test_a_database_created_in_the_meantime_is_left_alone(
     blank: Program, blank_database_url: str, recorded: Engine
 ) -> None:
     out = exported(recorded)
     os.mkfifo(blank.folder / "pipe")
-    held = os.open(blank.folder / "pipe", os.O_RDWR)
-    os.write(held, out[: len(out) // 2])
+    pipe = os.open(blank.folder / "pipe", os.O_RDWR)
+    os.write(pipe, out[: len(out) // 2])
     with blank.start("import", "pipe") as running:
-        running.wait_until(lambda: _is_empty(held) or None, "it to have read the first half")
+        running.wait_until(lambda: _is_empty(pipe) or None, "it to have read the first half")
         assert blank.run("watch", "mine").status == 0
-        os.write(held, out[len(out) // 2 :])
-        os.close(held)
+        os.write(pipe, out[len(out) // 2 :])
+        os.close(pipe)
         assert running.wait() == 1
         assert "meanwhile" in running.printed
     assert list(verified(blank.ok("export").encode())) == ["mine"]
     assert list(blank.folder.glob(".*")) == []
 
 
-@pytest.mark.parametrize("blank_database_url", ONE, indirect=True)
-def test_a_place_where_no_database_can_be_is_one_line(blank: Program) -> None:
+@pytest.mark.parametrize("blank_database_url", SQLITE, indirect=True)
+def test_an_impossible_path_is_reported_in_one_line(blank: Program) -> None:
     blank.folder.joinpath("file").touch()
-    for place in ("no/such/folder/r.db", "file/r.db", "x" * 300):
-        elsewhere = blank.using(RECORDER_DATABASE_URL=f"sqlite:///{place}")
+    for path in ("no/such/folder/r.db", "file/r.db", "x" * 300):
+        elsewhere = blank.using(RECORDER_DATABASE_URL=f"sqlite:///{path}")
         assert "unable to open" in elsewhere.run("import", "file").complaint()
     assert [path.name for path in blank.folder.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("database_url", ONE, indirect=True)
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
 @pytest.mark.parametrize(
     ("blank_database_url", "number"),
     list(zip(["sqlite", "postgresql"], [signal.SIGINT, signal.SIGTERM], strict=True)),
     indirect=["blank_database_url"],
 )
-def test_a_signal_ends_an_import_that_waits_for_more(
+def test_a_signal_stops_an_import_that_waits_for_input(
     blank: Program, blank_engine: Engine, recorded: Engine, number: signal.Signals
 ) -> None:
-    """Its first half has been read, from a pipe that nobody closes."""
+    """The first half has been read from a pipe that stays open."""
     out = exported(recorded)
     os.mkfifo(blank.folder / "pipe")
-    held = os.open(blank.folder / "pipe", os.O_RDWR)
-    os.write(held, out[: len(out) // 2])
+    pipe = os.open(blank.folder / "pipe", os.O_RDWR)
+    os.write(pipe, out[: len(out) // 2])
     with blank.start("import", "pipe") as running:
-        running.wait_until(lambda: _is_empty(held) or None, "it to have read the first half")
+        running.wait_until(lambda: _is_empty(pipe) or None, "it to have read the first half")
         assert running.stop(number) == 1
         assert running.printed == "Error: stopped: nothing was written\n"
-    os.close(held)
-    assert left_in(blank, blank_engine) == []
+    os.close(pipe)
+    assert created_in(blank, blank_engine) == []
     assert blank.run("import", "-", text=out).status == 0
 
 
 def _is_empty(pipe: int) -> bool:
-    """Whether nothing is left to be read from a pipe."""
-    (left,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
-    return left == 0
+    """Whether a pipe has been read to its end."""
+    (unread,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return unread == 0
 
 
-@pytest.mark.parametrize("blank_database_url", ONE, indirect=True)
-def test_groups_of_others_are_left_alone(blank: Program, blank_engine: Engine) -> None:
+@pytest.mark.parametrize("blank_database_url", SQLITE, indirect=True)
+def test_a_foreign_database_is_left_alone(blank: Program, blank_engine: Engine) -> None:
     with blank_engine.begin() as connection:
         connection.execute(text("CREATE TABLE customers (id INTEGER)"))
     assert "not the recorder's" in blank.run("import", "-").complaint()

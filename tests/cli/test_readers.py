@@ -1,4 +1,4 @@
-"""`recorder groups`, `status` and `history`: as JSON what the API answers, as tables what people can read."""
+"""`recorder groups`, `status` and `history`: the API's responses as JSON, and readable tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READERS = [["groups"], ["status", "one"], ["history", "one"], ["gaps", "one"], [
 
 @pytest.fixture
 def recording(engine: Engine) -> Recording:
-    """Three groups with a history, and one that is overdue and was never seen."""
+    """Three groups with a history, and an overdue one that was never seen."""
     recording = Recording(engine)
     recording.watch("one")
     recording.see("one", 1, active(queued=3), metadata={"customer": "acme", "n": 1.5})
@@ -74,29 +74,29 @@ QUERIES += [
 QUERIES += [(["history", ODD], path(ODD, "history"), {"limit": "1", "order": "desc", "kind": "status,watch"})]
 
 
-def test_json_is_what_the_server_answers(program: Program, recording: Recording) -> None:
+def test_json_equals_the_servers_responses(program: Program, recording: Recording) -> None:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     with program.using(RECORDER_API_PORT=str(port)).start("serve") as server:
         server.wait_until_it_serves(f"{base}/healthz")
-        asked = [page for query in QUERIES for page in pages_of(program, base, *query)]
-    assert len(asked) > len(QUERIES) + 4
+        pages = [page for query in QUERIES for page in compared_pages(program, base, *query)]
+    assert len(pages) > len(QUERIES) + 4
 
 
-def pages_of(
+def compared_pages(
     program: Program, base: str, command: list[str], resource: str, query: dict[str, str]
 ) -> Iterator[str]:
-    """Compare both answers to a query, page by page; yield the pages' addresses."""
+    """Compare the command's output with the API's response, page by page; yield the pages' URLs."""
     parameters = {name.rstrip("_"): value for name, value in query.items()}
-    address: str | None = f"{resource}?{urllib.parse.urlencode(parameters)}"
+    url: str | None = f"{resource}?{urllib.parse.urlencode(parameters)}"
     cursor: list[str] = []
-    while address is not None:
-        said = json.loads(program.ok(*command, *options(**query), *cursor, "--json"))
-        with urllib.request.urlopen(base + address) as answer:
-            assert said == json.loads(answer.read()), address
-        yield address
-        address = said.get("next")
-        cursor = ["--cursor", address.rpartition("cursor=")[2]] if address else []
+    while url is not None:
+        printed = json.loads(program.ok(*command, *options(**query), *cursor, "--json"))
+        with urllib.request.urlopen(base + url) as answer:
+            assert printed == json.loads(answer.read()), url
+        yield url
+        url = printed.get("next")
+        cursor = ["--cursor", url.rpartition("cursor=")[2]] if url else []
 
 
 def test_json_is_one_line_of_utf_8(program: Program, recording: Recording) -> None:
@@ -107,7 +107,7 @@ def test_json_is_one_line_of_utf_8(program: Program, recording: Recording) -> No
     assert str(10**25) in out
 
 
-def test_people_get_tables(program: Program, recording: Recording) -> None:
+def test_tables_for_people(program: Program, recording: Recording) -> None:
     groups = program.ok("groups")
     for words in (
         "group",
@@ -144,7 +144,7 @@ def test_people_get_tables(program: Program, recording: Recording) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("command", [["groups"], ["history", "one"]], ids=" ".join)
-def test_a_table_says_how_to_go_on(program: Program, recording: Recording, command: list[str]) -> None:
+def test_a_table_shows_how_to_continue(program: Program, recording: Recording, command: list[str]) -> None:
     tables, following = 0, [""]
     while following:
         cursor = ["--cursor", following[0].split()[-1]] if tables else []
@@ -154,14 +154,14 @@ def test_a_table_says_how_to_go_on(program: Program, recording: Recording, comma
     assert tables == len(json.loads(program.ok(*command, "--json"))["items"])
 
 
-def test_no_groups_says_what_to_do(program: Program) -> None:
+def test_without_groups_it_says_what_to_do(program: Program) -> None:
     assert "recorder watch" in program.ok("groups")
     assert json.loads(program.ok("groups", "--json")) == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize("taskgroup_id", ["nobody", "..", "a/b", "", "two\nlines", "\x1b[2J", "g" * 256])
 @pytest.mark.parametrize("command", ["status", "history", "completion"])
-def test_an_unknown_group_is_one_line(
+def test_an_unknown_group_is_reported_in_one_line(
     bare: Program, sqlite_template: Path, command: str, taskgroup_id: str
 ) -> None:
     here = bare.using(RECORDER_DATABASE_URL=f"sqlite:///{sqlite_template}")
@@ -172,7 +172,7 @@ def test_an_unknown_group_is_one_line(
 
 
 @pytest.mark.parametrize("command", [*READERS, ["serve"], ["run"]], ids=" ".join)
-def test_a_database_that_is_not_there_is_not_made(bare: Program, command: list[str]) -> None:
+def test_a_missing_database_is_not_created(bare: Program, command: list[str]) -> None:
     assert "recorder db upgrade" in bare.using(PARALLEL_API_KEY="k").run(*command).complaint()
     assert list(bare.folder.iterdir()) == []
 
@@ -226,7 +226,7 @@ def test_every_bad_option_is_named(bare: Program) -> None:
     assert all(name in line for name in ("--limit", "--order", "--from"))
 
 
-def test_a_cursor_of_another_query_is_wrong_usage(program: Program, recording: Recording) -> None:
+def test_a_cursor_from_another_query_is_wrong_usage(program: Program, recording: Recording) -> None:
     page = json.loads(program.ok("groups", "--limit", "1", "--json"))
     cursor = page["next"].rpartition("cursor=")[2]
     program.ok("groups", "--cursor", cursor)
@@ -234,7 +234,7 @@ def test_a_cursor_of_another_query_is_wrong_usage(program: Program, recording: R
         assert "--cursor" in program.run(*arguments, "--cursor", cursor).wrong_usage()
 
 
-def test_a_status_that_its_columns_say_alone(program: Program, engine: Engine) -> None:
+def test_a_status_stored_only_in_its_columns(program: Program, engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch("usual")
     whole = {**active(running=1), "status_message": None, "modified_at": None}

@@ -1,4 +1,4 @@
-"""`recorder run --check`: whether a recorder runs on this machine, whatever a read replica shows."""
+"""`recorder run --check`: whether a recorder is running on this machine, regardless of a read replica."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def replicated(program: Program) -> Program:
-    """The program with a read replica that has stopped replaying: it shows no recorder."""
+    """The program with a read replica that lags so far behind that it shows no recorder."""
     replica = f"sqlite:///{program.folder / 'replica.db'}"
     program.using(RECORDER_DATABASE_URL=replica).ok("db", "upgrade")
     return program.using(RECORDER_READ_DATABASE_URL=replica)
@@ -32,13 +32,13 @@ def write_heartbeat(engine: Engine, *, host: str = HOST, age_seconds: float = 0)
         beat(connection, Heartbeat(f"{host}-1", host, 1, at, at, {}, {}))
 
 
-def test_a_replica_that_lags_does_not_hide_a_running_recorder(replicated: Program, engine: Engine) -> None:
+def test_a_lagging_replica_does_not_hide_a_running_recorder(replicated: Program, engine: Engine) -> None:
     write_heartbeat(engine)
     assert replicated.ok("run", "--check") == f"a recorder is running on {HOST}\n"
 
 
 @ON_SQLITE
-def test_a_replica_does_not_show_a_recorder_that_has_ended(program: Program, engine: Engine) -> None:
+def test_a_replica_that_still_shows_a_recorder_is_ignored(program: Program, engine: Engine) -> None:
     write_heartbeat(engine)
     ended = program.using(
         RECORDER_DATABASE_URL="sqlite:///other.db",
@@ -50,7 +50,7 @@ def test_a_replica_does_not_show_a_recorder_that_has_ended(program: Program, eng
 
 @pytest.mark.parametrize("heartbeat", [{"age_seconds": ALIVE_SECONDS + 5}, {"host": "another"}])
 @ON_SQLITE
-def test_old_heartbeats_and_those_of_other_machines_do_not_count(
+def test_old_heartbeats_and_those_of_other_machines_are_ignored(
     program: Program, engine: Engine, heartbeat: dict[str, float | str]
 ) -> None:
     write_heartbeat(engine, **heartbeat)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`recorder serve`: it answers, keeps its port to itself, and ends by a signal."""
+"""`recorder serve`: serves the API on a port of its own until a signal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.program import Program, alive, answers
     [("sqlite", signal.SIGTERM), ("postgresql", signal.SIGINT)],
     indirect=["database_url"],
 )
-def test_it_answers_until_a_signal(program: Program, number: signal.Signals) -> None:
+def test_it_serves_until_a_signal(program: Program, number: signal.Signals) -> None:
     program.ok("watch", "one")
     port = free_port()
     base = f"http://127.0.0.1:{port}"
@@ -37,9 +37,9 @@ def test_it_answers_until_a_signal(program: Program, number: signal.Signals) -> 
     assert [pid for pid in workers if alive(pid)] == []
 
 
-def test_a_port_that_is_taken_is_one_line(program: Program) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_in_use_is_reported_in_one_line(program: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         result = program.using(RECORDER_API_PORT=str(port)).run("serve")
     assert str(port) in result.complaint()
     assert "RECORDER_API_PORT" in result.err
@@ -50,28 +50,28 @@ def test_a_server_that_is_killed_leaves_no_process_on_the_port(program: Program)
     port = free_port()
     with program.using(RECORDER_API_PORT=str(port)).start("serve") as server:
         server.wait_until_it_serves(f"http://127.0.0.1:{port}/healthz")
-        with server.outlived_by_none():
+        with server.leaving_no_processes():
             server.process.kill()
             server.wait()
 
 
-def test_bad_tokens_are_refused_and_not_repeated(program: Program) -> None:
+def test_invalid_tokens_are_refused_and_not_printed(program: Program) -> None:
     result = program.using(RECORDER_API_TOKENS="ada:0123").run("serve")
     line = result.complaint(2)
     assert "RECORDER_API_TOKENS" in line and "recorder token" in line
     assert "0123" not in line
 
 
-def test_without_tokens_it_is_not_served_to_other_machines(program: Program) -> None:
+def test_serving_other_machines_requires_tokens(program: Program) -> None:
     line = program.using(RECORDER_API_HOST="0.0.0.0").run("serve").complaint(2)
     assert "RECORDER_API_HOST" in line and "RECORDER_API_TOKENS" in line and "recorder token NAME" in line
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_with_a_token_it_is_served_to_who_has_it(program: Program) -> None:
-    made = program.run("token", "ada")
-    secret, token = made.out.splitlines()
-    assert made.status == 0 and secret not in made.err
+def test_a_token_is_required_if_one_is_set(program: Program) -> None:
+    result = program.run("token", "ada")
+    secret, token = result.out.splitlines()
+    assert result.status == 0 and secret not in result.err
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     guarded = program.using(RECORDER_API_PORT=str(port), RECORDER_API_TOKENS=token)
@@ -87,10 +87,10 @@ def test_with_a_token_it_is_served_to_who_has_it(program: Program) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_localhost_is_an_address_too(program: Program) -> None:
+def test_the_host_can_be_localhost(program: Program) -> None:
     program.ok("watch", "one")
     port = free_port()
-    on = program.using(RECORDER_API_PORT=str(port), RECORDER_API_HOST="localhost")
-    with on.start("serve") as server:
+    local = program.using(RECORDER_API_PORT=str(port), RECORDER_API_HOST="localhost")
+    with local.start("serve") as server:
         server.wait_until_it_serves(f"http://localhost:{port}/healthz")
         assert server.stop() == 0

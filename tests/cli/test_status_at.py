@@ -53,13 +53,13 @@ def _time(seconds: int) -> str:
         (110, ["not watched"]),
     ],
 )
-def test_the_status_at_a_moment(
+def test_the_status_at_a_time(
     program: Program, recording: Recording, app: Flask, at: int, words: list[str]
 ) -> None:
     out = program.ok("status", "one", "--at", _time(at))
     assert [word for word in words if word not in out] == []
-    told = app.test_client().get(f"/api/v1/groups/one/status?at={_time(at)}").get_json()
-    assert json.loads(program.ok("status", "one", "--at", _time(at), "--json")) == told
+    response = app.test_client().get(f"/api/v1/groups/one/status?at={_time(at)}").get_json()
+    assert json.loads(program.ok("status", "one", "--at", _time(at), "--json")) == response
 
 
 @pytest.mark.parametrize(
@@ -70,20 +70,20 @@ def test_the_status_at_a_moment(
         (["--at", _time(5), "--follow"], "--follow starts from now"),
     ],
 )
-def test_wrong_moments(program: Program, recording: Recording, arguments: list[str], words: str) -> None:
+def test_invalid_times(program: Program, recording: Recording, arguments: list[str], words: str) -> None:
     assert words in program.run("status", "one", *arguments).complaint(2)
 
 
 def test_history_by_anomaly(program: Program, recording: Recording, app: Flask) -> None:
-    told = app.test_client().get("/api/v1/groups/one/history?anomaly=unknown_field").get_json()
+    response = app.test_client().get("/api/v1/groups/one/history?anomaly=unknown_field").get_json()
     body = json.loads(program.ok("history", "one", "--anomaly", "unknown_field", "--json"))
-    assert body == told and [item["seq"] for item in body["items"]] == [3]
+    assert body == response and [item["seq"] for item in body["items"]] == [3]
     wrong = program.run("history", "one", "--anomaly", "strange")
     assert "--anomaly 'strange' is not one of" in wrong.complaint(2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_following_prints_each_entry_as_it_comes(
+def test_following_prints_each_entry_as_it_is_recorded(
     program: Program, recording: Recording, number: signal.Signals
 ) -> None:
     now = (utc_now() - NOON).total_seconds()
@@ -106,5 +106,5 @@ def test_following_as_json(program: Program, recording: Recording) -> None:
         assert running.stop() == 0
 
 
-def test_following_a_group_that_is_not_there(program: Program, recording: Recording) -> None:
+def test_following_an_unknown_group(program: Program, recording: Recording) -> None:
     assert "was ever watched" in program.run("status", "nobody", "--follow").complaint()

@@ -1,4 +1,4 @@
-"""Curves as pictures, held against shares that are counted one by one."""
+"""Plots of survival curves, compared with directly counted shares."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def steps_of(completed: list[int], still_open: list[int] | None = None) -> list[
 
 
 def share_longer(completed: list[int], seconds: Fraction) -> Fraction:
-    """The share that lasts longer, which is the curve where nothing is censored."""
+    """The share that lasts longer than `seconds`, which is the curve if nothing is censored."""
     return Fraction(sum(length > seconds for length in completed), len(completed))
 
 
 @given(LENGTHS, st.integers(2, 40))
 def test_samples_are_the_shares_that_last_longer(completed: list[int], count: int) -> None:
-    # Multiples of the axis's step: no rounding decides on which side of a sample an end lies.
+    # Lengths are multiples of the axis step, so that no end falls next to a sample by rounding.
     completed = [length * (count - 1) for length in completed]
     until = 60 * (count - 1)
     shares = samples(steps_of(completed), until, count)
@@ -38,7 +38,7 @@ def test_samples_are_the_shares_that_last_longer(completed: list[int], count: in
 
 
 @given(LENGTHS, LENGTHS, st.integers(2, 40))
-def test_nothing_is_known_behind_the_last_open_one(
+def test_the_curve_is_unknown_after_the_last_open_episode(
     completed: list[int], still_open: list[int], count: int
 ) -> None:
     last = max(still_open)
@@ -51,9 +51,7 @@ def test_nothing_is_known_behind_the_last_open_one(
 
 
 @given(LENGTHS, LENGTHS)
-def test_the_axis_ends_where_the_last_curve_sinks_for_the_last_time(
-    completed: list[int], still_open: list[int]
-) -> None:
+def test_the_axis_ends_at_the_last_drop_of_any_curve(completed: list[int], still_open: list[int]) -> None:
     curves = [steps_of(completed), steps_of([1], still_open), steps_of([], still_open)]
     ends = [*completed, 1]
     assert axis_end(curves) == max(ends)
@@ -61,7 +59,7 @@ def test_the_axis_ends_where_the_last_curve_sinks_for_the_last_time(
     assert axis_end([]) == 0
 
 
-def test_a_strip_by_example() -> None:
+def test_strip_examples() -> None:
     assert strip(steps_of([1, 2, 3, 4]), 4, 5) == "█▆▄▂ "
     assert strip(steps_of([0]), 0, 3) == "   "
     assert strip(steps_of([2], [3]), 8, 5) == "█▄···"
@@ -69,7 +67,7 @@ def test_a_strip_by_example() -> None:
 
 
 @given(LENGTHS, st.integers(10, 60), st.sampled_from([2, 4, 8]))
-def test_a_picture_is_as_high_as_what_survives(completed: list[int], width: int, height: int) -> None:
+def test_a_plot_is_as_high_as_the_surviving_share(completed: list[int], width: int, height: int) -> None:
     until = max(completed)
     lines = picture(steps_of(completed), until, width, height)
     assert len(lines) == height + 2
@@ -83,7 +81,7 @@ def test_a_picture_is_as_high_as_what_survives(completed: list[int], width: int,
     )
 
 
-def test_the_scale_of_a_picture() -> None:
+def test_the_scale_of_a_plot() -> None:
     lines = picture(steps_of([30, 60]), 60, 60, 8)
     assert [line[:7] for line in lines[:9]] == [
         "100 % ┤",
@@ -100,7 +98,7 @@ def test_the_scale_of_a_picture() -> None:
 
 
 @given(st.floats(0, 1e7), st.integers(14, 120))
-def test_an_axis_is_as_wide_as_told(until: float, width: int) -> None:
+def test_an_axis_has_the_given_width(until: float, width: int) -> None:
     axis = time_axis(until, width)
     assert len(axis) == width
     assert axis.startswith("0 ")

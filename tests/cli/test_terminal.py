@@ -1,4 +1,4 @@
-"""What an upstream or a user wrote neither crashes a table nor steers the terminal that it is shown on."""
+"""Text from the upstream or a user neither breaks a table nor controls the terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 from recorder.store.enrolment import watch_group
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after
-from tests.support.terminal import EVIL, GROUP, steering
+from tests.support.terminal import EVIL, GROUP, control_characters
 
 
 @pytest.fixture
-def program_with_evil(program: Program, engine: Engine) -> Program:
+def hostile(program: Program, engine: Engine) -> Program:
     recording = Recording(engine)
     watch_group(engine, GROUP, actor="[/ada]", note=f"note {EVIL}", now=lambda: after(0), rules=RULES)
     status = {**active(running=1), "status_message": f"message {EVIL}\x00"}
@@ -27,23 +27,23 @@ def program_with_evil(program: Program, engine: Engine) -> Program:
 
 
 @pytest.mark.parametrize("command", [["groups"], ["status", GROUP], ["history", GROUP], ["gaps", GROUP]])
-def test_tables_show_it_without_obeying_it(program_with_evil: Program, command: list[str]) -> None:
-    out = program_with_evil.ok(*command)
-    assert steering(out) == []
+def test_tables_have_no_control_characters(hostile: Program, command: list[str]) -> None:
+    out = hostile.ok(*command)
+    assert control_characters(out) == []
     assert GROUP in "".join(out.split("\n")) or command[0] in {"history", "gaps"}
 
 
-def test_it_is_shown_all_the_same(program_with_evil: Program) -> None:
-    status = program_with_evil.ok("status", GROUP)
-    flowing = " ".join(status.split())
+def test_the_text_is_shown_with_escapes(hostile: Program) -> None:
+    status = hostile.ok("status", GROUP)
+    unwrapped = " ".join(status.split())
     for words in ("message [/foo] [bold red] \\x1b[2J", "\\u202egnp.exe", "value [/foo]", "2 status [/foo]"):
-        assert words in flowing
-    assert "note [/foo] [bold red] \\x1b[2J" in program_with_evil.ok("history", GROUP)
+        assert words in unwrapped
+    assert "note [/foo] [bold red] \\x1b[2J" in hostile.ok("history", GROUP)
 
 
-def test_json_carries_it_as_it_was_said(program_with_evil: Program) -> None:
-    out = program_with_evil.ok("status", GROUP, "--json")
-    assert [c for c in steering(out) if unicodedata.category(c) == "Cc" and ord(c) < 32] == []
+def test_json_has_the_original_text(hostile: Program) -> None:
+    out = hostile.ok("status", GROUP, "--json")
+    assert [c for c in control_characters(out) if unicodedata.category(c) == "Cc" and ord(c) < 32] == []
     assert json.loads(out)["status"]["status_message"] == f"message {EVIL}\x00"
-    (started, *_) = json.loads(program_with_evil.ok("history", GROUP, "--json"))["items"]
+    (started, *_) = json.loads(hostile.ok("history", GROUP, "--json"))["items"]
     assert started["watch"]["note"] == f"note {EVIL}"

@@ -1,4 +1,4 @@
-"""`recorder token`: the token and what to keep of it, which is nothing that could be sent."""
+"""`recorder token`: prints a secret for the client, and its hash for the setting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.support.program import Program
 
 
-def test_the_token_is_printed_with_what_the_setting_takes(bare: Program) -> None:
+def test_the_secret_and_the_settings_value_are_printed(bare: Program) -> None:
     result = bare.run("token", "ada.lovelace-2")
     secret, token = result.out.splitlines()
     assert result.status == 0
@@ -19,17 +19,17 @@ def test_the_token_is_printed_with_what_the_setting_takes(bare: Program) -> None
     assert secret not in result.err and token not in result.err
 
 
-def test_no_two_are_the_same_and_nothing_is_kept(bare: Program) -> None:
+def test_secrets_are_unique_and_not_stored(bare: Program) -> None:
     assert bare.run("token", "ada").out != bare.run("token", "ada").out
     assert list(bare.folder.iterdir()) == []
 
 
-def test_it_needs_no_settings_not_even_good_ones(bare: Program) -> None:
+def test_settings_are_not_read(bare: Program) -> None:
     assert bare.using(RECORDER_API_TOKENS="ada", RECORDER_RATE="0").run("token", "ada").status == 0
 
 
 @pytest.mark.parametrize("name", ["", "a,b", "a:b", "two words", ".a", "a" * 65, "zoë", "a\nb"])
-def test_a_name_that_would_not_stand_in_the_setting_is_refused(bare: Program, name: str) -> None:
+def test_a_name_that_the_setting_cannot_hold_is_refused(bare: Program, name: str) -> None:
     line = bare.run("token", name).wrong_usage()
     assert "NAME" in line and "1 to 64 letters, digits, dots, hyphens and underscores" in line
 

@@ -22,7 +22,7 @@ ON_SQLITE = pytest.mark.parametrize("blank_database_url", ["sqlite"], indirect=T
 
 @contextmanager
 def up(program: Program, upstream: Upstream) -> Iterator[tuple[Running, str]]:
-    """Everything at work over a database that was blank; gives the API's address."""
+    """Run `recorder up` until it records and serves; yield it and the API's URL."""
     port = free_port()
     program = program.using(**QUICK, **upstream.settings, RECORDER_API_PORT=str(port))
     with program.start("up") as running:
@@ -47,7 +47,9 @@ def require_all_ended(pids: list[int], base: str) -> None:
     [("sqlite", signal.SIGTERM), ("postgresql", signal.SIGINT)],
     indirect=["blank_database_url"],
 )
-def test_it_makes_records_serves_and_ends(blank: Program, upstream: Upstream, number: signal.Signals) -> None:
+def test_it_upgrades_records_serves_and_stops(
+    blank: Program, upstream: Upstream, number: signal.Signals
+) -> None:
     group = upstream.create(runs=2)
     with up(blank, upstream) as (running, base):
         blank.ok("watch", group)
@@ -65,8 +67,8 @@ def test_it_makes_records_serves_and_ends(blank: Program, upstream: Upstream, nu
 
 @pytest.mark.parametrize("command", ["run", "serve"])
 @ON_SQLITE
-def test_it_ends_if_a_part_of_it_does(blank: Program, upstream: Upstream, command: str) -> None:
-    with up(blank, upstream) as (running, _), running.outlived_by_none():
+def test_it_exits_if_a_child_process_dies(blank: Program, upstream: Upstream, command: str) -> None:
+    with up(blank, upstream) as (running, _), running.leaving_no_processes():
         os.kill(running.descendant(command), signal.SIGKILL)
         assert running.wait() == 1
         (line,) = [line for line in running.printed.splitlines() if line.startswith("Error: ")]
@@ -75,28 +77,28 @@ def test_it_ends_if_a_part_of_it_does(blank: Program, upstream: Upstream, comman
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
 @ON_SQLITE
-def test_its_parts_end_with_it_however_it_ends(
+def test_its_child_processes_exit_however_it_ends(
     blank: Program, upstream: Upstream, number: signal.Signals
 ) -> None:
-    """Such as by a terminal that is closed, or for want of memory."""
-    with up(blank, upstream) as (running, _), running.outlived_by_none():
+    """For example because its terminal is closed, or because memory runs out."""
+    with up(blank, upstream) as (running, _), running.leaving_no_processes():
         running.process.send_signal(number)
         running.wait()
 
 
 @ON_SQLITE
-def test_a_signal_right_after_the_start_ends_it(blank: Program, upstream: Upstream) -> None:
+def test_a_signal_during_startup_stops_it(blank: Program, upstream: Upstream) -> None:
     program = blank.using(**QUICK, **upstream.settings, RECORDER_API_PORT=str(free_port()))
     with program.start("up") as running:
         running.wait_for("API ")
-        children = running.wait_until(lambda: running.descendants() or None, "its parts to start")
+        children = running.wait_until(lambda: running.descendants() or None, "its child processes to start")
         assert running.stop() == 0
         assert [pid for pid in children if alive(pid)] == []
 
 
-def test_a_port_that_is_taken_is_one_line(bare: Program) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+def test_a_port_in_use_is_reported_in_one_line(bare: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         result = bare.using(PARALLEL_API_KEY="k", RECORDER_API_PORT=port).run("up")
     assert result.status == 1
     assert len(result.complaints) == 1

@@ -1,4 +1,4 @@
-"""Help, wrong usage, the working folder's `.env`, and an output that nobody reads."""
+"""Help, wrong usage, the working folder's `.env`, and output that cannot be written."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ OPTIONS = {
 def test_help_names_every_command_option_and_argument(bare: Program) -> None:
     top = bare.ok("--help")
     for name, options in OPTIONS.items():
-        said = bare.ok(*name.split(), "--help")
-        assert f"recorder {name} " in said
-        assert [option for option in options if option not in said] == []
+        text = bare.ok(*name.split(), "--help")
+        assert f"recorder {name} " in text
+        assert [option for option in options if option not in text] == []
         assert f"\n  {name.split()[0]} " in top
     assert ".env" in top
 
@@ -64,10 +64,10 @@ def test_version(bare: Program) -> None:
     assert bare.ok("--version") == f"recorder, version {version('task-group-recorder')}\n"
 
 
-def test_the_installed_command_is_the_same_program(tmp_path: Path) -> None:
+def test_the_installed_command_is_this_program(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("recorder")
-    said = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert said.stdout == f"recorder, version {version('task-group-recorder')}\n"
+    output = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert output.stdout == f"recorder, version {version('task-group-recorder')}\n"
 
 
 WRONG = [
@@ -94,12 +94,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "word"), WRONG)
-def test_wrong_usage_is_said_in_a_line_with_status_2(bare: Program, arguments: list[str], word: str) -> None:
+def test_wrong_usage_is_reported_in_one_line_with_status_2(
+    bare: Program, arguments: list[str], word: str
+) -> None:
     assert word in bare.run(*arguments).wrong_usage()
     assert list(bare.folder.iterdir()) == []
 
 
-def test_without_a_key_nothing_is_polled_and_nothing_made(bare: Program) -> None:
+def test_without_a_key_nothing_is_polled_or_created(bare: Program) -> None:
     for arguments in (["run"], ["run", "--once"], ["up"]):
         assert "PARALLEL_API_KEY" in bare.run(*arguments).complaint(status=2)
     assert list(bare.folder.iterdir()) == []
@@ -117,17 +119,17 @@ def test_settings_come_from_env_and_the_environment_wins(bare: Program) -> None:
     assert not bare.folder.joinpath("recorder.db").exists()
 
 
-def test_an_env_file_that_is_no_text_is_named(bare: Program) -> None:
+def test_an_env_file_that_is_not_text_is_named(bare: Program) -> None:
     bare.folder.joinpath(".env").write_bytes(b"PARALLEL_API_KEY=\xff\n")
     assert ".env" in bare.run("groups").complaint(status=2)
 
 
 @pytest.mark.parametrize("command", [["groups"], ["groups", "--json"], ["db", "current"]])
-def test_an_output_that_nobody_reads_is_no_stack_trace(bare: Program, command: list[str]) -> None:
+def test_closed_output_does_not_print_a_stack_trace(bare: Program, command: list[str]) -> None:
     bare.ok("db", "upgrade")
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
+    result = subprocess.run(
         command_line(*command),
         check=False,
         stdout=writing,
@@ -136,13 +138,13 @@ def test_an_output_that_nobody_reads_is_no_stack_trace(bare: Program, command: l
         env=bare.environment,
     )
     os.close(writing)
-    assert done.stderr == b""
+    assert result.stderr == b""
 
 
-def test_an_output_that_is_full_is_one_line(bare: Program) -> None:
+def test_a_full_disk_is_reported_in_one_line(bare: Program) -> None:
     bare.ok("db", "upgrade")
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
+        result = subprocess.run(
             command_line("db", "current"),
             check=False,
             stdout=full,
@@ -151,5 +153,5 @@ def test_an_output_that_is_full_is_one_line(bare: Program) -> None:
             cwd=bare.folder,
             env=bare.environment,
         )
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""What people are told of the recorders besides the groups."""
+"""Warnings about the recorders, which are printed with the groups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recorder.cli.output.warnings import warnings
 from recorder.store.heartbeats import Heartbeat
 
 NOW = datetime(2026, 11, 24, 12, 2, tzinfo=UTC)
-WELL = {"upstream": {"state": "ok", "trouble": None}, "rate": {"stretch": 1.0}}
+HEALTHY = {"upstream": {"state": "ok", "trouble": None}, "rate": {"stretch": 1.0}}
 TROUBLE = {
     "since": "2026-11-24T12:00:00.000000Z",
     "failures": {"server_error": 31, "timeout": 2},
@@ -31,37 +31,37 @@ def _lines(*beats: Heartbeat) -> list[str]:
     return [line.plain for line in warnings(beats, NOW)]
 
 
-def test_nothing_to_say_where_all_is_well() -> None:
-    assert _lines(_beat(WELL)) == []
+def test_no_warnings_if_all_is_well() -> None:
+    assert _lines(_beat(HEALTHY)) == []
 
 
-def test_nobody_at_work() -> None:
-    for beats in ([], [_beat(WELL, age=60)]):
+def test_no_running_recorder() -> None:
+    for beats in ([], [_beat(HEALTHY, age=60)]):
         (line,) = _lines(*beats)
         assert line.startswith("no recorder is running")
 
 
-def test_an_upstream_in_trouble() -> None:
-    (line,) = _lines(_beat({**WELL, "upstream": {"state": "failing", "trouble": TROUBLE}}))
+def test_a_failing_upstream() -> None:
+    (line,) = _lines(_beat({**HEALTHY, "upstream": {"state": "failing", "trouble": TROUBLE}}))
     assert line == (
-        "upstream: polls fail since 2026-11-24 12:00:00 (2 min 0 s ago): 31 server_error, 2 timeout; "
+        "upstream: polls are failing, since 2026-11-24 12:00:00 (2 min 0 s ago): 31 server_error, 2 timeout; "
         "4 answered meanwhile; last: 503 \\x1b[2J"
     )
 
 
 def test_a_rejected_key() -> None:
-    (line,) = _lines(_beat({**WELL, "upstream": {"state": "key_rejected", "trouble": TROUBLE}}))
+    (line,) = _lines(_beat({**HEALTHY, "upstream": {"state": "key_rejected", "trouble": TROUBLE}}))
     assert line.startswith("upstream: the API key is rejected, polls pause except for one at a time, since")
 
 
-def test_a_rate_that_does_not_suffice_is_said_once_for_all_recorders() -> None:
+def test_an_insufficient_rate_is_reported_once_for_all_recorders() -> None:
     rate = {"requests_per_second": 20.0, "needed_per_second": 103.25, "stretch": 5.736}
-    (line,) = _lines(*(_beat({**WELL, "rate": rate}, name=name) for name in "ab"))
+    (line,) = _lines(*(_beat({**HEALTHY, "rate": rate}, name=name) for name in "ab"))
     assert line == (
         "rate: the groups need 103.25 requests per second, but RECORDER_RATE allows 20: "
         "all intervals are 5.7 times as long"
     )
 
 
-def test_a_recorder_that_has_not_said_anything_yet() -> None:
+def test_a_recorder_without_a_report() -> None:
     assert _lines(_beat({})) == []

@@ -1,4 +1,4 @@
-"""`recorder watch`, `unwatch` and `pause`: what they enter, what they refuse, and what they say."""
+"""`recorder watch`, `unwatch` and `pause`: the entries they add, what they refuse, and their output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.program import Program
 ODD = "a b%ü 日本"
 
 
-def entered(program: Program, taskgroup_id: str) -> list[dict[str, Any]]:
+def watch_entries(program: Program, taskgroup_id: str) -> list[dict[str, Any]]:
     """The watch entries of a group, in order."""
     page = json.loads(program.ok("history", "--json", "--kind", "watch", "--", taskgroup_id))
     return [entry["watch"] for entry in page["items"]]
@@ -28,28 +28,28 @@ def states(program: Program) -> dict[str, str]:
 
 def test_groups_are_watched_paused_stopped_and_watched_again(program: Program) -> None:
     ada, bob = program.using(RECORDER_ACTOR="ada"), program.using(RECORDER_ACTOR="Bob Ü.")
-    said = ada.ok("watch", "one", ODD, "one", "--note", "March [/batch] – ü")
-    assert said.splitlines() == ["one: watching", f"{ODD}: watching"]
+    output = ada.ok("watch", "one", ODD, "one", "--note", "March [/batch] – ü")
+    assert output.splitlines() == ["one: watching", f"{ODD}: watching"]
     bob.ok("pause", "one", ODD, "--note", "lunch")
     assert states(program) == {"one": "paused", ODD: "paused"}
     bob.ok("unwatch", "one")
     ada.ok("watch", "one", ODD)
     assert states(program) == {"one": "watching", ODD: "watching"}
-    assert entered(program, "one") == [
+    assert watch_entries(program, "one") == [
         {"action": "started", "actor": "ada", "note": "March [/batch] – ü"},
         {"action": "paused", "actor": "Bob Ü.", "note": "lunch"},
         {"action": "stopped", "actor": "Bob Ü.", "note": None},
         {"action": "resumed", "actor": "ada", "note": None},
     ]
-    assert [entry["action"] for entry in entered(program, ODD)] == ["started", "paused", "resumed"]
+    assert [entry["action"] for entry in watch_entries(program, ODD)] == ["started", "paused", "resumed"]
 
 
-def test_the_actor_is_the_user_at_the_host_unless_told(program: Program) -> None:
+def test_the_default_actor_is_the_user_at_the_host(program: Program) -> None:
     program.ok("watch", "one")
-    assert entered(program, "one")[0]["actor"] == f"{getpass.getuser()}@{socket.gethostname()}"
+    assert watch_entries(program, "one")[0]["actor"] == f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def test_watching_what_is_watched_enters_nothing(program: Program) -> None:
+def test_watching_a_watched_group_adds_no_entry(program: Program) -> None:
     program.ok("watch", "one")
     assert program.ok("watch", "one").startswith("one: ")
     result = program.run("watch", "one", "two", "--note", "why")
@@ -57,21 +57,21 @@ def test_watching_what_is_watched_enters_nothing(program: Program) -> None:
     assert len(result.complaints) == 1
     assert result.err.startswith("Error: one: ")
     assert "note" in result.err
-    assert len(entered(program, "one")) == 1
-    assert entered(program, "two")[0]["note"] == "why"
+    assert len(watch_entries(program, "one")) == 1
+    assert watch_entries(program, "two")[0]["note"] == "why"
 
 
-def test_ceasing_what_has_ceased_enters_nothing(program: Program) -> None:
+def test_pausing_or_stopping_a_stopped_group_adds_no_entry(program: Program) -> None:
     program.ok("watch", "one")
     program.ok("unwatch", "one")
     program.ok("unwatch", "one")
     program.ok("pause", "one")
     assert states(program) == {"one": "stopped"}
-    assert [entry["action"] for entry in entered(program, "one")] == ["started", "stopped"]
+    assert [entry["action"] for entry in watch_entries(program, "one")] == ["started", "stopped"]
 
 
 @pytest.mark.parametrize("command", ["pause", "unwatch"])
-def test_a_note_that_is_not_kept_is_refused(program: Program, command: str) -> None:
+def test_a_note_that_would_not_be_stored_is_refused(program: Program, command: str) -> None:
     program.ok("watch", "one")
     program.ok("unwatch", "one")
     result = program.run(command, "one", "--note", "why")
@@ -80,7 +80,7 @@ def test_a_note_that_is_not_kept_is_refused(program: Program, command: str) -> N
 
 
 @pytest.mark.parametrize("command", ["pause", "unwatch"])
-def test_an_unknown_group_does_not_keep_the_known_ones_from_it(program: Program, command: str) -> None:
+def test_an_unknown_group_does_not_affect_the_others(program: Program, command: str) -> None:
     program.ok("watch", "one", "two")
     result = program.run(command, "one", "nobody", "a/b", "", "two")
     assert result.status == 1
@@ -98,16 +98,16 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("command", "harm", "words"), BROKEN)
-def test_a_ledger_that_its_watch_row_does_not_name_is_not_gone_on_with(
-    program: Program, engine: Engine, command: str, harm: str, words: str
+@pytest.mark.parametrize(("command", "damage", "words"), BROKEN)
+def test_a_ledger_that_contradicts_its_watch_row_is_not_continued(
+    program: Program, engine: Engine, command: str, damage: str, words: str
 ) -> None:
     program.ok("watch", "one", "two")
     program.ok("pause", "one")
     program.ok("watch", "one")
     program.ok("pause", "two")
     with engine.begin() as connection:
-        connection.execute(text(harm))
+        connection.execute(text(damage))
     before = contents(engine, "one")
     result = program.run(command, "one", "two", "three")
     (first, *_) = result.complaints
@@ -118,17 +118,17 @@ def test_a_ledger_that_its_watch_row_does_not_name_is_not_gone_on_with(
 
 
 def contents(engine: Engine, taskgroup_id: str) -> list[Any]:
-    """What the database has of a group."""
+    """All rows about a group."""
     with engine.connect() as connection:
         tables = ("watches", "entries", "summaries", "episodes")
-        asked = [text(f"SELECT * FROM {table} WHERE taskgroup_id = :id") for table in tables]
-        return [connection.execute(question, {"id": taskgroup_id}).all() for question in asked]
+        queries = [text(f"SELECT * FROM {table} WHERE taskgroup_id = :id") for table in tables]
+        return [connection.execute(query, {"id": taskgroup_id}).all() for query in queries]
 
 
 BAD_IDS = ["", ".", "..", "a/b", "https://host/a", "two\nlines", "\x1b[31mred", "\u202egroup", "g" * 256]
 
 
-def test_malformed_ids_are_named_and_the_good_ones_taken(program: Program) -> None:
+def test_malformed_ids_are_named_and_the_others_watched(program: Program) -> None:
     result = program.run("watch", "first", *BAD_IDS, "last", "g" * 255)
     assert result.status == 1
     assert set(states(program)) == {"first", "last", "g" * 255}
@@ -142,7 +142,7 @@ FILE = "\ufeff# the March batch\n\n  one  \ntwo # not a comment\r\n\none\n\t\n#t
 
 
 @pytest.mark.parametrize("source", ["file", "-"])
-def test_ids_are_read_from_a_file_or_the_input(bare: Program, source: str) -> None:
+def test_ids_are_read_from_a_file_or_stdin(bare: Program, source: str) -> None:
     bare.folder.joinpath("file").write_bytes(FILE.encode())
     result = bare.run("watch", "zero", "--from-file", source, text=FILE.encode() if source == "-" else b"")
     assert result.status == 1
@@ -154,7 +154,7 @@ def test_a_file_without_an_id_is_wrong_usage(bare: Program) -> None:
     assert "--from-file" in bare.run("watch", "--from-file", "-", text="# none\n\n").wrong_usage()
 
 
-def test_a_file_that_is_no_text_is_one_line(bare: Program) -> None:
+def test_a_file_that_is_not_text_is_reported_in_one_line(bare: Program) -> None:
     bare.folder.joinpath("file").write_bytes(b"\xff\xfe")
     result = bare.run("watch", "--from-file", "file")
     assert (result.status, result.out) == (2, "")
@@ -162,7 +162,7 @@ def test_a_file_that_is_no_text_is_one_line(bare: Program) -> None:
     assert not bare.folder.joinpath("recorder.db").exists()
 
 
-def test_a_blank_database_is_made_ready(blank: Program) -> None:
+def test_a_blank_database_is_upgraded(blank: Program) -> None:
     result = blank.run("watch", "one")
     assert (result.status, result.out) == (0, "one: watching\n")
     assert states(blank) == {"one": "watching"}
@@ -170,7 +170,7 @@ def test_a_blank_database_is_made_ready(blank: Program) -> None:
 
 
 @pytest.mark.parametrize("command", ["pause", "unwatch"])
-def test_other_commands_make_no_database(bare: Program, command: str) -> None:
+def test_other_commands_do_not_create_a_database(bare: Program, command: str) -> None:
     assert "recorder db upgrade" in bare.run(command, "one").complaint()
     assert list(bare.folder.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""Nothing is imported from the working folder, neither by a command nor by a process that it starts."""
+"""Nothing is imported from the working folder, by a command or by a process that it starts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SHADOWED = (
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Iterator[Program]:
-    """The program in a folder full of modules with the names of those it needs; none may be imported."""
+    """The program in a folder of modules named like those it uses, none of which may be imported."""
     imported = tmp_path / "imported"
     imported.mkdir()
     folder = tmp_path / "folder"
@@ -55,7 +55,7 @@ def hostile(tmp_path: Path) -> Iterator[Program]:
 
 def run(program: Program, *arguments: str) -> str:
     """Run the installed command; `python -m recorder` imports from the working folder by design."""
-    done = subprocess.run(
+    result = subprocess.run(
         [RECORDER, *arguments],
         check=False,
         cwd=program.folder,
@@ -64,8 +64,8 @@ def run(program: Program, *arguments: str) -> str:
         text=True,
         timeout=WAIT_SECONDS,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def started(program: Program, *arguments: str) -> Iterator[Running]:
         running.kill()
 
 
-def test_up_and_its_parts(hostile: Program, upstream: Upstream) -> None:
+def test_up_and_its_child_processes(hostile: Program, upstream: Upstream) -> None:
     port = free_port()
     program = hostile.using(**upstream.settings, RECORDER_API_PORT=str(port))
     with started(program, "up") as running:
@@ -120,7 +120,7 @@ def test_the_demo(hostile: Program, tmp_path: Path) -> None:
 
 
 def test_a_reading_command_loads_only_what_it_needs(bare: Program) -> None:
-    """A command line that only reads starts without the API, its server, the upstream's client or Alembic."""
+    """A command that only reads does not load the API, its server, the upstream client or Alembic."""
     assert bare.run("watch", "one").status == 0
     code = (
         "import sys; from recorder.cli.main import recorder; "

@@ -1,4 +1,4 @@
-"""Settings that are not allowed stop every command before it does anything."""
+"""Invalid settings stop every command that uses them, before it does anything."""
 
 from __future__ import annotations
 
@@ -28,14 +28,22 @@ WAITING = (["run"], ["serve"], ["up"], ["db", "upgrade"])
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_names_the_setting(bare: Program, command: list[str]) -> None:
-    result = bare.using(RECORDER_POLL_INTERVAL="soon").run(*command)
+    result = bare.using(RECORDER_DATABASE_URL="recorder.db", PARALLEL_API_KEY="k").run(*command)
+    line = result.complaint(status=2)
+    assert "RECORDER_DATABASE_URL: is not allowed; allowed: sqlite:///FILE" in line
+    assert list(bare.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--once"], ["up"], ["watch", "a"]], ids=" ".join)
+def test_commands_that_write_entries_name_a_bad_interval(bare: Program, command: list[str]) -> None:
+    result = bare.using(RECORDER_POLL_INTERVAL="soon", PARALLEL_API_KEY="k").run(*command)
     line = result.complaint(status=2)
     assert "RECORDER_POLL_INTERVAL: 'soon' " in line
     assert "seconds, more than 0" in line
     assert list(bare.folder.iterdir()) == []
 
 
-def test_several_settings_have_a_line_each(bare: Program) -> None:
+def test_several_settings_are_reported_in_a_line_each(bare: Program) -> None:
     result = bare.using(
         RECORDER_RATE="-1",
         RECORDER_API_HOST="0.0.0.0",
@@ -55,7 +63,7 @@ def test_several_settings_have_a_line_each(bare: Program) -> None:
         "sqlite:///recorder.db?timeout=long",
     ],
 )
-def test_a_database_address_that_its_driver_does_not_take_is_one_line(bare: Program, url: str) -> None:
+def test_a_database_url_that_the_driver_rejects_is_reported_in_one_line(bare: Program, url: str) -> None:
     for command in (["db", "upgrade"], ["watch", "a"], ["up"]):
         result = bare.using(RECORDER_DATABASE_URL=url, PARALLEL_API_KEY="k").run(*command)
         assert result.status in {1, 2}
@@ -64,15 +72,15 @@ def test_a_database_address_that_its_driver_does_not_take_is_one_line(bare: Prog
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_password_among_an_addresss_parameters_is_not_printed(bare: Program, database_url: str) -> None:
+def test_a_password_in_the_query_of_the_url_is_not_printed(bare: Program, database_url: str) -> None:
     program = bare.using(RECORDER_DATABASE_URL=f"{database_url}?password={PASSWORD}")
     for command in (["db", "upgrade"], ["db", "check"], ["watch", "a"], ["db", "downgrade", "base"]):
         program.run(*command)
 
 
-def test_a_database_that_is_away_is_one_line(bare: Program) -> None:
-    away = bare.using(
+def test_an_unreachable_database_is_reported_in_one_line(bare: Program) -> None:
+    unreachable = bare.using(
         RECORDER_DATABASE_URL=f"postgresql://ada:{PASSWORD}@127.0.0.1:1/recorder", PARALLEL_API_KEY="k"
     )
     for command in (command for command in COMMANDS if command not in WAITING):
-        assert "127.0.0.1" in away.run(*command).complaint()
+        assert "127.0.0.1" in unreachable.run(*command).complaint()

@@ -1,28 +1,32 @@
-"""Answers that are no sight of the group as it is now: older states, other groups' bodies, absurd times."""
+"""An older state after a newer one, as of a replica that lags behind, and the body of another group."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
-from recorder.completion.episodes import Outcome, episodes_of
-from recorder.completion.summary import NOTHING, summarize
-from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.entries import Entry, StatusContent
+from recorder.completion.dwell import dwell_of
+from recorder.completion.episodes import RunCounts
+from recorder.completion.progress import ProgressMark
+from recorder.completion.summary import NOTHING, summarize, work_so_far
+from recorder.ledger.entries import StatusContent
 from recorder.ledger.response_body import ResponseBody, parse_body
-from recorder.ledger.status_fields import Phase
-from tests.support.ledgers import Ledger, body, in_seconds
+from tests.support.ledgers import Ledger, body, in_seconds, time
 
-DONE = body(completed=10, modified=299)
-LAGGING = body(running=2, completed=8, modified=200)
+EMPTY = body(modified=0)
+RUNNING = body(queued=2, running=3, modified=5)
+HALF = body(running=2, completed=3, modified=25)
+DONE = body(completed=5, modified=45)
+MORE = body(running=4, completed=6, modified=65)
+ALL = body(completed=10, modified=85)
 
 
-def _seeing(*seen: ResponseBody, first: float = 10) -> Ledger:
+def _seeing(*bodies: ResponseBody) -> Ledger:
+    """Return a ledger of responses 10 s apart, the first at second 10."""
     ledger = Ledger()
-    for number, response in enumerate(seen):
-        ledger.see(first + 10 * number, response)
+    for number, seen in enumerate(bodies, 1):
+        ledger.see(10 * number, seen)
     return ledger
 
 
@@ -30,135 +34,157 @@ def _anomalies(ledger: Ledger) -> list[tuple[str, ...]]:
     return [entry.content.anomalies for entry in ledger.entries if isinstance(entry.content, StatusContent)]
 
 
-def _other_group(**status: int) -> ResponseBody:
-    value = body(modified=900, **status).value | {"taskgroup_id": "tgrp_other"}
-    return parse_body(json.dumps(value).encode())
+def _of_another_group(seen: ResponseBody) -> ResponseBody:
+    return parse_body(json.dumps({**seen.value, "taskgroup_id": "tgrp_2"}).encode())
 
 
-def test_an_older_state_after_the_end_opens_no_episode() -> None:
-    ledger = _seeing(body(running=10, modified=5), DONE, LAGGING, DONE, DONE, first=290)
-    episode = ledger.only()
-    assert episode.outcome is Outcome.COMPLETED
-    assert episode.duration_seconds > 200
-    assert _anomalies(ledger)[2] == (Anomaly.COUNTS_DECREASED, Anomaly.MODIFIED_AT_REGRESSED)
+OLDER = ("counts_decreased", "modified_at_regressed")
 
 
-def test_a_replica_that_catches_up_is_older_until_it_has() -> None:
-    catching_up = (
-        body(running=4, completed=6, modified=150),
-        LAGGING,
-        body(running=1, completed=9, modified=250),
-    )
-    episodes = _seeing(body(running=10, modified=5), DONE, *catching_up, DONE).episodes()
-    assert len(episodes) == 1
-
-
-def test_an_older_state_before_any_run_was_added() -> None:
-    episodes = _seeing(body(running=10, modified=5), DONE, body(modified=1), DONE).episodes()
-    assert len(episodes) == 1
-
-
-def test_an_older_state_while_active_sets_no_bound_and_no_counts() -> None:
-    ledger = _seeing(
-        body(modified=1),
-        body(running=8, completed=2, modified=15),
-        body(running=9, completed=1, modified=12),
-        body(completed=10, modified=38),
-    )
-    episode = ledger.only()
-    # The window of the end begins where the newest state was last asked for, at 19, not at 29.
-    assert in_seconds(episode.completed) == (38, 19, 40, "modified_at")
-    still_open = _seeing(
-        body(running=8, completed=2, modified=15), body(running=9, completed=1, modified=12)
-    ).only()
-    assert (still_open.runs.completed, still_open.polls) == (2, 2)
-    assert still_open.duration_seconds == 0
+def test_an_older_state_is_recorded_as_said_and_marked() -> None:
+    ledger = _seeing(EMPTY, HALF, RUNNING, HALF)
+    assert _anomalies(ledger) == [(), (), OLDER, ()]
+    said = [entry.content.body for entry in ledger.entries if isinstance(entry.content, StatusContent)]
+    assert said == [EMPTY, HALF, RUNNING, HALF]
 
 
 @pytest.mark.parametrize(
-    "later",
+    ("bodies", "count"),
     [
-        pytest.param(body(running=2, completed=8, modified=400), id="counts fall alone"),
-        pytest.param(body(running=2, completed=12, modified=200), id="modified_at falls alone"),
-        pytest.param(body(running=2, completed=10, modified=200), id="counts stay"),
-        pytest.param(body(running=2, completed=8), id="modified_at unknown"),
+        pytest.param((RUNNING, HALF, RUNNING, HALF, DONE), 1, id="in an episode"),
+        pytest.param((RUNNING, HALF, EMPTY, HALF, DONE), 1, id="an empty one in an episode"),
+        pytest.param((RUNNING, HALF, DONE, HALF, DONE), 1, id="an active one after the end"),
+        pytest.param((RUNNING, HALF, DONE, HALF, RUNNING, HALF, DONE), 1, id="several after the end"),
+        pytest.param((RUNNING, HALF, DONE, MORE, DONE, MORE, ALL), 2, id="a settled one in a second episode"),
+        pytest.param((RUNNING, DONE, MORE, ALL, DONE, ALL), 2, id="a settled one after a second episode"),
+        pytest.param((RUNNING, DONE, MORE, ALL, MORE, DONE, HALF, ALL), 2, id="ever older ones"),
+        pytest.param((ALL, DONE, ALL), 1, id="a settled one after the first sight"),
+        pytest.param((RUNNING, ALL, DONE, MORE, ALL), 1, id="ones that grow younger"),
     ],
 )
-def test_other_states_open_the_next_episode(later: ResponseBody) -> None:
-    assert len(_seeing(body(running=10, modified=5), DONE, later, first=290).episodes()) == 2
+def test_an_older_state_neither_opens_nor_ends_an_episode(
+    bodies: tuple[ResponseBody, ...], count: int
+) -> None:
+    newest, honest = 0, []
+    for seen in bodies:
+        finished = seen.value["status"]["task_run_status_counts"].get("completed", 0)
+        if finished >= newest:
+            honest.append(seen)
+        else:
+            honest.append(body(total=5, completed=2))
+        newest = max(newest, finished)
+    assert len(_seeing(*bodies).episodes()) == count
+    # It counts as one that says nothing.
+    assert _seeing(*bodies).episodes() == _seeing(*honest).episodes()
 
 
-def test_the_next_stretch_of_work_begins_anew() -> None:
-    purged = body(running=3, completed=1, modified=400)
-    ledger = _seeing(body(running=10, modified=5), DONE, purged, body(completed=4, modified=410), first=290)
-    assert [episode.censored for episode in ledger.episodes()] == [False, False]
-
-
-def test_a_modified_at_far_ahead_makes_nothing_else_older() -> None:
-    mistaken = body(running=1, completed=9, modified=10 * 365 * 86_400)
-    ledger = _seeing(body(running=10, modified=5), mistaken, body(running=2, completed=8, modified=30), DONE)
-    assert ledger.only().polls == 4
-    assert ledger.only().completed is not None
-
-
-def test_the_body_of_another_group_is_unclear() -> None:
-    ledger = _seeing(body(running=50, modified=5), _other_group(completed=3))
-    last = ledger.entries[-1].content
-    assert isinstance(last, StatusContent)
-    assert (last.fields.phase, last.anomalies[-1]) == (Phase.UNCLEAR, Anomaly.ID_MISMATCH)
-    assert ledger.only().censored
-    assert ledger.only().runs.total == 50
-
-
-def test_an_entry_of_rules_1_with_the_body_of_another_group_is_skipped_too() -> None:
-    ledger = _seeing(body(running=50, modified=5), _other_group(completed=3), body(completed=50, modified=25))
-    older = [_as_by_rules_1(entry) for entry in ledger.entries]
-    assert episodes_of(older, ledger.watch.open) == ledger.episodes()
+def test_the_newest_state_counts_after_an_older_one() -> None:
+    """The second older state is younger than the first, and still older than the newest."""
+    ledger = _seeing(RUNNING, ALL, EMPTY, DONE, ALL)
+    assert _anomalies(ledger) == [(), (), OLDER, OLDER, ()]
     assert len(ledger.episodes()) == 1
 
 
-def _as_by_rules_1(entry: Entry) -> Entry:
-    content = entry.content
-    if not isinstance(content, StatusContent) or Anomaly.ID_MISMATCH not in content.anomalies:
-        return entry
-    fields = replace(content.fields, phase=Phase.SETTLED)
-    return replace(entry, content=replace(content, fields=fields, rules=1))
-
-
-@pytest.mark.parametrize("year", [1, 1970, 1999])
-def test_a_placeholder_for_the_creation_dates_nothing(year: int) -> None:
-    absurd = _created(f"{year:04}-01-01T00:00:00Z", running=3)
-    episode = _seeing(absurd, body(completed=3)).only()
-    assert in_seconds(episode.started) == (10, None, 10, "first_sight")
-    assert Anomaly.BAD_TIMESTAMP in _anomalies(_seeing(absurd))[0]
-
-
-def test_a_placeholder_for_modified_at_dates_nothing() -> None:
-    value = body(completed=3).value
-    value["status"]["modified_at"] = "0001-01-01T00:00:00Z"
-    ledger = _seeing(parse_body(json.dumps(value).encode()))
-    assert in_seconds(ledger.only().completed) == (10, None, 10, "first_sight")
-    assert _anomalies(ledger) == [(Anomaly.BAD_TIMESTAMP,)]
-
-
-def test_a_creation_after_the_observation_dates_nothing() -> None:
-    ledger = _seeing(body(created=11, running=3), body(created=11, completed=3))
-    assert in_seconds(ledger.only().started) == (10, None, 10, "first_sight")
-    assert _anomalies(ledger) == [(Anomaly.BAD_TIMESTAMP,), ()]
-
-
 @pytest.mark.parametrize(
-    "response",
+    ("later", "anomalies"),
     [
-        pytest.param(_other_group(running=1), id="another group"),
-        pytest.param(body(created=1000, running=1), id="after the observation"),
+        pytest.param(body(completed=2, total=2, modified=46), ("counts_decreased",), id="counts alone"),
+        pytest.param(body(completed=2, total=2), ("counts_decreased",), id="no modified_at"),
+        pytest.param(body(completed=7, modified=44), ("modified_at_regressed",), id="modified_at alone"),
+        pytest.param(body(total=4, modified=44, active=False, completed=5), None, id="unclear"),
     ],
 )
-def test_durations_since_the_creation_ignore_what_is_not_the_groups_own(response: ResponseBody) -> None:
-    summary, _ = summarize(NOTHING, _seeing(body(created=-5, running=1), response).entries)
-    assert summary.created_at is not None
-    assert summary.created_at < Ledger().entries[0].at
+def test_one_of_the_two_alone_makes_no_older_state(
+    later: ResponseBody, anomalies: tuple[str, ...] | None
+) -> None:
+    ledger = _seeing(RUNNING, DONE, later)
+    if anomalies is None:
+        assert len(ledger.episodes()) == 1
+    else:
+        assert _anomalies(ledger)[-1] == anomalies
+        assert len(ledger.episodes()) == 2
 
 
-def _created(text: str, **counts: int) -> ResponseBody:
-    return parse_body(json.dumps(body(**counts).value | {"created_at": text}).encode())
+def test_counts_may_fall_when_a_new_stretch_begins() -> None:
+    again = [body(running=2, completed=1, modified=101), body(running=1, completed=2, modified=110)]
+    ledger = _seeing(RUNNING, ALL, body(running=3, modified=100), *again, body(completed=3, modified=120))
+    first, second = ledger.episodes()
+    assert first.completed is not None
+    assert second.completed is not None
+    assert (second.runs, second.polls) == (RunCounts(3, 3, None, None), 4)
+
+
+def test_a_modification_far_in_the_future_does_not_make_the_next_ones_older() -> None:
+    far, near = 2 * 86_400, 3600
+    for ahead, marks, episodes in ((far, ("counts_decreased",), 2), (near, OLDER, 1)):
+        ledger = _seeing(RUNNING, body(completed=5, modified=ahead), body(completed=4, modified=30))
+        assert _anomalies(ledger)[-1] == marks
+        assert len(ledger.episodes()) == episodes
+
+
+def test_a_state_from_before_the_new_stretch_is_not_older_than_it() -> None:
+    """Its counts are not below those that the new stretch began with."""
+    ledger = _seeing(RUNNING, ALL, body(running=3, modified=100), body(running=2, completed=1, modified=95))
+    assert _anomalies(ledger)[-1] == ("modified_at_regressed",)
+    assert ledger.episodes()[-1].runs.completed == 1
+
+
+def test_an_older_state_does_not_prolong_an_open_episode() -> None:
+    ledger = _seeing(EMPTY, HALF, HALF, RUNNING, RUNNING)
+    episode = ledger.only()
+    assert (episode.duration_seconds, episode.runs, episode.polls) == (
+        30 - 14.5,
+        RunCounts(5, 3, None, None),
+        4,
+    )
+
+
+def test_an_older_state_sets_no_bound() -> None:
+    ledger = _seeing(EMPTY, HALF, RUNNING, DONE)
+    assert in_seconds(ledger.only().completed) == (29.5, 19, 40, "midpoint")
+
+
+def test_an_older_state_has_no_part_in_the_pace() -> None:
+    ledger = _seeing(EMPTY, HALF, RUNNING)
+    summary, _ = summarize(NOTHING, ledger.entries)
+    work = work_so_far(summary, ledger.watch.open)
+    assert work is not None
+    assert work.seen_at == time(20)
+    assert work.pace.marks[-1] == ProgressMark(time(20), 3)
+    assert (work.pace.finished, work.pace.total) == (3, 5)
+
+
+def test_time_is_counted_by_what_was_said() -> None:
+    ledger = _seeing(EMPTY, DONE, HALF, DONE)
+    phases = dwell_of(ledger.entries, ledger.watch.open).phase_seconds()
+    assert (phases["active"], phases["settled"], phases["unclear"]) == (10, 10, 0)
+
+
+def test_the_body_of_another_group_is_unclear_before_all() -> None:
+    ledger = _seeing(EMPTY, RUNNING, _of_another_group(ALL), HALF, DONE)
+    other = ledger.entries[3].content
+    assert isinstance(other, StatusContent)
+    assert (other.fields.phase, other.anomalies) == ("unclear", ("id_mismatch",))
+    assert ledger.only().polls == 4
+    assert ledger.only().runs == RunCounts(5, 5, None, None)
+    assert _anomalies(ledger)[-2:] == [(), ()]
+
+
+@pytest.mark.parametrize("other", [RUNNING, DONE, body(action_required=1), EMPTY])
+def test_the_body_of_another_group_opens_and_ends_nothing(other: ResponseBody) -> None:
+    assert _seeing(EMPTY, _of_another_group(other)).episodes() == []
+    assert _seeing(EMPTY, RUNNING, _of_another_group(other)).only().completed is None
+
+
+def test_a_body_without_an_id_is_unclear_too() -> None:
+    value = {name: member for name, member in DONE.value.items() if name != "taskgroup_id"}
+    assert _seeing(RUNNING, parse_body(json.dumps(value).encode())).only().completed is None
+
+
+def test_the_body_of_another_group_does_not_count_as_a_state_of_this_one() -> None:
+    """Neither its marks nor its creation: this group's own next state is compared with its own last one."""
+    ledger = _seeing(body(running=5, modified=1, created=-9), _of_another_group(body(-900, 500, completed=9)))
+    ledger.see(30, body(running=4, completed=1, modified=2, created=-9))
+    assert _anomalies(ledger) == [(), ("id_mismatch",), ()]
+    summary, _ = summarize(NOTHING, ledger.entries[:3])
+    assert summary.created_at == time(-9)

@@ -11,7 +11,7 @@ from recorder.completion.dwell import dwell_of
 from recorder.completion.episodes import Episode, State, advance_episodes, episodes_of, open_episode
 from recorder.completion.time_bounds import Moment
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
-from recorder.ledger.status_fields import Phase
+from recorder.ledger.status_fields import Phase, StatusFields
 from tests.support.ledgers import Ledger
 from tests.support.strategies import ledgers
 
@@ -74,13 +74,14 @@ def test_times_are_not_negative_and_not_more_than_watched_time(ledger: Ledger) -
 @given(ledgers(steps_back=False))
 def test_gaps_and_polls_are_those_within_the_episode(ledger: Ledger) -> None:
     seen = list(_seen(ledger))
-    clear = [interval for entry, interval in seen if _phase(entry) is not Phase.UNCLEAR]
+    phases = _phases(seen)
+    clear = [interval for (_, interval), phase in zip(seen, phases, strict=True) if phase is not None]
     done = 0
     for episode in ledger.episodes():
         end = episode.completed.at if episode.completed else clear[-1].last_seen_at
         overlaps = [_overlap(entry, episode.started.at, end) for entry in ledger.entries]
         assert episode.gap_seconds == sum(overlaps, timedelta()).total_seconds()
-        polls, done = _polls(seen, done)
+        polls, done = _polls(seen, phases, done)
         assert episode.polls == polls
 
 
@@ -91,9 +92,32 @@ def _seen(ledger: Ledger) -> Iterator[tuple[Entry, Interval]]:
             yield entry, interval
 
 
-def _phase(entry: Entry) -> Phase:
+def _phases(seen: list[tuple[Entry, Interval]]) -> list[Phase | None]:
+    """Return the phase of each status; None if it is unclear, or older than one in its stretch of work."""
+    found: list[Phase | None] = []
+    is_open, before = False, None
+    most, latest = 0, None
+    for entry, _ in seen:
+        fields = _fields(entry)
+        finished = sum(fields.count(name) or 0 for name in ("completed", "failed", "cancelled"))
+        modified_at = fields.modified_at or latest
+        is_older = latest is not None and modified_at is not None and modified_at < latest and finished < most
+        if fields.phase is Phase.UNCLEAR or is_older:
+            found.append(None)
+        else:
+            found.append(fields.phase)
+            works, ends = fields.phase in {Phase.ACTIVE, Phase.BLOCKED}, fields.phase is Phase.SETTLED
+            if not is_open and (works or (ends and _is_news(before, entry))):
+                is_open, most, latest = True, finished, modified_at
+            is_open, before = is_open and not ends, entry
+        most = max(most, finished)
+        latest = modified_at if latest is None or modified_at is None else max(latest, modified_at)
+    return found
+
+
+def _fields(entry: Entry) -> StatusFields:
     assert isinstance(entry.content, StatusContent)
-    return entry.content.fields.phase
+    return entry.content.fields
 
 
 def _overlap(entry: Entry, start: datetime, end: datetime) -> timedelta:
@@ -102,28 +126,27 @@ def _overlap(entry: Entry, start: datetime, end: datetime) -> timedelta:
     return max(timedelta(), min(entry.at, end) - max(entry.content.from_, start))
 
 
-def _polls(seen: list[tuple[Entry, Interval]], done: int) -> tuple[int, int]:
+def _polls(seen: list[tuple[Entry, Interval]], phases: list[Phase | None], done: int) -> tuple[int, int]:
     """Return the number of responses in the first episode after `done` statuses, and where it ends."""
-    phases = [_phase(entry) for entry, _ in seen]
+    before = next((seen[place][0] for place in reversed(range(done)) if phases[place] is not None), None)
     for first, phase in enumerate(phases[done:], done):
         if phase in {Phase.ACTIVE, Phase.BLOCKED}:
             last = phases.index(Phase.SETTLED, first) if Phase.SETTLED in phases[first:] else len(seen)
             ended = last < len(seen)
             return sum(interval.polls for _, interval in seen[first:last]) + ended, last + 1
-        if phase is Phase.SETTLED and _is_news(seen[:first], seen[first][0]):
+        if phase is Phase.SETTLED and _is_news(before, seen[first][0]):
             return 1, first + 1
+        before = before if phase is None else seen[first][0]
     raise AssertionError("nothing opened this episode")
 
 
-def _is_news(before: list[tuple[Entry, Interval]], settled: Entry) -> bool:
+def _is_news(before: Entry | None, settled: Entry) -> bool:
     """Whether a settled status differs in its counts from the last clear status, or is the first one."""
-    clear = [entry for entry, _ in before if _phase(entry) is not Phase.UNCLEAR]
-    return not clear or _finished(clear[-1]) != _finished(settled)
+    return before is None or _finished(before) != _finished(settled)
 
 
 def _finished(entry: Entry) -> list[int] | None:
-    assert isinstance(entry.content, StatusContent)
-    fields = entry.content.fields
+    fields = _fields(entry)
     if fields.phase is not Phase.SETTLED:
         return None
     return [fields.count(name) or 0 for name in ("completed", "failed", "cancelled")]

@@ -54,9 +54,9 @@ class Machine:
     def environment(self, service: Service) -> dict[str, str]:
         """The service's environment, with the database and the port replaced by those of this machine."""
         server = conninfo_to_dict(self._server)
-        place = f"@{server['host']}:{server['port']}/{self.database}"
+        address = f"@{server['host']}:{server['port']}/{self.database}"
         given = {
-            name: text.replace("@postgres/recorder", place) for name, text in service.environment.items()
+            name: text.replace("@postgres/recorder", address) for name, text in service.environment.items()
         }
         mapped = {
             "PARALLEL_BASE_URL": self._upstream,
@@ -102,19 +102,19 @@ class Machine:
 
 
 @pytest.fixture
-def composed() -> dict[str, Service]:
+def compose_services() -> dict[str, Service]:
     return services(VALUES)
 
 
 @pytest.fixture
-def machine(tmp_path: Path, postgres: str, composed: dict[str, Service]) -> Iterator[Machine]:
-    """A machine whose PostgreSQL is initialised like the image and requires passwords."""
+def machine(tmp_path: Path, postgres: str, compose_services: dict[str, Service]) -> Iterator[Machine]:
+    """A machine whose PostgreSQL is initialized as in the image and requires passwords."""
     with simulating(SimulatorSettings()) as upstream:
         machine = Machine(tmp_path, postgres, upstream)
-        made = composed["postgres"].environment
-        owner = sql.Identifier(made["POSTGRES_USER"])
+        environment = compose_services["postgres"].environment
+        owner = sql.Identifier(environment["POSTGRES_USER"])
         with machine.administrator("postgres") as server:
-            password = sql.Literal(made["POSTGRES_PASSWORD"])
+            password = sql.Literal(environment["POSTGRES_PASSWORD"])
             server.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(owner, password))
             server.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(machine.database), owner)
@@ -122,27 +122,29 @@ def machine(tmp_path: Path, postgres: str, composed: dict[str, Service]) -> Iter
             with _passwords_required(server, machine.database):
                 yield machine
             server.execute(f"DROP DATABASE {machine.database} WITH (FORCE)")
-            for role in (made["POSTGRES_USER"], "recorder", "recorder_api", "recorder_reporting"):
+            for role in (environment["POSTGRES_USER"], "recorder", "recorder_api", "recorder_reporting"):
                 server.execute(f"DROP ROLE IF EXISTS {role}")
 
 
 @contextmanager
 def _passwords_required(server: psycopg.Connection[Any], database: str) -> Iterator[None]:
-    """Require passwords of the services' roles on this database; otherwise the server trusts everyone."""
-    (place,) = server.execute("SHOW hba_file").fetchone() or ("",)
-    file = Path(place)
+    """Require passwords from the services' roles for this database; it trusts all other connections."""
+    (path,) = server.execute("SHOW hba_file").fetchone() or ("",)
+    file = Path(path)
     before = file.read_text()
     file.write_text(f"host {database} recorder_owner,recorder,recorder_api all scram-sha-256\n{before}")
     server.execute("SELECT pg_reload_conf()")
     try:
-        wait_until(lambda: _rejects(server, database) or None, "the server to require passwords")
+        wait_until(
+            lambda: _rejects_wrong_password(server, database) or None, "the server to require passwords"
+        )
         yield
     finally:
         file.write_text(before)
         server.execute("SELECT pg_reload_conf()")
 
 
-def _rejects(server: psycopg.Connection[Any], database: str) -> bool:
+def _rejects_wrong_password(server: psycopg.Connection[Any], database: str) -> bool:
     try:
         user = {"dbname": database, "user": "recorder_owner", "password": "wrong"}
         psycopg.connect(host=server.info.host, port=server.info.port, **user).close()
@@ -158,8 +160,10 @@ def _get(url: str, token: str | None) -> dict[str, object]:
         return body
 
 
-def test_all_services_in_order(machine: Machine, composed: dict[str, Service]) -> None:
-    database, migrate, recorder, api = (composed[name] for name in ("postgres", "migrate", "recorder", "api"))
+def test_all_services_run_in_order(machine: Machine, compose_services: dict[str, Service]) -> None:
+    database, migrate, recorder, api = (
+        compose_services[name] for name in ("postgres", "migrate", "recorder", "api")
+    )
     assert machine.healthy(database)
     roles = machine.run(database, [str(ROOT / "deploy" / "roles.sh")])
     assert roles.returncode == 0, roles.stderr
@@ -190,13 +194,13 @@ def test_all_services_in_order(machine: Machine, composed: dict[str, Service]) -
             assert running.stop() == 0
     assert not machine.healthy(api)
     assert not machine.healthy(recorder)
-    _stale_heartbeat_is_unhealthy(machine, recorder)
-    _programs_are_refused(machine, composed)
-    _statements_are_refused(machine)
+    _check_stale_heartbeat(machine, recorder)
+    _check_refused_commands(machine, compose_services)
+    _check_refused_statements(machine)
 
 
-def _stale_heartbeat_is_unhealthy(machine: Machine, recorder: Service) -> None:
-    """A recorder that was killed or hangs is still listed, so its heartbeat decides."""
+def _check_stale_heartbeat(machine: Machine, recorder: Service) -> None:
+    """A killed or hanging recorder stays listed, so its heartbeat decides."""
     with machine.administrator() as server:
         beat = "INSERT INTO recorders (recorder_id, host, pid, started_at, heartbeat_at, counters) VALUES "
         for age, healthy in ((60, False), (0, True)):
@@ -205,14 +209,16 @@ def _stale_heartbeat_is_unhealthy(machine: Machine, recorder: Service) -> None:
             assert machine.healthy(recorder) is healthy
 
 
-def _programs_are_refused(machine: Machine, composed: dict[str, Service]) -> None:
-    line = machine.program(composed["api"]).run("watch", "tgrp_2").complaint()
+def _check_refused_commands(machine: Machine, compose_services: dict[str, Service]) -> None:
+    line = machine.program(compose_services["api"]).run("watch", "tgrp_2").complaint()
     assert "permission denied" in line
     line = (
-        machine.program(composed["recorder"]).run("db", "downgrade", "base", "--discard-ledger").complaint()
+        machine.program(compose_services["recorder"])
+        .run("db", "downgrade", "base", "--discard-ledger")
+        .complaint()
     )
     assert "permission denied" in line or "must be owner" in line
-    wrong = machine.program(composed["recorder"]).using(PGPASSWORD="wrong")
+    wrong = machine.program(compose_services["recorder"]).using(PGPASSWORD="wrong")
     assert "password authentication failed" in wrong.run("groups").complaint()
 
 
@@ -236,7 +242,7 @@ REFUSED = {
 }
 
 
-def _statements_are_refused(machine: Machine) -> None:
+def _check_refused_statements(machine: Machine) -> None:
     for role, statements in REFUSED.items():
         with machine.administrator() as server:
             server.execute(f"SET ROLE {role}")
@@ -258,24 +264,24 @@ def test_no_file_contains_a_secret() -> None:
     assert secrets_in("  API_DB_PASSWORD: secret\n  URL: postgresql://a:secret@b/c") == ["secret", "secret"]
 
 
-def test_services_use_known_settings_only(composed: dict[str, Service]) -> None:
+def test_services_use_known_settings_only(compose_services: dict[str, Service]) -> None:
     # PGPASSWORD is read by libpq.
     known = {field.alias for field in Settings.model_fields.values()} | {"PGPASSWORD"}
-    for service in (composed["migrate"], composed["recorder"], composed["api"]):
+    for service in (compose_services["migrate"], compose_services["recorder"], compose_services["api"]):
         assert set(service.environment) <= known
 
 
-def test_start_order_and_scaling(composed: dict[str, Service]) -> None:
-    assert composed["migrate"].members["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    assert composed["migrate"].members["restart"] == "no"
+def test_start_order_and_scaling(compose_services: dict[str, Service]) -> None:
+    assert compose_services["migrate"].members["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert compose_services["migrate"].members["restart"] == "no"
     for name in ("recorder", "api"):
-        members = composed[name].members
+        members = compose_services[name].members
         assert members["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
         # Longer than a shutdown can take.
         assert int(members["stop_grace_period"].removesuffix("s")) > 10
     # A scaled service must not have a fixed name or port.
-    assert not {"container_name", "ports"} & composed["recorder"].members.keys()
-    assert all(port.startswith("127.0.0.1:") for port in composed["api"].members["ports"])
+    assert not {"container_name", "ports"} & compose_services["recorder"].members.keys()
+    assert all(port.startswith("127.0.0.1:") for port in compose_services["api"].members["ports"])
 
 
 def test_image_runs_unprivileged_and_contains_no_secret() -> None:

@@ -33,7 +33,7 @@ EXPECTED = {
 
 @pytest.fixture
 def roles(postgres: str) -> Iterator[Roles]:
-    """Roles with names that need quoting."""
+    """Roles with names that require quoting."""
     suffix = secrets.token_hex(4)
     roles = Roles(f'The "Recorder" {suffix}', f"100%s; :api {suffix}", f"reporting'{suffix}")
     names = [sql.Identifier(name) for name in (roles.recorder, roles.api, roles.reporting)]
@@ -53,22 +53,22 @@ def connection(engine: Engine, roles: Roles) -> Iterator[Connection]:
         transaction.rollback()
 
 
-def _rights(connection: Connection, grantee: str | None) -> dict[str, set[str]]:
+def _privileges(connection: Connection, grantee: str | None) -> dict[str, set[str]]:
     """Return the privileges of a role, or of PUBLIC, on each table and view."""
     query = """
         SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
         LEFT JOIN pg_roles r ON r.oid = a.grantee
         WHERE c.relnamespace = 'public'::regnamespace AND r.rolname IS NOT DISTINCT FROM :grantee"""
-    rights: dict[str, set[str]] = {}
-    for relation, right in connection.execute(text(query), {"grantee": grantee}):
-        rights.setdefault(relation, set()).add(right)
-    return rights
+    privileges: dict[str, set[str]] = {}
+    for relation, privilege in connection.execute(text(query), {"grantee": grantee}):
+        privileges.setdefault(relation, set()).add(privilege)
+    return privileges
 
 
 def _assert_exact(connection: Connection, roles: Roles) -> None:
     for role, expected in EXPECTED.items():
-        assert _rights(connection, getattr(roles, role)) == expected
-    assert _rights(connection, None) == {}
+        assert _privileges(connection, getattr(roles, role)) == expected
+    assert _privileges(connection, None) == {}
 
 
 def test_roles_have_exactly_the_expected_privileges(connection: Connection, roles: Roles) -> None:
@@ -101,7 +101,7 @@ def test_an_unsuitable_role_is_refused(engine: Engine, roles: Roles, role: str, 
     with pytest.raises(GrantsError, match=words), writing(engine) as connection:
         apply(connection, Roles(roles.recorder, role, roles.reporting))
     with engine.connect() as connection:
-        assert _rights(connection, roles.recorder) == {}
+        assert _privileges(connection, roles.recorder) == {}
 
 
 def test_one_role_for_two_purposes_is_refused(database_url: str) -> None:

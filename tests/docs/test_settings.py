@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder.settings import Settings, settings_table
+from recorder.settings import Settings
+from recorder.settings_loading import settings_table
 from tests.support.pages import table
 
 

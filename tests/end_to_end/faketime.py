@@ -19,7 +19,7 @@ class FakeTime:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "faketime"
-        self.set_by(0)
+        self.set_offset(0)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -30,7 +30,7 @@ class FakeTime:
             **_REAL_MONOTONIC,
         }
 
-    def set_by(self, seconds: int) -> None:
+    def set_offset(self, seconds: int) -> None:
         fresh = self._file.with_suffix(".fresh")
         fresh.write_text(f"{seconds:+d}\n")
         fresh.replace(self._file)

@@ -16,8 +16,8 @@ from typing import Any
 class Request:
     """One GET of a group as the upstream saw it; `body` is None unless the status was 200."""
 
-    received: datetime
-    answered: datetime | None
+    received_at: datetime
+    responded_at: datetime | None
     http_status: int | None
     body: Any
 
@@ -29,10 +29,10 @@ def requests_by_group(log: Path) -> dict[str, list[Request]]:
         record = json.loads(line)
         if record["method"] != "GET" or record["taskgroup_id"] is None:
             continue
-        answered = record["answered_at"]
+        responded_at = record["answered_at"]
         body = json.loads(record["body"]) if record["status"] == 200 else None
         found.setdefault(record["taskgroup_id"], []).append(
-            Request(moment(record["at"]), answered and moment(answered), record["status"], body)
+            Request(moment(record["at"]), responded_at and moment(responded_at), record["status"], body)
         )
     return found
 
@@ -47,18 +47,18 @@ def check_history(items: list[dict[str, Any]], requests: list[Request], *, gap_w
     assert (items[0]["kind"], items[0]["watch"]["action"]) == ("watch", "started")
     remaining = list(requests)
     before: dict[str, Any] | None = None
-    last_answer: Request | None = None
+    last_response: Request | None = None
     for item in items[1:]:
         if item["kind"] == "gap":
             failed = _take_failures(remaining)
-            if last_answer is None:
+            if last_response is None:
                 assert item["gap"]["from"] == items[0]["at"]
             else:
-                _received_soon_after(item["gap"]["from"], last_answer)
+                _assert_received_soon_after(item["gap"]["from"], last_response)
             _check_gap(item["gap"], failed, remaining[0])
         else:
-            answers = _take_answers(remaining, item["polls"], gap_window)
-            last_answer = _check_status(item, answers)
+            responses = _take_responses(remaining, item["polls"], gap_window)
+            last_response = _check_status(item, responses)
             if before is not None and before["kind"] == "status":
                 assert item["status"] != before["status"], "an entry without a change"
         before = item
@@ -72,35 +72,35 @@ def _take_failures(remaining: list[Request]) -> list[Request]:
     return failed
 
 
-def _take_answers(remaining: list[Request], polls: int, gap_window: float) -> list[Request]:
+def _take_responses(remaining: list[Request], polls: int, gap_window: float) -> list[Request]:
     """Take the entry's responses; failures between them must be too short for a gap."""
-    answers: list[Request] = []
-    while len(answers) < polls:
+    responses: list[Request] = []
+    while len(responses) < polls:
         failed = _take_failures(remaining)
         assert remaining, "the history has more responses than the log"
-        answer = remaining.pop(0)
-        if answers and failed:
-            blind = (answer.received - failed[0].received).total_seconds()
-            assert blind < gap_window + 1, "a gap is missing"
-        answers.append(answer)
-    return answers
+        response = remaining.pop(0)
+        if responses and failed:
+            seconds = (response.received_at - failed[0].received_at).total_seconds()
+            assert seconds < gap_window + 1, "a gap is missing"
+        responses.append(response)
+    return responses
 
 
-def _check_status(item: dict[str, Any], answers: list[Request]) -> Request:
-    for answer in answers:
-        assert answer.body["status"] == item["status"]
-        assert answer.body["metadata"] == item["metadata"]
-        assert moment(answer.body["created_at"]) == moment(item["created_at"])
-    _received_soon_after(item["observed_at"], answers[0])
-    _received_soon_after(item["last_seen_at"], answers[-1])
+def _check_status(item: dict[str, Any], responses: list[Request]) -> Request:
+    for response in responses:
+        assert response.body["status"] == item["status"]
+        assert response.body["metadata"] == item["metadata"]
+        assert moment(response.body["created_at"]) == moment(item["created_at"])
+    _assert_received_soon_after(item["observed_at"], responses[0])
+    _assert_received_soon_after(item["last_seen_at"], responses[-1])
     assert item["at"] == item["observed_at"]
     assert item["anomalies"] == []
     assert item["phase"] == _phase(item["status"])
-    return answers[-1]
+    return responses[-1]
 
 
 def _check_gap(gap: dict[str, Any], failed: list[Request], after: Request) -> None:
-    _received_soon_after(gap["to"], after)
+    _assert_received_soon_after(gap["to"], after)
     assert gap["attempts"] == len(failed)
     seconds = (moment(gap["to"]) - moment(gap["from"])).total_seconds()
     assert 0 <= gap["unpolled_seconds"] <= seconds
@@ -110,10 +110,10 @@ def _check_gap(gap: dict[str, Any], failed: list[Request], after: Request) -> No
         assert (gap["cause"], gap["http_status"], gap["detail"]) == ("not_polled", None, None)
 
 
-def _received_soon_after(time: str, answer: Request) -> None:
+def _assert_received_soon_after(time: str, response: Request) -> None:
     """Both processes use the same clock, but a busy machine may delay a response."""
-    assert answer.answered is not None
-    delay = (moment(time) - answer.answered).total_seconds()
+    assert response.responded_at is not None
+    delay = (moment(time) - response.responded_at).total_seconds()
     assert -0.01 <= delay < 2
 
 

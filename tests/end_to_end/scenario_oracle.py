@@ -62,7 +62,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
 }
 """The cause and the HTTP status that the recorder reports for each fault."""
 
-ODDITIES: dict[str, set[str]] = {
+EXPECTED_ANOMALIES: dict[str, set[str]] = {
     "unknown_status": {"unknown_status"},
     "counts_null": {"bad_type"},
     "count_null": {"bad_type"},
@@ -83,7 +83,7 @@ ODDITIES: dict[str, set[str]] = {
 }
 """The anomalies that each alteration must cause in at least one response."""
 
-AFTERWARDS = {"counts_decreased", "modified_at_regressed"}
+FOLLOW_UP_ANOMALIES = {"counts_decreased", "modified_at_regressed"}
 """Anomalies of unaltered responses that follow an altered one."""
 
 
@@ -91,8 +91,8 @@ AFTERWARDS = {"counts_decreased", "modified_at_regressed"}
 class Request:
     """One GET of a group as the upstream saw it, with the `text` of a good response or a `cause`."""
 
-    received: datetime
-    answered: datetime | None
+    received_at: datetime
+    responded_at: datetime | None
     text: str | None
     cause: str | None
     http_status: int | None
@@ -101,7 +101,7 @@ class Request:
 
     @property
     def canonical(self) -> bytes:
-        """Equal for equal bodies, however they are spelled; the original text if the body is inexact."""
+        """Equal for equal bodies, however they are written; the original text if the body is inexact."""
         assert self.text is not None
         return self.text.encode() if inexact(self.text) else rfc8785.dumps(json.loads(self.text))
 
@@ -143,8 +143,8 @@ def _request(record: dict[str, Any]) -> Request:
     failure = FAULTS[record["fault"]] if record["fault"] else ("timeout", None)
     cause, http_status = (None, None) if good else failure
     return Request(
-        received=moment(record["at"]),
-        answered=record["answered_at"] and moment(record["answered_at"]),
+        received_at=moment(record["at"]),
+        responded_at=record["answered_at"] and moment(record["answered_at"]),
         text=record["body"] if good else None,
         cause=cause,
         http_status=http_status,
@@ -174,32 +174,32 @@ class ExpectedHistory:
             if request.text is None:
                 failed.append(request)
                 continue
-            self._answer(request, failed)
+            self._response(request, failed)
             failed = []
-        self._interval_ends()
+        self._end_interval()
         assert self.position == len(self.items), "entries without a response"
 
-    def _answer(self, answer: Request, failed: list[Request]) -> None:
-        gap = self._is_gap(answer)
-        if gap or self.last is None or answer.canonical != self.last.canonical:
-            self._interval_ends()
+    def _response(self, response: Request, failed: list[Request]) -> None:
+        gap = self._is_gap(response)
+        if gap or self.last is None or response.canonical != self.last.canonical:
+            self._end_interval()
             if gap:
-                self._gap(answer, failed)
-            self._status(answer)
+                self._gap(response, failed)
+            self._status(response)
             self.equal = 1
         else:
             self.equal += 1
-        self.last = answer
+        self.last = response
 
-    def _is_gap(self, answer: Request) -> bool:
+    def _is_gap(self, response: Request) -> bool:
         """Whether a gap precedes the response; borderline cases follow the recorded history."""
-        assert answer.answered is not None
+        assert response.responded_at is not None
         if self.last is None:
-            wait, earliest, latest = self._since(self.items[0]["at"], answer), 0.0, 0.0
+            wait, earliest, latest = self._since(self.items[0]["at"], response), 0.0, 0.0
         else:
-            assert self.last.answered is not None
+            assert self.last.responded_at is not None
             interval = min(self.poll_interval * 1.5 ** (self.equal - 1), self.poll_interval * 6)
-            wait = (answer.answered - self.last.answered).total_seconds()
+            wait = (response.responded_at - self.last.responded_at).total_seconds()
             earliest, latest = interval * 0.9, interval * 1.1
         if wait > latest + self.window + MARGIN_SECONDS:
             return True
@@ -211,66 +211,66 @@ class ExpectedHistory:
         ahead = self.position + (self.last is not None)
         return ahead < len(self.items) and self.items[ahead]["kind"] == "gap"
 
-    def _since(self, time: str, answer: Request) -> float:
-        assert answer.answered is not None
-        return (answer.answered - moment(time)).total_seconds()
+    def _since(self, time: str, response: Request) -> float:
+        assert response.responded_at is not None
+        return (response.responded_at - moment(time)).total_seconds()
 
-    def _interval_ends(self) -> None:
+    def _end_interval(self) -> None:
         """The last status has ended, so its entry must count all of its responses."""
         if self.last is not None:
             item = self.items[self.position]
             assert item["polls"] == self.equal
-            _soon_after(item["last_seen_at"], self.last)
+            _assert_soon_after(item["last_seen_at"], self.last)
             self.position += 1
 
-    def _gap(self, answer: Request, failed: list[Request]) -> None:
+    def _gap(self, response: Request, failed: list[Request]) -> None:
         item = self.items[self.position]
         assert item["kind"] == "gap"
         gap = item["gap"]
-        _soon_after(gap["to"], answer)
+        _assert_soon_after(gap["to"], response)
         if self.last is None:
             assert gap["from"] == self.items[0]["at"]
         else:
-            _soon_after(gap["from"], self.last)
+            _assert_soon_after(gap["from"], self.last)
         assert gap["attempts"] == len(failed)
         seconds = (moment(gap["to"]) - moment(gap["from"])).total_seconds()
         if failed and gap["unpolled_seconds"] <= seconds / 2:
-            cause, http_status = _commonest(failed)
+            cause, http_status = _most_common(failed)
             assert (gap["cause"], gap["http_status"]) == (cause, http_status)
             assert gap["detail"]
         else:
             assert (gap["cause"], gap["http_status"], gap["detail"]) == ("not_polled", None, None)
         self.position += 1
 
-    def _status(self, answer: Request) -> None:
+    def _status(self, response: Request) -> None:
         assert self.position < len(self.items), "a response is missing"
         item = self.items[self.position]
         assert item["kind"] == "status"
-        _soon_after(item["observed_at"], answer)
-        assert answer.text is not None
-        body = json.loads(answer.text)
+        _assert_soon_after(item["observed_at"], response)
+        assert response.text is not None
+        body = json.loads(response.text)
         assert item["status"] == body["status"]
-        if "huge_number" not in answer.altered:
+        if "huge_number" not in response.altered:
             assert item["metadata"] == body.get("metadata")
-        self._anomalies(set(item["anomalies"]), answer)
+        self._anomalies(set(item["anomalies"]), response)
 
-    def _anomalies(self, found: set[str], answer: Request) -> None:
-        assert ("inexact_number" in found) == inexact(answer.text or "")
-        if not answer.altered - {"slow"}:
-            assert found <= AFTERWARDS
-        for name in answer.altered:
+    def _anomalies(self, found: set[str], response: Request) -> None:
+        assert ("inexact_number" in found) == inexact(response.text or "")
+        if not response.altered - {"slow"}:
+            assert found <= FOLLOW_UP_ANOMALIES
+        for name in response.altered:
             self.anomalies.setdefault(name, set()).update(found)
 
 
-def _commonest(failed: list[Request]) -> tuple[str | None, int | None]:
-    """The most frequent cause, or the latest of several, with the HTTP status of its last failure."""
+def _most_common(failed: list[Request]) -> tuple[str | None, int | None]:
+    """The most frequent cause, or the latest if several tie, with the HTTP status of its last failure."""
     counts = Counter(request.cause for request in failed)
     most = max(counts.values())
     last = next(request for request in reversed(failed) if counts[request.cause] == most)
     return last.cause, last.http_status
 
 
-def _soon_after(time: str, request: Request) -> None:
+def _assert_soon_after(time: str, request: Request) -> None:
     """Both processes use the same clock, but a busy machine may delay a response."""
-    assert request.answered is not None
-    assert -0.01 <= (moment(time) - request.answered).total_seconds() < TIMEOUT_SECONDS
+    assert request.responded_at is not None
+    assert -0.01 <= (moment(time) - request.responded_at).total_seconds() < TIMEOUT_SECONDS

@@ -49,20 +49,20 @@ def _create(url: str) -> str:
     return taskgroup_id
 
 
-def _answered(log: Path) -> Counter[str]:
+def _poll_counts(log: Path) -> Counter[str]:
     lines = read_log(log)
     return Counter(line["taskgroup_id"] for line in lines if line["method"] == "GET")
 
 
 def _wait_for_more(running: Running, log: Path, ids: list[str]) -> None:
     """Wait until each group has been polled POLLS more times."""
-    before = _answered(log)
+    before = _poll_counts(log)
 
-    def asked() -> bool | None:
-        now = _answered(log)
+    def polled_enough() -> bool | None:
+        now = _poll_counts(log)
         return all(now[taskgroup_id] - before[taskgroup_id] >= POLLS for taskgroup_id in ids) or None
 
-    running.wait_until(asked, "every group to be polled")
+    running.wait_until(polled_enough, "every group to be polled")
 
 
 def _has_own_clock(engine: Engine) -> bool:
@@ -94,7 +94,7 @@ def program(tmp_path: Path, database_url: str) -> Program:
     )
 
 
-def test_an_hour_forward_and_two_back(tmp_path: Path, program: Program, engine: Engine) -> None:
+def test_clock_is_set_forward_an_hour_and_back_two(tmp_path: Path, program: Program, engine: Engine) -> None:
     log, clock = tmp_path / "requests.ndjson", FakeTime(tmp_path)
     with simulating(SimulatorSettings(log_path=log)) as url:
         ids = [_create(url) for _ in range(GROUPS)]
@@ -104,7 +104,7 @@ def test_an_hour_forward_and_two_back(tmp_path: Path, program: Program, engine: 
         with faked.start("run") as running:
             _wait_for_more(running, log, ids)
             for offset in (HOUR, -HOUR):
-                clock.set_by(offset)
+                clock.set_offset(offset)
                 _wait_for_more(running, log, ids)
             assert running.stop() == 0
     printed = [json.loads(line) for line in running.printed.splitlines()]
@@ -112,10 +112,10 @@ def test_an_hour_forward_and_two_back(tmp_path: Path, program: Program, engine: 
     assert steps == [pytest.approx(HOUR, abs=1), pytest.approx(-2 * HOUR, abs=1)]
     assert not [line for line in printed if line["level"] == "error"]
     for taskgroup_id, items in _histories(engine, ids).items():
-        _is_sound(engine, taskgroup_id, items)
+        _check_history(engine, taskgroup_id, items)
 
 
-def _is_sound(engine: Engine, taskgroup_id: str, items: list[dict[str, Any]]) -> None:
+def _check_history(engine: Engine, taskgroup_id: str, items: list[dict[str, Any]]) -> None:
     assert [item["seq"] for item in items] == list(range(1, len(items) + 1))
     assert "gap" not in {item["kind"] for item in items}
     for before, after in pairwise(items):

@@ -18,7 +18,7 @@ import httpx
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
 
-from recorder.cli.main import recorder as commands
+from recorder.cli.main import recorder as command
 from recorder.store.transactions import reading
 from tests.end_to_end.oracle import check_history, moment, requests_by_group
 from tests.support.forker import Forker
@@ -43,7 +43,7 @@ KINDS: list[tuple[int, str, dict[str, str]]] = [
 
 @dataclass
 class Recording:
-    """A finished recording, whose API is still running."""
+    """A finished recording; its API is still running."""
 
     ids: list[str]
     log: Path
@@ -52,9 +52,9 @@ class Recording:
 
     def cli(self, *arguments: str) -> Any:
         """Return the output of a command with `--json`, run in this process, which is ten times faster."""
-        printed = CliRunner().invoke(commands, [*arguments, "--json"], env=self.program.environment)
-        assert printed.exit_code == 0, printed.output
-        return json.loads(printed.output)
+        result = CliRunner().invoke(command, [*arguments, "--json"], env=self.program.environment)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.output)
 
     def rest(self, path: str) -> Any:
         return self.http.get(f"/api/v1{path}").raise_for_status().json()
@@ -81,12 +81,12 @@ def recorded(program: Program, database_url: str) -> Iterator[Recording]:
         ids = _create(upstream)
         program.ok("watch", *ids, "--note", "end to end")
         api = stack.enter_context(program.start("serve"))
-        at_work = stack.enter_context(program.start("run"))
+        recorder = stack.enter_context(program.start("run"))
         http = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
         recording = Recording(ids, log, http, program)
         api.wait_until_it_serves(f"http://127.0.0.1:{port}/healthz")
-        _wait_for_the_work_to_end(recording, at_work)
-        assert at_work.stop() == 0
+        _wait_for_runs_to_finish(recording, recorder)
+        assert recorder.stop() == 0
         yield recording
 
 
@@ -104,23 +104,23 @@ def _create(upstream: str) -> list[str]:
     return ids
 
 
-def _wait_for_the_work_to_end(recording: Recording, at_work: Running) -> None:
-    """Wait until every lite and base group is at rest and every group has been seen after its gap."""
+def _wait_for_runs_to_finish(recording: Recording, recorder: Running) -> None:
+    """Wait until all lite and base groups are at rest, and all groups have been seen after their gaps."""
 
-    def at_rest(group: dict[str, Any]) -> bool:
+    def is_at_rest(group: dict[str, Any]) -> bool:
         return bool(group["phase"] in {"settled", "blocked", "empty"}) or group["metadata"]["processor"] in {
             "core",
             "pro",
         }
 
-    def over() -> bool:
+    def finished() -> bool:
         groups = recording.rest("/groups")["items"]
-        if not all(group["phase"] and at_rest(group) for group in groups):
+        if not all(group["phase"] and is_at_rest(group) for group in groups):
             return False
         gaps = [recording.rest(f"/groups/{group}/history?kind=gap")["items"] for group in recording.ids]
         return all(items and items[-1]["seq"] is not None for items in gaps)
 
-    at_work.wait_until(lambda: over() or None, "the work to end")
+    recorder.wait_until(lambda: finished() or None, "the runs to finish")
 
 
 def test_recorded_history_matches_upstream_log(

@@ -1,4 +1,4 @@
-"""A scenario with every fault and every oddity, each in a separate group, recorded by real processes.
+"""A scenario with every fault and every alteration, each in its own group, recorded by real processes.
 
 Every entry, gap, cause and anomaly is checked by an oracle that only reads the simulator's request log.
 """
@@ -20,8 +20,8 @@ from recorder.simulator import SimulatorSettings
 from recorder.simulator.scenario import SCENE_KINDS, parse_scenario
 from recorder.store.transactions import reading
 from tests.end_to_end.scenario_oracle import (
+    EXPECTED_ANOMALIES,
     FAULTS,
-    ODDITIES,
     TIMEOUT_SECONDS,
     ExpectedHistory,
     Request,
@@ -39,23 +39,23 @@ PARAMETERS = {
     "oversize_chunked": "bytes = 100000",
     "rate_limit": "retry_after = 1",
 }
-SPELLS = {"fault": (4, 11), "oddity": (9, 15), "slow": (0, 1000)}
+SCENE_TIMES = {"fault": (4, 11), "alteration": (9, 15), "slow": (0, 1000)}
 """Start and end of each kind of scene, in seconds since the group was created.
 
-Oddities start after a poll has shown finished runs, since counts must rise before they can fall.
+Alterations start after a poll has seen finished runs, since counts must rise before they can fall.
 """
 PLAYED = [*SCENE_KINDS, "mixed"]
 
 
 def _scenario() -> bytes:
-    scenes = [_scene(what, what, *SPELLS[_sort(what)]) for what in SCENE_KINDS]
+    scenes = [_scene(what, what, *SCENE_TIMES[_category(what)]) for what in SCENE_KINDS]
     scenes += [_scene("mixed", "server_error", 4, 7), _scene("mixed", "garbage", 7, 11)]
     scenes.append(_scene("mixed", "metadata_changes", 0, 3))
     return "\n".join(scenes).encode()
 
 
-def _sort(what: str) -> str:
-    return "slow" if what == "slow" else "fault" if what in FAULTS else "oddity"
+def _category(what: str) -> str:
+    return "slow" if what == "slow" else "fault" if what in FAULTS else "alteration"
 
 
 def _scene(plays: str, what: str, start: float, end: float) -> str:
@@ -69,8 +69,8 @@ def _create(url: str) -> dict[str, str]:
     headers = {"x-api-key": "k", "x-simulator-outcome": "completed"}
     with httpx.Client(base_url=f"{url}/v1beta/tasks", headers=headers, trust_env=False) as http:
         for plays in PLAYED:
-            made = http.post("/groups", json={"metadata": {"plays": plays}}).raise_for_status()
-            taskgroup_id = made.json()["taskgroup_id"]
+            created = http.post("/groups", json={"metadata": {"plays": plays}}).raise_for_status()
+            taskgroup_id = created.json()["taskgroup_id"]
             runs = {"inputs": [{"input": "q", "processor": "lite"}] * 40}
             http.post(f"/groups/{taskgroup_id}/runs", json=runs).raise_for_status()
             playing[taskgroup_id] = plays
@@ -86,14 +86,14 @@ def _history(engine: Engine, taskgroup_id: str) -> list[dict[str, Any]]:
     return [item for item in items if item["seq"] is not None]
 
 
-def _over(requests: list[Request]) -> bool:
+def _is_over(requests: list[Request]) -> bool:
     """Whether a group's scene is over and unaltered responses have followed."""
-    answers = [request for request in requests if request.text is not None]
-    first = requests[0].received
-    return (answers[-1].received - first).total_seconds() > 18 if answers else False
+    responses = [request for request in requests if request.text is not None]
+    first = requests[0].received_at
+    return (responses[-1].received_at - first).total_seconds() > 18 if responses else False
 
 
-def test_every_fault_and_every_oddity(
+def test_every_fault_and_every_alteration(
     tmp_path: Path, database_url: str, engine: Engine, forker: Forker
 ) -> None:
     log = tmp_path / "requests.ndjson"
@@ -111,17 +111,17 @@ def test_every_fault_and_every_oddity(
     )
     settings = SimulatorSettings(speed=4, log_path=log, scenario=parse_scenario(_scenario()))
     with simulating(settings) as url:
-        at = program.using(PARALLEL_BASE_URL=url)
-        with at.start("run") as running:
+        configured = program.using(PARALLEL_BASE_URL=url)
+        with configured.start("run") as running:
             running.wait_for("recording")
             playing = _create(url)
-            at.ok("watch", *playing)
+            configured.ok("watch", *playing)
 
-            def all_over() -> bool | None:
+            def all_scenes_over() -> bool | None:
                 requests = read_requests(log)
-                return (requests.keys() == playing.keys() and all(map(_over, requests.values()))) or None
+                return (requests.keys() == playing.keys() and all(map(_is_over, requests.values()))) or None
 
-            running.wait_until(all_over, "every scene to be over")
+            running.wait_until(all_scenes_over, "every scene to be over")
             assert running.stop() == 0
     requests = read_requests(log)
     anomalies: dict[str, set[str]] = {}
@@ -131,4 +131,6 @@ def test_every_fault_and_every_oddity(
         ExpectedHistory(items, POLL_SECONDS, WINDOW_SECONDS, anomalies).check(requests[taskgroup_id])
         gaps[plays] = [item["gap"]["cause"] for item in items if item["kind"] == "gap"]
     assert {plays for plays in FAULTS if FAULTS[plays][0] not in gaps[plays]} == set()
-    assert {what for what in ODDITIES if not ODDITIES[what] <= anomalies.get(what, set())} == set()
+    assert {
+        what for what in EXPECTED_ANOMALIES if not EXPECTED_ANOMALIES[what] <= anomalies.get(what, set())
+    } == set()

@@ -27,17 +27,13 @@ from tests.support.stories import Story
 
 
 def _found(
-    body: ResponseBody,
-    *,
-    observed_at: datetime = NOON,
-    finished_before: int | None = None,
-    modified_before: datetime | None = None,
+    body: ResponseBody, *, finished_before: int | None = None, modified_before: datetime | None = None
 ) -> set[Anomaly]:
     found = anomalies_of(
         body,
-        read_body(body, GROUP),
+        read_body(body),
         taskgroup_id=GROUP,
-        observed_at=observed_at,
+        observed_at=NOON,
         finished_before=finished_before,
         modified_before=modified_before,
         clock_regressed=False,

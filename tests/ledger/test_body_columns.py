@@ -82,7 +82,7 @@ def _bodies(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 def _encoded(body: ResponseBody) -> tuple[StatusFields, str | None]:
-    fields = read_body(body, GROUP)
+    fields = read_body(body)
     return fields, extra_of(GROUP, body, fields)
 
 
@@ -92,7 +92,7 @@ def _rebuilt(body: ResponseBody) -> ResponseBody:
     _assert_storable(fields, extra)
     rebuilt = decode(GROUP, fields, extra)
     assert rebuilt == body
-    assert read_body(rebuilt, GROUP) == fields
+    assert read_body(rebuilt) == fields
     value = decode_value(GROUP, fields, extra)
     assert value == body.value
     if body.exact:

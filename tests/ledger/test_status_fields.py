@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recorder.ledger.status_fields import Phase, finished_runs, phase_of, read_body
-from tests.support.bodies import ABSENT, GROUP, body_of, body_value, parsed, status_value
+from tests.support.bodies import ABSENT, body_of, body_value, parsed, status_value
 
 
 def _status(total: Any, active: Any, counts: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ PHASES = [
 def test_phase(total: Any, active: Any, counts: Any, phase: Phase) -> None:
     status = _status(total, active, counts)
     assert phase_of(status) is phase
-    assert read_body(parsed(body_value(status)), GROUP).phase is phase
+    assert read_body(parsed(body_value(status))).phase is phase
 
 
 def test_status_without_members_is_unclear() -> None:
@@ -100,9 +100,7 @@ def test_fields_of_a_usual_body() -> None:
         "cancelling": 6,
         "cancelled": 7,
     }
-    fields = read_body(
-        body_of(num_task_runs=28, task_run_status_counts=counts, status_message="on it"), GROUP
-    )
+    fields = read_body(body_of(num_task_runs=28, task_run_status_counts=counts, status_message="on it"))
     assert {name: fields.count(name) for name in counts} == counts
     assert (fields.num_task_runs, fields.is_active, fields.status_message) == (28, True, "on it")
     assert fields.modified_at == datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
@@ -134,13 +132,13 @@ def test_a_fractional_count_is_above_zero() -> None:
 
 
 def test_absent_count_is_not_zero() -> None:
-    fields = read_body(body_of(task_run_status_counts={"completed": 0}), GROUP)
+    fields = read_body(body_of(task_run_status_counts={"completed": 0}))
     assert (fields.count("completed"), fields.count("failed")) == (0, None)
 
 
 @pytest.mark.parametrize("junk", [ABSENT, None, "x", 1.5, [], {}, True])
 def test_junk_number_reads_as_none(junk: Any) -> None:
-    fields = read_body(body_of(num_task_runs=junk, task_run_status_counts=_only("failed", junk)), GROUP)
+    fields = read_body(body_of(num_task_runs=junk, task_run_status_counts=_only("failed", junk)))
     assert (fields.num_task_runs, fields.count("failed")) == (None, None)
 
 
@@ -150,24 +148,24 @@ def _only(name: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("junk", [ABSENT, None, "true", 0, 1, []])
 def test_junk_is_active_reads_as_none(junk: Any) -> None:
-    assert read_body(body_of(is_active=junk), GROUP).is_active is None
+    assert read_body(body_of(is_active=junk)).is_active is None
 
 
 @pytest.mark.parametrize("junk", [ABSENT, None, 1, True, [], {}])
 def test_junk_texts_read_as_none(junk: Any) -> None:
     status = status_value(status_message=junk, modified_at=junk)
-    fields = read_body(parsed(body_value(status, created_at=junk)), GROUP)
+    fields = read_body(parsed(body_value(status, created_at=junk)))
     assert (fields.status_message, fields.modified_at, fields.created_at) == (None, None, None)
 
 
 def test_invalid_time_reads_as_none() -> None:
-    fields = read_body(parsed(body_value(status_value(modified_at="soon"), created_at="2026-11-24")), GROUP)
+    fields = read_body(parsed(body_value(status_value(modified_at="soon"), created_at="2026-11-24")))
     assert (fields.modified_at, fields.created_at) == (None, None)
 
 
 @pytest.mark.parametrize("metadata", [{}, [], 0, False, "", {"a": {"b": [1, 2.5, "é", None]}}, 1.5])
 def test_metadata_reads_as_json_text(metadata: Any) -> None:
-    text = read_body(parsed(body_value(metadata=metadata)), GROUP).metadata
+    text = read_body(parsed(body_value(metadata=metadata))).metadata
     assert text is not None
     assert json.loads(text) == metadata
     assert type(json.loads(text)) is type(metadata)
@@ -175,12 +173,12 @@ def test_metadata_reads_as_json_text(metadata: Any) -> None:
 
 @pytest.mark.parametrize("metadata", [None, ABSENT])
 def test_no_metadata_reads_as_none(metadata: Any) -> None:
-    assert read_body(parsed(body_value(metadata=metadata)), GROUP).metadata is None
+    assert read_body(parsed(body_value(metadata=metadata))).metadata is None
 
 
 def test_nul_in_a_text_shows_as_the_replacement_character() -> None:
     value = body_value(status_value(status_message="a\0b"), metadata={"k\0": ["v\0", {"\\u0000": "\0"}]})
-    fields = read_body(parsed(value), GROUP)
+    fields = read_body(parsed(value))
     assert fields.status_message == "a�b"
     assert fields.metadata is not None
     assert json.loads(fields.metadata) == {"k�": ["v�", {"\\u0000": "�"}]}
@@ -189,5 +187,5 @@ def test_nul_in_a_text_shows_as_the_replacement_character() -> None:
 def test_reading_does_not_depend_on_the_order_of_members() -> None:
     members = {"a\0": 1, "a�": 2, "b": 3}
     other = dict(reversed(members.items()))
-    one, two = (read_body(parsed(body_value(metadata=metadata)), GROUP) for metadata in (members, other))
+    one, two = (read_body(parsed(body_value(metadata=metadata))) for metadata in (members, other))
     assert one == two

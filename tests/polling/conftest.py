@@ -10,12 +10,12 @@ import pytest
 
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings, parse_outage
-from tests.polling.at_work import Simulate, Upstream
+from tests.polling.recorders import StartUpstream, Upstream
 from tests.support.simulator import simulating
 
 
 @pytest.fixture
-def simulate(tmp_path: Path) -> Iterator[Simulate]:
+def start_upstream(tmp_path: Path) -> Iterator[StartUpstream]:
     with ExitStack() as stack:
 
         def start(*outages: str) -> Upstream:

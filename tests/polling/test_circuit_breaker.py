@@ -1,4 +1,4 @@
-"""Which polls may start while the upstream rejects the key."""
+"""Which polls may start while the upstream is rejecting the API key."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_trips_after_enough_rejected_polls_in_a_row() -> None:
     assert breaker.tripped and breaker.limit(50, 0, 0) == 0
 
 
-def test_one_forbidden_group_does_not_stop_the_others() -> None:
+def test_one_forbidden_group_does_not_trip_it() -> None:
     breaker = _after(*[_failed(Cause.UNAUTHORIZED), _seen()] * 20)
     assert not breaker.tripped and breaker.held_until is None
 
@@ -55,7 +55,7 @@ def test_other_failures_do_not_trip_it(cause: Cause) -> None:
     assert not _after(*[_failed(cause)] * 10).tripped
 
 
-def test_probes_come_one_at_a_time_and_less_and_less_often() -> None:
+def test_probes_are_sent_one_at_a_time_with_growing_delays() -> None:
     breaker, now, waits = _tripped(), 0.0, []
     for _ in range(30):
         earliest = next(t for t in range(1_000_000) if breaker.limit(50, 0, now + t / 10))
@@ -79,7 +79,7 @@ def test_a_response_resets_it(outcome: PollOutcome) -> None:
     assert not breaker.tripped
 
 
-def test_a_probe_that_fails_otherwise_leaves_it_tripped() -> None:
+def test_a_probe_that_fails_for_another_reason_leaves_it_tripped() -> None:
     breaker = _tripped()
     breaker.polled(_failed(Cause.SERVER_ERROR, 4), 4)
     assert breaker.tripped and breaker.limit(50, 0, 5) == 0 and breaker.limit(50, 0, 12) == 1

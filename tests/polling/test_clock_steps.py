@@ -1,4 +1,4 @@
-"""Steps of the wall clock next to a steady clock."""
+"""Steps of the wall clock are detected with a monotonic clock, and corrected."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ HOUR = timedelta(hours=1)
 
 
 class Clocks:
-    """Both clocks of a machine: `true` seconds pass on both, `offset` moves only the wall clock."""
+    """A machine's two clocks: `elapsed` seconds pass on both, `offset` only moves the wall clock."""
 
     def __init__(self) -> None:
-        self.true = 0.0
+        self.elapsed = 0.0
         self.offset = timedelta(0)
 
     def now(self) -> datetime:
-        return NOON + timedelta(seconds=self.true) + self.offset
+        return NOON + timedelta(seconds=self.elapsed) + self.offset
 
-    def steady(self) -> float:
-        return self.true
+    def monotonic(self) -> float:
+        return self.elapsed
 
     def both(self) -> tuple[datetime, float]:
-        return self.now(), self.steady()
+        return self.now(), self.monotonic()
 
 
 def _polled(clocks: Clocks, corrector: ClockStepCorrector, watch: Watch) -> tuple[Watch, list[Gap]]:
@@ -48,12 +48,12 @@ def _polled(clocks: Clocks, corrector: ClockStepCorrector, watch: Watch) -> tupl
 
 
 @pytest.mark.parametrize("offset", [HOUR, -HOUR, timedelta(seconds=45), timedelta(days=-400)])
-def test_a_step_of_the_clock_is_no_gap(offset: timedelta) -> None:
+def test_a_clock_step_is_not_a_gap(offset: timedelta) -> None:
     clocks = Clocks()
     corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, corrector, watch)
-    clocks.true += 10
+    clocks.elapsed += 10
     clocks.offset = offset
     watch, gaps = _polled(clocks, corrector, watch)
     assert gaps == []
@@ -68,18 +68,18 @@ def test_time_without_polls_around_a_step_is_still_a_gap(offset: timedelta) -> N
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, corrector, watch)
     clocks.offset = offset
-    clocks.true += 45
+    clocks.elapsed += 45
     _, gaps = _polled(clocks, corrector, watch)
     assert len(gaps) == 1
     assert gaps[0].unpolled_seconds == 35
 
 
-def test_a_machine_that_slept_has_a_gap() -> None:
+def test_a_suspended_machine_has_a_gap() -> None:
     clocks = Clocks()
     corrector = ClockStepCorrector()
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, corrector, watch)
-    clocks.true += 3600
+    clocks.elapsed += 3600
     assert len(_polled(clocks, corrector, watch)[1]) == 1
 
 
@@ -89,21 +89,21 @@ def test_times_set_by_another_recorder_are_not_corrected() -> None:
     watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), clocks.now(), RULES).watch
     watch, _ = _polled(clocks, corrector, watch)
     other, _ = _polled(clocks, ClockStepCorrector(), watch)
-    clocks.true += 5
+    clocks.elapsed += 5
     other, _ = _polled(clocks, ClockStepCorrector(), other)
     clocks.offset = HOUR
     assert corrector.corrected(other, clocks.both()) == other
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(-5000, 5000)), max_size=20))
-def test_the_size_of_steps_is_measured(moves: list[tuple[float, float]]) -> None:
+def test_step_sizes_are_measured(moves: list[tuple[float, float]]) -> None:
     clocks = Clocks()
-    watchdog = ClockWatch(clocks.now, clocks.steady)
-    for passed, set_by in moves:
-        clocks.true += passed
-        clocks.offset += timedelta(seconds=set_by)
-        step = watchdog.step()
-        if abs(set_by) > 1.001:
-            assert step is not None and abs(step.total_seconds() - set_by) < 0.001
-        elif abs(set_by) < 0.999:
+    clock_watch = ClockWatch(clocks.now, clocks.monotonic)
+    for seconds, moved_by in moves:
+        clocks.elapsed += seconds
+        clocks.offset += timedelta(seconds=moved_by)
+        step = clock_watch.step()
+        if abs(moved_by) > 1.001:
+            assert step is not None and abs(step.total_seconds() - moved_by) < 0.001
+        elif abs(moved_by) < 0.999:
             assert step is None

@@ -1,4 +1,4 @@
-"""The counters of a recorder."""
+"""A recorder's counters."""
 
 from __future__ import annotations
 

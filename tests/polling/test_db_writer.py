@@ -16,7 +16,7 @@ from recorder.store.tables import recorders
 from recorder.store.transactions import DatabaseUnavailableError
 
 
-def _sign(connection: Connection, name: str) -> None:
+def _add_recorder(connection: Connection, name: str) -> None:
     row = {"recorder_id": name, "host": "h", "pid": 1, "started_at": utc_now(), "heartbeat_at": utc_now()}
     connection.execute(insert(recorders).values(**row, counters="{}"))
 
@@ -27,7 +27,7 @@ def _count(connection: Connection) -> int:
 
 def test_a_failed_write_is_rolled_back(engine: Engine) -> None:
     def work(connection: Connection) -> None:
-        _sign(connection, "one")
+        _add_recorder(connection, "one")
         raise ZeroDivisionError
 
     async def scenario() -> int:
@@ -39,11 +39,11 @@ def test_a_failed_write_is_rolled_back(engine: Engine) -> None:
     assert asyncio.run(scenario()) == 0
 
 
-def test_an_unresponsive_connection_is_abandoned_and_the_next_write_succeeds(engine: Engine) -> None:
-    answer = threading.Event()
+def test_an_unresponsive_connection_is_abandoned_and_replaced(engine: Engine) -> None:
+    release = threading.Event()
 
     def unresponsive(_: Connection) -> None:
-        answer.wait(30)
+        release.wait(30)
 
     async def scenario() -> None:
         writer = DatabaseWriter(engine, timeout_seconds=0.2)
@@ -52,9 +52,9 @@ def test_an_unresponsive_connection_is_abandoned_and_the_next_write_succeeds(eng
                 await writer.write(unresponsive, WriteKind.RESULTS)
             assert writer.stuck
         finally:
-            answer.set()
-        patient = DatabaseWriter(engine)
-        assert await patient.write(_count, WriteKind.RESULTS) == 0
+            release.set()
+        other = DatabaseWriter(engine)
+        assert await other.write(_count, WriteKind.RESULTS) == 0
         assert await writer.write(_count, WriteKind.RESULTS) == 0
         async with asyncio.timeout(10):
             while writer.stuck:

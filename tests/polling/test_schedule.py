@@ -32,7 +32,7 @@ from tests.support.bodies import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, 
 
 INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
 PHASES = {"active": RUNNING, "blocked": BLOCKED, "unclear": UNCLEAR, "empty": EMPTY, "settled": SETTLED}
-QUIET = {"empty", "settled"}
+IDLE = {"empty", "settled"}
 
 CHANCES = st.floats(-1, 1)
 POLLS = st.integers(1, 10_000)
@@ -77,7 +77,7 @@ def _seconds(polled: Plan) -> float:
 
 
 @pytest.mark.parametrize("body", PHASES.values(), ids=PHASES.keys())
-def test_poll_interval_while_something_changes(body: ResponseBody) -> None:
+def test_a_new_status_is_polled_again_after_the_poll_interval(body: ResponseBody) -> None:
     polled = _planned(body)
     assert (_seconds(polled), polled.interval_seconds) == (10, 10)
 
@@ -91,7 +91,7 @@ def test_backs_off_by_half_up_to_six_times(phase: str, polls: int, seconds: floa
     assert (_seconds(polled), polled.interval_seconds) == (seconds, seconds)
 
 
-@pytest.mark.parametrize("phase", sorted(QUIET))
+@pytest.mark.parametrize("phase", sorted(IDLE))
 @pytest.mark.parametrize(
     ("polls", "seconds"), [(2, 15), (6, 75.9375), (9, 256.289062), (10, 300), (10_000, 300)]
 )
@@ -101,10 +101,10 @@ def test_backs_off_to_the_settled_interval(phase: str, polls: int, seconds: floa
 
 @settings(max_examples=200, deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
-def test_bounds(phase: str, polls: int, intervals: Intervals, chance: float) -> None:
+def test_interval_and_delay_are_bounded(phase: str, polls: int, intervals: Intervals, chance: float) -> None:
     polled = _planned(PHASES[phase], polls, intervals, chance)
     longest = 6 * intervals.poll_interval
-    if phase in QUIET:
+    if phase in IDLE:
         longest = max(intervals.settled_interval, intervals.poll_interval)
     interval = polled.interval_seconds
     assert interval is not None
@@ -128,7 +128,7 @@ def test_jitter(chance: float, seconds: float) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
-def test_due_when_it_is_polled_next_and_lost_a_window_later(
+def test_due_at_the_next_poll_and_in_a_gap_one_window_later(
     phase: str, polls: int, intervals: Intervals, chance: float
 ) -> None:
     polled = _planned(PHASES[phase], polls, intervals, chance)
@@ -142,20 +142,22 @@ def test_due_when_it_is_polled_next_and_lost_a_window_later(
 @settings(max_examples=200, deadline=None)
 @given(BODIES, INTERVAL_SETS, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
 def test_failures_do_not_change_due_at_and_gap_at(
-    phase: str, intervals: Intervals, chance: float, failures: int, wish: float | None
+    phase: str, intervals: Intervals, chance: float, failures: int, retry_after: float | None
 ) -> None:
     before = _planned(PHASES[phase], 3, intervals, chance)
     watch, at = before.watch, before.next_poll_at
     for _ in range(failures):
         assert at is not None
-        polled = plan(_failed(watch, at, intervals), at, intervals, chance=chance, retry_after_seconds=wish)
+        polled = plan(
+            _failed(watch, at, intervals), at, intervals, chance=chance, retry_after_seconds=retry_after
+        )
         watch, at = polled.watch, polled.next_poll_at
     assert (watch.due_at, watch.gap_at) == (before.watch.due_at, before.watch.gap_at)
     assert watch.poll_due_at == at
 
 
 def _retries(polled: Plan, intervals: Intervals, chance: float, times: int) -> list[datetime]:
-    """Return when a group is polled again if every poll from the due one on fails immediately."""
+    """Return when a group is polled again if all polls from the next one on fail immediately."""
     watch, at = polled.watch, polled.next_poll_at
     retries = []
     for _ in range(times):
@@ -177,7 +179,7 @@ def test_two_retries_fit_before_gap_at(phase: str, polls: int, intervals: Interv
 
 @settings(max_examples=100, deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
-def test_no_retry_waits_for_more_than_a_part_of_the_window_before_gap_at(
+def test_retries_before_gap_at_wait_for_at_most_a_fraction_of_the_window(
     phase: str, polls: int, intervals: Intervals, chance: float
 ) -> None:
     polled = _planned(PHASES[phase], polls, intervals, chance)
@@ -188,7 +190,7 @@ def test_no_retry_waits_for_more_than_a_part_of_the_window_before_gap_at(
         assert later - earlier <= longest or earlier > polled.watch.gap_at
 
 
-def test_a_gap_is_at_most_half_again_as_long_as_its_outage() -> None:
+def test_a_gap_outlasts_its_outage_by_at_most_half() -> None:
     retries = _retries(_planned(RUNNING), INTERVALS, 0, 12)
     gap_at = _planned(RUNNING).watch.gap_at
     assert gap_at is not None
@@ -197,7 +199,7 @@ def test_a_gap_is_at_most_half_again_as_long_as_its_outage() -> None:
             assert later - earlier <= max(INTERVALS.gap_window / EARLY_RETRY_SHARE, (earlier - gap_at) / 2)
 
 
-def test_two_retries_fit_before_gap_at_after_started() -> None:
+def test_two_retries_fit_before_gap_at_of_a_new_watch() -> None:
     watch = _started()
     assert watch.gap_at is not None
     assert _retries(Plan(watch, watch.due_at, None), INTERVALS, 1, 2)[-1] < watch.gap_at
@@ -215,14 +217,14 @@ def test_failures_back_off_to_five_minutes(
     assert delays[-1] == pytest.approx(300 * (1 + 0.1 * chance), abs=1e-3)
 
 
-@pytest.mark.parametrize("wish", [20, 60, 3600])
+@pytest.mark.parametrize("retry_after", [20, 60, 3600])
 @pytest.mark.parametrize("chance", [-1, 0, 1])
-def test_retry_after_is_obeyed(wish: float, chance: float) -> None:
+def test_retry_after_is_obeyed(retry_after: float, chance: float) -> None:
     watch = _failed(_planned(RUNNING).watch, moment(10))
-    polled = plan(watch, moment(10), INTERVALS, chance=chance, retry_after_seconds=wish)
+    polled = plan(watch, moment(10), INTERVALS, chance=chance, retry_after_seconds=retry_after)
     assert polled.next_poll_at is not None
-    assert polled.next_poll_at >= moment(10 + wish)
-    assert polled.next_poll_at <= moment(10 + 1.1 * wish)
+    assert polled.next_poll_at >= moment(10 + retry_after)
+    assert polled.next_poll_at <= moment(10 + 1.1 * retry_after)
 
 
 @pytest.mark.parametrize("chance", [-1, 0, 1])
@@ -232,7 +234,7 @@ def test_short_retry_after_does_not_bring_a_retry_forward(chance: float) -> None
     assert plan(watch, moment(10), INTERVALS, chance=chance, retry_after_seconds=0) == without
 
 
-def test_a_response_ends_the_back_off_of_failures() -> None:
+def test_a_response_resets_the_backoff() -> None:
     watch = _planned(RUNNING).watch
     for at in (10, 14, 21):
         watch = plan(_failed(watch, moment(at)), moment(at), INTERVALS, chance=0).watch
@@ -256,7 +258,7 @@ def test_retry_after_is_obeyed_for_a_gone_group_too() -> None:
 
 
 @pytest.mark.parametrize("state", [WatchState.PAUSED, WatchState.STOPPED, WatchState.RETIRED])
-def test_group_that_is_not_watched_is_not_polled(state: WatchState) -> None:
+def test_unwatched_group_is_not_polled(state: WatchState) -> None:
     watch = replace(_gone(), state=state)
     assert plan(watch, NOON, INTERVALS, chance=0) == Plan(watch, None, None)
 
@@ -301,7 +303,7 @@ def test_a_group_needs_one_request_per_interval(phase: str, polls: int, interval
 
 
 @given(BODIES, POLLS, CHANCES, INTERVAL_SETS, st.floats(1, 50))
-def test_no_plan_reaches_further_than_the_longest_wait(
+def test_no_wait_exceeds_the_longest_wait(
     phase: str, polls: int, chance: float, intervals: Intervals, stretch: float
 ) -> None:
     watch = _seen(PHASES[phase], polls, intervals)

@@ -14,35 +14,39 @@ from recorder.clock import utc_now
 from recorder.store.tables import entries, watches
 from tests.support.forker import Forker
 from tests.support.program import KEY, Program
-from tests.support.stub_server import OK, answer
+from tests.support.stub_server import OK, response
 
 TAIL = "the-tail-of-a-body"
 
 Echo = Callable[[str], bytes]
 
 
-def _long(key: str) -> str:
+def _long_message(key: str) -> str:
     return f"the key {key} is {'x' * 300} {TAIL}"
 
 
 ECHOES: dict[str, Echo] = {
-    "a-message": lambda key: answer("402 Payment Required", {"detail": _long(key)}).data,
-    "another-message": lambda key: answer("500 No", {"error": {"message": _long(key.upper())}}).data,
-    "a-list": lambda key: answer("422 No", {"detail": [{"msg": f"{key[:11]}\n{key[11:]}"}]}).data,
-    "a-phrase": lambda key: answer(f"503 {_long(key)}", b"").data,
-    "a-page": lambda key: answer("503 No", f"<html>{_long(key)}</html>".encode()).data,
-    "a-page-with-200": lambda key: answer("200 OK", f"<html>{_long(key)}</html>".encode()).data,
-    "a-place": lambda key: answer("302 Found", b"", f"Location: http://{key}/?{_long(key)}").data,
-    "headers": lambda key: answer("500 No", b"", f"X-Api-Key: {key}", f"Set-Cookie: {key} and more=1").data,
-    "a-wish": lambda key: answer("429 No", b"", f"Retry-After: {key}").data,
-    "an-encoding": lambda key: answer("200 OK", b"", f"Content-Encoding: {key}").data,
+    "a-message": lambda key: response("402 Payment Required", {"detail": _long_message(key)}).data,
+    "another-message": lambda key: (
+        response("500 No", {"error": {"message": _long_message(key.upper())}}).data
+    ),
+    "a-list": lambda key: response("422 No", {"detail": [{"msg": f"{key[:11]}\n{key[11:]}"}]}).data,
+    "a-phrase": lambda key: response(f"503 {_long_message(key)}", b"").data,
+    "a-page": lambda key: response("503 No", f"<html>{_long_message(key)}</html>".encode()).data,
+    "a-page-with-200": lambda key: response("200 OK", f"<html>{_long_message(key)}</html>".encode()).data,
+    "a-location": lambda key: (
+        response("302 Found", b"", f"Location: http://{key}/?{_long_message(key)}").data
+    ),
+    "headers": lambda key: response("500 No", b"", f"X-Api-Key: {key}", f"Set-Cookie: {key} and more=1").data,
+    "a-retry-after": lambda key: response("429 No", b"", f"Retry-After: {key}").data,
+    "an-encoding": lambda key: response("200 OK", b"", f"Content-Encoding: {key}").data,
     "a-duplicate": lambda key: (
-        answer("200 OK", f'{{"{"x" * 60}{key}": 1, "{"x" * 60}{key}": 2}}'.encode()).data
+        response("200 OK", f'{{"{"x" * 60}{key}": 1, "{"x" * 60}{key}": 2}}'.encode()).data
     ),
     "garbage": lambda key: f"{key} {TAIL}\r\n\r\n".encode(),
 }
 ECHOED = {"a-message", "another-message", "a-list", "a-phrase", "a-duplicate"}
-"""The echoes of which a part is kept in the detail."""
+"""The echoes of which a redacted part appears in the failure's detail."""
 
 
 class EchoServer(ThreadingHTTPServer):
@@ -71,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def unauthorized(key: str) -> bytes:
-    return answer("401 Unauthorized", {"detail": _long(key)}).data
+    return response("401 Unauthorized", {"detail": _long_message(key)}).data
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def program(tmp_path: Path, forker: Forker, database_url: str, upstream: EchoSer
     return Program(tmp_path, forker, {"PARALLEL_API_KEY": KEY, "PARALLEL_BASE_URL": upstream.url, **settings})
 
 
-def everything_kept(engine: Engine, folder: Path) -> str:
+def everything_stored(engine: Engine, folder: Path) -> str:
     """Return every row of every table and view, and every file, including the program's output."""
     inspector = inspect(engine)
     with engine.connect() as connection:
@@ -104,7 +108,7 @@ def everything_kept(engine: Engine, folder: Path) -> str:
 
 
 def require_hidden(printed: str) -> None:
-    """Require that a text has neither the key, in any case, nor a long piece of it, nor the end of a body."""
+    """Require that a text has neither the end of a body nor a long piece of the key, in any case."""
     pieces = {KEY[start : start + 8].lower() for start in range(len(KEY) - 7)}
     found = [piece for piece in [TAIL, *pieces] if piece in printed.lower()]
     assert found == []
@@ -116,14 +120,14 @@ def require_hidden(printed: str) -> None:
 def test_an_echo_of_the_key_is_stored_nowhere(
     program: Program, engine: Engine, upstream: EchoServer, log_format: str
 ) -> None:
-    def lasting_failures() -> dict[str, str] | None:
+    def groups_in_a_gap() -> dict[str, str] | None:
         now = utc_now()
         with engine.connect() as connection:
             rows = connection.execute(select(watches)).all()
-        lasting = {row.taskgroup_id: row.failures for row in rows if row.failures and row.gap_at < now}
-        return lasting if lasting.keys() == ECHOES.keys() else None
+        in_gap = {row.taskgroup_id: row.failures for row in rows if row.failures and row.gap_at < now}
+        return in_gap if in_gap.keys() == ECHOES.keys() else None
 
-    def all_gaps_are_written() -> bool | None:
+    def all_gaps_written() -> bool | None:
         with engine.connect() as connection:
             gaps = connection.execute(select(entries).where(entries.c.kind == "gap")).all()
         return len(gaps) == len(ECHOES) or None
@@ -131,14 +135,14 @@ def test_an_echo_of_the_key_is_stored_nowhere(
     with program.using(RECORDER_LOG_FORMAT=log_format).start("run") as recorder:
         recorder.wait_for("recording")
         program.ok("watch", *ECHOES)
-        failures = recorder.wait_until(lasting_failures, "every group to be in a gap")
-        recorder.wait_for("polls fail")
-        require_hidden(everything_kept(engine, program.folder))
+        failures = recorder.wait_until(groups_in_a_gap, "every group to be in a gap")
+        recorder.wait_for("polls are failing")
+        require_hidden(everything_stored(engine, program.folder))
         upstream.healthy.set()
-        recorder.wait_until(all_gaps_are_written, "every gap to be written")
+        recorder.wait_until(all_gaps_written, "every gap to be written")
         assert recorder.stop() == 0
     assert {group for group, tallies in failures.items() if "[redacted]" in tallies} == ECHOED
-    require_hidden(everything_kept(engine, program.folder))
+    require_hidden(everything_stored(engine, program.folder))
     require_hidden("".join(program.ok(*command) for command in [("groups", "--json"), ("gaps", "a-message")]))
 
 
@@ -147,8 +151,8 @@ def test_a_rejected_key_is_reported_without_the_key(program: Program, engine: En
     program.ok("watch", "one", "two", "three")
     with program.using(RECORDER_LOG_FORMAT="json").start("run") as recorder:
         line = recorder.wait_for("the upstream rejects the API key")
-        recorder.wait_for("polls fail")
-        require_hidden(everything_kept(engine, program.folder))
+        recorder.wait_for("polls are failing")
+        require_hidden(everything_stored(engine, program.folder))
         assert recorder.stop() == 0
     assert "401 Unauthorized: the key [redacted] is xxx" in line
-    require_hidden(everything_kept(engine, program.folder))
+    require_hidden(everything_stored(engine, program.folder))

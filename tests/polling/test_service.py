@@ -21,75 +21,77 @@ from recorder.store.heartbeats import heartbeats
 from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
 from recorder.upstream.client import UpstreamClient
-from tests.polling.at_work import (
-    Simulate,
-    client_of,
-    nothing_is_left_behind,
+from tests.polling.recorders import (
+    StartUpstream,
+    all_settled,
+    assert_nothing_left_behind,
+    make_client,
     phases,
     record,
-    settled,
     statuses,
 )
 
 
 @pytest.mark.parametrize("recorders", [1, 3])
 def test_every_response_is_recorded_once(
-    engine: Engine, simulate: Simulate, settings: Settings, recorders: int
+    engine: Engine, start_upstream: StartUpstream, settings: Settings, recorders: int
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     ids = [upstream.create(engine, settings) for _ in range(8)]
-    record(settings, engine, upstream, lambda: settled(engine), recorders=recorders)
-    answered = upstream.answered()
+    record(settings, engine, upstream, lambda: all_settled(engine), recorders=recorders)
+    successful = upstream.successful_polls()
     for taskgroup_id in ids:
         recorded = statuses(engine, taskgroup_id)
-        assert sum(status.interval.polls for status in recorded) == answered[taskgroup_id]
+        assert sum(status.interval.polls for status in recorded) == successful[taskgroup_id]
         assert recorded[-1].fields.count("completed") == 3
-    nothing_is_left_behind(engine)
+    assert_nothing_left_behind(engine)
 
 
-def test_a_short_outage_is_no_gap_and_logged_once(
-    engine: Engine, simulate: Simulate, settings: Settings
+def test_a_short_outage_is_not_a_gap_and_is_logged_once(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate("0-1.5:503")
+    upstream = start_upstream("0-1.5:503")
     taskgroup_id = upstream.create(engine, settings)
     with capture_logs() as logs:
 
-        def over() -> bool:
-            return settled(engine) and "polls succeed again" in [line["event"] for line in logs]
+        def outage_is_over() -> bool:
+            return all_settled(engine) and "polls succeed again" in [line["event"] for line in logs]
 
-        record(settings, engine, upstream, over)
+        record(settings, engine, upstream, outage_is_over)
     with reading(engine) as connection:
         kinds = {item.kind for item in read_history(connection, taskgroup_id, HistoryFilter(), 100)}
     assert kinds == {Kind.WATCH, Kind.STATUS}
-    assert [line["event"] for line in logs].count("polls fail") == 1
+    assert [line["event"] for line in logs].count("polls are failing") == 1
 
 
 def test_a_group_that_is_enrolled_later_is_recorded_too(
-    engine: Engine, simulate: Simulate, settings: Settings
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     upstream.create(engine, settings)
 
-    def second_is_settled() -> bool:
-        if len(phases(engine)) == 1 and settled(engine):
+    def both_settled() -> bool:
+        if len(phases(engine)) == 1 and all_settled(engine):
             upstream.create(engine, settings)
-        return len(phases(engine)) == 2 and settled(engine)
+        return len(phases(engine)) == 2 and all_settled(engine)
 
-    record(settings, engine, upstream, second_is_settled)
+    record(settings, engine, upstream, both_settled)
 
 
-def test_a_paused_group_is_not_polled(engine: Engine, simulate: Simulate, settings: Settings) -> None:
-    upstream = simulate()
+def test_a_paused_group_is_not_polled(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
+) -> None:
+    upstream = start_upstream()
     paused, watched = (upstream.create(engine, settings) for _ in range(2))
     cease_watching(engine, paused, Action.PAUSED, actor="test", note=None, now=utc_now, deadline=Deadline(0))
-    record(settings, engine, upstream, lambda: upstream.answered()[watched] >= 3)
-    assert upstream.answered()[paused] == 0
+    record(settings, engine, upstream, lambda: upstream.successful_polls()[watched] >= 3)
+    assert upstream.successful_polls()[paused] == 0
 
 
 def test_responses_received_before_a_pause_are_written(
-    engine: Engine, simulate: Simulate, settings: Settings
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     ids = [upstream.create(engine, settings) for _ in range(5)]
     rounds = iter(range(15))
 
@@ -108,48 +110,56 @@ def test_responses_received_before_a_pause_are_written(
         return next(rounds, None) is None
 
     record(settings, engine, upstream, paused_often_enough)
-    answered = upstream.answered()
-    assert min(answered[taskgroup_id] for taskgroup_id in ids) >= 5
+    successful = upstream.successful_polls()
+    assert min(successful[taskgroup_id] for taskgroup_id in ids) >= 5
     for taskgroup_id in ids:
         polls = sum(status.interval.polls for status in statuses(engine, taskgroup_id))
-        assert polls == answered[taskgroup_id]
+        assert polls == successful[taskgroup_id]
 
 
-def test_hanging_polls_do_not_delay_the_shutdown(
-    engine: Engine, simulate: Simulate, settings: Settings
+def test_hanging_polls_do_not_delay_shutdown(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate("0-1000:hang")
+    upstream = start_upstream("0-1000:hang")
     taskgroup_id = upstream.create(engine, settings)
     record(settings, engine, upstream, lambda: taskgroup_id in upstream.log.read_text())
-    nothing_is_left_behind(engine)
+    assert_nothing_left_behind(engine)
 
 
 class _Broken(UpstreamClient):
     """Has a bug that affects one group."""
 
-    unlucky = ""
+    broken_group = ""
 
     async def poll(self, taskgroup_id: str) -> PollOutcome:
-        if taskgroup_id == self.unlucky:
+        if taskgroup_id == self.broken_group:
             raise ZeroDivisionError("a bug")
         return await super().poll(taskgroup_id)
 
 
 def test_a_bug_with_one_group_does_not_stop_the_others(
-    engine: Engine, simulate: Simulate, settings: Settings
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate()
-    unlucky, lucky = (upstream.create(engine, settings) for _ in range(2))
-    broken = type("Broken", (_Broken,), {"unlucky": unlucky})
+    upstream = start_upstream()
+    broken_group, other_group = (upstream.create(engine, settings) for _ in range(2))
+    broken = type("Broken", (_Broken,), {"broken_group": broken_group})
     with capture_logs() as logs:
-        (recorder,) = record(settings, engine, upstream, lambda: upstream.answered()[lucky] >= 3, kind=broken)
+        (recorder,) = record(
+            settings,
+            engine,
+            upstream,
+            lambda: upstream.successful_polls()[other_group] >= 3,
+            client_class=broken,
+        )
     assert recorder.counters["errors"] == 1
-    assert [line["taskgroup"] for line in logs if line["log_level"] == "error"] == [unlucky]
-    assert statuses(engine, lucky) and not statuses(engine, unlucky)
+    assert [line["taskgroup"] for line in logs if line["log_level"] == "error"] == [broken_group]
+    assert statuses(engine, other_group) and not statuses(engine, broken_group)
 
 
-def test_the_heartbeat_has_the_counters(engine: Engine, simulate: Simulate, settings: Settings) -> None:
-    upstream = simulate()
+def test_the_heartbeat_has_the_counters(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
+) -> None:
+    upstream = start_upstream()
     upstream.create(engine, settings)
     seen: list[dict[str, int]] = []
 
@@ -162,28 +172,30 @@ def test_the_heartbeat_has_the_counters(engine: Engine, simulate: Simulate, sett
     assert seen[-1]["entries"] >= 1
 
 
-def test_run_once_polls_each_due_group_once(engine: Engine, simulate: Simulate, settings: Settings) -> None:
-    upstream = simulate()
+def test_run_once_polls_each_due_group_once(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
+) -> None:
+    upstream = start_upstream()
     ids = [upstream.create(engine, settings) for _ in range(60)]
 
     async def once() -> Recorder:
-        async with client_of(settings, upstream) as client:
+        async with make_client(settings, upstream) as client:
             recorder = Recorder(settings, engine, client, DatabaseClock())
             await recorder.run_once(asyncio.Event())
             return recorder
 
     recorder = asyncio.run(once())
     assert recorder.counters["polls"] == len(ids)
-    assert upstream.answered() == dict.fromkeys(ids, 1)
+    assert upstream.successful_polls() == dict.fromkeys(ids, 1)
     assert None not in phases(engine)
-    nothing_is_left_behind(engine)
+    assert_nothing_left_behind(engine)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_locked_database_is_waited_for_and_logged_once(
-    engine: Engine, simulate: Simulate, settings: Settings
+def test_a_locked_database_is_retried_and_logged_once(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     taskgroup_id = upstream.create(engine, settings)
     other = open_engine(engine.url)
     lock = other.connect().execution_options(**{WRITING: True})

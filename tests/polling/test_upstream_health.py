@@ -1,4 +1,4 @@
-"""Failures of the upstream are logged once for each new cause, and summarized in the heartbeat."""
+"""Upstream failures are logged once per new cause, and summarized in the heartbeat."""
 
 from __future__ import annotations
 

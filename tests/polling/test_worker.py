@@ -28,13 +28,13 @@ from recorder.store.database_clock import DatabaseClock
 from recorder.store.leases import Claim, claim_due
 from recorder.store.tables import entries
 from recorder.store.transactions import writing
-from tests.polling.at_work import Simulate, client_of, nothing_is_left_behind, record, statuses
+from tests.polling.recorders import StartUpstream, assert_nothing_left_behind, make_client, record, statuses
 
 
 def test_a_result_that_cannot_be_written_does_not_affect_others(
-    engine: Engine, simulate: Simulate, settings: Settings
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     ids = [upstream.create(engine, settings) for _ in range(7)]
     forged = {"taskgroup_id": ids[3], "seq": 2, "kind": "watch", "at": datetime.now(UTC), "digest": "forged"}
     with writing(engine) as connection:
@@ -52,9 +52,9 @@ def test_a_result_that_cannot_be_written_does_not_affect_others(
 
 
 def test_groups_claimed_while_stopping_are_not_polled(
-    engine: Engine, simulate: Simulate, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, start_upstream: StartUpstream, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     upstream.create(engine, settings)
     claiming, stopping = threading.Event(), threading.Event()
 
@@ -66,7 +66,7 @@ def test_groups_claimed_while_stopping_are_not_polled(
     monkeypatch.setattr(worker_module, "claim_due", slow_claim)
 
     async def scenario() -> None:
-        async with client_of(settings, upstream) as client:
+        async with make_client(settings, upstream) as client:
             stop = asyncio.Event()
             task = asyncio.create_task(Recorder(settings, engine, client, DatabaseClock()).run(stop))
             await asyncio.to_thread(claiming.wait, 30)
@@ -78,14 +78,14 @@ def test_groups_claimed_while_stopping_are_not_polled(
                 await task
 
     asyncio.run(scenario())
-    assert upstream.answered() == {}
-    nothing_is_left_behind(engine)
+    assert upstream.successful_polls() == {}
+    assert_nothing_left_behind(engine)
 
 
-def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_is_claimed(
-    engine: Engine, simulate: Simulate, settings: Settings
+def test_a_result_older_than_its_lease_is_written_before_the_next_claim(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     taskgroup_id = upstream.create(engine, settings)
     later = timedelta()
 
@@ -94,7 +94,7 @@ def test_a_result_that_waited_longer_than_its_lease_is_written_before_anything_i
 
     async def scenario() -> Worker:
         nonlocal later
-        async with client_of(settings, upstream) as client:
+        async with make_client(settings, upstream) as client:
             second = timedelta(seconds=1)
             intervals = Intervals(second, second, second)
             worker = Worker(

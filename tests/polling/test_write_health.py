@@ -14,7 +14,7 @@ from recorder.polling.write_health import WriteHealth, WriteKind
 from recorder.settings import Settings
 from recorder.store.heartbeats import Heartbeat, heartbeats
 from recorder.store.transactions import reading
-from tests.polling.at_work import Simulate, record, statuses
+from tests.polling.recorders import StartUpstream, record, statuses
 
 AWAY, BACK = "database unavailable, waiting for it to return", "database is back"
 BEATS = 4
@@ -42,9 +42,9 @@ def beat_of(engine: Engine) -> Heartbeat | None:
 
 
 def test_a_full_disk_is_said_once_and_reported_until_it_is_over(
-    engine: Engine, simulate: Simulate, settings: Settings
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    upstream = simulate()
+    upstream = start_upstream()
     taskgroup_id = upstream.create(engine, settings)
     failing: set[int] = set()
     reports: list[dict[str, Any]] = []

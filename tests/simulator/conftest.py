@@ -10,7 +10,7 @@ import pytest
 
 from recorder.clock import Clock
 from recorder.simulator import SimulatorSettings
-from tests.support.simulator import SIMULATOR_KEY, Connect, HandClock, Start, simulating
+from tests.support.simulator import SIMULATOR_KEY, Connect, ManualClock, Start, simulating
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -43,6 +43,6 @@ def connect() -> Iterator[Connect]:
 
 
 @pytest.fixture
-def client(start: Start, connect: Connect, clock: HandClock) -> httpx.Client:
-    """A client of a simulator that has default settings and the hand-set clock."""
+def client(start: Start, connect: Connect, clock: ManualClock) -> httpx.Client:
+    """A client of a simulator with default settings and the manual clock."""
     return connect(start(clock))

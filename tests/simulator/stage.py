@@ -1,4 +1,4 @@
-"""The example scenario in a running simulator, one group for each scene, next to an honest twin."""
+"""The example scenario in a running simulator, with one group per scene, and a reference without it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import httpx
 
 from recorder.simulator import Scene, SimulatorSettings, parse_scenario
 from tests.support.pages import ROOT
-from tests.support.simulator import SIMULATOR_KEY, HandClock, simulating
+from tests.support.simulator import SIMULATOR_KEY, ManualClock, simulating
 
 EXAMPLE = ROOT / "docs/examples/scenario.toml"
 SCENES = parse_scenario(EXAMPLE.read_bytes())
@@ -34,10 +34,10 @@ def group_of(client: httpx.Client, metadata: dict[str, Any] | None = None, runs:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`client` uses the simulator with the scenario, `honest` its twin without one, with the same groups."""
+    """`client` uses a simulator with the scenario, `reference` one with the same groups and no scenario."""
 
     client: httpx.Client
-    honest: httpx.Client
+    reference: httpx.Client
     log: Path
     groups: dict[str, str]
     empty: dict[str, str]
@@ -45,8 +45,8 @@ class Stage:
     def get(self, plays: str) -> httpx.Response:
         return self.client.get(f"/v1/tasks/groups/{self.groups[plays]}")
 
-    def truth(self, plays: str) -> str:
-        return self.honest.get(f"/v1/tasks/groups/{self.groups[plays]}").text
+    def reference_text(self, plays: str) -> str:
+        return self.reference.get(f"/v1/tasks/groups/{self.groups[plays]}").text
 
     def raw(self, plays: str) -> bytes:
         """Return all bytes of a response, up to the end of its connection."""
@@ -57,7 +57,7 @@ class Stage:
         return received
 
     def connect(self, plays: str) -> socket.socket:
-        """Send the request for a group on a separate connection."""
+        """Request a group on a separate connection."""
         url = self.client.base_url
         connection = socket.create_connection((url.host, url.port or 0), timeout=30)
         request = f"GET /v1/tasks/groups/{self.groups[plays]} HTTP/1.1\r\nHost: simulator\r\n"
@@ -65,13 +65,13 @@ class Stage:
         return connection
 
     def last_line(self, plays: str) -> dict[str, Any]:
-        """The last line about a group in the log."""
+        """The last line of the log about a group."""
         lines = map(json.loads, self.log.read_text("utf-8").splitlines())
         return [line for line in lines if line["taskgroup_id"] == self.groups[plays]][-1]
 
 
 @contextmanager
-def staged(scenes: tuple[Scene, ...], clock: HandClock, log: Path) -> Iterator[Stage]:
+def staged(scenes: tuple[Scene, ...], clock: ManualClock, log: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
 
         def client(scenario: tuple[Scene, ...], log_path: Path | None) -> httpx.Client:
@@ -82,12 +82,12 @@ def staged(scenes: tuple[Scene, ...], clock: HandClock, log: Path) -> Iterator[S
                 httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
             )
 
-        playing, honest = client(scenes, log), client((), None)
+        scenario_client, reference = client(scenes, log), client((), None)
         created = []
-        for one in (playing, honest):
-            groups = {plays: group_of(one, {"plays": plays}) for plays in PLAYS}
-            empty = {plays: group_of(one, {"plays": plays}, runs=False) for plays in PLAYS}
+        for each in (scenario_client, reference):
+            groups = {plays: group_of(each, {"plays": plays}) for plays in PLAYS}
+            empty = {plays: group_of(each, {"plays": plays}, runs=False) for plays in PLAYS}
             created.append((groups, empty))
         assert created[0] == created[1]
         clock.advance(10)
-        yield Stage(playing, honest, log, *created[0])
+        yield Stage(scenario_client, reference, log, *created[0])

@@ -14,23 +14,23 @@ import pytest
 from recorder.ledger.timestamps import parse_time
 from recorder.simulator import Fault, Outage, SimulatorSettings
 from tests.support.program import wait_until
-from tests.support.simulator import Connect, HandClock, Start, simulating
+from tests.support.simulator import Connect, ManualClock, Start, simulating
 
 RUN = {"input": "who?", "processor": "lite"}
 
 
 def create(client: httpx.Client, prefix: str = "/v1beta", **body: object) -> str:
-    answer = client.post(f"{prefix}/tasks/groups", json=body)
-    assert answer.status_code == 200
-    return str(answer.json()["taskgroup_id"])
+    response = client.post(f"{prefix}/tasks/groups", json=body)
+    assert response.status_code == 200
+    return str(response.json()["taskgroup_id"])
 
 
 def add(client: httpx.Client, group: str, runs: int = 1, **headers: str) -> dict[str, Any]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    converted = {name.replace("_", "-"): value for name, value in headers.items()}
     path = f"/v1beta/tasks/groups/{group}/runs"
-    answer = client.post(path, json={"inputs": [RUN] * runs}, headers=named)
-    assert answer.status_code == 200
-    return dict(answer.json())
+    response = client.post(path, json={"inputs": [RUN] * runs}, headers=converted)
+    assert response.status_code == 200
+    return dict(response.json())
 
 
 def retrieve(client: httpx.Client, group: str, prefix: str = "/v1beta") -> httpx.Response:
@@ -63,8 +63,8 @@ def test_both_prefixes_know_the_same_groups(client: httpx.Client) -> None:
     assert retrieve(client, group, "/v1").json() == retrieve(client, group, "/v1beta").json()
 
 
-def test_controlled_runs_end_as_requested_at_the_given_speed(
-    start: Start, connect: Connect, clock: HandClock
+def test_controlled_runs_end_as_requested_at_the_simulated_speed(
+    start: Start, connect: Connect, clock: ManualClock
 ) -> None:
     client = connect(start(clock, speed=10))
     group = create(client)
@@ -86,11 +86,11 @@ def test_controlled_runs_end_as_requested_at_the_given_speed(
     assert ended["modified_at"] == "2026-11-24T12:16:06.000000Z"
 
 
-def test_other_runs_start_queued_and_end(client: httpx.Client, clock: HandClock) -> None:
+def test_uncontrolled_runs_start_queued_and_finish(client: httpx.Client, clock: ManualClock) -> None:
     group = create(client)
-    answer = add(client, group, 1000, x_simulator_outcome="mixed")
-    assert len(set(answer["run_ids"])) == 1000
-    assert answer["status"]["task_run_status_counts"] == {"queued": 1000}
+    response = add(client, group, 1000, x_simulator_outcome="mixed")
+    assert len(set(response["run_ids"])) == 1000
+    assert response["status"]["task_run_status_counts"] == {"queued": 1000}
     clock.advance(68)
     counts = retrieve(client, group).json()["status"]["task_run_status_counts"]
     assert sum(counts.values()) == 1000
@@ -105,7 +105,7 @@ def test_cursors_are_null_for_the_first_runs_only(client: httpx.Client) -> None:
     assert second["run_cursor"]
 
 
-def test_the_same_seed_gives_the_same_answers(connect: Connect, clock: HandClock) -> None:
+def test_the_same_seed_gives_the_same_responses(connect: Connect, clock: ManualClock) -> None:
     run_ids = []
     for _ in range(2):
         with simulating(SimulatorSettings(seed=9), clock) as url:
@@ -116,30 +116,32 @@ def test_the_same_seed_gives_the_same_answers(connect: Connect, clock: HandClock
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "wrong"}])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_request_without_the_right_key_is_refused(
+def test_a_request_without_the_right_key_is_rejected(
     start: Start, headers: dict[str, str], method: str
 ) -> None:
     url = start(api_key="right")
     path = "/v1/tasks/groups" if method == "POST" else "/v1/tasks/groups/tgrp_x"
-    answer = httpx.request(method, url + path, headers=headers, json={}, trust_env=False)
-    assert answer.status_code == 401
-    assert answer.json()["type"] == "error"
+    response = httpx.request(method, url + path, headers=headers, json={}, trust_env=False)
+    assert response.status_code == 401
+    assert response.json()["type"] == "error"
 
 
 def test_any_key_is_accepted_unless_one_is_set(start: Start) -> None:
-    answer = httpx.post(start() + "/v1/tasks/groups", headers={"x-api-key": "any"}, json={}, trust_env=False)
-    assert answer.status_code == 200
+    response = httpx.post(
+        start() + "/v1/tasks/groups", headers={"x-api-key": "any"}, json={}, trust_env=False
+    )
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("group", ["tgrp_unknown", "%C3%BC%20", "a%2Fb"])
 def test_an_unknown_group_is_not_found(client: httpx.Client, group: str) -> None:
-    for answer in (
+    for response in (
         retrieve(client, group),
         client.post(f"/v1/tasks/groups/{group}/runs", json={"inputs": [RUN]}),
     ):
-        assert answer.status_code == 404
-        assert answer.json()["type"] == "error"
-        assert set(answer.json()["error"]) == {"ref_id", "message", "detail"}
+        assert response.status_code == 404
+        assert response.json()["type"] == "error"
+        assert set(response.json()["error"]) == {"ref_id", "message", "detail"}
 
 
 @pytest.mark.parametrize(
@@ -156,22 +158,22 @@ def test_an_unknown_group_is_not_found(client: httpx.Client, group: str) -> None
         (b'{"inputs": [{"processor": "lite"}]}', ["body", "inputs", 0, "input"]),
     ],
 )
-def test_invalid_runs_are_refused(client: httpx.Client, body: bytes, loc: list[object]) -> None:
+def test_invalid_runs_are_rejected(client: httpx.Client, body: bytes, loc: list[object]) -> None:
     group = create(client)
-    answer = client.post(f"/v1beta/tasks/groups/{group}/runs", content=body)
-    assert answer.status_code == 422
-    problem = answer.json()["detail"][0]
+    response = client.post(f"/v1beta/tasks/groups/{group}/runs", content=body)
+    assert response.status_code == 422
+    problem = response.json()["detail"][0]
     assert problem["loc"] == loc
     assert set(problem) == {"loc", "msg", "type"}
     assert retrieve(client, group).json()["status"]["num_task_runs"] == 0
 
 
 @pytest.mark.parametrize("value", [None, [], {}, float("nan")])
-def test_metadata_of_another_type_is_refused(client: httpx.Client, value: object) -> None:
+def test_metadata_of_an_invalid_type_is_rejected(client: httpx.Client, value: object) -> None:
     body = json.dumps({"metadata": {"key": value}})
-    answer = client.post("/v1beta/tasks/groups", content=body)
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"][:3] == ["body", "metadata", "key"]
+    response = client.post("/v1beta/tasks/groups", content=body)
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"][:3] == ["body", "metadata", "key"]
 
 
 @pytest.mark.parametrize(
@@ -185,11 +187,11 @@ def test_metadata_of_another_type_is_refused(client: httpx.Client, value: object
         ("x-simulator-seconds", "soon"),
     ],
 )
-def test_invalid_headers_are_refused(client: httpx.Client, name: str, value: str) -> None:
+def test_invalid_headers_are_rejected(client: httpx.Client, name: str, value: str) -> None:
     path = f"/v1beta/tasks/groups/{create(client)}/runs"
-    answer = client.post(path, json={"inputs": [RUN]}, headers={name: value})
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"] == ["header", name]
+    response = client.post(path, json={"inputs": [RUN]}, headers={name: value})
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["header", name]
 
 
 @pytest.mark.parametrize(
@@ -203,13 +205,13 @@ def test_invalid_headers_are_refused(client: httpx.Client, name: str, value: str
         ("GET", "/v1/tasks/groups/x/runs", 405, "POST"),
     ],
 )
-def test_other_paths_and_methods_are_answered_in_json(
+def test_unknown_paths_and_methods_get_a_json_error(
     client: httpx.Client, method: str, path: str, status: int, allow: str | None
 ) -> None:
-    answer = client.request(method, path)
-    assert answer.status_code == status
-    assert answer.headers.get("allow") == allow
-    assert answer.headers["content-type"].startswith("application/json")
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert response.headers.get("allow") == allow
+    assert response.headers["content-type"].startswith("application/json")
 
 
 @pytest.mark.parametrize(
@@ -222,34 +224,34 @@ def test_other_paths_and_methods_are_answered_in_json(
         (Fault.NOT_FOUND, 404),
     ],
 )
-def test_an_outage_affects_only_retrievals_and_only_in_its_time(
-    start: Start, connect: Connect, clock: HandClock, fault: Fault, status: int
+def test_an_outage_only_affects_retrievals_and_only_while_it_lasts(
+    start: Start, connect: Connect, clock: ManualClock, fault: Fault, status: int
 ) -> None:
     client = connect(start(clock, outages=(Outage(20, 26, fault),)))
     statuses = []
     for seconds in (0, 20, 5.9, 0.1):
         clock.advance(seconds)
         group = create(client)
-        answer = retrieve(client, group)
-        statuses.append(answer.status_code)
-        assert answer.headers["content-type"].startswith("application/json")
+        response = retrieve(client, group)
+        statuses.append(response.status_code)
+        assert response.headers["content-type"].startswith("application/json")
     assert statuses == [200, status, status, 200]
 
 
-def test_a_rate_limit_has_a_retry_after(start: Start, connect: Connect, clock: HandClock) -> None:
+def test_a_rate_limit_has_a_retry_after(start: Start, connect: Connect, clock: ManualClock) -> None:
     client = connect(start(clock, outages=(Outage(0, 6.5, Fault.RATE_LIMIT),)))
     clock.advance(4)
     assert retrieve(client, "tgrp_x").headers["retry-after"] == "3"
 
 
-def test_a_bad_gateway_responds_with_a_page(start: Start, connect: Connect, clock: HandClock) -> None:
-    answer = retrieve(connect(start(clock, outages=(Outage(0, 1, Fault.BAD_GATEWAY),))), "tgrp_x")
-    assert answer.status_code == 502
-    assert answer.headers["content-type"].startswith("text/html")
+def test_a_bad_gateway_responds_with_html(start: Start, connect: Connect, clock: ManualClock) -> None:
+    response = retrieve(connect(start(clock, outages=(Outage(0, 1, Fault.BAD_GATEWAY),))), "tgrp_x")
+    assert response.status_code == 502
+    assert response.headers["content-type"].startswith("text/html")
 
 
 def test_a_closed_connection_has_no_response(
-    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+    start: Start, connect: Connect, clock: ManualClock, tmp_path: Path
 ) -> None:
     log = tmp_path / "requests.ndjson"
     client = connect(start(clock, outages=(Outage(0, 1, Fault.CLOSE),), log_path=log))
@@ -262,8 +264,8 @@ def test_a_closed_connection_has_no_response(
     assert retrieve(client, group).status_code == 200
 
 
-def test_a_hanging_request_gets_no_response(
-    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+def test_a_hanging_request_never_gets_a_response(
+    start: Start, connect: Connect, clock: ManualClock, tmp_path: Path
 ) -> None:
     log = tmp_path / "requests.ndjson"
     client = connect(start(clock, outages=(Outage(0, 1, Fault.HANG),), log_path=log))
@@ -272,32 +274,32 @@ def test_a_hanging_request_gets_no_response(
     assert [(line["fault"], line["status"]) for line in logged(log)] == [("hang", None)]
 
 
-def test_stopping_ends_hanging_requests(clock: HandClock, tmp_path: Path) -> None:
+def test_stopping_ends_hanging_requests(clock: ManualClock, tmp_path: Path) -> None:
     log = tmp_path / "requests.ndjson"
     settings = SimulatorSettings(outages=(Outage(0, 1, Fault.HANG),), log_path=log)
     with simulating(settings, clock) as url:
         host, port = url.removeprefix("http://").split(":")
-        waiting = socket.create_connection((host, int(port)))
-        waiting.sendall(b"GET /v1/tasks/groups/tgrp_x HTTP/1.1\r\nHost: simulator\r\n\r\n")
+        hanging = socket.create_connection((host, int(port)))
+        hanging.sendall(b"GET /v1/tasks/groups/tgrp_x HTTP/1.1\r\nHost: simulator\r\n\r\n")
         wait_for_line(log)
-    with waiting:
-        assert waiting.recv(1024) == b""
+    with hanging:
+        assert hanging.recv(1024) == b""
 
 
 def test_the_log_has_exactly_what_was_sent(
-    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+    start: Start, connect: Connect, clock: ManualClock, tmp_path: Path
 ) -> None:
     log = tmp_path / "requests.ndjson"
     client = connect(start(clock, log_path=log))
-    answers = [client.post("/v1beta/tasks/groups", json={"metadata": {"who": "Zoë"}})]
-    group = answers[0].json()["taskgroup_id"]
+    responses = [client.post("/v1beta/tasks/groups", json={"metadata": {"who": "Zoë"}})]
+    group = responses[0].json()["taskgroup_id"]
     clock.advance(1.5)
-    answers.append(client.post(f"/v1beta/tasks/groups/{group}/runs", json={"inputs": []}))
-    answers.append(retrieve(client, group, "/v1"))
-    answers.append(retrieve(client, "%20"))
-    answers.append(client.get("/nothing?here"))
+    responses.append(client.post(f"/v1beta/tasks/groups/{group}/runs", json={"inputs": []}))
+    responses.append(retrieve(client, group, "/v1"))
+    responses.append(retrieve(client, "%20"))
+    responses.append(client.get("/nothing?here"))
     lines = logged(log)
-    assert [line["body"] for line in lines] == [answer.text for answer in answers]
+    assert [line["body"] for line in lines] == [response.text for response in responses]
     assert [line["status"] for line in lines] == [200, 422, 200, 404, 404]
     assert [line["taskgroup_id"] for line in lines] == [None, group, group, " ", None]
     assert [line["path"] for line in lines[3:]] == ["/v1beta/tasks/groups/%20", "/nothing?here"]
@@ -308,7 +310,7 @@ def test_the_log_has_exactly_what_was_sent(
         "path": f"/v1/tasks/groups/{group}",
         "taskgroup_id": group,
         "status": 200,
-        "body": answers[2].text,
+        "body": responses[2].text,
         "fault": None,
         "scenes": [],
     }
@@ -322,20 +324,20 @@ def test_an_existing_log_is_appended_to(connect: Connect, tmp_path: Path) -> Non
     assert len(logged(log)) == 2
 
 
-def test_times_are_those_of_the_wall_clock(start: Start, connect: Connect) -> None:
+def test_times_come_from_the_wall_clock(start: Start, connect: Connect) -> None:
     client = connect(start(speed=1000))
     before = datetime.now(UTC)
     created = parse_time(client.post("/v1/tasks/groups", json={}).json()["created_at"])
     assert abs((created - before).total_seconds()) < 60
 
 
-def test_a_busy_port_is_an_error(start: Start) -> None:
+def test_a_port_in_use_is_an_error(start: Start) -> None:
     port = int(start().rsplit(":", 1)[1])
     with pytest.raises(OSError, match="in use"), simulating(SimulatorSettings(port=port)):
         raise AssertionError("it started")
 
 
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    log = tmp_path / "nowhere" / "requests.ndjson"
+    log = tmp_path / "missing" / "requests.ndjson"
     with pytest.raises(FileNotFoundError), simulating(SimulatorSettings(log_path=log)):
         raise AssertionError("it started")

@@ -1,4 +1,4 @@
-"""Properties of a group's body over its life."""
+"""Properties of a group's body over its lifetime."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def after(seconds: float) -> datetime:
 def filled_group(
     seed: int, speed: float, additions: list[tuple[float, list[str]]]
 ) -> tuple[SimulatedGroup, float, int]:
-    """Return a group with runs added after each pause, when the last were added, and how many there are."""
+    """Return a group with runs added after each pause, the seconds until the last, and the number of runs."""
     groups = Groups(seed, speed, MIX)
     group = groups.create({"team": "a"}, CREATED)
     elapsed = 0.0
@@ -84,7 +84,7 @@ def test_modified_at_changes_exactly_when_the_counts_do(
 
 
 @given(seeds, speeds, additions, moments)
-def test_the_same_seed_gives_the_same_bodies_however_often_they_are_requested(
+def test_the_same_seed_gives_the_same_bodies_regardless_of_requests(
     seed: int, speed: float, additions: list[tuple[float, list[str]]], moments: list[float]
 ) -> None:
     one, start, _ = filled_group(seed, speed, additions)
@@ -103,7 +103,7 @@ def test_every_run_ends_or_stays_blocked(seed: int, additions: list[tuple[float,
     assert set(status["task_run_status_counts"]) <= {*FINISHED, "action_required"}
 
 
-def test_lives_do_not_depend_on_when_other_groups_were_created_or_filled() -> None:
+def test_a_group_does_not_depend_on_when_others_are_created_or_filled() -> None:
     early, late = Groups(5, 1, MIX), Groups(5, 1, MIX)
     first = early.create(None, CREATED)
     early.add_runs(first, ["core"] * 20, Steering(), CREATED)
@@ -116,7 +116,7 @@ def test_lives_do_not_depend_on_when_other_groups_were_created_or_filled() -> No
     assert second.body(after(150)) == same_second.body(after(150))
 
 
-def test_another_seed_gives_other_ids_and_lives() -> None:
+def test_another_seed_gives_other_ids_and_statuses() -> None:
     one, _, _ = filled_group(1, 1, [(0, ["core"] * 50)])
     other, _, _ = filled_group(2, 1, [(0, ["core"] * 50)])
     assert one.taskgroup_id != other.taskgroup_id
@@ -174,7 +174,7 @@ def test_a_settled_group_becomes_active_again_when_runs_are_added() -> None:
     assert group.status(after(8))["task_run_status_counts"] == {"completed": 2}
 
 
-def test_the_statuses_are_those_of_the_upstream() -> None:
+def test_run_statuses_are_those_of_the_upstream() -> None:
     assert set(RunStatus) == {
         "queued",
         "action_required",

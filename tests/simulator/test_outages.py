@@ -1,4 +1,4 @@
-"""Parsing outages and looking them up; the settings of a simulator."""
+"""Parsing and looking up outages, and the settings of a simulator."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_an_outage_is_parsed_from_text(text: str, outage: Outage) -> None:
         ("20-26:", "START-END:FAULT"),
     ],
 )
-def test_an_invalid_outage_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_an_invalid_outage_is_rejected_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_outage(text)
 
 
-def test_an_outage_holds_from_its_start_until_just_before_its_end() -> None:
+def test_an_outage_includes_its_start_but_not_its_end() -> None:
     first, second = Outage(10, 20, Fault.HANG), Outage(15, 30, Fault.CLOSE)
     found = [outage_at((first, second), seconds) for seconds in (9.9, 10, 19.9, 20, 30)]
     assert found == [None, first, first, second, None]
@@ -59,7 +59,7 @@ def test_an_outage_holds_from_its_start_until_just_before_its_end() -> None:
         {"api_key": ""},
     ],
 )
-def test_invalid_settings_are_refused(settings: dict[str, object]) -> None:
+def test_invalid_settings_are_rejected(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must"):
         SimulatorSettings(**settings)  # type: ignore[arg-type]
 

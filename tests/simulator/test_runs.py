@@ -1,4 +1,4 @@
-"""Properties of the life of one run."""
+"""Properties of a run's lifecycle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def statuses(life: Life) -> list[RunStatus]:
 
 
 @given(lives)
-def test_a_life_begins_queued_and_runs_before_it_ends_finished_or_blocked(life: Life) -> None:
+def test_a_run_is_queued_then_running_and_ends_finished_or_blocked(life: Life) -> None:
     assert (life[0].seconds, life[0].status) == (0, RunStatus.QUEUED)
     assert life[1].status is RunStatus.RUNNING
     assert life[-1].status in FINISHED | {RunStatus.ACTION_REQUIRED}
@@ -51,7 +51,7 @@ def test_time_never_runs_backwards(life: Life) -> None:
 
 
 @given(lives)
-def test_a_run_is_cancelled_through_cancelling_only(life: Life) -> None:
+def test_a_run_is_only_cancelled_through_cancelling(life: Life) -> None:
     path = statuses(life)
     assert (path[-1] is RunStatus.CANCELLED) == (RunStatus.CANCELLING in path)
     if RunStatus.CANCELLING in path:
@@ -59,7 +59,7 @@ def test_a_run_is_cancelled_through_cancelling_only(life: Life) -> None:
 
 
 @given(randoms, processors, mixes)
-def test_a_run_takes_a_time_that_its_processor_allows(
+def test_a_runs_duration_is_within_its_processors_range(
     random: Random, processor: str, mix: OutcomeMix
 ) -> None:
     life = draw_life(random, processor, mix, Steering())
@@ -69,7 +69,7 @@ def test_a_run_takes_a_time_that_its_processor_allows(
 
 
 @given(randoms, processors, mixes, st.floats(0, 10_000))
-def test_a_steered_run_ends_exactly_when_asked(
+def test_a_controlled_run_ends_exactly_when_requested(
     random: Random, processor: str, mix: OutcomeMix, seconds: float
 ) -> None:
     assert draw_life(random, processor, mix, Steering(seconds=seconds))[-1].seconds == seconds
@@ -84,25 +84,25 @@ def test_a_steered_run_ends_exactly_when_asked(
         (RunOutcome.BLOCKED, ["queued", "running", "action_required"]),
     ],
 )
-def test_a_steered_outcome_is_reached_without_a_detour(outcome: RunOutcome, path: list[str]) -> None:
+def test_a_requested_outcome_is_reached_without_a_detour(outcome: RunOutcome, path: list[str]) -> None:
     life = draw_life(Random(1), "base", OutcomeMix(detour=1), Steering(outcome=outcome))
     assert statuses(life) == path
 
 
-def test_a_detour_waits_for_action_and_then_continues() -> None:
+def test_a_detour_requires_action_and_then_continues() -> None:
     life = draw_life(Random(1), "base", OutcomeMix(failed=0, cancelled=0, detour=1), Steering())
     assert statuses(life) == ["queued", "running", "action_required", "running", "completed"]
 
 
 @given(st.integers(), processors, mixes, steerings)
-def test_the_same_seed_gives_the_same_life(
+def test_the_same_seed_gives_the_same_lifecycle(
     seed: int, processor: str, mix: OutcomeMix, steering: Steering
 ) -> None:
     first, second = (draw_life(Random(seed), processor, mix, steering) for _ in range(2))
     assert first == second
 
 
-def test_a_mix_holds_over_many_runs() -> None:
+def test_outcomes_of_many_runs_match_the_mix() -> None:
     random = Random(7)
     mix = OutcomeMix(failed=0.2, cancelled=0.1, blocked=0.3)
     outcomes = [mix.draw(random) for _ in range(10_000)]
@@ -111,6 +111,6 @@ def test_a_mix_holds_over_many_runs() -> None:
 
 
 @pytest.mark.parametrize("shares", [{"failed": 1.1}, {"detour": -0.1}, {"failed": 0.6, "cancelled": 0.5}])
-def test_invalid_shares_are_refused(shares: dict[str, float]) -> None:
+def test_invalid_shares_are_rejected(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="share"):
         OutcomeMix(**shares)

@@ -1,4 +1,4 @@
-"""Parsing scenarios, and which requests each scene hits."""
+"""Parsing scenarios, and the requests that each scene affects."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from recorder.cli.main import recorder
 from recorder.simulator import SCENE_KINDS, Fault, Outage, ScenarioError, SimulatorSettings, parse_scenario
 from tests.simulator.stage import EXAMPLE, SCENES, group_of
 from tests.support.program import wait_until
-from tests.support.simulator import Connect, HandClock, Start, simulating
+from tests.support.simulator import Connect, ManualClock, Start, simulating
 
 
 def client_with(
-    start: Start, connect: Connect, clock: HandClock | None, text: str, **settings: Any
+    start: Start, connect: Connect, clock: ManualClock | None, text: str, **settings: Any
 ) -> httpx.Client:
     return connect(start(clock, scenario=parse_scenario(text.encode()), **settings))
 
@@ -32,16 +32,16 @@ def status_of(client: httpx.Client, group: str) -> int:
     return client.get(f"/v1/tasks/groups/{group}").status_code
 
 
-def lines_of(log: Path) -> list[dict[str, Any]]:
+def requests_in(log: Path) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if line["method"] == "GET"]
 
 
-def test_the_example_has_every_kind() -> None:
+def test_the_example_uses_every_kind_of_scene() -> None:
     assert {scene.what for scene in SCENES} == set(SCENE_KINDS)
 
 
 def test_a_scene_is_timed_from_the_start_of_the_simulator(
-    start: Start, connect: Connect, clock: HandClock
+    start: Start, connect: Connect, clock: ManualClock
 ) -> None:
     client = client_with(start, connect, clock, '[[scenes]]\nwhat = "refuse"\nfrom = 2\nto = 3.5')
     group = group_of(client)
@@ -53,7 +53,7 @@ def test_a_scene_is_timed_from_the_start_of_the_simulator(
 
 
 def test_a_scene_can_be_timed_from_the_creation_of_the_group(
-    start: Start, connect: Connect, clock: HandClock
+    start: Start, connect: Connect, clock: ManualClock
 ) -> None:
     text = '[[scenes]]\nwhat = "refuse"\nsince = "creation"\nfrom = 1\nto = 2'
     client = client_with(start, connect, clock, text)
@@ -67,7 +67,7 @@ def test_a_scene_can_be_timed_from_the_creation_of_the_group(
 
 
 @pytest.mark.parametrize(
-    ("choice", "hit"),
+    ("selection", "affected"),
     [
         ("", [1, 2, 3, 4]),
         ('groups = "all"', [1, 2, 3, 4]),
@@ -82,30 +82,30 @@ def test_a_scene_can_be_timed_from_the_creation_of_the_group(
         ("groups = [1, 2]\nlabel = {ok = false}", [1]),
     ],
 )
-def test_groups_are_chosen_by_number_and_label(
-    start: Start, connect: Connect, clock: HandClock, choice: str, hit: list[int]
+def test_groups_are_selected_by_number_and_label(
+    start: Start, connect: Connect, clock: ManualClock, selection: str, affected: list[int]
 ) -> None:
-    client = client_with(start, connect, clock, f'[[scenes]]\nwhat = "refuse"\n{choice}')
+    client = client_with(start, connect, clock, f'[[scenes]]\nwhat = "refuse"\n{selection}')
     metadata = [{"team": 1, "ok": False}, {"team": True}, {"team": "1", "ok": False}, None]
     groups = [group_of(client, each) for each in metadata]
     numbers = [number for number, group in enumerate(groups, 1) if status_of(client, group) == 503]
-    assert numbers == hit
+    assert numbers == affected
     assert status_of(client, "tgrp_unknown") == 404
 
 
 def test_the_first_fault_wins_and_excludes_alterations(
-    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+    start: Start, connect: Connect, clock: ManualClock, tmp_path: Path
 ) -> None:
     names = ("unknown_field", "refuse", "hang", "modified_null")
     text = "".join(f'[[scenes]]\nwhat = "{name}"\n' for name in names)
     client = client_with(start, connect, clock, text, log_path=tmp_path / "log")
     assert status_of(client, group_of(client)) == 503
-    line = lines_of(tmp_path / "log")[-1]
+    line = requests_in(tmp_path / "log")[-1]
     assert (line["fault"], line["scenes"]) == ("refuse", [{"scene": 2, "what": "refuse"}])
 
 
 def test_an_outage_takes_precedence_over_all_scenes(
-    start: Start, connect: Connect, clock: HandClock, tmp_path: Path
+    start: Start, connect: Connect, clock: ManualClock, tmp_path: Path
 ) -> None:
     outages = (Outage(0, 1, Fault.SERVER_ERROR),)
     client = client_with(
@@ -115,40 +115,38 @@ def test_an_outage_takes_precedence_over_all_scenes(
     assert status_of(client, group) == 500
     clock.advance(1)
     assert status_of(client, group) == 410
-    logged = [(line["fault"], line["scenes"]) for line in lines_of(tmp_path / "log")]
+    logged = [(line["fault"], line["scenes"]) for line in requests_in(tmp_path / "log")]
     assert logged == [("server_error", []), ("gone", [{"scene": 1, "what": "gone"}])]
 
 
-def test_a_share_is_drawn_for_each_request_and_repeats_with_the_seed(
-    connect: Connect, clock: HandClock
-) -> None:
+def test_a_share_is_drawn_per_request_and_reproducible_by_seed(connect: Connect, clock: ManualClock) -> None:
     scenes = parse_scenario(b'[[scenes]]\nwhat = "refuse"\nshare = 0.3')
-    drawn = []
+    statuses = []
     for seed in (1, 1, 2):
         with simulating(SimulatorSettings(seed=seed, scenario=scenes), clock) as url:
             client = connect(url)
             groups = [group_of(client), group_of(client)]
-            drawn.append([status_of(client, group) for _ in range(100) for group in groups])
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert 30 <= drawn[0].count(503) <= 90
-    assert drawn[0][::2] != drawn[0][1::2]
+            statuses.append([status_of(client, group) for _ in range(100) for group in groups])
+    assert statuses[0] == statuses[1] != statuses[2]
+    assert 30 <= statuses[0].count(503) <= 90
+    assert statuses[0][::2] != statuses[0][1::2]
 
 
-def test_a_slow_response_is_made_after_the_sum_of_its_delays(
+def test_a_slow_response_is_delayed_by_the_sum_of_its_scenes(
     start: Start, connect: Connect, tmp_path: Path
 ) -> None:
     text = '[[scenes]]\nwhat = "slow"\nseconds = 0.2\n' * 2 + '[[scenes]]\nwhat = "unknown_field"\n'
     client = client_with(start, connect, None, text, log_path=tmp_path / "log")
     before = time.monotonic()
-    answer = client.get(f"/v1/tasks/groups/{group_of(client)}")
+    response = client.get(f"/v1/tasks/groups/{group_of(client)}")
     assert time.monotonic() - before >= 0.4
-    assert "billing" in answer.json()
-    line = lines_of(tmp_path / "log")[-1]
+    assert "billing" in response.json()
+    line = requests_in(tmp_path / "log")[-1]
     assert [scene["what"] for scene in line["scenes"]] == ["slow", "slow", "unknown_field"]
     assert line["answered_at"] > line["at"]
 
 
-def test_a_client_that_does_not_wait_for_a_slow_response_is_logged(
+def test_a_client_that_gives_up_on_a_slow_response_is_logged(
     start: Start, connect: Connect, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
@@ -156,7 +154,7 @@ def test_a_client_that_does_not_wait_for_a_slow_response_is_logged(
     group = group_of(client)
     with pytest.raises(httpx.ReadTimeout):
         client.get(f"/v1/tasks/groups/{group}", timeout=0.1)
-    lines = wait_until(lambda: lines_of(log) or None, "a line")
+    lines = wait_until(lambda: requests_in(log) or None, "a line")
     assert [(line["status"], line["fault"], line["answered_at"]) for line in lines] == [(None, None, None)]
     assert lines[0]["scenes"] == [{"scene": 1, "what": "slow"}]
 
@@ -209,7 +207,7 @@ SCENE = '[[scenes]]\nwhat = "hang"\n'
         (SCENE + f'share = "{"x" * 1000}"', r"not 'x{59}…$"),
     ],
 )
-def test_an_invalid_scenario_is_refused_in_one_line(text: str | bytes, reason: str) -> None:
+def test_an_invalid_scenario_is_rejected_in_one_line(text: str | bytes, reason: str) -> None:
     with pytest.raises(ScenarioError, match=reason) as caught:
         parse_scenario(text if isinstance(text, bytes) else text.encode())
     assert "\n" not in str(caught.value)
@@ -240,7 +238,7 @@ def test_the_command_lists_the_kinds_of_scenes() -> None:
     assert all(kind.does in result.stdout for kind in SCENE_KINDS.values())
 
 
-def test_the_command_plays_a_file(tmp_path: Path) -> None:
+def test_the_command_plays_a_scenario_file(tmp_path: Path) -> None:
     arguments = ["simulate", "--port", "0", "--scenario", str(EXAMPLE)]
     with subprocess.Popen(
         [sys.executable, "-m", "recorder", *arguments], stdout=subprocess.PIPE, text=True, cwd=tmp_path

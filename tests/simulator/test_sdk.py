@@ -8,10 +8,10 @@ import httpx
 import parallel
 import pytest
 
-from tests.support.simulator import SIMULATOR_KEY, HandClock, Start
+from tests.support.simulator import SIMULATOR_KEY, ManualClock, Start
 
 
-class Rerouted(httpx.HTTPTransport):
+class PrefixTransport(httpx.HTTPTransport):
     """Sends the SDK's requests, which go to `/v1`, to another prefix."""
 
     def __init__(self, prefix: str) -> None:
@@ -25,8 +25,8 @@ class Rerouted(httpx.HTTPTransport):
 
 
 @pytest.fixture(params=["v1", "v1beta"])
-def sdk(request: pytest.FixtureRequest, start: Start, clock: HandClock) -> Iterator[parallel.Parallel]:
-    http = httpx.Client(transport=Rerouted(request.param))
+def sdk(request: pytest.FixtureRequest, start: Start, clock: ManualClock) -> Iterator[parallel.Parallel]:
+    http = httpx.Client(transport=PrefixTransport(request.param))
     with parallel.Parallel(
         api_key=SIMULATOR_KEY,
         base_url=start(clock, seed=3, api_key=SIMULATOR_KEY),
@@ -37,7 +37,7 @@ def sdk(request: pytest.FixtureRequest, start: Start, clock: HandClock) -> Itera
         yield client
 
 
-def test_the_sdk_creates_fills_and_retrieves_a_group(sdk: parallel.Parallel, clock: HandClock) -> None:
+def test_the_sdk_creates_fills_and_retrieves_a_group(sdk: parallel.Parallel, clock: ManualClock) -> None:
     created = sdk.task_group.create(metadata={"team": "a", "n": 3.5, "ok": True})
     assert created.metadata == {"team": "a", "n": 3.5, "ok": True}
     assert created.status.num_task_runs == 0
@@ -72,7 +72,7 @@ def test_metadata_is_optional(sdk: parallel.Parallel) -> None:
     assert sdk.task_group.create().metadata is None
 
 
-def test_the_sdk_recognizes_the_errors(sdk: parallel.Parallel) -> None:
+def test_the_sdk_raises_the_matching_errors(sdk: parallel.Parallel) -> None:
     with pytest.raises(parallel.NotFoundError):
         sdk.task_group.retrieve("tgrp_unknown")
     with pytest.raises(parallel.UnprocessableEntityError):

@@ -1,4 +1,4 @@
-"""`serve_simulator` in a separate process, stopped by signals."""
+"""`serve_simulator` in a separate process, stopped by a signal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print("ended", flush=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_announces_its_url_and_ends_cleanly(number: signal.Signals) -> None:
+def test_announces_its_url_and_exits_cleanly(number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PROGRAM],
         stdout=subprocess.PIPE,
@@ -33,10 +33,10 @@ def test_announces_its_url_and_ends_cleanly(number: signal.Signals) -> None:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             with httpx.Client(trust_env=False) as client:
-                answer = client.post(f"{url}/v1/tasks/groups", headers={"x-api-key": "k"}, json={})
+                response = client.post(f"{url}/v1/tasks/groups", headers={"x-api-key": "k"}, json={})
                 process.send_signal(number)
                 output, errors = process.communicate(timeout=30)
         finally:
             process.kill()
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert (output, errors, process.returncode) == ("ended\n", "", 0)

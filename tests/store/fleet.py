@@ -21,7 +21,7 @@ from recorder.store.tables import watches
 from recorder.store.transactions import writing
 from tests.support.bodies import moment
 from tests.support.ledger_model import Model
-from tests.support.short_forms import BODIES, HTTP_STATUS
+from tests.support.short_forms import HTTP_STATUS, spelled
 from tests.support.stories import RULES, WINDOW
 
 LEASE = 60
@@ -194,7 +194,7 @@ class Fleet:
             step = fail(watch, failure, RULES)
             planned = _planned(step.watch, ended + outcome.wait, retry=True)
         else:
-            body = parse_body(BODIES[outcome.what][outcome.spelling])
+            body = parse_body(spelled(outcome.what, outcome.spelling, flight.group.taskgroup_id))
             step = observe(watch, Observation(moment(asked), moment(ended), body), RULES)
             planned = _planned(step.watch, ended + outcome.wait, retry=False)
         asks = planned.state in {WatchState.WATCHING, WatchState.GONE}

@@ -27,7 +27,7 @@ from tests.support.store_samples import body, enrol, poll, seen
 
 CLONE = Path(__file__).parents[2]
 INI = str(CLONE / "alembic.ini")
-HEAD = "0003"
+HEAD = "0004"
 
 
 def installed_alembic(folder: Path, *arguments: str, **settings: str) -> Result:
@@ -104,7 +104,7 @@ def test_from_another_folder_with_the_settings_in_env(
         url = f"sqlite:///{os.path.relpath(str(engine.url.database), elsewhere)}"
     elsewhere.joinpath(".env").write_text(f"RECORDER_DATABASE_URL={url}\nRECORDER_RATE=fast\n")
     ok(installed_alembic(elsewhere, "-c", INI, "downgrade", "-1"))
-    assert state_of(engine).current == "0002"
+    assert state_of(engine).current == "0003"
     ok(alembic("upgrade", "head"))
     assert state_of(engine).at_head and _stored_counts(engine) == [1, 1, SUMMARY_RULES]
     with writing(engine) as connection:
@@ -160,7 +160,7 @@ def test_a_generated_revision_does_not_import_the_recorder(
         )
     settings = {"RECORDER_DATABASE_URL": database_url}
     ok(installed_alembic(copy, "revision", "--autogenerate", "-m", "add notes", **settings))
-    revision = (copy / "migrations/versions/0004_add_notes.py").read_text()
+    revision = (copy / "migrations/versions/0005_add_notes.py").read_text()
     assert set(re.findall(r"^(?:from|import) .*", revision, re.MULTILINE)) == {
         "from __future__ import annotations",
         "import sqlalchemy as sa",
@@ -197,6 +197,15 @@ def test_a_newer_revision_is_refused_and_a_stamp_repairs_a_lost_one(
     assert "No new upgrade operations" in ok(alembic("check"))
 
 
+def test_several_heads_are_refused_and_a_stamp_leaves_one(elsewhere: Path, alembic: Alembic) -> None:
+    ok(alembic("upgrade", "head"))
+    _set_revision(elsewhere / "recorder.db", "INSERT INTO alembic_version VALUES ('0001')")
+    for command in (["upgrade", "head"], ["current"]):
+        assert f"several Alembic heads: 0001, {HEAD}" in refusal(alembic(*command))
+    ok(alembic("stamp", "--purge", HEAD))
+    assert "No new upgrade operations" in ok(alembic("check"))
+
+
 def _set_revision(path: Path, statement: str) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(statement)
@@ -204,7 +213,7 @@ def _set_revision(path: Path, statement: str) -> None:
 
 
 def test_the_history_needs_no_database_and_an_upgrade_creates_it(elsewhere: Path, alembic: Alembic) -> None:
-    assert ok(alembic("history")).startswith(f"0002 -> {HEAD} (head), ")
+    assert ok(alembic("history")).startswith(f"0003 -> {HEAD} (head), ")
     ok(alembic("upgrade", "head"))
     engine = open_engine(check_url(f"sqlite:///{elsewhere / 'recorder.db'}"))
     assert differences(engine) == []

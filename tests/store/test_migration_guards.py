@@ -69,6 +69,24 @@ def test_a_broken_view_does_not_prevent_a_downgrade(engine: Engine) -> None:
     assert "broken" in inspect(engine).get_view_names()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_keeps_sqlite_from_dropping_a_column_is_named(engine: Engine) -> None:
+    """SQLite compiles every view and trigger again before it drops a column."""
+    _create(engine, 'CREATE VIEW "my view" AS SELECT no_such_column FROM watches')
+    with pytest.raises(SchemaError, match=r"^my view: this view .*no such column: no_such_column.*changed"):
+        downgrade(engine, "0001", discard_ledger=True)
+    assert state_of(engine).at_head
+    _create(
+        engine,
+        'DROP VIEW "my view"',
+        """CREATE TRIGGER reported AFTER UPDATE ON recorders
+        BEGIN INSERT INTO watches (taskgroup_id, note) VALUES (NEW.host, NEW.report); END""",
+    )
+    with pytest.raises(SchemaError, match=r"^reported: this trigger .*no such column: NEW.report.*changed"):
+        downgrade(engine, "0001", discard_ledger=True)
+    assert state_of(engine).at_head
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_views_in_other_schemas_and_materialized_ones_are_named(engine: Engine) -> None:
     _create(

@@ -149,6 +149,9 @@ def test_commands_through_it(pooler: str, postgres: str, tmp_path: Path, forker:
             "RECORDER_DATABASE_URL": through,
             "PARALLEL_API_KEY": KEY,
             "PARALLEL_BASE_URL": "http://127.0.0.1:1",
+            # A failed poll is due again at once.
+            "RECORDER_POLL_INTERVAL": "0.1",
+            "RECORDER_GAP_GRACE": "0.1",
         }
         for told in ({}, {"RECORDER_DATABASE_POOLER": "transaction"}):
             program = Program(tmp_path, forker, {**settings, **told})

@@ -89,8 +89,10 @@ class StoredFleet(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.checked.clear()
-        self.database_is_as_expected()
-        self.fleet.end()
+        try:
+            self.database_is_as_expected()
+        finally:
+            self.fleet.end()
 
     def group(self, name: str) -> Group:
         """The named group, or another one if it does not exist."""

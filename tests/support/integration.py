@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 MARK = "integration"
-_FIXTURES = {"forker", "postgres", "simulate", "stage", "start", "upstream", "url"}
+_FIXTURES = {"forker", "postgres", "stage", "start", "start_upstream", "upstream", "url"}
 _MODULES = {
     "pty",
     "socket",
     "subprocess",
     "tests.end_to_end.faketime",
+    "tests.faults.stage",
     "tests.support.breakable_postgres",
     "tests.support.pgbouncer",
     "tests.support.postgres",

@@ -206,7 +206,7 @@ class Running:
         return next(pid for pid in self.descendants() if command in _words(pid))
 
     @contextmanager
-    def outlived_by_none(self) -> Iterator[None]:
+    def leaving_no_processes(self) -> Iterator[None]:
         """Require that its child processes exit soon after the command is stopped in the block."""
         started = self.descendants()
         try:
@@ -241,7 +241,7 @@ def answers(url: str) -> bool:
 def wait_until(look: Callable[[], _T | None], what: str, seconds: float = WAIT_SECONDS) -> _T:
     deadline = time.monotonic() + seconds
     while (found := look()) is None:
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
         time.sleep(0.05)
     return found
 

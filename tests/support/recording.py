@@ -72,8 +72,8 @@ class Recording:
         seen = Observation(after(at - 0.25), after(at), parse_body(body.encode()))
         self._poll(taskgroup_id, at, lambda claim: observe(claim.watch, seen, RULES), due=True)
 
-    def fail(self, taskgroup_id: str, at: float) -> None:
-        failure = Failure(after(at - 0.25), after(at), Cause.SERVER_ERROR, 503, "busy")
+    def fail(self, taskgroup_id: str, at: float, cause: Cause = Cause.SERVER_ERROR) -> None:
+        failure = Failure(after(at - 0.25), after(at), cause, 503, "busy")
         self._poll(taskgroup_id, at, lambda claim: fail(claim.watch, failure, RULES), due=False)
 
     def _poll(

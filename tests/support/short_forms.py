@@ -11,7 +11,7 @@ import rfc8785
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent, WatchChange
 from recorder.ledger.poll_outcome import Cause
-from tests.support.bodies import body_value, moment, status_value
+from tests.support.bodies import GROUP, body_value, moment, status_value
 
 HTTP_STATUS = {
     Cause.RATE_LIMITED: 429,
@@ -61,10 +61,21 @@ _NAMES = {
 }
 
 
+def spelled(name: str, spelling: int, taskgroup_id: str) -> bytes:
+    """Return a named body as that of a group."""
+    return BODIES[name][spelling].replace(_id_text(GROUP), _id_text(taskgroup_id))
+
+
 def name_of(status: StatusContent) -> str:
     """Return the name of the body in a status entry."""
-    text = status.body.text
-    return _NAMES[rfc8785.dumps(status.body.value) if text is None else text.encode()]
+    value, text = status.body.value, status.body.text
+    if text is None:
+        return _NAMES[rfc8785.dumps({**value, "taskgroup_id": GROUP})]
+    return _NAMES[text.encode().replace(_id_text(value["taskgroup_id"]), _id_text(GROUP))]
+
+
+def _id_text(taskgroup_id: str) -> bytes:
+    return json.dumps(taskgroup_id).encode()
 
 
 def seconds(time: datetime) -> float:

@@ -23,7 +23,7 @@ Connect = Callable[..., httpx.Client]
 """Opens a client of the simulator at a URL."""
 
 
-class HandClock:
+class ManualClock:
     """A clock that stands still until it is advanced."""
 
     def __init__(self) -> None:

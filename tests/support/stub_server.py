@@ -46,32 +46,32 @@ GROUP: dict[str, Any] = {
 }
 
 
-def answer(status: str, body: Any = b"", *headers: str, then: Then = Then.KEEP) -> Reply:
-    """A well-formed response; a body that is not bytes is sent as JSON."""
+def response(status: str, body: Any = b"", *headers: str, then: Then = Then.KEEP) -> Reply:
+    """A well-formed response; a body other than bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(raw)}", *headers]
     return Reply("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + raw, then)
 
 
-OK = answer("200 OK", GROUP)
+OK = response("200 OK", GROUP)
 
 
 class RawServer:
     """Sends its replies in order, repeating the last one, and keeps the requests.
 
-    `asked` can be acquired once per request, and `parted` once per connection that both sides have closed,
-    in whichever order; replies wait for `may_answer`.
+    `request_received` can be acquired once per request, and `connection_closed` once per connection that
+    both sides have closed; replies wait for `may_reply`.
     """
 
     def __init__(self, replies: Sequence[Reply]) -> None:
         self._replies = replies
-        self._over = asyncio.Event()
+        self._stopping = asyncio.Event()
         self.requests: list[bytes] = []
         self.connections = 0
-        self.asked = asyncio.Semaphore(0)
-        self.parted = asyncio.Semaphore(0)
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
+        self.request_received = asyncio.Semaphore(0)
+        self.connection_closed = asyncio.Semaphore(0)
+        self.may_reply = asyncio.Event()
+        self.may_reply.set()
         self.port = 0
 
     @property
@@ -92,19 +92,19 @@ class RawServer:
             if then is Then.CLOSE:
                 writer.write_eof()
                 await reader.read()
-        self.parted.release()
+        self.connection_closed.release()
         writer.close()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Then:
         self.requests.append(await reader.readuntil(b"\r\n\r\n"))
         reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
-        self.asked.release()
-        await self.may_answer.wait()
+        self.request_received.release()
+        await self.may_reply.wait()
         writer.write(reply.data)
         await writer.drain()
         if reply.then is Then.HANG:
-            await self._over.wait()
-        while reply.then is Then.DRIP and not self._over.is_set():
+            await self._stopping.wait()
+        while reply.then is Then.DRIP and not self._stopping.is_set():
             await asyncio.sleep(0.01)
             writer.write(b"1\r\n \r\n")
             await writer.drain()
@@ -113,12 +113,12 @@ class RawServer:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         return reply.then
 
-    def end(self) -> None:
-        self._over.set()
-        self.may_answer.set()
+    def shut_down(self) -> None:
+        self._stopping.set()
+        self.may_reply.set()
 
 
-def certified(*names: str, authority: trustme.CA | None = None) -> ssl.SSLContext:
+def tls_context(*names: str, authority: trustme.CA | None = None) -> ssl.SSLContext:
     """A server's TLS context with a certificate for these names, from an unknown authority by default."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     (authority or trustme.CA()).issue_cert(*names).configure_cert(tls)
@@ -142,6 +142,6 @@ async def serving(*replies: Reply, tls: ssl.SSLContext | None = None) -> AsyncIt
         yield raw
     finally:
         server.close()
-        raw.end()
+        raw.shut_down()
         if handlers:
             await asyncio.wait(handlers)

@@ -1,4 +1,4 @@
-"""Terminal output, and texts that try to control the terminal."""
+"""Terminal output, and text that tries to control the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROUP = "[red][bold]\\[x] :smile: 日本 e\u0301"
 WIDTHS = [80, 120, 160]
 
 
-def steering(text: str) -> list[str]:
+def control_characters(text: str) -> list[str]:
     """The characters in a text that control a terminal, other than line feeds."""
     return [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
@@ -26,7 +26,7 @@ def shown(program: Program, width: int, *arguments: str) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", terminal.ok("completion", *arguments))
 
 
-def flowing(text: str) -> str:
+def unwrapped(text: str) -> str:
     return " ".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""Clients under test, and a clock that is set by hand."""
+"""Clients to test, and a manual clock."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.stub_server import RawServer, Reply, serving
 KEY = "sk-very-secret-0123456789"
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 MAX_BODY_BYTES = 2000
-AMPLE_SECONDS = 30.0
-HANG_SECONDS = 0.3
+LONG_TIMEOUT_SECONDS = 30.0
+SHORT_TIMEOUT_SECONDS = 0.3
 
 
 class Clock:
@@ -31,7 +31,7 @@ def client(base_url: str, **changes: Any) -> UpstreamClient:
         "base_url": base_url,
         "prefix": "/v1beta",
         "api_key": KEY,
-        "timeout_seconds": AMPLE_SECONDS,
+        "timeout_seconds": LONG_TIMEOUT_SECONDS,
         "max_body_bytes": MAX_BODY_BYTES,
         "concurrency": 10,
         "now": Clock(),
@@ -50,11 +50,11 @@ def poll_once(base_url: str, **changes: Any) -> Observation | Failure:
 def with_server(
     scenario: Callable[[RawServer, UpstreamClient], Awaitable[Any]], *replies: Reply, **changes: Any
 ) -> Any:
-    """Run `scenario` with a server that sends `replies`, and a client of it."""
+    """Run `scenario` with a server that sends `replies`, and a client for that server."""
 
     async def run() -> Any:
         async with serving(*replies) as server, client(server.url, **changes) as upstream:
-            async with asyncio.timeout(2 * AMPLE_SECONDS):
+            async with asyncio.timeout(2 * LONG_TIMEOUT_SECONDS):
                 return await scenario(server, upstream)
 
     return asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Causes of errors that cannot be provoked with a real socket."""
+"""Classification of errors that cannot be caused with a real socket."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recorder.ledger.poll_outcome import Cause
 from recorder.upstream.error_causes import NETWORK_ERRORS, classify
 
 
-def raised(error: Exception, *causes: Exception) -> Exception:
-    """Return `error` as if raised from the first of `causes`, that one from the second, and so on."""
+def chained(error: Exception, *causes: Exception) -> Exception:
+    """Return `error` as if chained from the first of `causes`, that one from the second, and so on."""
     link: BaseException = error
     for cause in causes:
         link.__cause__ = cause
@@ -24,13 +24,13 @@ def raised(error: Exception, *causes: Exception) -> Exception:
 
 
 @pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EMFILE])
-def test_a_system_error_is_described_by_the_system(code: int) -> None:
-    error = raised(httpx.ConnectTimeout(""), OSError(code, "driver text"))
+def test_a_system_error_has_the_operating_systems_description(code: int) -> None:
+    error = chained(httpx.ConnectTimeout(""), OSError(code, "driver text"))
     assert classify(error) == (Cause.UNREACHABLE, os.strerror(code).lower())
 
 
-def test_a_connection_timeout_of_the_system_is_a_timeout() -> None:
-    error = raised(httpx.ConnectTimeout(""), TimeoutError(errno.ETIMEDOUT, "driver text"))
+def test_a_connect_timeout_of_the_operating_system_is_a_timeout() -> None:
+    error = chained(httpx.ConnectTimeout(""), TimeoutError(errno.ETIMEDOUT, "driver text"))
     assert classify(error)[0] is Cause.TIMEOUT
 
 
@@ -38,8 +38,8 @@ def test_a_connection_timeout_of_the_system_is_a_timeout() -> None:
     ("code", "phrase"),
     [(socket.EAI_NONAME, "name not found"), (socket.EAI_AGAIN, "name lookup failed")],
 )
-def test_a_failed_lookup_and_an_unknown_name_are_distinguished(code: int, phrase: str) -> None:
-    error = raised(httpx.ConnectTimeout(""), socket.gaierror(code, "driver text"))
+def test_a_failed_lookup_differs_from_an_unknown_name(code: int, phrase: str) -> None:
+    error = chained(httpx.ConnectTimeout(""), socket.gaierror(code, "driver text"))
     assert classify(error) == (Cause.UNREACHABLE, phrase)
 
 

@@ -1,4 +1,4 @@
-"""Every way in which a poll can fail, one row each, with a real client over real sockets."""
+"""Every way in which a poll can fail, one row each, over real sockets."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import pytest
 from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.upstream.redaction import MAX_CHARACTERS
 from recorder.upstream.retry_after import MAX_RETRY_AFTER_SECONDS
-from tests.support.stub_server import GROUP, Reply, Then, answer
-from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, MAX_BODY_BYTES, NOON, client
-from tests.upstream.places import (
-    Place,
+from tests.support.stub_server import GROUP, Reply, Then, response
+from tests.upstream.clients import LONG_TIMEOUT_SECONDS, MAX_BODY_BYTES, NOON, SHORT_TIMEOUT_SECONDS, client
+from tests.upstream.endpoints import (
+    Endpoint,
     at,
-    no_tls,
-    nobody_listens,
-    nobody_vouches,
-    place_of,
-    tls_never_answers,
+    connection_refused,
+    endpoint_of,
+    hanging_tls_handshake,
+    plain_http,
+    untrusted_certificate,
 )
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 KNOWN_LENGTH = HEAD + b"Content-Length: 900\r\n\r\n{"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-MUCH = b" " * (MAX_BODY_BYTES + 1)
+OVERSIZE = b" " * (MAX_BODY_BYTES + 1)
 PAGE = b"<html><body><h1>Sorry</h1> nginx</body></html>"
 
 
 class Prefix(str):
-    """Equal to every string with this prefix; for messages that depend on the system."""
+    """Equal to every string with this prefix, for messages that depend on the operating system."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ class Prefix(str):
 
 def row(
     kind: str,
-    upstream: Place | Reply,
+    upstream: Endpoint | Reply,
     cause: Cause,
     http_status: int | None,
     detail: str,
@@ -53,75 +53,81 @@ def row(
     hangs: bool = False,
 ) -> Any:
     failure = Failure(NOON, NOON, cause, http_status, detail, wait)
-    return pytest.param(upstream, failure, HANG_SECONDS if hangs else AMPLE_SECONDS, id=kind)
+    return pytest.param(upstream, failure, SHORT_TIMEOUT_SECONDS if hangs else LONG_TIMEOUT_SECONDS, id=kind)
 
 
 def retry_after(kind: str, header: str, seconds: float | None) -> Any:
-    reply = answer("429 Too Many Requests", b"", *header.split("\n"))
+    reply = response("429 Too Many Requests", b"", *header.split("\n"))
     return row(f"429 with {kind}", reply, Cause.RATE_LIMITED, 429, "429 Too Many Requests", wait=seconds)
 
 
 def status(line: str, cause: Cause, body: Any = b"", adds: str = "") -> Any:
-    return row(f"{line}{adds}", answer(line, body, then=Then.CLOSE), cause, int(line[:3]), f"{line}{adds}")
+    return row(f"{line}{adds}", response(line, body, then=Then.CLOSE), cause, int(line[:3]), f"{line}{adds}")
 
 
 def body(kind: str, raw: bytes, detail: str) -> Any:
-    return row(f"200 with {kind}", answer("200 OK", raw), Cause.MALFORMED, 200, detail)
+    return row(f"200 with {kind}", response("200 OK", raw), Cause.MALFORMED, 200, detail)
 
 
 TIMEOUT, UNREACHABLE, MALFORMED = Cause.TIMEOUT, Cause.UNREACHABLE, Cause.MALFORMED
 BEFORE, INSIDE = "connection closed before an answer", "connection closed inside the body"
-NO_TIME, NO_HTTP = "no complete answer in time", "the answer is not proper HTTP"
+TIMED_OUT, NOT_HTTP = "no complete answer in time", "the answer is not proper HTTP"
 TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
 ENCODED = "a Content-Encoding that was not asked for"
 
 NO_CONNECTION = [
-    row("refused", nobody_listens, UNREACHABLE, None, "connection refused"),
-    row("name that does not exist", at("http://nonexistent.invalid"), UNREACHABLE, None, Prefix("name ")),
+    row("refused", connection_refused, UNREACHABLE, None, "connection refused"),
+    row("unknown host name", at("http://nonexistent.invalid"), UNREACHABLE, None, Prefix("name ")),
     row("network unreachable", at("http://224.0.0.1"), UNREACHABLE, None, "network is unreachable"),
     row(
-        "certificate unknown",
-        nobody_vouches,
+        "untrusted certificate",
+        untrusted_certificate,
         UNREACHABLE,
         None,
         Prefix("TLS: certificate verify failed: "),
     ),
-    row("no TLS", no_tls, UNREACHABLE, None, Prefix("TLS: ")),
-    row("TLS hangs", tls_never_answers, TIMEOUT, None, NO_TIME, hangs=True),
+    row("no TLS", plain_http, UNREACHABLE, None, Prefix("TLS: ")),
+    row("TLS hangs", hanging_tls_handshake, TIMEOUT, None, TIMED_OUT, hangs=True),
     row("URL without a scheme", at("upstream"), UNREACHABLE, None, "bad URL"),
-    row("URL that is empty", at(""), UNREACHABLE, None, "bad URL"),
-    row("URL of another scheme", at("ftp://127.0.0.1"), UNREACHABLE, None, "bad URL"),
+    row("empty URL", at(""), UNREACHABLE, None, "bad URL"),
+    row("URL with another scheme", at("ftp://127.0.0.1"), UNREACHABLE, None, "bad URL"),
     row("URL without a host", at("http://"), UNREACHABLE, None, "bad URL"),
-    row("URL with an impossible host", at("http://\u2603"), UNREACHABLE, None, "bad URL"),
+    row("URL with an invalid host", at("http://\u2603"), UNREACHABLE, None, "bad URL"),
     row("URL with an empty label", at("http://a..b"), UNREACHABLE, None, "bad URL: not a host name"),
-    row("URL with an impossible port", at("http://127.0.0.1:99999"), UNREACHABLE, None, "bad URL"),
-    row("URL with words for a port", at("http://127.0.0.1:x"), UNREACHABLE, None, "bad URL"),
+    row("URL with an invalid port", at("http://127.0.0.1:99999"), UNREACHABLE, None, "bad URL"),
+    row("URL with a non-numeric port", at("http://127.0.0.1:x"), UNREACHABLE, None, "bad URL"),
 ]
 
-NO_ANSWER = [
-    row("hang before the answer", Reply(b"", Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
-    row("hang inside the head", Reply(HEAD, Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
-    row("hang inside the body", Reply(KNOWN_LENGTH, Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
-    row("hang inside a chunk", Reply(CHUNKED + b"9\r\n{", Then.HANG), TIMEOUT, None, NO_TIME, hangs=True),
-    row("drip for ever", Reply(CHUNKED + b"1\r\n \r\n", Then.DRIP), TIMEOUT, None, NO_TIME, hangs=True),
-    row("closed before the answer", Reply(b""), UNREACHABLE, None, BEFORE),
+INCOMPLETE_RESPONSE = [
+    row("hang before the response", Reply(b"", Then.HANG), TIMEOUT, None, TIMED_OUT, hangs=True),
+    row("hang inside the head", Reply(HEAD, Then.HANG), TIMEOUT, None, TIMED_OUT, hangs=True),
+    row("hang inside the body", Reply(KNOWN_LENGTH, Then.HANG), TIMEOUT, None, TIMED_OUT, hangs=True),
+    row("hang inside a chunk", Reply(CHUNKED + b"9\r\n{", Then.HANG), TIMEOUT, None, TIMED_OUT, hangs=True),
+    row("endless drip", Reply(CHUNKED + b"1\r\n \r\n", Then.DRIP), TIMEOUT, None, TIMED_OUT, hangs=True),
+    row("closed before the response", Reply(b""), UNREACHABLE, None, BEFORE),
     row("closed inside the head", Reply(HEAD + b"Conte"), UNREACHABLE, None, BEFORE),
     row("closed inside a known length", Reply(KNOWN_LENGTH), UNREACHABLE, None, INSIDE),
     row("closed inside a chunk", Reply(CHUNKED + b"5\r\n{"), UNREACHABLE, None, INSIDE),
     row("closed before the last chunk", Reply(CHUNKED + b"2\r\n{}\r\n"), UNREACHABLE, None, INSIDE),
-    row("reset before the answer", Reply(b"", Then.RESET), UNREACHABLE, None, "connection reset"),
+    row("reset before the response", Reply(b"", Then.RESET), UNREACHABLE, None, "connection reset"),
     row("reset inside the body", Reply(KNOWN_LENGTH, Then.RESET), UNREACHABLE, None, INSIDE),
 ]
 
-NO_HTTP_ANSWER = [
-    row("garbage", Reply(b"\x00\x01\x02 garbage\r\n\r\n"), MALFORMED, None, NO_HTTP),
-    row("another protocol", Reply(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), MALFORMED, None, NO_HTTP),
-    row("huge header", Reply(HEAD + b"X: " + b"a" * 100_000 + b"\r\n\r\n"), MALFORMED, None, NO_HTTP),
-    row("too many headers", Reply(HEAD + b"X: a\r\n" * 5_000 + b"\r\n"), MALFORMED, None, NO_HTTP),
-    row("absurd length", Reply(HEAD + b"Content-Length: " + b"9" * 5_000), MALFORMED, None, NO_HTTP),
-    row("negative length", Reply(HEAD + b"Content-Length: -1\r\n\r\n{}"), MALFORMED, None, NO_HTTP),
-    row("two lengths", answer("200 OK", GROUP, "Content-Length: 3"), MALFORMED, None, NO_HTTP),
-    row("senseless chunk", Reply(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"), MALFORMED, None, NO_HTTP),
+INVALID_HTTP = [
+    row("garbage", Reply(b"\x00\x01\x02 garbage\r\n\r\n"), MALFORMED, None, NOT_HTTP),
+    row("another protocol", Reply(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), MALFORMED, None, NOT_HTTP),
+    row("huge header", Reply(HEAD + b"X: " + b"a" * 100_000 + b"\r\n\r\n"), MALFORMED, None, NOT_HTTP),
+    row("too many headers", Reply(HEAD + b"X: a\r\n" * 5_000 + b"\r\n"), MALFORMED, None, NOT_HTTP),
+    row("huge Content-Length", Reply(HEAD + b"Content-Length: " + b"9" * 5_000), MALFORMED, None, NOT_HTTP),
+    row("negative Content-Length", Reply(HEAD + b"Content-Length: -1\r\n\r\n{}"), MALFORMED, None, NOT_HTTP),
+    row(
+        "two Content-Length headers",
+        response("200 OK", GROUP, "Content-Length: 3"),
+        MALFORMED,
+        None,
+        NOT_HTTP,
+    ),
+    row("invalid chunk size", Reply(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"), MALFORMED, None, NOT_HTTP),
 ]
 
 STATUSES = [
@@ -146,14 +152,20 @@ STATUSES = [
     status("599 Odd", Cause.SERVER_ERROR),
     status("999 Odder", MALFORMED),
     row(
-        "302 with a place to go",
-        answer("302 Found", b"", "Location: /x"),
+        "302 with a Location",
+        response("302 Found", b"", "Location: /x"),
         Cause.CLIENT_ERROR,
         302,
         "302 Found",
     ),
-    row("404 without a phrase", answer("404"), Cause.NOT_FOUND, 404, "404 Not Found"),
-    row("500 in another tongue", answer("500 \xfc\x1b["), Cause.SERVER_ERROR, 500, r"500 ?\x1b["),
+    row("404 without a reason phrase", response("404"), Cause.NOT_FOUND, 404, "404 Not Found"),
+    row(
+        "500 with an unprintable reason phrase",
+        response("500 \xfc\x1b["),
+        Cause.SERVER_ERROR,
+        500,
+        r"500 ?\x1b[",
+    ),
 ]
 
 ERROR_BODIES = [
@@ -165,11 +177,11 @@ ERROR_BODIES = [
         "422 No", Cause.CLIENT_ERROR, {"detail": [{"loc": ["path"], "msg": "Short", "type": "t"}]}, ": Short"
     ),
     status("503 with HTML", Cause.SERVER_ERROR, PAGE),
-    status("503 with another shape", Cause.SERVER_ERROR, {"detail": {"secret": "plan"}}),
-    status("503 with other types", Cause.SERVER_ERROR, {"error": {"message": 5}, "detail": []}),
+    status("503 with an unexpected shape", Cause.SERVER_ERROR, {"detail": {"secret": "plan"}}),
+    status("503 with unexpected types", Cause.SERVER_ERROR, {"error": {"message": 5}, "detail": []}),
     status("503 with deep nesting", Cause.SERVER_ERROR, b"[" * 1_900),
     status("503 with bytes", Cause.SERVER_ERROR, b"\xff\xfe"),
-    status("503 with more than is read", Cause.SERVER_ERROR, MUCH),
+    status("503 with an oversize body", Cause.SERVER_ERROR, OVERSIZE),
     row(
         "429 closed inside the body",
         Reply(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n{"),
@@ -214,7 +226,7 @@ BODIES = [
     body("HTML", PAGE, "not JSON: Expecting value at character 0"),
     body("nothing", b"", "not JSON: Expecting value at character 0"),
     body("truncated JSON", b'{"status": {', Prefix("not JSON: ")),
-    body("more after the JSON", b'{"status": {}} x', "not JSON: Extra data at character 15"),
+    body("trailing data", b'{"status": {}} x', "not JSON: Extra data at character 15"),
     body("NaN", b'{"status": {"x": NaN}}', "not JSON: NaN"),
     body("duplicate keys", b'{"status": {}, "status": {}}', "duplicate key 'status'"),
     body("duplicate keys inside", b'{"status": {"a": 1, "\\u0061": 1}}', "duplicate key 'a'"),
@@ -231,12 +243,12 @@ BODIES = [
     body("an array", b'[{"status": {}}]', "not a JSON object"),
     body("null", b"null", "not a JSON object"),
     body("no status", b'{"taskgroup_id": "tgrp_1"}', "no object `status`"),
-    body("a text for a status", b'{"status": "ok"}', "no object `status`"),
-    body("an array for a status", b'{"status": [{}]}', "no object `status`"),
-    body("null for a status", b'{"status": null}', "no object `status`"),
+    body("a string as status", b'{"status": "ok"}', "no object `status`"),
+    body("an array as status", b'{"status": [{}]}', "no object `status`"),
+    body("null as status", b'{"status": null}', "no object `status`"),
     row(
         "200 with a Retry-After",
-        answer("200 OK", b"1", "Retry-After: 5"),
+        response("200 OK", b"1", "Retry-After: 5"),
         MALFORMED,
         200,
         "not a JSON object",
@@ -245,7 +257,7 @@ BODIES = [
     *(
         row(
             f"200 in {encoding}",
-            answer("200 OK", packed, f"Content-Encoding: {encoding}"),
+            response("200 OK", packed, f"Content-Encoding: {encoding}"),
             MALFORMED,
             200,
             ENCODED,
@@ -254,26 +266,38 @@ BODIES = [
         for encoding in ("gzip", "GZIP", "br", "gzip, identity")
     ),
     row(
-        "oversize by its length",
+        "oversize Content-Length",
         Reply(HEAD + b"Content-Length: 2001\r\n\r\n", Then.HANG),
         Cause.TOO_LARGE,
         200,
         TOO_LARGE,
     ),
-    row("oversize in chunks", Reply(CHUNKED + b"7d1\r\n" + MUCH, Then.HANG), Cause.TOO_LARGE, 200, TOO_LARGE),
     row(
-        "oversize without a length", Reply(HEAD + b"\r\n" + MUCH, Then.HANG), Cause.TOO_LARGE, 200, TOO_LARGE
+        "oversize in chunks",
+        Reply(CHUNKED + b"7d1\r\n" + OVERSIZE, Then.HANG),
+        Cause.TOO_LARGE,
+        200,
+        TOO_LARGE,
+    ),
+    row(
+        "oversize without a length",
+        Reply(HEAD + b"\r\n" + OVERSIZE, Then.HANG),
+        Cause.TOO_LARGE,
+        200,
+        TOO_LARGE,
     ),
 ]
 
 
 @pytest.mark.parametrize(
     ("upstream", "failure", "timeout_seconds"),
-    [*NO_CONNECTION, *NO_ANSWER, *NO_HTTP_ANSWER, *STATUSES, *ERROR_BODIES, *RETRY_AFTERS, *BODIES],
+    [*NO_CONNECTION, *INCOMPLETE_RESPONSE, *INVALID_HTTP, *STATUSES, *ERROR_BODIES, *RETRY_AFTERS, *BODIES],
 )
-def test_a_failure_has_its_cause(upstream: Place | Reply, failure: Failure, timeout_seconds: float) -> None:
+def test_each_failure_has_its_cause_and_detail(
+    upstream: Endpoint | Reply, failure: Failure, timeout_seconds: float
+) -> None:
     async def scenario() -> None:
-        async with place_of(upstream) as url, client(url, timeout_seconds=timeout_seconds) as polling:
+        async with endpoint_of(upstream) as url, client(url, timeout_seconds=timeout_seconds) as polling:
             outcome = await polling.poll("tgrp_1")
         assert outcome == failure
         assert isinstance(outcome, Failure)

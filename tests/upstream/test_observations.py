@@ -1,4 +1,4 @@
-"""Every form of response that is an observation, over real sockets."""
+"""Every kind of response that counts as an observation, over real sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import trustme
 
 from recorder.ledger.poll_outcome import Failure, Observation
 from recorder.ledger.response_body import parse_body
-from tests.support.stub_server import GROUP, OK, Reply, Then, answer, certified, serving
+from tests.support.stub_server import GROUP, OK, Reply, Then, response, serving, tls_context
 from tests.upstream.clients import MAX_BODY_BYTES, NOON, client, outcome_of
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -29,18 +29,22 @@ def chunked(raw: bytes) -> bytes:
     "reply",
     [
         pytest.param(OK, id="plain"),
-        pytest.param(answer("200 OK", GROUP, "Content-Encoding: Identity"), id="identity"),
-        pytest.param(answer("200 \xff\xfe", GROUP, "X-Odd: \xff"), id="bytes in the head that are not UTF-8"),
-        pytest.param(answer("200", GROUP, "Content-Type: text/html"), id="no reason, another type"),
-        pytest.param(answer("200 OK", GROUP, "Location: http://["), id="with an invalid Location"),
+        pytest.param(response("200 OK", GROUP, "Content-Encoding: Identity"), id="identity"),
+        pytest.param(
+            response("200 \xff\xfe", GROUP, "X-Odd: \xff"), id="bytes in the head that are not UTF-8"
+        ),
+        pytest.param(
+            response("200", GROUP, "Content-Type: text/html"), id="no reason phrase, another content type"
+        ),
+        pytest.param(response("200 OK", GROUP, "Location: http://["), id="invalid Location"),
         pytest.param(Reply(HEAD + b"\r\n" + RAW), id="until the connection closes"),
         pytest.param(Reply(HEAD.replace(b"1.1", b"1.0") + b"\r\n" + RAW), id="HTTP/1.0"),
         pytest.param(Reply(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(RAW)), id="in chunks"),
         pytest.param(Reply(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK.data, Then.KEEP), id="after a 103"),
-        pytest.param(answer("200 OK", RAW + b" " * (MAX_BODY_BYTES - len(RAW))), id="as large as allowed"),
+        pytest.param(response("200 OK", RAW + b" " * (MAX_BODY_BYTES - len(RAW))), id="maximum size"),
     ],
 )
-def test_a_group_is_an_observation(reply: Reply) -> None:
+def test_a_response_with_a_group_is_an_observation(reply: Reply) -> None:
     assert outcome_of(reply) == Observation(NOON, NOON, parse_body(RAW))
 
 
@@ -62,11 +66,11 @@ def poll_over_tls(tls: ssl.SSLContext, host: str) -> Observation | Failure:
 
 
 def test_a_trusted_certificate_is_accepted(authority: trustme.CA) -> None:
-    tls = certified("localhost", authority=authority)
+    tls = tls_context("localhost", authority=authority)
     assert poll_over_tls(tls, "localhost") == Observation(NOON, NOON, parse_body(RAW))
 
 
 def test_a_trusted_certificate_for_another_name_is_rejected(authority: trustme.CA) -> None:
-    outcome = poll_over_tls(certified("localhost", authority=authority), "127.0.0.1")
+    outcome = poll_over_tls(tls_context("localhost", authority=authority), "127.0.0.1")
     assert isinstance(outcome, Failure)
     assert outcome.detail.startswith("TLS: certificate verify failed: IP address mismatch")

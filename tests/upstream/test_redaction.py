@@ -1,4 +1,4 @@
-"""The text that describes a failure."""
+"""The detail of a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client sends, and how it behaves over many polls, over real sockets."""
+"""The client's requests and connections, over real sockets."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.upstream import UpstreamClient
 from recorder.upstream import http as transport
-from tests.support.stub_server import OK, RawServer, Reply, Then, answer, serving
-from tests.upstream.clients import HANG_SECONDS, KEY, NOON, Clock, client, with_server
+from tests.support.stub_server import OK, RawServer, Reply, Then, response, serving
+from tests.upstream.clients import KEY, NOON, SHORT_TIMEOUT_SECONDS, Clock, client, with_server
 
 HANG = Reply(b"", Then.HANG)
 
@@ -40,7 +40,7 @@ IDS = [
 ]
 
 
-def test_every_id_arrives_exactly_and_with_only_unreserved_characters_bare() -> None:
+def test_every_id_arrives_intact_and_percent_encoded() -> None:
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         for taskgroup_id in IDS:
             assert isinstance(await upstream.poll(taskgroup_id), Observation)
@@ -60,7 +60,7 @@ def test_every_id_arrives_exactly_and_with_only_unreserved_characters_bare() -> 
         ("/proxy", "", "/proxy/tasks/groups/g"),
     ],
 )
-def test_the_path_begins_with_that_of_the_base_url_and_the_prefix(
+def test_the_path_starts_with_the_base_urls_path_and_the_prefix(
     base_path: str, prefix: str, path: str
 ) -> None:
     async def scenario() -> None:
@@ -95,11 +95,11 @@ def test_asked_at_is_before_the_request_and_observed_at_after_the_whole_body() -
     received = NOON + timedelta(seconds=4)
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
-        server.may_answer.clear()
+        server.may_reply.clear()
         poll = asyncio.create_task(upstream.poll("g"))
-        await server.asked.acquire()
+        await server.request_received.acquire()
         clock.time = received
-        server.may_answer.set()
+        server.may_reply.set()
         outcome = await poll
         assert isinstance(outcome, Observation)
         assert (outcome.asked_at, outcome.observed_at) == (NOON, received)
@@ -107,17 +107,17 @@ def test_asked_at_is_before_the_request_and_observed_at_after_the_whole_body() -
     with_server(scenario, OK, now=clock)
 
 
-@pytest.mark.parametrize("reply", [OK, answer("404 Not Found")])
+@pytest.mark.parametrize("reply", [OK, response("404 Not Found")])
 def test_asked_at_is_not_after_the_end_if_the_clock_is_set_back(reply: Reply) -> None:
     clock = Clock()
     earlier = NOON - timedelta(hours=1)
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
-        server.may_answer.clear()
+        server.may_reply.clear()
         poll = asyncio.create_task(upstream.poll("g"))
-        await server.asked.acquire()
+        await server.request_received.acquire()
         clock.time = earlier
-        server.may_answer.set()
+        server.may_reply.set()
         outcome = await poll
         ended_at = outcome.observed_at if isinstance(outcome, Observation) else outcome.ended_at
         assert (outcome.asked_at, ended_at) == (earlier, earlier)
@@ -125,20 +125,20 @@ def test_asked_at_is_not_after_the_end_if_the_clock_is_set_back(reply: Reply) ->
     with_server(scenario, reply, now=clock)
 
 
-def test_ended_at_is_when_a_poll_has_failed() -> None:
+def test_ended_at_is_when_the_poll_failed() -> None:
     clock = Clock()
     ended = NOON + timedelta(seconds=4)
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
-        server.may_answer.clear()
+        server.may_reply.clear()
         poll = asyncio.create_task(upstream.poll("g"))
-        await server.asked.acquire()
+        await server.request_received.acquire()
         clock.time = ended
-        server.may_answer.set()
+        server.may_reply.set()
         assert await poll == Failure(NOON, ended, Cause.SERVER_ERROR, 500, "500 Internal Server Error", 60.0)
 
     date = "Retry-After: Tue, 24 Nov 2026 12:01:04 GMT"
-    with_server(scenario, answer("500 Internal Server Error", b"", date), now=clock)
+    with_server(scenario, response("500 Internal Server Error", b"", date), now=clock)
 
 
 @pytest.mark.parametrize("location", ["/elsewhere", "http://[", "http://127.0.0.1:x/", "\xff", ""])
@@ -148,12 +148,12 @@ def test_a_redirect_is_not_followed(location: str) -> None:
         assert outcome == Failure(NOON, NOON, Cause.CLIENT_ERROR, 302, "302 Found")
         assert len(server.requests) == 1
 
-    with_server(scenario, answer("302 Found", b"", f"Location: {location}"), OK)
+    with_server(scenario, response("302 Found", b"", f"Location: {location}"), OK)
 
 
 def test_cookies_are_not_sent_back() -> None:
     async def scenario() -> None:
-        cookie = answer("200 OK", {"status": {}}, "Set-Cookie: session=1; Path=/")
+        cookie = response("200 OK", {"status": {}}, "Set-Cookie: session=1; Path=/")
         async with serving(cookie) as server, client(f"http://localhost:{server.port}") as upstream:
             await upstream.poll("g")
             await upstream.poll("g")
@@ -173,7 +173,7 @@ def test_proxies_in_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_one_connection_serves_many_polls_including_failed_ones() -> None:
-    replies = [OK, answer("503 Service Unavailable", b"<html>"), answer("200 OK", b"{}"), OK]
+    replies = [OK, response("503 Service Unavailable", b"<html>"), response("200 OK", b"{}"), OK]
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         for _ in range(20):
@@ -187,18 +187,18 @@ def test_a_connection_closed_while_idle_is_replaced() -> None:
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         for _ in range(3):
             assert isinstance(await upstream.poll("g"), Observation)
-            await server.parted.acquire()
+            await server.connection_closed.acquire()
         assert (server.connections, len(server.requests)) == (3, 3)
 
     with_server(scenario, Reply(OK.data, Then.CLOSE))
 
 
-def test_an_idle_connection_is_closed_before_servers_would(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_closed_before_the_server_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.1)
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         assert isinstance(await upstream.poll("g"), Observation)
-        await server.parted.acquire()
+        await server.connection_closed.acquire()
         assert isinstance(await upstream.poll("g"), Observation)
         assert server.connections == 2
 
@@ -209,8 +209,8 @@ def test_an_idle_connection_is_closed_before_servers_would(monkeypatch: pytest.M
     ("then", "detail"),
     [(Then.CLOSE, "connection closed before an answer"), (Then.RESET, "connection reset")],
 )
-def test_one_poll_is_one_request_even_if_a_kept_connection_breaks(then: Then, detail: str) -> None:
-    """It is unknown whether the server received the request, so the poll fails and is not repeated."""
+def test_one_poll_is_one_request_even_if_a_reused_connection_breaks(then: Then, detail: str) -> None:
+    """The server may have received the request, so the poll fails and is not retried."""
 
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         assert isinstance(await upstream.poll("g"), Observation)
@@ -222,26 +222,26 @@ def test_one_poll_is_one_request_even_if_a_kept_connection_breaks(then: Then, de
     with_server(scenario, OK, Reply(b"", then), OK)
 
 
-def test_waiting_for_a_turn_is_not_a_timeout() -> None:
+def test_waiting_for_a_free_slot_does_not_count_towards_the_timeout() -> None:
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         hanging = asyncio.create_task(upstream.poll("g"))
-        await server.asked.acquire()
+        await server.request_received.acquire()
         waiting = asyncio.create_task(upstream.poll("g"))
         outcome = await hanging
         assert isinstance(outcome, Failure)
         assert outcome.cause is Cause.TIMEOUT
         assert isinstance(await waiting, Observation)
 
-    with_server(scenario, HANG, OK, concurrency=1, timeout_seconds=HANG_SECONDS)
+    with_server(scenario, HANG, OK, concurrency=1, timeout_seconds=SHORT_TIMEOUT_SECONDS)
 
 
-def test_polls_run_side_by_side_up_to_the_limit() -> None:
+def test_polls_run_concurrently_up_to_the_limit() -> None:
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
-        server.may_answer.clear()
+        server.may_reply.clear()
         polls = [asyncio.create_task(upstream.poll("g")) for _ in range(6)]
         for _ in range(3):
-            await server.asked.acquire()
-        server.may_answer.set()
+            await server.request_received.acquire()
+        server.may_reply.set()
         outcomes = await asyncio.gather(*polls)
         assert all(isinstance(outcome, Observation) for outcome in outcomes)
         assert server.connections == 3
@@ -252,7 +252,7 @@ def test_polls_run_side_by_side_up_to_the_limit() -> None:
 def test_cancelling_a_poll_lets_the_next_one_start() -> None:
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         poll = asyncio.create_task(upstream.poll("g"))
-        await server.asked.acquire()
+        await server.request_received.acquire()
         poll.cancel()
         with pytest.raises(asyncio.CancelledError):
             await poll
@@ -270,15 +270,15 @@ def test_a_closed_client_refuses_to_poll() -> None:
     with_server(scenario, OK)
 
 
-def test_closing_leaves_nothing_open() -> None:
+def test_closing_leaves_no_connection_open() -> None:
     async def scenario(server: RawServer, upstream: UpstreamClient) -> None:
         for _ in range(3):
             await upstream.poll("g")
         await upstream.aclose()
         gc.collect()  # anything left open would warn here, and a warning is an error
 
-    with_server(scenario, OK, HANG, OK, timeout_seconds=HANG_SECONDS)
+    with_server(scenario, OK, HANG, OK, timeout_seconds=SHORT_TIMEOUT_SECONDS)
 
 
-def test_a_client_can_be_created_without_a_loop_and_closed_unused() -> None:
+def test_a_client_can_be_created_outside_a_loop_and_closed_unused() -> None:
     asyncio.run(client("http://127.0.0.1:1").aclose())

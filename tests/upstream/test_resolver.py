@@ -11,34 +11,34 @@ import pytest
 
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from tests.support.stub_server import OK, serving
-from tests.upstream.clients import AMPLE_SECONDS, HANG_SECONDS, NOON, client, poll_once
+from tests.upstream.clients import LONG_TIMEOUT_SECONDS, NOON, SHORT_TIMEOUT_SECONDS, client, poll_once
 
 
 @pytest.fixture
-def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Make lookups hang until the end of the test; the event is set when one has returned."""
-    release, answered = threading.Event(), threading.Event()
+def lookup_returned(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Make lookups hang until the end of the test; the event is set once one returns."""
+    release, lookup_returned = threading.Event(), threading.Event()
 
     def hang(*_: object, **__: object) -> None:
-        release.wait(AMPLE_SECONDS)
-        answered.set()
+        release.wait(LONG_TIMEOUT_SECONDS)
+        lookup_returned.set()
         raise socket.gaierror(socket.EAI_AGAIN, "later")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    yield answered
+    yield lookup_returned
     release.set()
-    assert answered.wait(AMPLE_SECONDS)
+    assert lookup_returned.wait(LONG_TIMEOUT_SECONDS)
 
 
 def test_a_hanging_lookup_is_a_timeout_and_does_not_keep_the_program_alive(
-    answered: threading.Event,
+    lookup_returned: threading.Event,
 ) -> None:
-    outcome = poll_once("http://localhost", timeout_seconds=HANG_SECONDS)
+    outcome = poll_once("http://localhost", timeout_seconds=SHORT_TIMEOUT_SECONDS)
     assert outcome == Failure(NOON, NOON, Cause.TIMEOUT, None, "no complete answer in time")
-    assert not answered.is_set()
+    assert not lookup_returned.is_set()
 
 
-def test_a_name_with_several_addresses_is_reached_at_one_that_responds(
+def test_all_addresses_of_a_name_are_tried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""Reading `Retry-After` headers."""
+"""Parsing of `Retry-After` headers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.upstream.retry_after import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
-from tests.support.stub_server import answer
+from tests.support.stub_server import response
 from tests.upstream.clients import NOON, failure_of
 
 
@@ -32,7 +32,7 @@ from tests.upstream.clients import NOON, failure_of
         ({"retry-after": "Fri, 24 Nov 2127 12:00:00 GMT"}, MAX_RETRY_AFTER_SECONDS),
     ],
 )
-def test_a_valid_header_is_seconds_and_at_most_an_hour(
+def test_a_valid_header_is_parsed_and_capped_at_an_hour(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert retry_after_seconds(headers, NOON) == seconds
@@ -55,11 +55,11 @@ def test_an_invalid_header_is_ignored(text: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_any_header_is_ignored_or_at_most_an_hour(milliseconds: str, text: str) -> None:
+def test_any_header_is_ignored_or_capped_at_an_hour(milliseconds: str, text: str) -> None:
     seconds = retry_after_seconds({"retry-after-ms": milliseconds, "retry-after": text}, NOON)
     assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "503 Service Unavailable", "302 Found", "201 Created"])
 def test_any_failure_with_a_status_has_the_retry_after(status: str) -> None:
-    assert failure_of(answer(status, b"", "Retry-After: 2.5")).retry_after_seconds == 2.5
+    assert failure_of(response(status, b"", "Retry-After: 2.5")).retry_after_seconds == 2.5

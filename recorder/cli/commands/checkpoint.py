@@ -14,7 +14,7 @@ from recorder.audit.checkpoints import BrokenHeadError, CheckpointHead, checkpoi
 from recorder.cli.common import readable_database, report_errors
 from recorder.cli.output.files import chunks, goes_to_output, out_option, stoppable, written_whole
 from recorder.cli.output.format import count_text
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 
 
 @click.command("checkpoint")
@@ -27,7 +27,10 @@ def command(out: Path | None) -> None:
     shows later whether entries were cut off or a chain was recomputed.
     """
     counter, digest = _Counter(), sha256()
-    with stoppable("stopped: the checkpoint is incomplete"), readable_database(load_settings()) as connection:
+    with (
+        stoppable("stopped: the checkpoint is incomplete"),
+        readable_database(load_settings(needed=())) as connection,
+    ):
         with closing(read_heads(connection)) as heads, written_whole(out) as write:
             try:
                 for chunk in chunks(checkpoint_lines(counter.counted(heads))):

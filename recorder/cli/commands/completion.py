@@ -15,7 +15,7 @@ from recorder.cli.output.episode_table import print_completion
 from recorder.queries.completion import CompletionQuery, completion_answer, statistics_answer
 from recorder.queries.eta import eta_of
 from recorder.queries.groups import group_body, require_group
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 from recorder.store.durations import MOST_COHORTS, TooManyCohortsError
 
 
@@ -54,7 +54,7 @@ def command(
 
 
 def _print_one(taskgroup_id: str, *, as_json: bool) -> None:
-    cohort_key = load_settings().cohort_key
+    cohort_key = load_settings(needed=()).cohort_key
 
     def question(connection: Connection, now: datetime) -> dict[str, Any]:
         group = require_group(connection, taskgroup_id)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select
 
 from recorder.cli.common import opened_database, report_errors, require_file, wait_for_database
 from recorder.processes import stop_requests
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 from recorder.store import grants as granting
 from recorder.store import migrate, schema
 from recorder.store.derived import rebuild_all
@@ -34,7 +34,7 @@ def command() -> None:
 @report_errors
 def upgrade_command() -> None:
     """Upgrade the schema to this program's revision. An empty database gets its tables."""
-    with opened_database(load_settings().write_url) as engine:
+    with opened_database(load_settings(needed=()).write_url) as engine:
         wait_for_database(engine)
         before = migrate.upgrade(engine)
         click.echo(f"{display_url(engine.url)}: {before.current or 'empty'} -> {before.head}")
@@ -125,7 +125,7 @@ def _count_groups(engine: Engine) -> int:
 
 @contextmanager
 def _present_database() -> Iterator[Engine]:
-    url = load_settings().write_url
+    url = load_settings(needed=()).write_url
     require_file(url)
     with opened_database(url) as engine:
         yield engine

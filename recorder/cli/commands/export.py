@@ -21,7 +21,7 @@ from recorder.cli.output.files import (
     stoppable,
     written_whole,
 )
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 from recorder.store.groups import count_entries
 
 
@@ -31,7 +31,10 @@ from recorder.store.groups import count_entries
 @report_errors
 def command(ids: tuple[str, ...], out: Path | None) -> None:
     """Export whole ledgers as JSON lines that anyone can verify: all, or those of the given groups."""
-    with stoppable("stopped: the export is incomplete"), readable_database(load_settings()) as connection:
+    with (
+        stoppable("stopped: the export is incomplete"),
+        readable_database(load_settings(needed=())) as connection,
+    ):
         selected, total = _selected(connection, ids)
         sizes = _Sizes()
         piped = goes_to_output(out)

@@ -17,7 +17,8 @@ from recorder.cli.output.console import (
     answer,
     column_table,
     console,
-    json_option,
+    order_option,
+    page_options,
     plain,
     print_json,
     print_more,
@@ -37,10 +38,8 @@ from recorder.store.history import count_gaps_of
 @click.argument("taskgroup_id", metavar="ID")
 @click.option("--from", "from_", metavar="TIME", help="Only gaps that lasted until this time or later.")
 @click.option("--to", metavar="TIME", help="Only gaps that began before this time.")
-@click.option("--order", help="asc (oldest first, the default) or desc (newest first).")
-@click.option("--limit", help="The maximum number to show, 100 by default.")
-@click.option("--cursor", help="Continue after a page, with the cursor that it printed.")
-@json_option
+@order_option
+@page_options
 @report_errors
 def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str | None) -> None:
     """Show when a group could not be observed, and why."""

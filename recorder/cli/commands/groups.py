@@ -15,7 +15,7 @@ from recorder.cli.output.console import (
     answer,
     column_table,
     console,
-    json_option,
+    page_options,
     plain,
     print_json,
     print_more,
@@ -27,7 +27,7 @@ from recorder.cli.output.warnings import warnings
 from recorder.ledger.watch import WatchState
 from recorder.queries.groups import GroupsQuery, list_page
 from recorder.queries.recorders import late_body, rate_budget_body, recorder_body
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 from recorder.store.groups import read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
 
@@ -42,14 +42,12 @@ _USUAL_ID_WIDTH = 37
     is_flag=True,
     help="Only groups with an open gap; then which recorders run, and why polls are late.",
 )
-@click.option("--limit", help="The maximum number to show, 100 by default.")
-@click.option("--cursor", help="Continue after a page, with the cursor that it printed.")
-@json_option
+@page_options
 @report_errors
 def command(as_json: bool, late: bool, **options: str | None) -> None:
     """List the groups, most recently enrolled first."""
     query = query_of(GroupsQuery, {**options, "late": "true" if late else None})
-    settings = load_settings()
+    settings = load_settings(needed=())
     recorders: list[Heartbeat] = []
 
     def question(connection: Connection, now: datetime) -> tuple[dict[str, Any], str | None, datetime]:

@@ -15,7 +15,8 @@ from recorder.cli.output.console import (
     answer,
     column_table,
     console,
-    json_option,
+    order_option,
+    page_options,
     plain,
     print_json,
     print_more,
@@ -46,10 +47,8 @@ from recorder.store.history import Item
 @click.option("--to", metavar="TIME", help="Only entries from before this time.")
 @click.option("--kind", help="Only entries of these kinds, separated by commas: watch, status, gap.")
 @click.option("--anomaly", help="Only entries with one of these anomalies, separated by commas.")
-@click.option("--order", help="asc (oldest first, the default) or desc (newest first).")
-@click.option("--limit", help="The maximum number to show, 100 by default.")
-@click.option("--cursor", help="Continue after a page, with the cursor that it printed.")
-@json_option
+@order_option
+@page_options
 @report_errors
 def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str | None) -> None:
     """Show the entries of a group's ledger: what changed from each to the next."""

@@ -18,7 +18,7 @@ from recorder.audit.importer import load
 from recorder.cli.common import opened_database, report_errors
 from recorder.cli.output.files import Advance, progress, sizes_text, stoppable
 from recorder.processes import stop_requests
-from recorder.settings import load_settings
+from recorder.settings_loading import ENROLLING, load_settings
 from recorder.store.database_clock import clock_of
 from recorder.store.engine import database_file, database_files, display_url
 from recorder.store.migrate import bring_to_head
@@ -34,7 +34,7 @@ def command(file: BinaryIO) -> None:
 
     Every line is verified; if one is wrong, nothing is imported.
     """
-    settings = load_settings()
+    settings = load_settings(ENROLLING)
     # After the commit, a signal must not lead to the message that nothing was written.
     with stop_requests() as asked, _database(settings.write_url) as engine:
         try:

@@ -11,10 +11,9 @@ import click
 @click.option("--once", is_flag=True, help="Poll every group that is due once, then exit; for cron.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0, max=7 * 86_400),
+    type=click.FloatRange(min=0, min_open=True, max=315_360_000),
     metavar="SECONDS",
-    help="With --once: how often you run it, so that only a missed run is a gap. "
-    "By default as often as it was run so far, up to an hour.",
+    help="With --once: how often it is run. By default seen from earlier runs: 1 to 60 minutes.",
 )
 @click.option(
     "--check", is_flag=True, help="Check that the recorder on this machine can poll and write, then exit."
@@ -25,7 +24,7 @@ def command(once: bool, every: float | None, check: bool) -> None:
     Several recorders may share one database; they divide the groups and the request rate among them.
     """
     if every is not None and not once:
-        raise click.UsageError("--every needs --once")
+        raise click.UsageError("--every says how often --once is run, and needs it")
     # A health check runs often, so it loads nothing that it does not need.
     if check:
         from recorder.cli.run_check import check_recorder  # noqa: PLC0415

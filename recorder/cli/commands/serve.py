@@ -6,7 +6,8 @@ import click
 
 from api.server import require_free, serve
 from recorder.cli.common import opened_database, report_errors, require_file, wait_for_database
-from recorder.settings import Settings, load_settings
+from recorder.settings import Settings
+from recorder.settings_loading import SERVING, load_settings
 from recorder.store.engine import display_url
 from recorder.store.schema import require_head, state_of
 
@@ -15,7 +16,7 @@ from recorder.store.schema import require_head, state_of
 @report_errors
 def command() -> None:
     """Serve the API, read-only, until Ctrl-C or SIGTERM."""
-    settings = load_settings()
+    settings = load_settings(SERVING)
     require_servable(settings)
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:

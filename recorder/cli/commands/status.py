@@ -32,7 +32,7 @@ from recorder.ledger.watch import WatchState
 from recorder.queries.as_of import StatusQuery
 from recorder.queries.groups import group_answer, require_group, status_body
 from recorder.queries.history import HistoryQuery, history_answer
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 
 _POLLED = {
     WatchState.PAUSED: ", not polled",
@@ -71,7 +71,7 @@ def _print_json(taskgroup_id: str) -> int:
 
 def _print(taskgroup_id: str) -> int:
     """Print the state of a group; return the number of the newest entry at that time."""
-    cohort_key = load_settings().cohort_key
+    cohort_key = load_settings(needed=()).cohort_key
 
     def question(connection: Connection, now: datetime) -> dict[str, Any]:
         group = require_group(connection, taskgroup_id)

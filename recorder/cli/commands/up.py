@@ -7,6 +7,7 @@ import click
 from recorder.cli.commands.serve import require_servable
 from recorder.cli.common import opened_database, report_errors, settings_with_key, wait_for_database
 from recorder.processes import Children, stop_requests, wait_while
+from recorder.settings_loading import ALL_SETTINGS
 from recorder.store.engine import display_url
 from recorder.store.migrate import upgrade
 
@@ -15,7 +16,7 @@ from recorder.store.migrate import upgrade
 @report_errors
 def command() -> None:
     """Upgrade the database, record, and serve the API, until Ctrl-C or SIGTERM."""
-    settings, _ = settings_with_key()
+    settings, _ = settings_with_key(ALL_SETTINGS)
     require_servable(settings)
     with opened_database(settings.write_url) as engine:
         wait_for_database(engine)

@@ -17,7 +17,7 @@ from recorder.cli.common import checked_ids, exit_with, opened_database, report_
 from recorder.cli.output.console import column_table, console, plain, print_json
 from recorder.cli.output.files import progress, sizes_text, stoppable
 from recorder.cli.output.format import count_text
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 from recorder.store.schema import require_head, state_of
 
 _WORTH_A_PROCESS = 50_000
@@ -87,7 +87,7 @@ def _sum_in(path: Path) -> str:
 
 @contextmanager
 def _database() -> Iterator[tuple[Engine, URL]]:
-    url = load_settings().read_url
+    url = load_settings(needed=()).read_url
     require_file(url)
     with opened_database(url, read_only=True) as engine:
         require_head(state_of(engine))

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from recorder.cli.common import checked_ids, exit_with, opened_database, report_errors, writable_database
 from recorder.clock import Clock
 from recorder.ledger.entries import Action
-from recorder.settings import Settings, load_settings
+from recorder.settings import Settings
+from recorder.settings_loading import ENROLLING, load_settings
 from recorder.store.database_clock import measured_clock
 from recorder.store.engine import display_url
 from recorder.store.enrolment import (
@@ -52,7 +53,7 @@ def change_command(name: str, help_text: str, change: Change, *, unchanged: str)
     def command(ids: tuple[str, ...], note: str | None) -> None:
         _check_note(note)
         good, complaints = checked_ids(list(ids))
-        settings = load_settings()
+        settings = load_settings(ENROLLING)
         deadline = Deadline()
         with writable_database(settings) as engine:
             database = OpenedDatabase(engine, measured_clock(engine), settings)
@@ -91,7 +92,7 @@ def watch_command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -
     _check_note(note)
     good, complaints = checked_ids(given)
     if good:
-        settings = load_settings()
+        settings = load_settings(ENROLLING)
         with _created_database(settings) as engine:
             database = OpenedDatabase(engine, measured_clock(engine), settings)
             for taskgroup_id in good:

@@ -18,19 +18,28 @@ from sqlalchemy import Connection
 from recorder.cli.common import readable_database
 from recorder.queries.json_output import dumps
 from recorder.queries.paging import ForeignCursorError
-from recorder.queries.params import Query
-from recorder.settings import load_settings
+from recorder.queries.query import Query
+from recorder.settings_loading import load_settings
 from recorder.store.data_time import data_time
 from recorder.store.enrolment import UnknownGroupError
 
 _Answer = TypeVar("_Answer")
 _Query = TypeVar("_Query", bound=Query)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _PIPED_WIDTH = 160
 _OLD_SECONDS = 10
 _OLD_DATA = "Note: the data is {:.0f} s old: the database is a standby that is behind its primary"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the JSON that the API returns.")
+order_option = click.option("--order", help="asc (oldest first, the default) or desc (newest first).")
+_limit_option = click.option("--limit", help="The maximum number to show, 100 by default.")
+_cursor_option = click.option("--cursor", help="Continue after a page, with the cursor that it printed.")
+
+
+def page_options(command: _Command) -> _Command:
+    """Add --limit, --cursor and --json, the options of a command that prints a page of a list."""
+    return _limit_option(_cursor_option(json_option(command)))
 
 
 def query_of(kind: type[_Query], given: Mapping[str, str | None]) -> _Query:
@@ -55,7 +64,7 @@ def answer(question: Callable[[Connection, datetime], _Answer]) -> _Answer:
     It is given the moment by which to judge the data. If that is long ago, a line on standard error says so.
     """
     try:
-        with readable_database(load_settings()) as connection:
+        with readable_database(load_settings(needed=())) as connection:
             time = data_time(connection)
             if time.age_seconds >= _OLD_SECONDS:
                 click.echo(_OLD_DATA.format(time.age_seconds), err=True)

@@ -19,7 +19,7 @@ from recorder.processes import stop_requests
 from recorder.queries.groups import progress_body
 from recorder.queries.history import entry_body
 from recorder.queries.json_output import dumps
-from recorder.settings import load_settings
+from recorder.settings_loading import load_settings
 from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
 
@@ -29,7 +29,10 @@ _PAGE_SIZE = 100
 
 def follow_entries(taskgroup_id: str, seen: int, *, as_json: bool) -> None:
     """Print each entry after number `seen` on a line, until Ctrl-C or SIGTERM."""
-    with stop_requests() as asked, opened_database(load_settings().read_url, read_only=True) as engine:
+    with (
+        stop_requests() as asked,
+        opened_database(load_settings(needed=()).read_url, read_only=True) as engine,
+    ):
         while not asked():
             with reading(engine) as connection:
                 items = read_history(connection, taskgroup_id, HistoryFilter(after_seq=seen), _PAGE_SIZE)

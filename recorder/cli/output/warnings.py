@@ -42,9 +42,11 @@ def _upstream_line(upstream: dict[str, Any], now: datetime) -> Text:
     last = trouble["last_failure"]
     failures = ", ".join(f"{count} {cause}" for cause, count in trouble["failures"].items())
     rejected = upstream["state"] == "key_rejected"
-    what = "the API key is rejected, polls pause except for one at a time," if rejected else "polls fail"
+    what = (
+        "the API key is rejected, polls pause except for one at a time" if rejected else "polls are failing"
+    )
     since = f"since {show_time(trouble['since'])} ({ago_text(trouble['since'], now)})"
-    line = Text(f"upstream: {what} {since}: {failures}; {trouble['answers']} answered meanwhile; last: ")
+    line = Text(f"upstream: {what}, {since}: {failures}; {trouble['answers']} answered meanwhile; last: ")
     line.append_text(plain(last["detail"]))
     line.stylize("bold red" if rejected else "red")
     return line

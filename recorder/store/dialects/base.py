@@ -41,6 +41,21 @@ class DatabaseUrlError(ValueError):
     """The text is not the URL of a database that the recorder can use."""
 
 
+class FilesLostError(Exception):
+    """The database's files were deleted or replaced; the text says which."""
+
+
+class FileWatch:
+    """Watches the files of an open database until it is closed; a server has none."""
+
+    def lost(self) -> str | None:
+        """Return which file was deleted or replaced, None if none was."""
+        return None
+
+    def close(self) -> None:
+        """Stop watching."""
+
+
 class StoreDialect(ABC):
     """One kind of database. `name` is SQLAlchemy's name for it."""
 
@@ -97,6 +112,10 @@ class StoreDialect(ABC):
     def files(self, url: URL) -> Sequence[Path]:
         """Return the file of a database, then those that can exist beside it; none for a server."""
         return ()
+
+    def watch_files(self, url: URL) -> FileWatch:
+        """Start watching the files of a database that is in use."""
+        return FileWatch()
 
     @abstractmethod
     def to_time_column(self, value: datetime) -> Any:

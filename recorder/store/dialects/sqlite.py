@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, Table, Text, create_engine, event, inspect, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DisconnectionError
 
 from recorder.ledger.timestamps import format_time, parse_time
 from recorder.store.dialects.base import (
@@ -23,12 +22,14 @@ from recorder.store.dialects.base import (
     DatabaseUrlError,
     StoreDialect,
 )
+from recorder.store.dialects.sqlite_files import SQLiteFileWatch, follow_file, refuse_lost_file
 
 _DEADLINE = "recorder_deadline"
-_FILE = "recorder_file"
 _STEPS_BETWEEN_CHECKS = 10_000
 _INTERRUPTED = "interrupted"
 _INVALID_TEXT = "Could not decode to UTF-8"
+_WAL_LIMIT = f"journal_size_limit = {4 * 2**20}"
+"""In bytes. The WAL grows while a reader holds an old snapshot; once it has ended, it is cut to this size."""
 _MIGRATION_SECONDS = 3600
 """How long to wait for a migration that is under way."""
 _SIDE_FILES = ("-wal", "-shm")
@@ -71,8 +72,7 @@ class SQLite(StoreDialect):
         if read_only:
             url = url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-        if read_only:
-            _follow_file(engine, path)
+        (follow_file if read_only else refuse_lost_file)(engine, path)
         _prepare(engine, read_only=read_only)
         if timeout_seconds is not None:
             _limit_statements(engine, timeout_seconds)
@@ -81,6 +81,9 @@ class SQLite(StoreDialect):
     def files(self, url: URL) -> Sequence[Path]:
         path = Path(str(url.database))
         return path, *(path.with_name(f"{path.name}{end}") for end in _SIDE_FILES)
+
+    def watch_files(self, url: URL) -> SQLiteFileWatch:
+        return SQLiteFileWatch([path.absolute() for path in self.files(url)])
 
     def to_time_column(self, value: datetime) -> str:
         return format_time(value)
@@ -164,7 +167,9 @@ def _prepare(engine: Engine, *, read_only: bool) -> None:
         connection.isolation_level = None
         _set_busy_timeout(connection, BUSY_TIMEOUT_SECONDS)
         pragmas = ["foreign_keys = ON"]
-        pragmas += ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL"]
+        pragmas += (
+            ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL", _WAL_LIMIT]
+        )
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -172,28 +177,6 @@ def _prepare(engine: Engine, *, read_only: bool) -> None:
     def begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get(WRITING)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-def _follow_file(engine: Engine, path: Path) -> None:
-    """Replace connections whose file was moved away: they would keep reading the old file."""
-
-    @event.listens_for(engine, "connect")
-    def remember(_connection: Any, record: Any) -> None:
-        record.info[_FILE] = _identity(path)
-
-    @event.listens_for(engine, "checkout")
-    def compare(_connection: Any, record: Any, _proxy: object) -> None:
-        if record.info[_FILE] != _identity(path):
-            # The pool opens a new connection instead.
-            raise DisconnectionError("the database file was replaced")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _limit_statements(engine: Engine, timeout_seconds: float) -> None:

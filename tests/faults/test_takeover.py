@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from functools import partial
 
-from tests.durability.oracle import Pace
-from tests.durability.stage import Stage, check_visits, name_of, play, slow_stage
+from tests.faults.oracle import Pace
+from tests.faults.stage import Stage, check_visits, name_of, play, slow_stage
 from tests.support.program import Program
 
 GROUPS, RUNS = 24, 6

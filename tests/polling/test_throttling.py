@@ -1,4 +1,4 @@
-"""A rejected key and an insufficient rate: the requests that the upstream gets, and what is logged."""
+"""Requests and log messages while the key is rejected or the rate is insufficient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorder.store.groups import list_groups
 from recorder.store.heartbeats import heartbeats
 from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
-from tests.polling.at_work import Simulate, Upstream, record, settled
+from tests.polling.recorders import StartUpstream, Upstream, all_settled, record
 from tests.support.request_log import read_log
 
 GROUPS = 30
@@ -39,21 +39,21 @@ def quick(settings: Settings) -> Settings:
     return settings.model_copy(update={"gap_grace": 2.0})
 
 
-def test_a_rejected_key_stops_all_polls_but_a_probe(
-    engine: Engine, simulate: Simulate, quick: Settings
+def test_a_rejected_key_stops_all_polls_except_probes(
+    engine: Engine, start_upstream: StartUpstream, quick: Settings
 ) -> None:
-    upstream = simulate("0-6:401")
+    upstream = start_upstream("0-6:401")
     ids = [upstream.create(engine, quick) for _ in range(GROUPS)]
     states: set[str] = set()
 
-    def over() -> bool:
+    def finished() -> bool:
         states.update(_states(engine))
-        return settled(engine)
+        return all_settled(engine)
 
     with capture_logs() as logs:
-        record(quick, engine, upstream, over)
+        record(quick, engine, upstream, finished)
     rejected = [at for at, status in _polls(upstream) if status == 401]
-    # All groups are due at once at first, and then one at a time.
+    # All groups are polled once at first; after that, only probes are sent.
     first, probes = rejected[:GROUPS], rejected[GROUPS:]
     assert len(rejected) >= GROUPS and first[-1] - first[0] < timedelta(seconds=3)
     assert 1 <= len(probes) <= 20
@@ -71,21 +71,21 @@ def test_a_rejected_key_stops_all_polls_but_a_probe(
 
 
 def test_an_insufficient_rate_stretches_the_schedule_and_is_reported(
-    engine: Engine, simulate: Simulate, settings: Settings
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
     slow = settings.model_copy(update={"rate": 20.0, "poll_interval": 0.5, "settled_interval": 0.5})
-    upstream = simulate()
+    upstream = start_upstream()
     for _ in range(GROUPS):
         upstream.create(engine, slow)
     reports: list[dict[str, float]] = []
 
-    def watched() -> bool:
+    def polled_enough() -> bool:
         with reading(engine) as connection:
             reports.extend(beat.report["rate"] for beat in heartbeats(connection))
         return len(_polls(upstream)) >= 6 * GROUPS
 
     with capture_logs() as logs:
-        record(slow, engine, upstream, watched)
+        record(slow, engine, upstream, polled_enough)
     # 30 groups every 0.5 s need 60 requests per second, but only 20 are allowed.
     assert reports[-1]["needed_per_second"] == pytest.approx(GROUPS / 0.5)
     assert reports[-1]["stretch"] == pytest.approx(GROUPS / 0.5 / (20 * 0.9), abs=0.001)
@@ -93,10 +93,10 @@ def test_an_insufficient_rate_stretches_the_schedule_and_is_reported(
     assert len(warnings) == 1 and warnings[0]["needed_per_second"] == GROUPS / 0.5
     times = [at for at, _ in _polls(upstream)]
     seconds = (times[-1] - times[0]).total_seconds()
-    # One second's worth of requests may be saved up.
+    # Up to one second of unused requests may be sent in a burst.
     assert len(times) - 1 <= 20 * (seconds + 1.5)
-    answered = upstream.answered()
-    assert len(answered) == GROUPS and max(answered.values()) - min(answered.values()) <= 3
+    successful = upstream.successful_polls()
+    assert len(successful) == GROUPS and max(successful.values()) - min(successful.values()) <= 3
     with reading(engine) as connection:
         groups = list_groups(connection, limit=100)
         kinds = {

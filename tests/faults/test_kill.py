@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections import Counter
@@ -9,12 +10,12 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 
-from tests.durability.ledgers import read_ledgers
-from tests.durability.oracle import ON_THE_WAY, Pace, sights
-from tests.durability.stage import Stage, play, quick_stage
+from tests.faults.ledgers import read_ledgers
+from tests.faults.oracle import ON_THE_WAY, Pace, sights
+from tests.faults.stage import Stage, play, quick_stage
 from tests.support.program import Program
 
-SEED = 20261124
+SEED = int(os.environ.get("FAULTS_SEED", "20261124"))
 KILLS = 20
 SETTLED = {6, 7, 12, 13}
 """Before these kills it had time to write responses of every group, so both ends of an outage are clear."""

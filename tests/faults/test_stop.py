@@ -9,9 +9,9 @@ from functools import partial
 from sqlalchemy import select
 
 from recorder.store.tables import recorders, watches
-from tests.durability.oracle import Pace
-from tests.durability.slow import SlowSimulator
-from tests.durability.stage import Stage, play, slow_stage
+from tests.faults.oracle import Pace
+from tests.faults.slow import SlowSimulator
+from tests.faults.stage import Stage, play, slow_stage
 from tests.support.program import Program
 
 GROUPS, HANGING = 120, 4

@@ -16,7 +16,7 @@ from pathlib import Path
 import rfc8785
 
 from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent
-from tests.durability.ledgers import Ledger
+from tests.faults.ledgers import Ledger
 from tests.support.chain_oracle import digest_of, record_of
 
 CLOCKS = timedelta(milliseconds=50)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from recorder.queries.groups import GroupsQuery
 from recorder.queries.history import HistoryQuery
-from recorder.queries.params import Query
+from recorder.queries.query import Query
 
 
 def _errors(query: type[Query], **parameters: Any) -> dict[str, str]:

@@ -15,8 +15,8 @@ from sqlalchemy import Engine, select
 
 from recorder.store.tables import watches
 from recorder.store.transactions import DatabaseUnavailableError, writing
-from tests.durability.oracle import Pace
-from tests.durability.stage import Stage, check_visits, name_of, play, quick_stage, slow_stage
+from tests.faults.oracle import Pace
+from tests.faults.stage import Stage, check_visits, name_of, play, quick_stage, slow_stage
 from tests.support.breakable_postgres import Server, own_server
 from tests.support.program import STOP_SECONDS, Program, Running, descendants, wait_until
 

@@ -52,21 +52,21 @@ class Upstream:
     def close(self) -> None:
         self._http.close()
 
-    def answered(self) -> Counter[str]:
-        """Return how many GETs of each group were answered with a 200."""
+    def successful_polls(self) -> Counter[str]:
+        """Return the number of GETs of each group with a 200 response."""
         lines = read_log(self.log)
         return Counter(
             line["taskgroup_id"] for line in lines if line["method"] == "GET" and line["status"] == 200
         )
 
 
-Simulate = Callable[..., Upstream]
+StartUpstream = Callable[..., Upstream]
 
 
-def client_of(
-    settings: Settings, upstream: Upstream, kind: type[UpstreamClient] = UpstreamClient
+def make_client(
+    settings: Settings, upstream: Upstream, client_class: type[UpstreamClient] = UpstreamClient
 ) -> UpstreamClient:
-    return kind(
+    return client_class(
         base_url=upstream.url,
         prefix="/v1beta",
         api_key="k",
@@ -77,7 +77,7 @@ def client_of(
     )
 
 
-async def until_it(condition: Callable[[], bool]) -> None:
+async def wait_until_true(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
         while not await asyncio.to_thread(condition):
             await asyncio.sleep(0.05)
@@ -90,20 +90,21 @@ def record(
     until: Callable[[], bool],
     *,
     recorders: int = 1,
-    kind: type[UpstreamClient] = UpstreamClient,
+    client_class: type[UpstreamClient] = UpstreamClient,
 ) -> list[Recorder]:
-    """Run recorders until a condition holds, then stop them and require that they end in time."""
+    """Run recorders until a condition holds, then stop them and check that they end in time."""
 
     async def scenario() -> list[Recorder]:
         async with AsyncExitStack() as stack:
             clients = [
-                await stack.enter_async_context(client_of(settings, upstream, kind)) for _ in range(recorders)
+                await stack.enter_async_context(make_client(settings, upstream, client_class))
+                for _ in range(recorders)
             ]
             stop = asyncio.Event()
             running = [Recorder(settings, engine, client, DatabaseClock()) for client in clients]
             tasks = [asyncio.create_task(recorder.run(stop)) for recorder in running]
             try:
-                await until_it(until)
+                await wait_until_true(until)
             finally:
                 stop.set()
                 async with asyncio.timeout(STOP_SECONDS):
@@ -125,11 +126,11 @@ def statuses(engine: Engine, taskgroup_id: str) -> list[StatusItem]:
     return [item.content for item in items if isinstance(item.content, StatusItem)]
 
 
-def nothing_is_left_behind(engine: Engine) -> None:
+def assert_nothing_left_behind(engine: Engine) -> None:
     with reading(engine) as connection:
         assert connection.execute(select(watches).where(watches.c.owner.is_not(None))).all() == []
         assert heartbeats(connection) == []
 
 
-def settled(engine: Engine) -> bool:
+def all_settled(engine: Engine) -> bool:
     return set(phases(engine)) == {Phase.SETTLED}

@@ -19,9 +19,9 @@ from recorder.simulator import SimulatorSettings
 from recorder.store.engine import check_url, open_engine
 from recorder.store.enrolment import watch_group
 from recorder.store.tables import watches
-from tests.durability.ledgers import read_ledgers
-from tests.durability.oracle import CLOCKS, Answer, Pace, answers_by_group, check_ledger
-from tests.durability.slow import SlowSimulator, Visit
+from tests.faults.ledgers import read_ledgers
+from tests.faults.oracle import CLOCKS, Answer, Pace, answers_by_group, check_ledger
+from tests.faults.slow import SlowSimulator, Visit
 from tests.support.program import KEY, Program, Running
 from tests.support.scripted_upstream import Upstream
 from tests.support.simulator import simulating

@@ -1,4 +1,4 @@
-"""Addresses without a working server, or without one that the client trusts."""
+"""Base URLs without a working server, or with one that the client does not trust."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from tests.support.stub_server import OK, Reply, Then, certified, serving
+from tests.support.stub_server import OK, Reply, Then, serving, tls_context
 
-Place = Callable[[], AbstractAsyncContextManager[str]]
-"""An address to poll; yields its base URL."""
+Endpoint = Callable[[], AbstractAsyncContextManager[str]]
+"""Starts whatever listens at a base URL, and yields the URL."""
 
 
 @asynccontextmanager
-async def nobody_listens() -> AsyncIterator[str]:
+async def connection_refused() -> AsyncIterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 @asynccontextmanager
-async def nobody_vouches() -> AsyncIterator[str]:
-    async with serving(OK, tls=certified("localhost")) as server:
+async def untrusted_certificate() -> AsyncIterator[str]:
+    async with serving(OK, tls=tls_context("localhost")) as server:
         yield f"https://localhost:{server.port}"
 
 
 @asynccontextmanager
-async def no_tls() -> AsyncIterator[str]:
+async def plain_http() -> AsyncIterator[str]:
     """A server that sends plain HTTP as soon as a client connects."""
 
     async def speak_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,21 +41,21 @@ async def no_tls() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def tls_never_answers() -> AsyncIterator[str]:
+async def hanging_tls_handshake() -> AsyncIterator[str]:
     async with serving(Reply(b"", Then.HANG)) as server:
         yield server.url.replace("http:", "https:")
 
 
-def at(base_url: str) -> Place:
+def at(base_url: str) -> Endpoint:
     @asynccontextmanager
-    async def place() -> AsyncIterator[str]:
+    async def endpoint() -> AsyncIterator[str]:
         yield base_url
 
-    return place
+    return endpoint
 
 
 @asynccontextmanager
-async def place_of(upstream: Place | Reply) -> AsyncIterator[str]:
+async def endpoint_of(upstream: Endpoint | Reply) -> AsyncIterator[str]:
     if isinstance(upstream, Reply):
         async with serving(upstream) as server:
             yield server.url

@@ -11,17 +11,23 @@ from functools import partial
 from pathlib import Path
 
 from recorder.ledger.entries import Kind
-from tests.durability.ledgers import read_ledgers
-from tests.durability.oracle import ON_THE_WAY, Pace
-from tests.durability.stage import Stage, play, quick_stage
+from tests.faults.ledgers import read_ledgers
+from tests.faults.oracle import ON_THE_WAY, Pace
+from tests.faults.stage import Stage, play, quick_stage
 from tests.support.breakable_postgres import Server, own_server
 from tests.support.program import Program, Running
 
 GROUPS, RUNS = 16, 8
 CUTS = 20
-PACE = Pace(poll_interval=0.3, longest_interval=0.9, gap_window=1.0, request_timeout=3.0)
+PACE = Pace(poll_interval=0.3, longest_interval=1.8, gap_window=1.0, request_timeout=3.0)
 LONG = (PACE.due(99)[1] + PACE.window + ON_THE_WAY).total_seconds()
 """A database outage of this many seconds leaves a gap in every ledger."""
+NO_ROOM = """
+    CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+    END $$"""
+NO_ROOM_IN = "CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION no_room()"
 AWAY, BACK = "database unavailable", "database is back"
 
 
@@ -110,6 +116,14 @@ def crashed(server: Server, recorder: Running) -> None:
         server.start()
 
 
+def disk_full(server: Server, recorder: Running) -> None:
+    """The server has no room for rows: a trigger raises the error that it then gives."""
+    with said_once(recorder):
+        server.execute(NO_ROOM, *(NO_ROOM_IN.format(table) for table in ("watches", "recorders")))
+        stay_away(recorder)
+        server.execute("DROP FUNCTION no_room CASCADE")
+
+
 def fewest_gaps(stage: Stage) -> int:
     """The lowest number of gaps in any ledger, which should equal the number of long outages."""
     ledgers = read_ledgers(stage.engine).values()
@@ -125,8 +139,14 @@ def on_sqlite(program: Program) -> None:
 
 def on_postgresql(program: Program) -> None:
     with own_server() as server, quick_stage(program, "postgresql", server.url, PACE, speed=2) as on:
-        through(on, partial(cut, server), partial(refusing, server), partial(crashed, server))
-        assert fewest_gaps(on) >= 2
+        through(
+            on,
+            partial(cut, server),
+            partial(refusing, server),
+            partial(disk_full, server),
+            partial(crashed, server),
+        )
+        assert fewest_gaps(on) >= 3
 
 
 def test_recording_resumes_after_database_outages(program: Program) -> None:
