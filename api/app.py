@@ -12,9 +12,10 @@ from api.errors import register_problems
 from api.middleware.auth import register_access
 from api.middleware.cors_gzip import answer_options, register_transport
 from api.middleware.etag import add_etag
-from api.routes import audit, completion, gaps, groups, health, history
+from api.routes import audit, completion, events, gaps, groups, health, history
 from api.routes import provider as mirror
 from api.routes.docs import register_docs
+from api.routes.exports import register_exports
 from api.routes.metrics import register_metrics
 from recorder.clock import Clock
 from recorder.tokens import Token
@@ -47,8 +48,9 @@ def create_app(
     register_transport(app, cors_origins)
     register_access(app, tokens)
     app.before_request(answer_options)
-    for resource in (groups, history, gaps, completion, audit, health, mirror):
+    for resource in (groups, history, gaps, completion, events, audit, health, mirror):
         app.register_blueprint(resource.blueprint)
+    register_exports(app)
     register_docs(app, with_tokens=bool(tokens))
     register_problems(app)
     app.after_request(_add_headers)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import wraps
+from inspect import unwrap
 from typing import Any, TypeVar
 
 from flask import Response, request
@@ -12,13 +14,14 @@ from pydantic import BaseModel
 
 from api.middleware.negotiation import require_json, require_one_of
 from api.schemas.common import Problem
-from recorder.queries.formats import EXPORTS, FORMATS, JSON
-from recorder.queries.query import ExportQuery, NoQuery, Query
+from recorder.queries.formats import CSV, EXPORTS, FORMATS, JSON, MEDIA_TYPES, Format
+from recorder.queries.query import NOT_IN_CSV, PAGE_PARAMETERS, ExportQuery, NoQuery, Query
 
 Q = TypeVar("Q", bound=Query)
 View = Callable[..., Any]
 
 _ATTRIBUTE = "operation"
+_FORMAT = "format"
 _NO_DEFAULTS: Mapping[str, str] = {}
 _ALWAYS_POSSIBLE: dict[int, type[BaseModel]] = {406: Problem, 422: Problem, 500: Problem}
 
@@ -29,6 +32,7 @@ class Operation:
 
     `answer` is the type of its body, None for plain text. `problems` are the HTTP status codes of the errors
     that it may return, each with the type of its body, and `refused` is the body type when access is denied.
+    `absent` are the parameters of `query` that the view does not have.
     """
 
     name: str
@@ -39,6 +43,12 @@ class Operation:
     problems: dict[int, type[BaseModel]]
     refused: type[BaseModel] = Problem
     content_type: str = JSON
+    absent: Collection[str] = ()
+
+    @property
+    def is_export(self) -> bool:
+        """Whether the body is always an export."""
+        return self.content_type == CSV
 
 
 def operation(
@@ -61,10 +71,43 @@ def operation(
             return response
 
         summary = str(function.__doc__).strip()
-        document(view, Operation(name, tag, summary, query, answer, _ALWAYS_POSSIBLE | problems))
+        # At this path, other formats are left to those who know of them: a client generated from the document
+        # could not tell the types of their bodies apart.
+        absent = (_FORMAT,) if issubclass(query, ExportQuery) else ()
+        document(
+            view, Operation(name, tag, summary, query, answer, _ALWAYS_POSSIBLE | problems, absent=absent)
+        )
         return view
 
     return decorate
+
+
+def export_view(view: View, form: Format) -> View:
+    """Return a view of all that `view`, made by `operation`, selects with its filters, in one format.
+
+    NDJSON is left out of the document: generators warn of its media type, and none has a type for streams.
+    """
+    described = operation_of(view)
+    if described is None:
+        raise TypeError("only an operation can be exported")
+    media_type, function = MEDIA_TYPES[form], unwrap(view)
+
+    def export(**path: str) -> Response:
+        require_one_of([media_type])
+        given = _given()
+        # Stated once more, the format is a parameter given twice.
+        given[_FORMAT] = [form.value, *request.args.getlist(_FORMAT)] if _FORMAT in given else form.value
+        response: Response = function(described.query.parse(given), **path)
+        return response
+
+    if form is Format.CSV:
+        resource = re.sub("^(list|get)", "", described.name)
+        summary = f"{resource}, the whole selection as CSV."
+        absent = (_FORMAT, *PAGE_PARAMETERS, *NOT_IN_CSV)
+        name = f"export{resource}"
+        found = replace(described, name=name, summary=summary, answer=None, content_type=CSV, absent=absent)
+        document(export, found)
+    return export
 
 
 def document(view: View, described: Operation) -> None:
@@ -84,8 +127,11 @@ def parsed(query: type[Q], defaults: Mapping[str, str] = _NO_DEFAULTS) -> Q:
     Raises:
         ValidationError: with all bad parameters.
     """
-    given = {name: values[0] if len(values) == 1 else values for name, values in request.args.lists()}
-    return query.parse({**defaults, **given})
+    return query.parse({**defaults, **_given()})
+
+
+def _given() -> dict[str, Any]:
+    return {name: values[0] if len(values) == 1 else values for name, values in request.args.lists()}
 
 
 def require_no_parameters() -> None:
@@ -99,7 +145,7 @@ def require_no_parameters() -> None:
 
 def _accepted_format() -> dict[str, str]:
     """Return the `format` that the Accept header asks for, if that is an export."""
-    if "format" in request.args:
+    if _FORMAT in request.args:
         return {}
     accepted = FORMATS[require_one_of(list(FORMATS))]
-    return {"format": accepted.value} if accepted in EXPORTS else {}
+    return {_FORMAT: accepted.value} if accepted in EXPORTS else {}

@@ -5,6 +5,7 @@ The `type` of a problem is the address of its entry on the page /docs/problems. 
 - /docs/problems#unknown-group: 404, no group with that id was ever watched
 - /docs/problems#unauthorized: 401, tokens are set, and the request has no valid one
 - /docs/problems#foreign-host: 403, the request's Host is not a loopback name
+- /docs/problems#insufficient-scope: 403, the token is not meant for this
 - /docs/problems#not-acceptable: 406, the header Accept excludes every type that the route has
 - /docs/problems#bad-parameter: 422, `errors` names every bad parameter
 - /docs/problems#database-unavailable: 503, the database cannot be read, or has another schema
@@ -36,9 +37,9 @@ from recorder.audit.checkpoints import BrokenHeadError
 from recorder.queries.as_of import BadMomentError
 from recorder.queries.paging import ForeignCursorError
 from recorder.store.durations import TooManyCohortsError
-from recorder.store.enrolment import UnknownGroupError
 from recorder.store.schema import state_of
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError
+from recorder.store.watch_changes import UnknownGroupError
 
 MIRROR_PREFIXES = ("/v1/", "/v1beta/")
 """The provider's own routes start with these; errors there have the provider's shape."""
@@ -55,6 +56,11 @@ PROBLEMS = {
         HTTPStatus.FORBIDDEN,
         "Foreign host",
         "Without access tokens, the server accepts only requests whose Host is a loopback name.",
+    ),
+    "insufficient-scope": (
+        HTTPStatus.FORBIDDEN,
+        "Insufficient scope",
+        "The token is not meant for this; recorder token makes tokens of other scopes.",
     ),
     "not-found": (HTTPStatus.NOT_FOUND, "Not found", "There is nothing at that path."),
     "method-not-allowed": (

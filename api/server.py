@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 THREADS = 16
 """How many requests are served at once; an export occupies a thread until its client has read it all."""
-_STOP_SECONDS = 3
+_STOP_SECONDS = 8
+"""How long requests in progress may take after a signal to stop; then their connections are cut."""
 
 
 def serve(host: str, port: int) -> None:

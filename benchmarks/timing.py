@@ -33,11 +33,11 @@ def medians(turns: Turns) -> tuple[float, float, float]:
     return median(first), median(second), median(more / least for least, more in taken)
 
 
-def peak_mib() -> float:
-    """Return the peak memory of this process in MiB (Linux only).
+def peak_mib(process: int | str = "self") -> float:
+    """Return the peak memory of a process in MiB (Linux only); it is named by its id, or is this one.
 
     `getrusage` is unsuitable, as it never reports less than the memory of the parent process.
     """
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
     (kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     return kib / 1024

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
         description="1 to 255 printable characters",
     )
     poll_interval: Seconds = Field(10, alias="RECORDER_POLL_INTERVAL", description=_SECONDS)
+    max_interval: Seconds = Field(60, alias="RECORDER_MAX_INTERVAL", description=_SECONDS)
     settled_interval: Seconds = Field(300, alias="RECORDER_SETTLED_INTERVAL", description=_SECONDS)
     retire_after: float = Field(
         604800,
@@ -108,6 +109,14 @@ class Settings(BaseSettings):
         le=MAX_DURATION_SECONDS,
         allow_inf_nan=False,
         alias="RECORDER_RETIRE_AFTER",
+        description=f"seconds, at most {MAX_DURATION_SECONDS}, or 0 for never",
+    )
+    stall_after: float = Field(
+        1800,
+        ge=0,
+        le=MAX_DURATION_SECONDS,
+        allow_inf_nan=False,
+        alias="RECORDER_STALL_AFTER",
         description=f"seconds, at most {MAX_DURATION_SECONDS}, or 0 for never",
     )
     gone_after: Seconds = Field(900, alias="RECORDER_GONE_AFTER", description=_SECONDS)

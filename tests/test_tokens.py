@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from recorder.tokens import Token, holder, new_token, read_tokens
+from recorder.tokens import Scope, Token, held, new_token, read_tokens
 
 
 def _token(name: str, secret: str) -> Token:
@@ -20,19 +20,33 @@ def test_a_new_token_is_recognised_by_its_digest_alone() -> None:
     assert token == _token("ada", secret)
     assert secret not in str(token)
     assert read_tokens(str(token)) == (token,)
-    assert holder([token], [secret]) == "ada"
+    assert held([token], [secret]) == token
 
 
 def test_any_of_several_passes_and_nothing_else() -> None:
     tokens = [_token("ada", "first"), _token("bob", "second")]
-    assert holder(tokens, ["second"]) == "bob"
-    assert holder(tokens, ["wrong", "first"]) == "ada"
+    assert held(tokens, ["second"]) == tokens[1]
+    assert held(tokens, ["wrong", "first"]) == tokens[0]
     for sent in ([], ["third"], [tokens[0].digest], ["First"], ["\udcff"]):
-        assert holder(tokens, sent) is None
+        assert held(tokens, sent) is None
 
 
 def test_nothing_is_no_token_even_if_its_digest_is_listed() -> None:
-    assert holder([_token("ada", "")], [""]) is None
+    assert held([_token("ada", "")], [""]) is None
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_scope_is_kept_in_the_list(scope: Scope) -> None:
+    _, token = new_token("ada", scope)
+    assert token.scope is scope
+    assert read_tokens(str(token)) == (token,)
+    assert str(token).endswith(f":{scope}") is (scope is not Scope.READ)
+
+
+def test_of_several_tokens_sent_the_one_good_for_most_counts() -> None:
+    secrets, tokens = zip(*(new_token(scope.value, scope) for scope in Scope), strict=True)
+    assert held(tokens, secrets) == held(tokens, reversed(secrets)) == tokens[-1]
+    assert held(tokens, secrets[:2]) == tokens[1]
 
 
 def test_a_list_is_read_with_blanks_and_capitals() -> None:
@@ -45,7 +59,10 @@ def test_a_list_is_read_with_blanks_and_capitals() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ada", "ada:", f":{'0' * 64}", "ada:0123", f"ada:{'g' * 64}", f"ada:{'0' * 64},", f"a b:{'0' * 64}"],
+    [
+        *("", "ada", "ada:", f":{'0' * 64}", "ada:0123", f"ada:{'g' * 64}", f"ada:{'0' * 64},"),
+        *(f"a b:{'0' * 64}", f"ada:{'0' * 64}:read", f"ada:{'0' * 64}:enrol:probe"),
+    ],
 )
 def test_what_is_no_list_of_tokens_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="name"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
+from tempfile import TemporaryFile
 from typing import Any
 
 import structlog
@@ -13,12 +15,11 @@ from flask import Response, request
 
 from api.context import MOST_EXPORTS, Context, context
 from api.errors import PROBLEMS, problem
-from api.exports.batches import Export
+from api.exports.batches import PART_BYTES, Export
 from api.exports.csv import cell, csv_line
 from recorder.queries.formats import NDJSON, Format
-from recorder.queries.groups import require_watch
-from recorder.queries.json_output import dumps
-from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError, reading
+from recorder.queries.json_output import ndjson_line
+from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError
 
 _CONTENT_TYPES = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.NDJSON: NDJSON}
 _LONGEST_NAME = 100
@@ -31,14 +32,8 @@ def export_response(export: Export[Any]) -> Response:
     """Return an export as a stream. Its first part is read at once, so that errors until then are problems.
 
     Nothing is read for HEAD.
-
-    Raises:
-        UnknownGroupError: the exported group was never watched.
     """
     here = context()
-    if export.taskgroup_id is not None:
-        with reading(here.engine) as connection:
-            require_watch(connection, export.taskgroup_id)
     if request.method == "HEAD":
         response = Response(iter(()), content_type=_CONTENT_TYPES[export.format])
     elif here.exports.acquire(blocking=False):
@@ -46,26 +41,37 @@ def export_response(export: Export[Any]) -> Response:
     else:
         return problem("too-many-exports", f"{MOST_EXPORTS} exports are in progress; try again later")
     response.headers["Content-Disposition"] = f'attachment; filename="{_file_name(export)}"'
+    if export.total is not None:
+        response.headers["X-Total-Items"] = str(export.total)
     return response
 
 
 def _stream(export: Export[Any], here: Context) -> Response:
     """Stream an export, and release its slot when it has been read or the client is gone."""
+    length = None
     with ExitStack() as resources:
         resources.callback(here.exports.release)
         parts = resources.enter_context(closing(export.parts(here.engine)))
         begun = list(islice(parts, 1))
+        sent = chain(begun, _rest(parts, export, request.path))
+        if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            # The end of the connection is the end of such a response: without a length, a cut goes unseen.
+            spool = resources.enter_context(TemporaryFile())
+            spool.writelines(sent)
+            length = spool.tell()
+            spool.seek(0)
+            sent = chain(iter(partial(spool.read, PART_BYTES), b""))
         slot = resources.pop_all()
-    rest = _rest(parts, export, request.path)
-    response = Response(_sent(begun, rest, slot), content_type=_CONTENT_TYPES[export.format])
+    response = Response(_until_sent(sent, slot), content_type=_CONTENT_TYPES[export.format])
     response.call_on_close(slot.close)
+    if length is not None:
+        response.content_length = length
     return response
 
 
-def _sent(begun: list[bytes], rest: Iterator[bytes], slot: ExitStack) -> Iterator[bytes]:
+def _until_sent(parts: Iterator[bytes], slot: ExitStack) -> Iterator[bytes]:
     with slot:
-        yield from begun
-        yield from rest
+        yield from parts
 
 
 def _rest(parts: Generator[bytes, None, None], export: Export[Any], path: str) -> Iterator[bytes]:
@@ -89,7 +95,7 @@ def _interruption(export: Export[Any], kind: str) -> bytes:
     if export.format is Format.CSV:
         return csv_line([cell(f"{detail}: {kind}"), *("" for _ in export.view.c)]).encode()
     line = {"type": f"/docs/problems#{kind}", "title": title, "status": status.value, "detail": detail}
-    return dumps(line) + b"\n"
+    return ndjson_line(line)
 
 
 def _file_name(export: Export[Any]) -> str:

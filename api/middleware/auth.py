@@ -9,14 +9,16 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
 from api.errors import problem
-from recorder.tokens import Token, holder
+from recorder.tokens import Scope, Token, held
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 OPEN_PATH = "/healthz"
 """Needs no token: it shows only that the server is running."""
+PROBED_PATHS = ("/readyz", "/metrics")
+"""All that a token of scope `probe` gives access to."""
 REALM = "task group recorder"
 CHALLENGES = (f'Bearer realm="{REALM}"', f'Basic realm="{REALM}", charset="UTF-8"')
 """Sent to requests without a valid token; browsers choose the second and prompt for a password."""
@@ -29,8 +31,12 @@ def register_access(app: Flask, tokens: Sequence[Token]) -> None:
 
 def _require_token(tokens: Sequence[Token]) -> Callable[[], Response | None]:
     def require_token() -> Response | None:
-        if request.path == OPEN_PATH or holder(tokens, _credentials()) is not None:
+        if request.path == OPEN_PATH:
             return None
+        token = held(tokens, _credentials())
+        if token is not None:
+            g.token = token
+            return None if token.scope is not Scope.PROBE else _refuse_unprobed()
         detail = "send a valid token as Authorization: Bearer, as a Basic password or as x-api-key"
         refusal = problem("unauthorized", detail)
         for challenge in CHALLENGES:
@@ -38,6 +44,18 @@ def _require_token(tokens: Sequence[Token]) -> Callable[[], Response | None]:
         return refusal
 
     return require_token
+
+
+def sent_token() -> Token | None:
+    """Return the token that came with the current request, None without one."""
+    token: Token | None = g.get("token")
+    return token
+
+
+def _refuse_unprobed() -> Response | None:
+    if request.path in PROBED_PATHS:
+        return None
+    return problem("insufficient-scope", f"a token of scope probe reads {' and '.join(PROBED_PATHS)} alone")
 
 
 def _credentials() -> Iterator[str]:

@@ -13,7 +13,7 @@ COMPRESS_FROM_BYTES = 1000
 _LEVEL = 5
 _GZIP = 16 + zlib.MAX_WBITS
 _ALLOWED_HEADERS = "Authorization, x-api-key, Accept, If-None-Match"
-_EXPOSED_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified, Content-Disposition"
+_EXPOSED_HEADERS = "ETag, Link, Retry-After, Age, Last-Modified, Content-Disposition, X-Total-Items"
 _COMPRESSIBLE = (
     "application/json",
     "application/problem+json",

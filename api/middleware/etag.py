@@ -2,6 +2,7 @@
 
 A response depends only on what it is read from: the watch rows of groups, and whether they have an open gap.
 A mark is a text that identifies this state; the ETag is its hash, computed before the response is built.
+Marks are made of digests rather than counts, which can be the same again after a restore of another state.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from flask import Response, request
 from sqlalchemy import Connection
 
 from recorder.ledger.transitions import open_gap
-from recorder.store.groups import WatchRow, read_sums
+from recorder.store.groups import WatchRow, digest_of_ledgers
 
 _VERSION = version("task-group-recorder")
 
@@ -41,11 +42,8 @@ def mark_of_groups(groups: Sequence[WatchRow], now: datetime, *more: Any) -> str
 
 
 def mark_of_all(connection: Connection) -> str:
-    """Return a mark for responses about all ledgers and their open intervals.
-
-    Each new entry raises the sum of `seq`; each response that adds no entry raises the sum of `polls`.
-    """
-    return repr(read_sums(connection))
+    """Return a mark for responses about all ledgers and their open intervals."""
+    return digest_of_ledgers(connection)
 
 
 def add_etag(response: Response) -> Response:

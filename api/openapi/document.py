@@ -20,8 +20,7 @@ from api.errors import PROBLEM_JSON
 from api.middleware.auth import CHALLENGES, OPEN_PATH
 from api.schemas.common import Problem
 from api.schemas.provider import ProviderGroup
-from recorder.queries.formats import CSV, JSON, NDJSON
-from recorder.queries.query import ExportQuery, Query
+from recorder.queries.formats import CSV, JSON
 
 _REF = "#/components/schemas/{model}"
 _SECURITY_SCHEMES = {
@@ -58,11 +57,18 @@ _PROVIDER_HEADERS = {
     },
     "Last-Modified": {"description": "when the status was first seen", "schema": {"type": "string"}},
 }
-_EXPORTS = {
-    CSV: {
-        "schema": {"type": "string", "description": "a header line and the rows of the SQL view; RFC 4180"}
+_CSV_SCHEMA = {
+    "type": "string",
+    "description": "a header line and the rows of the SQL view; RFC 4180. The same path with .ndjson in "
+    "place of .csv has the items as JSON, one per line",
+}
+_EXPORT_HEADERS = {
+    "Content-Disposition": {"description": "suggests a file name", "schema": {"type": "string"}},
+    "X-Total-Items": {
+        "description": "the number of items; missing if it is not known beforehand",
+        "schema": {"type": "integer"},
     },
-    NDJSON: {"schema": {"type": "string", "description": "the items as JSON, one per line"}},
+    "Age": _DATA_AGE,
 }
 _PATH_PARAMETER = {
     "name": "taskgroup_id",
@@ -136,7 +142,7 @@ def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
         "operationId": found.name,
         "tags": [found.tag],
         "summary": found.summary,
-        "parameters": [*in_path, *_parameters(found.query)],
+        "parameters": [*in_path, *_parameters(found)],
         "responses": {
             "200": _answer(found),
             **{
@@ -157,6 +163,9 @@ def _examples() -> dict[str, Any]:
 
 
 def _answer(found: Operation) -> dict[str, Any]:
+    if found.is_export:
+        content = {CSV: {"schema": _CSV_SCHEMA}}
+        return {"description": _DESCRIPTIONS[200], "headers": _EXPORT_HEADERS, "content": content}
     if found.answer is None:
         return {
             "description": _DESCRIPTIONS[200],
@@ -169,15 +178,16 @@ def _answer(found: Operation) -> dict[str, Any]:
         response["headers"] = {**response["headers"], "Age": _DATA_AGE}
     if found.answer is ProviderGroup:
         response["headers"] = {**response["headers"], **_PROVIDER_HEADERS}
-    if issubclass(found.query, ExportQuery):
-        response["content"] |= _EXPORTS
     if "cursor" in found.query.model_fields:
         response["headers"] = {**response["headers"], "Link": _LINK}
     return response
 
 
-def _parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
-    for name, schema in query.model_json_schema().get("properties", {}).items():
+def _parameters(found: Operation) -> Iterator[dict[str, Any]]:
+    properties = found.query.model_json_schema().get("properties", {})
+    for name, schema in properties.items():
+        if name in found.absent:
+            continue
         kept = {key: value for key, value in schema.items() if key not in {"title", "description"}}
         if kept.get("default", "") in (None, {}):
             del kept["default"]

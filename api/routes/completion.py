@@ -12,13 +12,8 @@ from api.middleware.etag import mark_of_all, mark_of_group, not_modified_or
 from api.responses import json_response
 from api.schemas.common import Problem
 from api.schemas.completion import CompletionStatistics, Curve, GroupCompletion
-from recorder.queries.completion import (
-    CompletionQuery,
-    CurveQuery,
-    completion_answer,
-    curve_answer,
-    statistics_answer,
-)
+from recorder.queries.comparison import StatisticsQuery, statistics_or_comparison
+from recorder.queries.completion import CurveQuery, completion_answer, curve_answer
 from recorder.queries.eta import eta_of
 from recorder.queries.formats import EXPORTS
 from recorder.queries.groups import require_group
@@ -36,7 +31,9 @@ blueprint = Blueprint(TAG, __name__)
 def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
     """A group's episodes, how its time was spent, and when it is expected to be done."""
     if query.format in EXPORTS:
-        return export_response(completion_export(taskgroup_id, query.format))
+        with snapshot() as read:
+            export = completion_export(read.connection, taskgroup_id, query.format)
+        return export_response(export)
     here = context()
     with snapshot() as read:
         connection = read.connection
@@ -50,13 +47,16 @@ def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
 
 @blueprint.get("/api/v1/completion")
 @operation(
-    "getStatistics", tag=TAG, query=CompletionQuery, answer=CompletionStatistics, problems={503: Problem}
+    "getStatistics", tag=TAG, query=StatisticsQuery, answer=CompletionStatistics, problems={503: Problem}
 )
-def statistics(query: CompletionQuery) -> Response:
-    """How long episodes lasted, one item per cohort; open episodes count as lasting longer than seen."""
+def statistics(query: StatisticsQuery) -> Response:
+    """How long episodes lasted, one item per cohort; open episodes count as lasting longer than seen.
+
+    With compare, two items: the selected episodes, and those that they are compared with."""
     with snapshot() as read:
         return not_modified_or(
-            mark_of_all(read.connection), lambda: json_response(statistics_answer(read.connection, query))
+            mark_of_all(read.connection),
+            lambda: json_response(statistics_or_comparison(read.connection, query)),
         )
 
 

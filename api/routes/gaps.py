@@ -27,7 +27,7 @@ def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
     """Periods in which a group should have been seen but was not, with their causes, and its coverage."""
     if query.format in EXPORTS:
         with snapshot() as read:
-            export = gaps_export(taskgroup_id, query, query.format, read.now)
+            export = gaps_export(read.connection, taskgroup_id, query, query.format, read.now)
         return export_response(export)
     with snapshot() as read:
         connection, now = read.connection, read.now

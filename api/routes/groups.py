@@ -30,7 +30,7 @@ def groups(query: GroupsQuery) -> Response:
     here = context()
     if query.format in EXPORTS:
         with snapshot() as read:
-            export = groups_export(query, query.format, read.now, here.cohort_key)
+            export = groups_export(read.connection, query, query.format, read.now, here.cohort_key)
         return export_response(export)
     with snapshot() as read:
         listing = list_page(read.connection, query, read.now, here.cohort_key)

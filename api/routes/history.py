@@ -34,7 +34,7 @@ def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
     """A group's ledger: status changes, gaps and changes of the watch; or samples of it."""
     if query.format in EXPORTS:
         with snapshot() as read:
-            export = history_export(taskgroup_id, query, query.format, read.now)
+            export = history_export(read.connection, taskgroup_id, query, query.format, read.now)
         return export_response(export)
     with snapshot() as read:
         connection, now = read.connection, read.now

@@ -146,12 +146,23 @@ class GapsPage(BaseModel):
     coverage: CoverageMembers
 
 
-class WatchMembers(BaseModel):
-    """A change of a group's watch."""
+class ExpectationMembers(BaseModel):
+    """What somebody said that a group will become; null where nothing is expected."""
 
-    action: Action = Field(description="what happened to the watch")
+    runs: int | None = Field(description="how many runs there will be in all")
+    by: TimeText | None = Field(description="when the group will be done, UTC")
+
+
+class WatchMembers(BaseModel):
+    """A change of a group's watch, or a remark, which changes nothing."""
+
+    action: Action = Field(description="what happened to the watch; noted and expected are remarks")
     actor: str = Field(description="who did it; `recorder` for the recorder itself")
     note: str | None = Field(description="the note they left, if any")
+    expect: ExpectationMembers = Field(
+        default_factory=lambda: ExpectationMembers(runs=None, by=None),
+        description="for expected alone: what is expected from then on",
+    )
 
 
 class Group(BaseModel):
@@ -174,6 +185,11 @@ class Group(BaseModel):
     )
     interval_seconds: float | None = Field(description="from the last poll to the next, in seconds")
     progress: Progress
+    expected: ExpectationMembers | None = Field(description="what is expected of it; null if nobody said")
+    arrived: bool | None = Field(
+        description="whether there are as many runs as expected; null if that is not known. A settled group "
+        "whose runs have not all arrived is short, not done."
+    )
     open_gap: GapMembers | None = Field(description="the gap that has not ended yet")
     anomalies: AnomalyList
     eta: Eta

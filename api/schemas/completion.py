@@ -30,6 +30,20 @@ class Runs(BaseModel):
     cancelled: int | None = Field(description="runs that were cancelled")
 
 
+class MilestoneMembers(BaseModel):
+    """When a share of an episode's runs had finished; nulls as long as it has not."""
+
+    fraction: float = Field(description="the share: 0.5, 0.9, 0.95, 0.99 or 1")
+    runs: int | None = Field(description="how many of the runs that is, rounded up; null if unknown")
+    at: TimeText | None = Field(description="the best guess, UTC")
+    earliest: TimeText | None = Field(description="the lower bound, UTC; null if there is none")
+    latest: TimeText | None = Field(description="the upper bound, UTC")
+    basis: Basis | None = Field(description="what the guess is based on")
+    seconds: float | None = Field(description="from started.at to at, in seconds")
+    seconds_earliest: float | None = Field(description="the lower bound, in seconds; null if unknown")
+    seconds_latest: float | None = Field(description="the upper bound, in seconds; null if unbounded")
+
+
 class EpisodeMembers(BaseModel):
     """One period of work, from when the group becomes active until it is settled."""
 
@@ -51,6 +65,10 @@ class EpisodeMembers(BaseModel):
     runs: Runs
     gap_seconds: float = Field(description="how much of it was in gaps, in seconds")
     polls: int = Field(description="the number of responses from the opening observation to the ending one")
+    milestones: list[MilestoneMembers] | None = Field(
+        description="when 50, 90, 95, 99 and 100 % of its runs had finished; null unless it is one of the "
+        "group's 100 newest episodes"
+    )
 
 
 _RUN_SECONDS: dict[str, Any] = {status: (float, Field(description="in seconds")) for status in RUN_STATUSES}
@@ -93,8 +111,8 @@ class Quantile(BaseModel):
     bounds: list[float | None] = Field(
         min_length=2,
         max_length=2,
-        description="the same quantile of the shortest and of the longest possible durations, in seconds; "
-        "null means unbounded",
+        description="the least and the greatest value of the quantile, wherever each duration lies within "
+        "its own bounds, in seconds; null means unbounded",
     )
 
 
@@ -121,11 +139,56 @@ class Statistics(BaseModel):
     )
 
 
+class Difference(BaseModel):
+    """How a quantile of the first item differs from that of the second: first minus second."""
+
+    seconds: float | None = Field(description="in seconds; null if either quantile is unknown")
+    ci95: list[float | None] = Field(
+        min_length=2,
+        max_length=2,
+        description="its 95 % confidence interval, in seconds; an end is null where it is unknown",
+    )
+    bounds: list[float | None] = Field(
+        min_length=2,
+        max_length=2,
+        description="the least and the greatest difference that the bounds of the quantiles allow, in "
+        "seconds; null means unbounded",
+    )
+
+
+class Differences(BaseModel):
+    """The differences of the quantiles."""
+
+    p50: Difference
+    p90: Difference
+    p95: Difference
+    p99: Difference
+
+
+class LogRankTest(BaseModel):
+    """A log-rank test of whether both durations can be of one distribution."""
+
+    statistic: float = Field(description="chi-squared, with one degree of freedom")
+    p_value: float = Field(description="how likely a statistic at least as large is if they are")
+
+
+class Comparison(BaseModel):
+    """How the episodes of the first item differ from those of the second."""
+
+    differences: Differences
+    log_rank: LogRankTest | None = Field(
+        description="null if none ended while any of the other item were still running"
+    )
+
+
 class CompletionStatistics(BaseModel):
     """Statistics of the selected episodes."""
 
     as_of: TimeText | None = Field(description="the newest response used, UTC; null without episodes")
-    items: list[Statistics] = Field(description="one per cohort; exactly one without group_by")
+    items: list[Statistics] = Field(
+        description="one per cohort; exactly one without group_by, and two with compare"
+    )
+    comparison: Comparison | None = Field(None, description="only with compare")
 
 
 class CurvePoint(BaseModel):
@@ -135,6 +198,10 @@ class CurvePoint(BaseModel):
     surviving: float = Field(description="the share of episodes that last longer")
     low: float | None = Field(description="the lower end of its 95 % band; null where nothing survives")
     high: float | None = Field(description="the upper end of its 95 % band; null where nothing survives")
+    surviving_least: float = Field(
+        description="the least share that can survive, wherever each duration lies within its own bounds"
+    )
+    surviving_most: float = Field(description="the greatest share that can survive, likewise")
     at_risk: int = Field(description="the number of episodes not over just before")
 
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from api.schemas.common import Problem, TimeText
 from recorder.ledger.poll_outcome import Cause
-
-
-class PollLimit(StrEnum):
-    """What keeps a recorder from starting more polls."""
-
-    RATE = "rate"
-    CONCURRENCY = "concurrency"
-    RETRY_AFTER = "retry_after"
-    KEY_REJECTED = "key_rejected"
+from recorder.store.heartbeats import PollLimit
 
 
 class Health(BaseModel):
@@ -123,7 +114,14 @@ class RateBudgetMembers(BaseModel):
         description="what the watched groups need at their configured intervals; null if no recorder is alive"
     )
     stretch: float | None = Field(
-        description="the factor by which intervals are longer because the rate is too low; 1 if it is not"
+        description="the factor by which intervals are longer because the recorders cannot make more polls; "
+        "1 if they can"
+    )
+    capacity_per_second: float | None = Field(
+        description="how many polls the recorders can make; null if not reported"
+    )
+    limited_by: PollLimit | None = Field(
+        description="what keeps the capacity from being more; null if it suffices"
     )
 
 

@@ -28,7 +28,7 @@ from recorder.audit.invariants import (
 )
 from recorder.ledger.canonical import canonical
 from recorder.ledger.chain import GENESIS, VERSION, digest_of, interval_members, record_of
-from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, WatchChange
+from recorder.ledger.entries import Action, Entry, Expectation, Gap, Interval, Kind, WatchChange
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.replay import Replay, derive_status, replay_entry
 from recorder.ledger.response_body import ResponseBody, parse_body
@@ -43,6 +43,8 @@ _ENVELOPE = ("v", "taskgroup_id", "seq", "kind", "at", "previous")
 _INTERVAL = ("last_asked_at", "last_seen_at", "polls")
 _GAP = ("from", "to", "cause", "attempts", "unpolled_seconds", "http_status", "detail")
 _WATCH = ("action", "actor", "note")
+_EXPECTED = (*_WATCH, "expect")
+_EXPECT = ("runs", "by")
 _OPEN = ("taskgroup_id", "state", *_INTERVAL, "due_at")
 _KINDS = {"upstream": Kind.STATUS, "upstream_text": Kind.STATUS, "gap": Kind.GAP, "watch": Kind.WATCH}
 _LONGEST_COMPLAINT = 300
@@ -190,9 +192,19 @@ def _content(name: str, value: Any, at: datetime) -> ResponseBody | Gap | WatchC
     if name == "gap":
         return _gap(value, at)
     if name == "watch":
-        action, actor, note = _members(value, _WATCH, "watch")
-        return WatchChange(Action(action), actor, note)
+        return _watch_change(value)
     return _body(name, value)
+
+
+def _watch_change(value: Any) -> WatchChange:
+    is_expected = isinstance(value, dict) and value.get("action") == Action.EXPECTED
+    action, actor, note, *expect = _members(value, _EXPECTED if is_expected else _WATCH, "watch")
+    return WatchChange(Action(action), actor, note, _expectation(*expect) if expect else None)
+
+
+def _expectation(value: Any) -> Expectation:
+    runs, by = _members(value, _EXPECT, "expect")
+    return Expectation(runs, None if by is None else _time(by, "by"))
 
 
 def _body(name: str, value: Any) -> ResponseBody:
@@ -229,6 +241,8 @@ def _watch(read: _Read, opened: Any, gap_window: timedelta) -> Watch:
         poll_due_at=due_at,
         open=_interval(dict(zip(_INTERVAL, interval, strict=True)) if known else None, head, "the interval"),
         in_force=read.replay.in_force,
+        expected=read.replay.expected,
+        earlier_sight=read.replay.earlier_sight,
     )
 
 

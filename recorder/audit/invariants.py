@@ -8,7 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from recorder.ledger.entries import Action, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.entries import (
+    MOST_RUNS,
+    Action,
+    Gap,
+    Interval,
+    Kind,
+    StatusContent,
+    WatchChange,
+)
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.watch import WatchState
@@ -31,6 +39,7 @@ def check_content(seq: int, content: StatusContent | ResponseBody | Gap | WatchC
     if isinstance(content, WatchChange):
         check_text(content.actor, "actor")
         check_text_or_none(content.note, "note")
+        _check_remark(content)
     elif isinstance(content, Gap):
         _check_gap(content)
 
@@ -79,6 +88,16 @@ def check_text(value: Any, what: str) -> str:
 def check_text_or_none(value: Any, what: str) -> None:
     if value is not None:
         check_text(value, what)
+
+
+def _check_remark(change: WatchChange) -> None:
+    if change.action is Action.NOTED and change.note is None:
+        raise ValueError("an entry noted has a note")
+    if (change.action is Action.EXPECTED) != (change.expect is not None):
+        raise ValueError("expect is there exactly if the action is expected")
+    runs = None if change.expect is None else change.expect.runs
+    if runs is not None and check_count(runs, "runs", 1) > MOST_RUNS:
+        raise ValueError(f"runs must be {MOST_RUNS} at most")
 
 
 def _check_gap(gap: Gap) -> None:

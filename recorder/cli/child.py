@@ -7,4 +7,4 @@ from recorder.processes import end_with_parent
 
 if __name__ == "__main__":
     end_with_parent()
-    main()
+    main(within_another=True)

@@ -13,12 +13,14 @@ from sqlalchemy import URL, Connection, Engine
 
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.processes import STOP_SIGNALS
+from recorder.setting_names import misspelt_settings
 from recorder.settings import Settings, SettingsError
 from recorder.settings_loading import load_settings
 from recorder.store.engine import PROGRAM, database_file, display_url, open_engine
 from recorder.store.schema import SchemaError, require_head, require_suitable, state_of
 from recorder.store.startup import SERVER_WAIT_SECONDS, wait_for_server
 from recorder.store.transactions import DatabaseUnavailableError, reading
+from recorder.store.watch_changes import BrokenLedgerError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -59,6 +61,18 @@ def settings_with_key(needed: Collection[str]) -> tuple[Settings, str]:
     if settings.api_key is None:
         raise SettingsError("PARALLEL_API_KEY is not set; set it to your key for the provider's API")
     return settings, settings.api_key.get_secret_value()
+
+
+def warn_of_misspelt_settings(warn: Callable[[str], object]) -> None:
+    """Warn about names that look like misspelt settings, unless the command that started this one does."""
+    if not click.get_current_context().find_root().obj:
+        for line in misspelt_settings():
+            warn(line)
+
+
+def print_warning(line: str) -> None:
+    """Print a warning on standard error."""
+    click.echo(f"Warning: {line}", err=True)
 
 
 @contextmanager
@@ -112,6 +126,21 @@ def exit_with(complaints: list[str]) -> None:
         click.echo(f"Error: {complaint}", err=True)
     if complaints:
         raise click.exceptions.Exit(1)
+
+
+def check_note(note: str | None, option: str) -> None:
+    """Refuse a note that tables could not show in one line.
+
+    Raises:
+        UsageError: it is one; the text names `option`, where it was given.
+    """
+    if note is not None and not note.isprintable():
+        raise click.UsageError(f"{option}: give one line of printable characters")
+
+
+def broken_text(taskgroup_id: str, error: BrokenLedgerError) -> str:
+    """Return what to say about a group whose rows contradict each other."""
+    return f"{taskgroup_id}: {error}; see what is wrong with: recorder verify, and restore a backup"
 
 
 def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:

@@ -17,11 +17,15 @@ _COMMANDS = {
     "completion": "Show how long work took, and when it will be done.",
     "db": "Create, upgrade and check the database schema.",
     "demo": "Show everything working together, with a simulated provider.",
+    "doctor": "Check everything that recording needs, and say what to do.",
+    "events": "Show what happened to the groups and to the provider.",
+    "expect": "Say how many runs a group will have, and by when.",
     "export": "Export whole ledgers as JSON lines that anyone can verify.",
     "gaps": "Show when a group could not be observed, and why.",
     "groups": "List the groups, most recently enrolled first.",
     "history": "Show the entries of a group's ledger.",
     "import": "Import an export into an empty database.",
+    "note": "Write a note into the ledger of a group.",
     "pause": "Stop polling groups until they are resumed.",
     "resume": "Resume watching groups that are not being watched.",
     "run": "Record: poll every watched group on its schedule.",
@@ -32,6 +36,7 @@ _COMMANDS = {
     "unwatch": "Stop watching groups; their history is kept.",
     "up": "Upgrade the database, record, and serve the API.",
     "verify": "Verify that nothing recorded was changed.",
+    "wait": "Wait until groups are done; the exit status tells how they ended.",
     "watch": "Start watching groups.",
 }
 _MODULES = {"import": "import_", **dict.fromkeys(("pause", "resume", "unwatch", "watch"), "watching")}
@@ -67,17 +72,24 @@ def recorder() -> None:
     """
 
 
-def main() -> None:
-    """Run the command line; exit with 0, 1 (a finding or failure) or 2 (wrong usage or settings)."""
+def main(*, within_another: bool = False) -> None:
+    """Run the command line; exit with 0, 1 (a finding or failure) or 2 (wrong usage or settings).
+
+    A command that runs `within_another` leaves it to that one to warn about settings.
+    """
     # Python processes that a command starts must not import modules from the user's working folder.
     os.environ["PYTHONSAFEPATH"] = "1"
-    # Loading a command takes a while; once loaded, it handles the signal itself.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    # Loading a command takes a while; once loaded, it handles the signal itself. Whoever waits must not take
+    # a signal for the end of the work.
+    stopped = 1 if "wait" in sys.argv[1:2] else 0
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(stopped))
     try:
         try:
-            status = _run()
+            status = _run(within_another=within_another)
         finally:
             _flush_output()
+            # The command has ended: a signal can change nothing but the tidying up of Python.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(status)
     except KeyboardInterrupt:
         sys.exit(1)
@@ -95,10 +107,10 @@ def _flush_output() -> None:
     sys.stdout.flush()
 
 
-def _run() -> int:
+def _run(*, within_another: bool) -> int:
     """Run the requested command; report wrong usage in one line, as any other error."""
     try:
-        status = recorder.main(prog_name="recorder", standalone_mode=False)
+        status = recorder.main(prog_name="recorder", standalone_mode=False, obj=within_another)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

@@ -11,9 +11,16 @@ import click
 import structlog
 from sqlalchemy import Engine
 
-from recorder.cli.common import report_errors, settings_with_key, stop_on_signals, writable_database
+from recorder.cli.common import (
+    report_errors,
+    settings_with_key,
+    stop_on_signals,
+    warn_of_misspelt_settings,
+    writable_database,
+)
 from recorder.log import configure_logs
 from recorder.log_stream import LogStream
+from recorder.polling.capacity import RAISE_FACTOR
 from recorder.polling.service import Recorder
 from recorder.polling.upstream_health import Counters
 from recorder.settings import Settings
@@ -34,9 +41,12 @@ def record(*, once: bool, every: timedelta | None = None) -> None:
     """
     settings, api_key = settings_with_key(RECORDING)
     log = configure_logs(settings.log_format)
-    settings = _fit_to_descriptors(settings)
+    warn_of_misspelt_settings(_log.warning)
+    settings, most_at_once = _fit_to_descriptors(settings)
     with writable_database(settings, wait=not once) as engine:
-        recorder, error = asyncio.run(_record(settings, api_key, engine, once=once, every=every))
+        recorder, error = asyncio.run(
+            _record(settings, api_key, engine, most_at_once, once=once, every=every)
+        )
         if recorder.stuck:
             _end_now(recorder, error, log)
     if error is not None:
@@ -65,9 +75,10 @@ def _print_counts(counters: Counters) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _fit_to_descriptors(settings: Settings) -> Settings:
-    """Return the settings with no more requests at once than this process may have file descriptors for."""
-    usable = fit_to_limit(settings.concurrency)
+def _fit_to_descriptors(settings: Settings) -> tuple[Settings, int]:
+    """Return the settings with no more requests at once than this process may have file descriptors for, and
+    how many there may be while answers are slow."""
+    usable = fit_to_limit(settings.concurrency * RAISE_FACTOR)
     if usable < 1:
         raise click.ClickException(
             f"this process may have too few file descriptors (ulimit -n); allow at least {RESERVED + 1}"
@@ -78,11 +89,17 @@ def _fit_to_descriptors(settings: Settings) -> Settings:
             concurrency=usable,
             needed_descriptors=settings.concurrency + RESERVED,
         )
-    return settings.model_copy(update={"concurrency": usable})
+    return settings.model_copy(update={"concurrency": min(usable, settings.concurrency)}), usable
 
 
 async def _record(
-    settings: Settings, api_key: str, engine: Engine, *, once: bool, every: timedelta | None
+    settings: Settings,
+    api_key: str,
+    engine: Engine,
+    most_at_once: int,
+    *,
+    once: bool,
+    every: timedelta | None,
 ) -> tuple[Recorder, DatabaseUnavailableError | None]:
     """Run a recorder to its end; return it, and the error that ended it, if any."""
     clock = DatabaseClock()
@@ -92,10 +109,10 @@ async def _record(
         api_key=api_key,
         timeout_seconds=settings.request_timeout,
         max_body_bytes=settings.max_body,
-        concurrency=settings.concurrency,
+        concurrency=most_at_once,
         now=clock,
     ) as client:
-        recorder = Recorder(settings, engine, client, clock)
+        recorder = Recorder(settings, engine, client, clock, most_at_once=most_at_once)
         stop = stop_on_signals(asyncio.get_running_loop())
         try:
             await (recorder.run_once(stop, every) if once else recorder.run(stop))

@@ -3,7 +3,7 @@
 Time is counted entry by entry, from the start of each to the start of the next. A gap starts at its `from`,
 any other entry at its `at`, and the last status counts to its `last_seen_at`. Where our clock stepped back,
 the time in between counts as 0, so that no sum is negative and the observed time never exceeds the watched
-time.
+time. Notes and expectations change no figure: what held before them goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from recorder.ledger.entries import Action, Entry, Gap, Interval, StatusContent
+from recorder.ledger.entries import REMARKS, Action, Entry, Gap, Interval, StatusContent
 from recorder.ledger.status_fields import RUN_STATUSES, Phase
 from recorder.ledger.value_class import value_class
 
@@ -101,8 +101,17 @@ def advance_dwell(dwell: Dwell, entry: Entry) -> Dwell:
         dwell, length = _counted(dwell, content.from_), _micros(content.from_, entry.at)
         unseen = Held(entry.at, None, None)
         return replace(dwell, watched=dwell.watched + length, gaps=dwell.gaps + length, held=unseen)
+    if content.action in REMARKS:
+        return _pass_remark(dwell, entry.previous)
     held = Held(entry.at, None, None) if content.action in _WATCHING else None
     return _counted(dwell, entry.at, held)
+
+
+def _pass_remark(dwell: Dwell, previous: Interval | None) -> Dwell:
+    """Count a status to its end, since it is the last one if no response follows, and go on holding it."""
+    if dwell.held is None or previous is None:
+        return dwell
+    return _counted(dwell, previous.last_seen_at, replace(dwell.held, since=previous.last_seen_at))
 
 
 def count_until_last_seen(dwell: Dwell, open_interval: Interval | None) -> Dwell:

@@ -21,8 +21,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
 
+from recorder.completion.milestones import FinishedRuns, Milestone, milestones_of, runs_of
 from recorder.completion.newest import Newest
-from recorder.completion.time_bounds import Moment, end_in, start_in, window_of
+from recorder.completion.time_bounds import Moment, elapsed, elapsed_seconds, end_in, start_in, window_of
 from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
 from recorder.ledger.status_fields import FINISHED_STATUSES, RUN_STATUSES, Phase
 from recorder.ledger.value_class import value_class
@@ -73,7 +74,7 @@ class Episode:
     duration that would be negative, because our clock stepped back, is 0. `first_sight`: the group was first
     clearly observed during the episode or after it. `runs` are the counts at its last clear observation.
     `gap_seconds` is the time in it that lies in gaps. `polls` counts the responses from the one that opened
-    it to the one that ended it, or to the last one.
+    it to the one that ended it, or to the last one. `milestones` are None if they were not read.
     """
 
     number: int
@@ -88,6 +89,7 @@ class Episode:
     runs: RunCounts
     gap_seconds: float
     polls: int
+    milestones: tuple[Milestone, ...] | None
 
 
 Stretch = tuple[datetime, datetime]
@@ -113,6 +115,7 @@ class Opened:
     first_sight: bool
     polls: int
     gap_micros: int
+    finished: FinishedRuns
 
 
 @value_class
@@ -166,21 +169,30 @@ def open_episode(state: State, open_interval: Interval | None) -> Episode | None
     opened, sight = state.opened, state.sight
     if opened is None or sight is None:
         return None
-    duration = _seconds(opened.started.at, sight.last_seen_at)
+    duration = elapsed_seconds(opened.started.at, sight.last_seen_at)
     return Episode(
         number=state.episodes + 1,
         started=opened.started,
         completed=None,
         outcome=None,
         duration_seconds=duration,
-        duration_earliest_seconds=_seconds(opened.started.latest, sight.last_seen_at),
+        duration_earliest_seconds=elapsed_seconds(opened.started.latest, sight.last_seen_at),
         duration_latest_seconds=None,
         censored=True,
         first_sight=opened.first_sight,
         runs=sight.runs,
         gap_seconds=min(open_gap_seconds(state), duration),
         polls=opened.polls,
+        milestones=open_milestones(state),
     )
+
+
+def open_milestones(state: State) -> tuple[Milestone, ...]:
+    """Return the milestones of the open episode, none if there is none; they change with entries only."""
+    if state.opened is None or state.sight is None:
+        return ()
+    runs = runs_of(state.sight.runs.total, state.before.finished)
+    return milestones_of(state.opened.finished, runs, state.opened.started)
 
 
 def open_gap_seconds(state: State) -> float:
@@ -197,7 +209,7 @@ def extend_to_last_seen(state: State, interval: Interval | None) -> State:
     opened, sight, near = state.opened, state.sight, state.near
     if opened is not None:
         polls = opened.polls + interval.polls
-        opened = Opened(opened.started, opened.first_sight, polls, opened.gap_micros)
+        opened = Opened(opened.started, opened.first_sight, polls, opened.gap_micros, opened.finished)
     if sight is not None and not state.unclear:
         sight = Sight(sight.seq, sight.phase, sight.runs, interval.last_asked_at, interval.last_seen_at)
         if near:
@@ -216,20 +228,21 @@ def _see(state: State, seq: int, status: StatusContent, at: datetime) -> tuple[S
     sight = Sight(seq, fields.phase, runs, last_asked_at=at, last_seen_at=at)
     if state.gaps:
         near = (*near, *((start, min(end, at)) for start, end in state.gaps))
-    starts, ends = opened is None and _shows_work(before, sight), sight.phase is Phase.SETTLED
-    if not starts and (opened is None or not ends):
-        return State(state.episodes, state.before, opened, sight, near=near, newest=newest), None
+    starts = opened is None and _shows_work(before, sight)
     asked_before = None if before is None else before.last_asked_at
     window = window_of(asked_before, at, created_at=fields.created_at, modified_at=fields.modified_at)
-    if opened is None:
-        opened = Opened(start_in(window), window.first_sight, polls=0, gap_micros=0)
+    if starts:
+        opened = Opened(start_in(window), window.first_sight, 0, 0, FinishedRuns())
         newest = state.newest.restarted(status, at)
+    if opened is not None:
+        finished = opened.finished.seen(status, at, asked_before, state.before.finished)
+        opened = Opened(opened.started, opened.first_sight, opened.polls, opened.gap_micros, finished)
     seen = State(state.episodes, state.before, opened, sight, near=near, newest=newest)
-    if not ends:
+    if opened is None or sight.phase is not Phase.SETTLED:
         return seen, None
     completed = end_in(window)
     cut = [(start, min(end, completed.at)) for start, end in near]
-    ended = _ended(state, _with_gaps(opened, cut), runs, completed)
+    ended = _ended(seen, _with_gaps(opened, cut), runs, completed)
     return replace(seen, episodes=ended.number, before=runs, opened=None), ended
 
 
@@ -246,27 +259,21 @@ def _shows_work(before: Sight | None, now: Sight) -> bool:
 
 
 def _ended(state: State, opened: Opened, runs: RunCounts, completed: Moment) -> Episode:
-    started = opened.started
-    duration = _seconds(started.at, completed.at)
-    shortest = longest = None
-    if completed.earliest is not None:
-        shortest = _seconds(started.latest, completed.earliest)
-        # If our clock stepped back in between, the difference is not a bound.
-        if started.earliest is not None and started.earliest <= completed.latest:
-            longest = _seconds(started.earliest, completed.latest)
+    lasted = elapsed(opened.started, completed)
     return Episode(
         number=state.episodes + 1,
-        started=started,
+        started=opened.started,
         completed=completed,
         outcome=_outcome(state.before, runs),
-        duration_seconds=duration,
-        duration_earliest_seconds=shortest,
-        duration_latest_seconds=longest,
+        duration_seconds=lasted.seconds,
+        duration_earliest_seconds=lasted.earliest,
+        duration_latest_seconds=lasted.latest,
         censored=False,
         first_sight=opened.first_sight,
         runs=runs,
-        gap_seconds=min(opened.gap_micros / _PER_SECOND, duration),
+        gap_seconds=min(opened.gap_micros / _PER_SECOND, lasted.seconds),
         polls=opened.polls + 1,
+        milestones=open_milestones(state),
     )
 
 
@@ -290,7 +297,3 @@ def _with_gaps(opened: Opened, gaps: Iterable[Stretch]) -> Opened:
     """Add the parts of `gaps` that lie after the episode's start."""
     overlaps = (max(_NOTHING, end - max(start, opened.started.at)) for start, end in gaps)
     return replace(opened, gap_micros=opened.gap_micros + sum(overlaps, start=_NOTHING) // _MICROSECOND)
-
-
-def _seconds(start: datetime, end: datetime) -> float:
-    return max(0.0, (end - start).total_seconds())

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Z95 = NormalDist().inv_cdf(0.975)
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
+"""By how much S may exceed 1 - p at the quantile p."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,7 @@ def quantile_ci95(curve: SurvivalCurve, p: float) -> tuple[float | None, float |
 
 
 def _first_at_most(shares: NDArray[np.float64], curve: SurvivalCurve, p: float) -> float | None:
-    reached = np.flatnonzero(shares <= 1 - p + _ROUNDING)
+    reached = np.flatnonzero(shares <= 1 - p + ROUNDING)
     return float(curve.seconds[reached[0]]) if reached.size else None
 
 

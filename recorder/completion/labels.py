@@ -59,6 +59,18 @@ def scalar_of(text: str) -> Scalar:
     return scalar
 
 
+def text_of(text: str) -> str:
+    """Return what a filter compares with the scalar whose `label_text` is `text`: a string without quotes, or
+    another scalar's JSON text. U+0000, which a SQL text cannot hold, becomes U+FFFD."""
+    scalar = scalar_of(text)
+    return scalar.replace("\0", "\ufffd") if isinstance(scalar, str) else text
+
+
+def type_of(text: str) -> str:
+    """Return the JSON type of the scalar whose `label_text` is `text`: string, boolean or number."""
+    return {'"': "string", "t": "boolean", "f": "boolean"}.get(text[0], "number")
+
+
 def texts_meant(text: str) -> list[str]:
     """Return the JSON texts of the values that `text` can mean: a string, and possibly another scalar."""
     try:

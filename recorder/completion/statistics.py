@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.completion.kaplan_meier import SurvivalCurve, kaplan_meier, quantile, quantile_ci95
+from recorder.completion.kaplan_meier import kaplan_meier, quantile, quantile_ci95
+from recorder.completion.quantile_bounds import Envelopes
 
-_QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +21,7 @@ class Durations:
     """The durations of episodes, in seconds, as equally long arrays.
 
     `earliest` and `latest` bound each duration, NaN where a bound is unknown. A `censored` duration is that
-    of an open episode: the true one is longer than `seconds`, and `latest` is NaN.
+    of an open episode up to when it was last seen, with the bounds of that; the true one is longer.
     """
 
     seconds: NDArray[np.float64]
@@ -72,14 +73,14 @@ def statistics_of(durations: Durations) -> dict[str, Any]:
     """
     completed = durations.seconds[~durations.censored]
     curve = kaplan_meier(durations.seconds, ~durations.censored)
-    earliest, latest = _bounding_curves(durations)
+    envelopes = _envelopes(durations)
     quantiles = {
         name: {
             "seconds": quantile(curve, p),
             "ci95": list(quantile_ci95(curve, p)),
-            "bounds": [quantile(earliest, p), quantile(latest, p)],
+            "bounds": list(envelopes.bounds(p)),
         }
-        for name, p in _QUANTILES.items()
+        for name, p in QUANTILES.items()
     }
     return {
         "episodes": len(durations.seconds),
@@ -96,38 +97,36 @@ def curve_items(durations: Durations) -> list[dict[str, Any]]:
     """Return the Kaplan-Meier curve of `durations` as JSON values in the order of time.
 
     It starts at 0 seconds, where all episodes survive unless some end or are censored there. `low` and `high`
-    are None where there is no band.
+    are None where there is no band. `surviving_least` and `surviving_most` are the least and the greatest
+    share that survives, wherever within its bounds each duration lies.
     """
-    curve = kaplan_meier(durations.seconds, ~durations.censored)
-    columns = (
-        curve.seconds.tolist(),
-        curve.surviving.tolist(),
-        _nan_as_none(curve.low),
-        _nan_as_none(curve.high),
-        curve.at_risk.tolist(),
-    )
-    items = [_item(*values) for values in zip(*columns, strict=True)]
-    starts_later = bool(items) and items[0]["seconds"] > 0
-    return [_item(0.0, 1.0, 1.0, 1.0, len(durations.seconds)), *items] if starts_later else items
+    if not len(durations.seconds):
+        return []
+    curve, envelopes = kaplan_meier(durations.seconds, ~durations.censored), _envelopes(durations)
+    times, shares = curve.seconds, (curve.surviving, curve.low, curve.high)
+    at_risk = curve.at_risk
+    if times[0] > 0:
+        times = np.insert(times, 0, 0.0)
+        shares = (np.insert(shares[0], 0, 1.0), np.insert(shares[1], 0, 1.0), np.insert(shares[2], 0, 1.0))
+        at_risk = np.insert(at_risk, 0, len(durations.seconds))
+    columns = {
+        "seconds": times.tolist(),
+        "surviving": shares[0].tolist(),
+        "low": _nan_as_none(shares[1]),
+        "high": _nan_as_none(shares[2]),
+        "surviving_least": envelopes.lowest(times).tolist(),
+        "surviving_most": envelopes.highest(times).tolist(),
+        "at_risk": at_risk.tolist(),
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _item(
-    seconds: float, surviving: float, low: float | None, high: float | None, at_risk: int
-) -> dict[str, Any]:
-    return {"seconds": seconds, "surviving": surviving, "low": low, "high": high, "at_risk": at_risk}
-
-
-def _bounding_curves(durations: Durations) -> tuple[SurvivalCurve, SurvivalCurve]:
-    """Return the curves of the earliest and of the latest durations, which bound that of the true ones.
-
-    The later bound always holds: more survives when events come later and censorings never come. The earlier
-    one usually holds: less survives when censorings and events come earlier. The exception is an event that
-    moves ahead of a censoring and so finds more at risk: a completed episode that took longer than an open
-    one, although its earliest duration is not longer than that of the open one.
-    """
-    earliest = np.where(np.isnan(durations.earliest), 0.0, durations.earliest)
-    latest = np.where(np.isnan(durations.latest), np.inf, durations.latest)
-    return kaplan_meier(earliest, ~durations.censored), kaplan_meier(latest, np.isfinite(latest))
+def _envelopes(durations: Durations) -> Envelopes:
+    """Return the envelopes; a duration outside its own bounds, as when our clock was set, widens them."""
+    seconds, earliest, latest = durations.seconds, durations.earliest, durations.latest
+    earliest = np.where(np.isnan(earliest), 0.0, np.minimum(earliest, seconds))
+    latest = np.where(np.isnan(latest), np.inf, np.maximum(latest, seconds))
+    return Envelopes(earliest, latest, ~durations.censored)
 
 
 def _nan_as_none(values: NDArray[np.float64]) -> list[float | None]:

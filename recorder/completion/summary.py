@@ -22,8 +22,17 @@ from recorder.ledger.status_fields import Phase, StatusFields
 from recorder.ledger.timestamps import is_plausible
 from recorder.ledger.value_class import value_class
 
-SUMMARY_RULES = 2
+SUMMARY_RULES = 4
 """The version of these rules: a summary made by another version is rebuilt."""
+
+
+@value_class
+class Standstill:
+    """An active group whose counts have been the same since its entry `seq`, received at `since`."""
+
+    seq: int
+    since: datetime
+    counts: tuple[int | None, ...]
 
 
 @value_class
@@ -31,7 +40,8 @@ class Summary:
     """A ledger up to its entry `seq`.
 
     `labels` are those of the newest status, `created_at` is the newest one that a status had and that can be
-    true. `pace` is that of the open episode.
+    true. `pace` is that of the open episode. `standstill` is None unless the group is active. `anomalies` are
+    all that its responses had, in the order in which they first occurred.
     """
 
     seq: int
@@ -40,22 +50,28 @@ class Summary:
     created_at: datetime | None
     labels: tuple[tuple[str, str], ...]
     pace: ProgressMarks
+    standstill: Standstill | None
+    anomalies: tuple[Anomaly, ...]
 
 
-NOTHING = Summary(0, episodes.State(), Dwell(), None, (), ProgressMarks())
+NOTHING = Summary(0, episodes.State(), Dwell(), None, (), ProgressMarks(), None, ())
 """The summary of a ledger without entries."""
 
 
 def advance_summary(summary: Summary, entry: Entry) -> tuple[Summary, Episode | None]:
     """Return the summary after `entry`, the next one, and the episode that it ended, if any."""
     content, created_at, labels, pace = entry.content, summary.created_at, summary.labels, summary.pace
+    standstill, anomalies = summary.standstill, summary.anomalies
     work, ended = episodes.advance_episodes(summary.work, entry)
     if isinstance(content, StatusContent):
         created_at = _usable_created_at(content, entry.at) or created_at
         labels = labels_of(content.body)
         pace = _pace(pace, summary.work, work, content.fields, entry.at)
+        if work.sight is not None and work.sight.seq == entry.seq:
+            standstill = _standstill(standstill, content.fields, entry)
+        anomalies += tuple(anomaly for anomaly in content.anomalies if anomaly not in anomalies)
     held = dwell.advance_dwell(summary.dwell, entry)
-    return Summary(entry.seq, work, held, created_at, labels, pace), ended
+    return Summary(entry.seq, work, held, created_at, labels, pace, standstill, anomalies), ended
 
 
 def summarize(summary: Summary, entries: Iterable[Entry]) -> tuple[Summary, list[Episode]]:
@@ -83,6 +99,16 @@ def _usable_created_at(status: StatusContent, observed_at: datetime) -> datetime
     if created_at is None or not is_plausible(created_at) or created_at > observed_at:
         return None
     return None if Anomaly.ID_MISMATCH in status.anomalies else created_at
+
+
+def _standstill(before: Standstill | None, fields: StatusFields, entry: Entry) -> Standstill | None:
+    """Return the standstill after a clear observation."""
+    if fields.phase is not Phase.ACTIVE:
+        return None
+    counts = (fields.num_task_runs, *fields.counts)
+    return (
+        before if before is not None and before.counts == counts else Standstill(entry.seq, entry.at, counts)
+    )
 
 
 def _pace(

@@ -30,6 +30,15 @@ class Moment:
 
 
 @value_class
+class Elapsed:
+    """The time from one moment to another, in seconds, with its bounds; None if there is none."""
+
+    seconds: float
+    earliest: float | None
+    latest: float | None
+
+
+@value_class
 class Window:
     """When a transition can have happened; the response received at `latest` is the first to show it.
 
@@ -74,23 +83,53 @@ def window_of(
 
 
 def start_in(window: Window) -> Moment:
-    """Return when work started; the group's last update is only an upper bound for it."""
-    latest = window.modified_at or window.latest
-    if window.earliest is None:
+    """Return when work started: not after the group's last update, which is the start itself or a later one.
+
+    Of the middle of the window and the last update, the earlier one is the better guess.
+    """
+    earliest, modified_at = window.earliest, window.modified_at
+    latest = modified_at or window.latest
+    if earliest is None:
         return Moment(latest, None, latest, Basis.FIRST_SIGHT)
     if window.first_sight:
-        return Moment(window.earliest, window.earliest, latest, Basis.CREATED_AT)
-    return Moment(_middle(window.earliest, latest), window.earliest, latest, Basis.MIDPOINT)
+        return Moment(earliest, earliest, latest, Basis.CREATED_AT)
+    middle = _middle(earliest, window.latest)
+    if modified_at is not None and modified_at < middle:
+        return Moment(modified_at, earliest, latest, Basis.MODIFIED_AT)
+    return Moment(middle, earliest, latest, Basis.MIDPOINT)
 
 
 def end_in(window: Window) -> Moment:
     """Return when work ended: at the group's last update if that is known."""
-    if window.modified_at is not None:
-        return Moment(window.modified_at, window.earliest, window.latest, Basis.MODIFIED_AT)
-    if window.earliest is None:
-        return Moment(window.latest, None, window.latest, Basis.FIRST_SIGHT)
-    middle = _middle(window.earliest, window.latest)
-    return Moment(middle, window.earliest, window.latest, Basis.MIDPOINT)
+    return reached_between(window.earliest, window.latest, window.modified_at)
+
+
+def reached_between(earliest: datetime | None, latest: datetime, modified_at: datetime | None) -> Moment:
+    """Return when something happened in a window: at the last update in it, if that is what happened."""
+    if modified_at is not None:
+        return Moment(modified_at, earliest, latest, Basis.MODIFIED_AT)
+    if earliest is None:
+        return Moment(latest, None, latest, Basis.FIRST_SIGHT)
+    return Moment(_middle(earliest, latest), earliest, latest, Basis.MIDPOINT)
+
+
+def elapsed(start: Moment, end: Moment) -> Elapsed:
+    """Return the time between two moments, with its bounds.
+
+    A time that would be negative, because our clock stepped back, is 0.
+    """
+    shortest = longest = None
+    if end.earliest is not None:
+        shortest = elapsed_seconds(start.latest, end.earliest)
+        # If our clock stepped back in between, the difference is not a bound.
+        if start.earliest is not None and start.earliest <= end.latest:
+            longest = elapsed_seconds(start.earliest, end.latest)
+    return Elapsed(elapsed_seconds(start.at, end.at), shortest, longest)
+
+
+def elapsed_seconds(start: datetime, end: datetime) -> float:
+    """Return the seconds from `start` to `end`, 0 if that is negative."""
+    return max(0.0, (end - start).total_seconds())
 
 
 def _middle(earliest: datetime, latest: datetime) -> datetime:

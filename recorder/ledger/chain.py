@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from recorder.ledger.canonical import canonical
-from recorder.ledger.entries import Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.entries import Expectation, Gap, Interval, Kind, StatusContent, WatchChange
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.timestamps import format_time
 
@@ -85,7 +85,15 @@ def gap_members(gap: Gap) -> dict[str, Any]:
 
 
 def watch_members(change: WatchChange) -> dict[str, Any]:
-    return {"action": change.action.value, "actor": change.actor, "note": change.note}
+    members: dict[str, Any] = {"action": change.action.value, "actor": change.actor, "note": change.note}
+    if change.expect is not None:
+        members["expect"] = expectation_members(change.expect)
+    return members
+
+
+def expectation_members(expected: Expectation) -> dict[str, Any]:
+    by = expected.by
+    return {"runs": expected.runs, "by": None if by is None else format_time(by)}
 
 
 def _content_members(content: ResponseBody | Gap | WatchChange) -> tuple[Kind, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import TypedDict
 
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.poll_outcome import Cause
@@ -19,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Action(StrEnum):
-    """What happened to our enrolment of a group."""
+    """What happened to our enrolment of a group, or what somebody said about it (`noted`, `expected`)."""
 
     STARTED = "started"
     PAUSED = "paused"
@@ -27,6 +28,12 @@ class Action(StrEnum):
     STOPPED = "stopped"
     GONE = "gone"
     RETIRED = "retired"
+    NOTED = "noted"
+    EXPECTED = "expected"
+
+
+REMARKS = frozenset({Action.NOTED, Action.EXPECTED})
+"""The actions that leave the watch as it is: its state, when it is due and what was seen last."""
 
 
 @value_class
@@ -57,12 +64,36 @@ class Gap:
 
 
 @value_class
+class Expectation:
+    """What a group is expected to become: `runs` in all, done `by` a time; None where nothing is expected."""
+
+    runs: int | None
+    by: datetime | None
+
+
+class ExpectationChanges(TypedDict, total=False):
+    """What to expect from now on instead of what was expected; members that are not given stay."""
+
+    runs: int | None
+    by: datetime | None
+
+
+NOTHING_EXPECTED = Expectation(None, None)
+MOST_RUNS = 2**53 - 1
+"""The most runs that can be expected: the largest whole number that every JSON reader takes exactly."""
+
+
+@value_class
 class WatchChange:
-    """A change of our enrolment by `actor`, with their `note` or None."""
+    """A change of our enrolment by `actor`, with their `note` or None.
+
+    `expect` is what is expected from then on, None unless the action is `expected`.
+    """
 
     action: Action
     actor: str
     note: str | None
+    expect: Expectation | None = None
 
 
 @value_class

@@ -10,7 +10,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.ledger.derivation import derive, in_force_after
-from recorder.ledger.entries import Action, Entry, Interval, StatusContent, WatchChange
+from recorder.ledger.entries import (
+    NOTHING_EXPECTED,
+    REMARKS,
+    Action,
+    Entry,
+    Expectation,
+    Interval,
+    StatusContent,
+    WatchChange,
+)
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.transitions import RECORDER_ACTOR, STATE_AFTER
 from recorder.ledger.value_class import value_class
@@ -19,15 +28,18 @@ from recorder.ledger.watch import Head, InForce, WatchState
 
 @value_class
 class Replay:
-    """The state after a ledger's newest entry, the `head`; every field is None before the first entry.
+    """The state after a ledger's newest entry, the `head`; nothing is known before the first entry.
 
-    `sight_at` is the last response that the entries show, or the newest watch change if that is later.
+    `sight_at` is the last response that the entries show, or the newest change of state if that is later.
+    `earlier_sight` is the same if the head is a note or an expectation, otherwise None.
     """
 
     head: Head | None = None
     state: WatchState | None = None
     in_force: InForce | None = None
     sight_at: datetime | None = None
+    expected: Expectation = NOTHING_EXPECTED
+    earlier_sight: datetime | None = None
 
 
 def replay_entry(replay: Replay, entry: Entry) -> Replay:
@@ -36,11 +48,11 @@ def replay_entry(replay: Replay, entry: Entry) -> Replay:
     content = entry.content
     if isinstance(content, StatusContent):
         force = in_force_after(entry.seq, content, replay.in_force, entry.at)
-        return Replay(head, replay.state, force, entry.at)
+        return Replay(head, replay.state, force, entry.at, replay.expected)
     sight_at = _last_sight(replay, entry.previous)
     if isinstance(content, WatchChange):
         return _change_watch(replay, content, head, sight_at)
-    return Replay(head, replay.state, replay.in_force, sight_at)
+    return Replay(head, replay.state, replay.in_force, sight_at, replay.expected)
 
 
 def derive_status(
@@ -60,6 +72,9 @@ def _last_sight(replay: Replay, previous: Interval | None) -> datetime | None:
 
 
 def _change_watch(replay: Replay, change: WatchChange, head: Head, sight_at: datetime | None) -> Replay:
+    if change.action in REMARKS:
+        expected = replay.expected if change.expect is None else change.expect
+        return Replay(head, replay.state, replay.in_force, sight_at, expected, earlier_sight=sight_at)
     # A group that was gone is resumed by its response, so the response before it is still the last one.
     is_response = (
         change.action is Action.RESUMED and change.actor == RECORDER_ACTOR and replay.state is WatchState.GONE
@@ -67,4 +82,5 @@ def _change_watch(replay: Replay, change: WatchChange, head: Head, sight_at: dat
     force = replay.in_force
     if change.action is Action.RESUMED and force is not None:
         force = replace(force, quiet_since=head.at)
-    return Replay(head, STATE_AFTER[change.action], force, sight_at if is_response else head.at)
+    sight_at = sight_at if is_response else head.at
+    return Replay(head, STATE_AFTER[change.action], force, sight_at, replay.expected)

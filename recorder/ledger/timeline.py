@@ -68,7 +68,8 @@ class Known:
 
 
 class Timeline:
-    """A part of a ledger: the `marks` of consecutive entries.
+    """A part of a ledger: the `marks` of consecutive entries, without notes and expectations, which say
+    nothing about the status.
 
     `seen_before` is the newest status entry before them. `gap_is_open` is whether a gap that has not ended
     follows them. A timeline covers the moments at which one of its entries counts (other than its first,

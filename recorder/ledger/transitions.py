@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 
 from recorder.ledger.chain import GENESIS, digest_of, record_of
 from recorder.ledger.derivation import derive, in_force_after
-from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.entries import (
+    Action,
+    Entry,
+    ExpectationChanges,
+    Gap,
+    Interval,
+    Kind,
+    StatusContent,
+    WatchChange,
+)
 from recorder.ledger.failure_run import NO_FAILURES
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.status_fields import Phase
@@ -31,6 +40,7 @@ STATE_AFTER = {
     Action.GONE: WatchState.GONE,
     Action.RETIRED: WatchState.RETIRED,
 }
+"""The state after each action that changes it."""
 
 
 @value_class
@@ -86,6 +96,23 @@ def cease(watch: Watch, change: WatchChange, at: datetime) -> Transition:
         step,
         watch=replace(step.watch, due_at=None, gap_at=None, poll_due_at=None, failures=NO_FAILURES),
     )
+
+
+def remark(watch: Watch, change: WatchChange, at: datetime) -> Transition:
+    """Append a note or an expectation. The next response is written anew; nothing else changes."""
+    step = _append(Transition(watch), at, change)
+    expected = watch.expected if change.expect is None else change.expect
+    return replace(step, watch=replace(step.watch, expected=expected, earlier_sight=watch.sight_at))
+
+
+def expect(
+    watch: Watch, changes: ExpectationChanges, actor: str, at: datetime, note: str | None = None
+) -> Transition:
+    """Append what is expected from now on; nothing is written if that is expected already."""
+    expected = replace(watch.expected, **changes)
+    if expected == watch.expected:
+        return Transition(watch)
+    return remark(watch, WatchChange(Action.EXPECTED, actor, note, expected), at)
 
 
 def fail(watch: Watch, failure: Failure, rules: Rules) -> Transition:
@@ -186,9 +213,10 @@ def _append(step: Transition, at: datetime, content: StatusContent | Gap | Watch
         content=content,
         previous_digest=watch.head.digest,
     )
-    state = STATE_AFTER[content.action] if isinstance(content, WatchChange) else watch.state
+    state = STATE_AFTER.get(content.action, watch.state) if isinstance(content, WatchChange) else watch.state
     head = Head(entry.seq, entry.kind, at, entry.digest)
-    return Transition(replace(watch, state=state, head=head, open=None), (*step.entries, entry))
+    appended = replace(watch, state=state, head=head, open=None, earlier_sight=None)
+    return Transition(appended, (*step.entries, entry))
 
 
 def _entry(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from recorder.ledger.entries import Interval, Kind
+from recorder.ledger.entries import NOTHING_EXPECTED, Expectation, Interval, Kind
 from recorder.ledger.failure_run import NO_FAILURES, FailureRun
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.value_class import value_class
@@ -55,7 +55,8 @@ class Watch:
 
     `due_at` is when the first poll after the last success was due; retries do not move it. A response after
     `gap_at` ends a gap. `poll_due_at` is when the next poll, first or retry, is due. All three are None while
-    the group is not watched. `open` is the interval of the head if that is a status entry.
+    the group is not watched. `open` is the interval of the head if that is a status entry. `earlier_sight` is
+    the `sight_at` from before the head if that is a note or an expectation, which show nothing.
     """
 
     taskgroup_id: str
@@ -68,11 +69,15 @@ class Watch:
     open: Interval | None = None
     in_force: InForce | None = None
     failures: FailureRun = NO_FAILURES
+    expected: Expectation = NOTHING_EXPECTED
+    earlier_sight: datetime | None = None
 
     @property
     def sight_at(self) -> datetime:
-        """The last response, or the newest watch change or gap if no response followed that."""
-        return self.open.last_seen_at if self.open is not None else self.head.at
+        """The last response, or the newest change of state or gap if no response followed that."""
+        if self.open is not None:
+            return self.open.last_seen_at
+        return self.head.at if self.earlier_sight is None else self.earlier_sight
 
     def moved(self, step: timedelta) -> Watch:
         """Return the watch after our clock was set by `step`: pending times move, recorded times stay."""

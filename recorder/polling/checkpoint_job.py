@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from recorder.audit.checkpoints import BrokenHeadError, is_due, keep_checkpoint
 from recorder.clock import Clock
 from recorder.polling.background import BackgroundThread
+from recorder.settings import Settings
 
 CHECK_SECONDS = 5.0
 """How often to check whether a checkpoint is due."""
@@ -61,3 +62,11 @@ class CheckpointJob:
         if not is_due(self._folder, self._interval, now):
             return None
         return keep_checkpoint(self._engine, self._folder, now)
+
+
+def checkpoint_job_of(settings: Settings, engine: Engine, now: Clock) -> CheckpointJob | None:
+    """Return the job that the settings ask for, None if they do not."""
+    if settings.checkpoint_dir is None:
+        return None
+    interval = timedelta(seconds=settings.checkpoint_interval)
+    return CheckpointJob(engine, settings.checkpoint_dir, interval, now)

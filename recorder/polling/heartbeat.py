@@ -14,32 +14,41 @@ from sqlalchemy import Connection
 
 from recorder.clock import SteadyClock
 from recorder.ledger.timestamps import format_time, parse_time
+from recorder.polling.capacity import Capacity
 from recorder.polling.retry_hold import RetryHold
-from recorder.polling.schedule import Intervals, requests_per_second, stretch_of
+from recorder.polling.schedule import Intervals, Quietness, requests_per_second, stretch_of
 from recorder.process_identity import this_process
 from recorder.status_file import ALIVE_SECONDS
 from recorder.store.database_clock import DatabaseClock
-from recorder.store.groups import workload
-from recorder.store.heartbeats import Heartbeat, beat, heartbeats, sign_off
+from recorder.store.heartbeats import Heartbeat, PollLimit, beat, heartbeats, sign_off
 from recorder.store.leases import release
 from recorder.store.transactions import DatabaseUnavailableError
+from recorder.store.workload import workload
 
 _LOGGED_CHANGE = 0.2
 """The relative change of the stretch from which it is logged again."""
+
+_SHORT_OF = {
+    PollLimit.RATE: "the rate does not suffice",
+    PollLimit.CONCURRENCY: "answers take too long for the polls that may run at once",
+    PollLimit.CPU: "the processor does not suffice",
+    PollLimit.DATABASE: "the database is not fast enough",
+}
 
 _log = structlog.get_logger("recorder")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The load on the rate that recorders share.
+    """What the groups need and what the recorders can do, in requests per second.
 
-    `needed` is what the groups need, in requests per second. `stretch` is the factor by which all intervals
-    are longer because the rate does not suffice.
+    `stretch` is the factor by which all intervals are longer because `capacity` does not suffice, and `limit`
+    what keeps that from being more.
     """
 
-    recorders: int
     needed: float
+    capacity: float
+    limit: PollLimit
     stretch: float
 
 
@@ -70,7 +79,8 @@ class HeartbeatWriter:
         hold: RetryHold,
         steady: SteadyClock,
     ) -> None:
-        self.load = Load(1, 0.0, 1.0)
+        self.load = Load(0.0, rate, PollLimit.RATE, 1.0)
+        self._others: list[Capacity] = []
         self.alive = frozenset({recorder_id})
         self._id = recorder_id
         self._rate = rate
@@ -98,24 +108,36 @@ class HeartbeatWriter:
         alive = frozenset(other.recorder_id for other in listed) - dead | {self._id}
         departures = Departures(dead, left=not self.alive <= alive | dead)
         self.alive = alive
+        others = [other for other in listed if other.recorder_id in alive - {self._id}]
+        self._others = [_capacity_of(other, self._rate / len(alive)) for other in others]
         for other in listed:
             self._learn_hold(other, now)
         beat(connection, self._heartbeat(now, self._started_at, counters, self._report(report, now)))
         return departures
 
-    def survey(self, connection: Connection) -> None:
-        """Add up what the watched groups need; this is apart from the heartbeat because it reads them all."""
-        needed = requests_per_second(workload(connection), self._intervals)
-        self.load = Load(len(self.alive), needed, stretch_of(needed, self._rate))
+    def survey(self, connection: Connection, capacity: Capacity) -> None:
+        """Compare what the watched groups need with what all recorders can do, this one with `capacity`.
+
+        This is apart from the heartbeat because it reads all groups.
+        """
+        groups = [
+            (Quietness(same.phase, same.polls, same.quiet_seconds, same.interrupted), same.groups)
+            for same in workload(connection, self._clock())
+        ]
+        needed = requests_per_second(groups, self._intervals)
+        all_of_them = [capacity, *self._others]
+        total = sum(each.per_second for each in all_of_them)
+        limit = next((each.limit for each in all_of_them if each.limit is not PollLimit.RATE), PollLimit.RATE)
+        self.load = Load(needed, total, limit, stretch_of(needed, total))
 
     def take_over(self, connection: Connection, dead: Collection[str]) -> None:
         """Remove dead recorders and release their claims, before the leases expire."""
         sign_off(connection, dead)
-        groups = release(connection, dead, self._clock())
+        groups = release(connection, dead)
         _log.warning("took over from dead recorders", recorders=sorted(dead), groups=groups)
 
     def log_load(self) -> None:
-        """Log when the rate stops or starts to suffice, and when the shortfall changes."""
+        """Log when the capacity stops or starts to suffice, and when the shortfall changes."""
         stretch = self.load.stretch
         if abs(stretch - self._logged_stretch) <= _LOGGED_CHANGE * self._logged_stretch and (stretch > 1) == (
             self._logged_stretch > 1
@@ -123,14 +145,16 @@ class HeartbeatWriter:
             return
         self._logged_stretch = stretch
         if stretch > 1:
-            _log.warning("the rate does not suffice: all intervals are stretched", **self._figures())
+            _log.warning(f"{_SHORT_OF[self.load.limit]}: all intervals are stretched", **self._figures())
         else:
-            _log.info("the rate suffices again", **self._figures())
+            _log.info("intervals are not stretched any more", **self._figures())
 
-    def _figures(self) -> dict[str, float]:
+    def _figures(self) -> dict[str, Any]:
         return {
             "requests_per_second": self._rate,
             "needed_per_second": round(self.load.needed, 3),
+            "capacity_per_second": round(self.load.capacity, 3),
+            "limited_by": self.load.limit if self.load.stretch > 1 else None,
             "stretch": round(self.load.stretch, 3),
         }
 
@@ -161,6 +185,15 @@ class HeartbeatWriter:
             counters=counters,
             report=report,
         )
+
+
+def _capacity_of(other: Heartbeat, share: float) -> Capacity:
+    """Return the capacity that another recorder reports, at most its share of the rate."""
+    polling = other.report.get("polling", {})
+    per_second, limit = polling.get("capacity_per_second"), polling.get("capacity_limit")
+    if per_second is None or per_second >= share:
+        return Capacity(share, PollLimit.RATE)
+    return Capacity(per_second, PollLimit(limit))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from recorder.polling.heartbeat import Departures, HeartbeatWriter
 from recorder.polling.schedule import Intervals, longest_wait
 from recorder.polling.write_health import WriteKind
 from recorder.store.database_clock import DatabaseClock
-from recorder.store.groups import make_due
+from recorder.store.workload import make_due
 from recorder.upstream.retry_after import MAX_RETRY_AFTER_SECONDS
 
 LOOK_SECONDS = 60.0

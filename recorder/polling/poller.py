@@ -69,7 +69,7 @@ class Poller:
     def put_off(self, claim: Claim, now: datetime, *, stretch: float) -> PollResult:
         """Return the result of a claim whose group was not polled: it keeps its place among those due."""
         due_at = min(claim.watch.poll_due_at or now, now)
-        interval = interval_of(claim.watch, self._intervals) * stretch
+        interval = interval_of(claim.watch, now, self._intervals) * stretch
         return PollResult(claim, [], claim.watch, due_at, interval.total_seconds())
 
     def _result(

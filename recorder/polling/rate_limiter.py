@@ -22,14 +22,19 @@ class RateLimiter:
         """Set how many recorders are running; each takes an equal share."""
         self._sharers = max(1, recorders)
 
-    def available(self, now: float) -> int:
-        """Return how many requests may start at `now`."""
-        mine = self._rate / self._sharers
+    @property
+    def share(self) -> float:
+        """How many requests per second this recorder may start."""
+        return self._rate / self._sharers
+
+    def available(self, now: float, ahead_seconds: float = 0.0) -> int:
+        """Return how many requests may start at `now` and in the `ahead_seconds` after it."""
+        mine = self.share
         self._saved = min(
             1.0 + mine * BURST_SECONDS, self._saved + mine * max(0.0, now - self._counted_until)
         )
         self._counted_until = now
-        return int(self._saved)
+        return int(self._saved + mine * ahead_seconds)
 
     def spend(self, requests: int) -> None:
         """Deduct `requests` that were started."""
@@ -37,4 +42,4 @@ class RateLimiter:
 
     def seconds_until_one(self) -> float:
         """Return the time until a request may start, counted from the last call of `available`."""
-        return max(0.0, (1.0 - self._saved) * self._sharers / self._rate)
+        return max(0.0, (1.0 - self._saved) / self.share)

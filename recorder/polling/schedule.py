@@ -8,16 +8,21 @@ from datetime import datetime, timedelta
 
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import Watch, WatchState
+from recorder.settings import Settings
 
 BACK_OFF = 1.5
-ACTIVE_STRETCH = 6
 JITTER = 0.1
+STILL_AFTER = timedelta(hours=2)
+"""A settled group that has been quiet for longer is polled ever less often."""
+STILL_SHARE = 10
+"""By which part of its further quiet time the interval of such a group grows."""
+LONGEST_INTERVAL = timedelta(days=1)
 FIRST_RETRY_SHARE = 8
 EARLY_RETRY_SHARE = 4
 """The first and longest wait before a gap opens are the gap window divided by these: several retries fit."""
 LONGEST_RETRY = timedelta(minutes=5)
 USABLE_SHARE = 0.9
-"""The share of the rate that regular polls may use; the rest is reserved for retries."""
+"""The share of the capacity that regular polls may use; the rest is reserved for retries."""
 
 _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
 
@@ -26,13 +31,40 @@ _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
 class Intervals:
     """The intervals of the schedule.
 
-    `poll_interval` is the time between polls while a group changes, `settled_interval` what an unchanging
-    settled or empty group backs off to, and `gap_window` how late a response may be without causing a gap.
+    `poll_interval` is the time between polls while a group changes, `max_interval` what an unchanging group
+    backs off to, `settled_interval` the same for a settled or empty one, and `gap_window` how late a response
+    may be without causing a gap.
     """
 
     poll_interval: timedelta
+    max_interval: timedelta
     settled_interval: timedelta
     gap_window: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> Intervals:
+        """Return the intervals that the settings ask for."""
+        return cls(
+            poll_interval=timedelta(seconds=settings.poll_interval),
+            max_interval=timedelta(seconds=settings.max_interval),
+            settled_interval=timedelta(seconds=settings.settled_interval),
+            gap_window=settings.rules.gap_window,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Quietness:
+    """How long a group has not changed: what its interval depends on.
+
+    `phase` is None for a group that was never seen. `polls` is the number of equal responses in a row, and
+    `quiet_seconds` the time since the body last changed. `interrupted` is whether the responses in a row
+    began later than that, after a gap for example.
+    """
+
+    phase: Phase | None
+    polls: int = 0
+    quiet_seconds: float = 0.0
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +102,7 @@ def plan(
         )
     if watch.state is not WatchState.WATCHING:
         return Plan(watch, None, None)
-    interval = interval_of(watch, intervals) * stretch
+    interval = interval_of(watch, now, intervals) * stretch
     if watch.failures.attempts:
         delay = min(_retry_delay(watch, now, intervals) * stretch, max(LONGEST_RETRY, interval))
         retry_at = now + max(_spread(delay, chance), retry_after)
@@ -80,29 +112,52 @@ def plan(
     return Plan(due, due_at, interval.total_seconds())
 
 
-def interval_of(watch: Watch, intervals: Intervals) -> timedelta:
-    """Return the interval of a group, which grows by half with every unchanged response."""
-    phase = None if watch.in_force is None else watch.in_force.phase
-    return _interval(phase, 0 if watch.open is None else watch.open.polls, intervals)
+def interval_of(watch: Watch, now: datetime, intervals: Intervals) -> timedelta:
+    """Return the interval of a group at `now`."""
+    if watch.in_force is None:
+        return interval_after(Quietness(None), intervals)
+    since, polls = watch.in_force.quiet_since, 0 if watch.open is None else watch.open.polls
+    quiet_seconds = max(0.0, (now - since).total_seconds())
+    interrupted = watch.head.at > since
+    return interval_after(Quietness(watch.in_force.phase, polls, quiet_seconds, interrupted), intervals)
 
 
-def requests_per_second(groups: Iterable[tuple[Phase | None, int, int]], intervals: Intervals) -> float:
-    """Return the rate that groups need at their own intervals.
+def interval_after(group: Quietness, intervals: Intervals) -> timedelta:
+    """Return the interval of a group, which grows by half with every unchanged response.
 
-    Each item is a phase (None if never seen), the number of equal responses in a row, and the number of
-    watched groups for which both hold.
+    A group that has not changed across a gap or a note keeps its place in that: starting again would ask for
+    more polls when there were too few. A settled group's interval goes on growing.
     """
-    return sum(count / _interval(phase, polls, intervals).total_seconds() for phase, polls, count in groups)
+    shortest, longest = intervals.poll_interval, max(intervals.max_interval, intervals.poll_interval)
+    if group.phase in _QUIET_PHASES:
+        longest = max(intervals.settled_interval, shortest)
+    quiet = timedelta(seconds=group.quiet_seconds)
+    if group.phase is Phase.SETTLED and quiet > STILL_AFTER:
+        still = longest + (quiet - STILL_AFTER) / STILL_SHARE
+        return max(longest, min(still, LONGEST_INTERVAL))
+    if group.interrupted:
+        # Growing by half each time, the interval that follows a quiet time is about half of it longer.
+        return min(shortest + quiet * (BACK_OFF - 1), longest)
+    return _grown(shortest, BACK_OFF, max(0, group.polls - 1), longest)
 
 
-def stretch_of(needed: float, rate: float) -> float:
-    """Return the factor by which intervals must be longer so that `rate` covers what is needed."""
-    return max(1.0, needed / (rate * USABLE_SHARE))
+def requests_per_second(groups: Iterable[tuple[Quietness, int]], intervals: Intervals) -> float:
+    """Return the rate that groups need at their own intervals; each item has a number of watched groups."""
+    return sum(count / interval_after(group, intervals).total_seconds() for group, count in groups)
+
+
+def stretch_of(needed: float, capacity: float) -> float:
+    """Return the factor by which intervals must be longer so that `capacity` covers what is needed.
+
+    Both are in requests per second.
+    """
+    return max(1.0, needed / (capacity * USABLE_SHARE))
 
 
 def longest_wait(intervals: Intervals, stretch: float) -> timedelta:
-    """Return the longest wait that is ever planned without a `Retry-After`."""
-    longest = max(intervals.settled_interval, intervals.poll_interval * ACTIVE_STRETCH, LONGEST_RETRY)
+    """Return the longest wait that is planned without a `Retry-After`, except for settled groups: each of
+    them has an interval of its own that may be longer."""
+    longest = max(intervals.settled_interval, intervals.max_interval, intervals.poll_interval, LONGEST_RETRY)
     return longest * stretch * (1 + JITTER)
 
 
@@ -114,16 +169,6 @@ def probe_delay(probes: int, held: timedelta, intervals: Intervals) -> timedelta
     early = min(intervals.gap_window / EARLY_RETRY_SHARE, LONGEST_RETRY)
     delay = _grown(intervals.gap_window / FIRST_RETRY_SHARE, 2.0, probes, early)
     return min(max(delay, (held - intervals.gap_window) / 2), LONGEST_RETRY)
-
-
-def _interval(phase: Phase | None, polls: int, intervals: Intervals) -> timedelta:
-    quiet = phase in _QUIET_PHASES
-    longest = (
-        max(intervals.settled_interval, intervals.poll_interval)
-        if quiet
-        else intervals.poll_interval * ACTIVE_STRETCH
-    )
-    return _grown(intervals.poll_interval, BACK_OFF, max(0, polls - 1), longest)
 
 
 def _retry_delay(watch: Watch, now: datetime, intervals: Intervals) -> timedelta:

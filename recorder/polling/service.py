@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,11 +18,14 @@ from sqlalchemy import Engine
 
 from recorder.clock import SteadyClock, steady_seconds, utc_now
 from recorder.database_url import database_key
-from recorder.polling.checkpoint_job import CHECK_SECONDS, CheckpointJob
+from recorder.polling.capacity import CapacityMeter
+from recorder.polling.checkpoint_job import CHECK_SECONDS, checkpoint_job_of
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.clock_steps import ClockWatch
 from recorder.polling.db_writer import DatabaseWriter
+from recorder.polling.event_job import CHECK_CLOCK_SECONDS, PUBLISH_SECONDS, event_job_of
 from recorder.polling.heartbeat import HeartbeatWriter
+from recorder.polling.jobs import first_of, retry_if_unavailable
 from recorder.polling.lost_files import wait_until_lost
 from recorder.polling.plan_keeper import PlanKeeper
 from recorder.polling.poller import Poller
@@ -35,9 +38,9 @@ from recorder.polling.write_health import WriteHealth, WriteKind
 from recorder.settings import Settings
 from recorder.status_file import StatusFile
 from recorder.store.database_clock import DatabaseClock
-from recorder.store.groups import last_response_at
 from recorder.store.heartbeats import HEARTBEAT_SECONDS, sign_off
 from recorder.store.transactions import DatabaseUnavailableError
+from recorder.store.workload import last_response_at
 from recorder.upstream.client import UpstreamClient
 
 CLAIM_SECONDS = 0.2
@@ -53,7 +56,10 @@ _log = structlog.get_logger("recorder")
 
 
 class Recorder:
-    """Records the watched groups of one database."""
+    """Records the watched groups of one database.
+
+    `most_at_once` is how many polls may run at once while answers are slow; None for no more than usual.
+    """
 
     def __init__(
         self,
@@ -62,12 +68,10 @@ class Recorder:
         client: UpstreamClient,
         clock: DatabaseClock,
         steady: SteadyClock = steady_seconds,
+        *,
+        most_at_once: int | None = None,
     ) -> None:
-        intervals = Intervals(
-            poll_interval=timedelta(seconds=settings.poll_interval),
-            settled_interval=timedelta(seconds=settings.settled_interval),
-            gap_window=settings.rules.gap_window,
-        )
+        intervals = Intervals.of(settings)
         self.lost_file: str | None = None
         self._database = engine.url
         self._id = uuid.uuid4().hex
@@ -75,6 +79,7 @@ class Recorder:
         self._steady = steady
         self._lease = timedelta(seconds=settings.lease)
         self._rate_limiter = RateLimiter(settings.rate, time.monotonic())
+        self._capacity = CapacityMeter(settings.concurrency, most_at_once or settings.concurrency)
         self._circuit_breaker = CircuitBreaker(intervals)
         self._hold = RetryHold()
         self._heartbeat = HeartbeatWriter(
@@ -84,11 +89,9 @@ class Recorder:
         self._writer = DatabaseWriter(engine, health)
         # Other recorders take this one for dead if its heartbeats have to wait for anything.
         self._heartbeats = DatabaseWriter(engine, health)
+        self._events = event_job_of(settings, self._writer, clock)
         self._plans = PlanKeeper(self._writer, self._heartbeat, intervals, clock)
-        self._checkpoint_job = None
-        if settings.checkpoint_dir is not None:
-            interval = timedelta(seconds=settings.checkpoint_interval)
-            self._checkpoint_job = CheckpointJob(engine, settings.checkpoint_dir, interval, clock)
+        self._checkpoint_job = checkpoint_job_of(settings, engine, clock)
         self._poller = Poller(client, settings.rules, intervals, steady, random.Random())  # noqa: S311 - jitter
         self._worker = Worker(
             owner=self._id,
@@ -97,14 +100,16 @@ class Recorder:
             rate_limiter=self._rate_limiter,
             circuit_breaker=self._circuit_breaker,
             hold=self._hold,
+            events=self._events,
             concurrency=settings.concurrency,
+            most_at_once=self._capacity.most_at_once,
             lease=self._lease,
+            poll_time=timedelta(seconds=settings.least_lease),
             last_chance=intervals.gap_window / EARLY_RETRY_SHARE,
             now=clock,
         )
         self._status_file = StatusFile(database_key(settings.database_url))
-        self._ending = False
-        self._unwritten = 0
+        self._ending, self._unwritten = False, 0
 
     @property
     def counters(self) -> Counters:
@@ -116,13 +121,13 @@ class Recorder:
         It also stops when a file of the database was deleted or replaced; `lost_file` then says which.
         """
         scheduler = self._scheduler()
-        await _retry_if_unavailable(self._beat)
-        await _retry_if_unavailable(self._plans.run)
+        await retry_if_unavailable(self._beat)
+        await retry_if_unavailable(self._plans.run)
         scheduler.start()
         _log.info("recording", recorder=self._id)
         watchdog = asyncio.create_task(self._watch_clocks(scheduler))
         try:
-            await _first_of(stop.wait(), self._wait_until_lost())
+            await first_of(stop.wait(), self._wait_until_lost())
         finally:
             watchdog.cancel()
             scheduler.remove_all_jobs()
@@ -142,10 +147,11 @@ class Recorder:
             await self._plans.run()
             due_until = self._clock()
             self._poller.follow_runs(due_until, await self._writer.read(last_response_at), every)
-            while not stop.is_set() and await self._worker.claim(due_until):
-                await _first_of(self._worker.wait_for_polls(), stop.wait())
+            while not stop.is_set() and (await self._worker.claim(due_until) or self._worker.waiting):
+                await first_of(self._worker.wait_for_polls(), stop.wait())
                 await self._worker.flush()
-                await _first_of(asyncio.sleep(self._rate_limiter.seconds_until_one()), stop.wait())
+                await first_of(asyncio.sleep(self._rate_limiter.seconds_until_one()), stop.wait())
+            await self._events.check()
         finally:
             await self._shut_down()
 
@@ -174,11 +180,13 @@ class Recorder:
             (self._worker.flush, FLUSH_SECONDS),
             (self._beat, HEARTBEAT_SECONDS),
             (self._plans.run, HEARTBEAT_SECONDS),
+            (self._events.publish, PUBLISH_SECONDS),
+            (self._events.check, CHECK_CLOCK_SECONDS),
         ]
         if self._checkpoint_job is not None:
             jobs.append((self._checkpoint_job.run, CHECK_SECONDS))
         for job, seconds in jobs:
-            scheduler.add_job(_retry_if_unavailable, "interval", args=[job], seconds=seconds)
+            scheduler.add_job(retry_if_unavailable, "interval", args=[job], seconds=seconds)
         scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)
         return scheduler
 
@@ -205,6 +213,7 @@ class Recorder:
             _log.warning("polls are failing", **news)
         elif news is not None:
             _log.info("polls succeed again")
+        self._measure_capacity()
         beat = partial(self._heartbeat.beat, counters=self.counters.as_dict(), report=self._report())
         sent = False
         try:
@@ -212,17 +221,29 @@ class Recorder:
             sent = True
         finally:
             self._status_file.write(self._writer.health.as_json(), heartbeat=sent)
-        await self._heartbeats.read(self._heartbeat.survey)
+        self._rate_limiter.share_among(len(self._heartbeat.alive))
+        capacity = self._capacity.capacity(self._rate_limiter.share)
+        await self._heartbeats.read(partial(self._heartbeat.survey, capacity=capacity))
         self._heartbeat.log_load()
-        self._rate_limiter.share_among(self._heartbeat.load.recorders)
         self._worker.stretch = self._heartbeat.load.stretch
+
+    def _measure_capacity(self) -> None:
+        period = self._worker.load.period(time.monotonic(), time.process_time(), self._worker.in_flight_since)
+        self._capacity.update(period, self._rate_limiter.share)
+        self._worker.gate.places = self._capacity.places
 
     def _report(self) -> dict[str, Any]:
         trouble = self._worker.upstream_health.as_json()
+        capacity = self._capacity.capacity(self._rate_limiter.share)
         state = "key_rejected" if self._circuit_breaker.tripped else "ok" if trouble is None else "failing"
         return {
             "upstream": {"state": state, "trouble": trouble},
-            "polling": self._worker.load.as_json(),
+            "polling": {
+                **self._worker.load.as_json(self._capacity.machine),
+                "places": self._worker.gate.places,
+                "capacity_per_second": round(capacity.per_second, 3),
+                "capacity_limit": capacity.limit,
+            },
             "writing": self._writer.health.as_json(),
         }
 
@@ -247,7 +268,7 @@ class Recorder:
                 # Running polls may still write plans made by the old clock, until their leases end.
                 reschedule_until = time.monotonic() + self._lease.total_seconds()
             if time.monotonic() < reschedule_until:
-                await _retry_if_unavailable(self._plans.reschedule)
+                await retry_if_unavailable(self._plans.reschedule)
 
     async def _shut_down(self) -> None:
         self._ending = True
@@ -257,6 +278,7 @@ class Recorder:
                 await self._worker.close(LAST_POLLS_SECONDS)
                 await self._worker.flush()
                 await self._worker.release_claims()
+                await self._events.publish()
                 sign_off_mine = partial(sign_off, recorder_ids=[self._id])
                 await self._heartbeats.write(sign_off_mine, WriteKind.HEARTBEAT)
         except DatabaseUnavailableError:
@@ -274,21 +296,3 @@ class Recorder:
         for event in ended:
             _log.error(event, unwritten=self._unwritten)
         _log.info("ended", **self.counters.as_dict())
-
-
-async def _first_of(*waits: Coroutine[object, object, object]) -> None:
-    """Wait until one of several awaitables is done, and cancel the others."""
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for other in others:
-        other.cancel()
-    for task in done:
-        task.result()
-
-
-async def _retry_if_unavailable(job: Callable[[], Awaitable[None]]) -> None:
-    """Run a job; if the database is unavailable, which the writer has logged, leave it to the next run."""
-    try:
-        await job()
-    except DatabaseUnavailableError:
-        return

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,35 +14,40 @@ import structlog
 from sqlalchemy import Connection
 
 from recorder.clock import Clock
-from recorder.ledger.entries import Gap, WatchChange
 from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
 from recorder.ledger.watch import WatchState
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.descriptor_limit import DescriptorLimit
-from recorder.polling.poll_load import Limit, PollLoad
+from recorder.polling.event_job import EventJob
+from recorder.polling.poll_load import PollLoad
 from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
+from recorder.polling.result_writer import ResultWriter
 from recorder.polling.retry_hold import RetryHold
+from recorder.polling.start_gate import StartGate
 from recorder.polling.upstream_health import Counters, UpstreamHealth
 from recorder.polling.write_health import WriteKind
-from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
-from recorder.store.transactions import DatabaseUnavailableError
+from recorder.store.heartbeats import PollLimit
+from recorder.store.leases import Claim, claim_due, due_order, release
 from recorder.upstream.descriptors import NoDescriptorError
 
-WRITE_BATCH = 500
-"""The maximum number of results that one transaction writes."""
+SHORTEST_WAIT_SECONDS = 0.005
+"""How long to wait at least for the rate to allow more requests, so that this costs little."""
 
 _log = structlog.get_logger("recorder")
 
 
 class Worker:
-    """Polls the groups that it claims as `owner`, at most `concurrency` at once, each for one `lease`.
+    """Polls the groups that it claims as `owner`, each for one `lease`, as far as its `gate` lets it.
 
-    `last_chance` is how long before its gap opens a group is polled even if the upstream asked to wait.
+    `poll_time` is the longest that a poll takes, with writing its result. `most_at_once` is the most polls
+    that the gate may ever let run at once. `last_chance` is how long before its gap opens a group is
+    polled even if the upstream asked to wait.
 
-    Results wait in memory until they are written. While they cannot be written nothing more is polled, so
-    that no more than `concurrency` results ever wait.
+    Claims wait in memory until there is a place and the rate allows a request, but never for so long that
+    their lease could end before the poll does. Results wait until they are written. While they cannot be
+    written nothing more is claimed, so that no more results wait than claims were waiting and running.
     """
 
     def __init__(
@@ -54,14 +59,17 @@ class Worker:
         rate_limiter: RateLimiter,
         circuit_breaker: CircuitBreaker,
         hold: RetryHold,
+        events: EventJob,
         concurrency: int,
+        most_at_once: int,
         lease: timedelta,
+        poll_time: timedelta,
         last_chance: timedelta,
         now: Clock,
     ) -> None:
         self.counters = Counters()
         self.upstream_health = UpstreamHealth()
-        self.load = PollLoad()
+        self.load = PollLoad(time.monotonic(), time.process_time())
         self.stretch = 1.0
         self._owner = owner
         self._writer = writer
@@ -69,18 +77,31 @@ class Worker:
         self._rate_limiter = rate_limiter
         self._circuit_breaker = circuit_breaker
         self._hold = hold
-        self._descriptor_limit = DescriptorLimit(concurrency)
+        self._events = events
+        self._descriptor_limit = DescriptorLimit(most_at_once)
+        self.gate = StartGate(
+            rate_limiter,
+            circuit_breaker,
+            hold,
+            self._descriptor_limit,
+            places=concurrency,
+            spare_seconds=(lease - poll_time).total_seconds() / 2,
+        )
         self._lease = lease
+        self._poll_time = poll_time
         self._last_chance = last_chance
         self._now = now
-        self._results: deque[PollResult] = deque()
+        self._results = ResultWriter(writer, self.counters)
         self._claiming = asyncio.Lock()
-        self._flushing = asyncio.Lock()
         self._closing = False
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._waiting: deque[Claim] = deque()
+        self._more_due = False
+        self._last_look = (0, time.monotonic())
+        self._in_flight: dict[asyncio.Task[None], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     async def claim(self, due_until: datetime) -> int:
-        """Claim groups that are due and start polling them; return how many.
+        """Claim groups that are due, to be polled as soon as possible; return how many.
 
         Waiting results are written first: otherwise a group whose lease expires while its result waits
         would be claimed again, and the result lost.
@@ -89,28 +110,30 @@ class Worker:
             DatabaseUnavailableError: nothing was claimed.
         """
         async with self._claiming:
+            self.load.looked(self._limit(time.monotonic()))
             await self.flush()
-            limit, limited_by = self._limit(time.monotonic())
+            self._start()
+            limit = self._claims_wanted(time.monotonic())
             if limit <= 0 or self._closing:
-                self.load.claimed(limited_by)
                 return 0
             work = partial(self._claim_due, due_until=due_until, limit=limit)
             claims = await self._writer.write(work, WriteKind.CLAIM)
-            held = self._hold.holds(self._now())
-            self.load.claimed(Limit.RETRY_AFTER if held else limited_by if len(claims) == limit else None)
-            self._rate_limiter.spend(len(claims))
+            self._more_due = len(claims) == limit
             if not claims and not self._in_flight:
                 self._writer.health.nothing_to_write()
             # Claims that arrive after `close` are released by `release_claims`.
-            for claim in sorted(claims, key=_due_at) if not self._closing else ():
-                task = asyncio.create_task(self._poll(claim))
-                self._in_flight.add(task)
-                task.add_done_callback(self._in_flight.discard)
+            if not self._closing:
+                self._waiting.extend(sorted(claims, key=due_order))
+                self._start()
             return len(claims)
 
     async def close(self, seconds: float) -> None:
         """Stop claiming, and wait for running polls, in all for at most `seconds`."""
         self._closing = True
+        # Their claims are released by `release_claims`.
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         deadline = time.monotonic() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._claiming:
@@ -118,43 +141,12 @@ class Worker:
         await self.wait_for_polls(max(0.0, deadline - time.monotonic()))
 
     async def flush(self) -> None:
-        """Write the waiting results. One whose claim was lost is dropped, and its group is polled again.
+        """Write the waiting results.
 
         Raises:
             DatabaseUnavailableError: results that were not written keep waiting.
         """
-        async with self._flushing:
-            while batch := self._take_batch():
-                try:
-                    await self._write(batch)
-                except BaseException:
-                    # Results that were written after all have lost their claims and are not written twice.
-                    self._results.extendleft(reversed(batch))
-                    raise
-
-    def _take_batch(self) -> list[PollResult]:
-        return [self._results.popleft() for _ in range(min(WRITE_BATCH, len(self._results)))]
-
-    async def _write(self, batch: list[PollResult]) -> None:
-        try:
-            written = await self._writer.write(
-                partial(write_results, batch=batch), WriteKind.RESULTS, wrote=lambda done: bool(done.results)
-            )
-        except DatabaseUnavailableError:
-            raise
-        except Exception:
-            # Split the batch, so that one result that cannot be written does not affect the others.
-            if len(batch) == 1:
-                self.counters.error()
-                taskgroup = batch[0].watch.taskgroup_id
-                _log.exception(
-                    "a result cannot be written because of a bug in the recorder", taskgroup=taskgroup
-                )
-                return
-            for start in range(0, len(batch), half := (len(batch) + 1) // 2):
-                await self._write(batch[start : start + half])
-        else:
-            self._count(written.results, dropped=len(batch) - len(written.results))
+        await self._results.flush()
 
     async def wait_for_polls(self, seconds: float | None = None) -> None:
         """Wait until all running polls have ended; cancel those that take longer than `seconds`."""
@@ -171,14 +163,22 @@ class Worker:
         Raises:
             DatabaseUnavailableError: nothing was released; the claims end with their leases.
         """
-        await self._writer.write(
-            lambda connection: release(connection, [self._owner], self._now()), WriteKind.CLAIM
-        )
+        await self._writer.write(lambda connection: release(connection, [self._owner]), WriteKind.CLAIM)
+
+    @property
+    def waiting(self) -> int:
+        """The number of claims that wait to be polled."""
+        return len(self._waiting)
+
+    @property
+    def in_flight_since(self) -> Collection[float]:
+        """When each poll began that has not ended, by the monotonic clock."""
+        return self._in_flight.values()
 
     @property
     def unwritten(self) -> int:
         """The number of results that wait to be written."""
-        return len(self._results)
+        return self._results.unwritten
 
     async def _poll(self, claim: Claim) -> None:
         began = time.monotonic()
@@ -198,10 +198,10 @@ class Worker:
                 "a poll failed because of a bug in the recorder", taskgroup=claim.watch.taskgroup_id
             )
             return
-        self._results.append(result)
+        self._results.add([result])
         self._descriptor_limit.polled()
         self.counters.polled(outcome)
-        self.load.polled(self._now(), time.monotonic() - began)
+        self.load.polled(self._now(), time.monotonic() - began, failed=isinstance(outcome, Failure))
         self._hold.polled(claim.watch.taskgroup_id, outcome)
         if _is_expected(claim, outcome):
             self.counters.still_gone()
@@ -212,12 +212,14 @@ class Worker:
     def _put_off(self, claim: Claim) -> None:
         self._descriptor_limit.ran_out(len(self._in_flight))
         self.counters.put_off()
-        self._results.append(self._poller.put_off(claim, self._now(), stretch=self.stretch))
+        self._give_back([claim])
 
     def _update_circuit_breaker(self, outcome: PollOutcome) -> None:
         was_tripped = self._circuit_breaker.tripped
         self._circuit_breaker.polled(outcome, time.monotonic())
-        if self._circuit_breaker.tripped and not was_tripped:
+        key_rejected = self._circuit_breaker.tripped and not was_tripped
+        self._events.polled(outcome, key_rejected=key_rejected)
+        if key_rejected:
             _log.error(
                 "the upstream rejects the API key: polling is paused except for one probe at a time",
                 reason=outcome.detail if isinstance(outcome, Failure) else None,
@@ -225,14 +227,52 @@ class Worker:
         elif was_tripped and not self._circuit_breaker.tripped:
             _log.info("the upstream accepts the API key again: polling resumes")
 
-    def _limit(self, monotonic: float) -> tuple[int, Limit]:
-        """Return how many polls may start, and what keeps it from being more."""
-        in_flight = len(self._in_flight)
-        places = self._descriptor_limit.allowed - in_flight
-        rate = self._rate_limiter.available(monotonic)
-        free, limited_by = min((places, Limit.CONCURRENCY), (rate, Limit.RATE))
-        allowed = self._circuit_breaker.limit(free, in_flight, monotonic)
-        return allowed, Limit.KEY_REJECTED if self._circuit_breaker.tripped else limited_by
+    def _start(self) -> None:
+        """Start the polls of waiting claims that may start now."""
+        now, monotonic = self._now(), time.monotonic()
+        held = self._hold.holds(now)
+        while self._waiting and self.gate.may_start(len(self._in_flight), monotonic):
+            claim = self._waiting.popleft()
+            if claim.lease_until - now < self._poll_time or (held and not self._is_urgent(claim, now)):
+                self._give_back([claim])
+                continue
+            self._rate_limiter.spend(1)
+            task = asyncio.create_task(self._poll(claim))
+            self._in_flight[task] = monotonic
+            task.add_done_callback(self._ended)
+        if self._waiting and self.gate.free(len(self._in_flight)) > 0:
+            self._start_later(self._rate_limiter.seconds_until_one())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._in_flight[task]
+        self._start()
+
+    def _start_later(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(seconds, SHORTEST_WAIT_SECONDS), self._start)
+
+    def _is_urgent(self, claim: Claim, now: datetime) -> bool:
+        """Whether a group is polled even though the upstream asked to wait, as `_claim_due` selects them."""
+        gap_at = claim.watch.gap_at
+        return gap_at is not None and gap_at < now + self._last_chance and not claim.watch.failures.attempts
+
+    def _give_back(self, claims: Iterable[Claim]) -> None:
+        """End claims whose groups are not polled; they stay due."""
+        self._results.add(self._poller.put_off(claim, self._now(), stretch=self.stretch) for claim in claims)
+
+    def _claims_wanted(self, monotonic: float) -> int:
+        polls, (before, since) = self.counters["polls"], self._last_look
+        self._last_look = (polls, monotonic)
+        per_second = (polls - before) / max(monotonic - since, 1e-3)
+        return self.gate.claims(len(self._in_flight), per_second, monotonic) - len(self._waiting)
+
+    def _limit(self, monotonic: float) -> PollLimit | None:
+        """Return what keeps polls of groups that are due from starting."""
+        limit = self.gate.limit(len(self._in_flight), self._now(), monotonic)
+        if limit in {PollLimit.KEY_REJECTED, PollLimit.RETRY_AFTER} or self._waiting:
+            return limit
+        return (limit or PollLimit.MACHINE) if self._more_due else None
 
     def _claim_due(self, connection: Connection, *, due_until: datetime, limit: int) -> list[Claim]:
         now = self._now()
@@ -245,25 +285,6 @@ class Worker:
             # A group whose gap is about to open is asked in spite of a hold, so that it is known why.
             gap_before=now + self._last_chance if self._hold.holds(now) else None,
         )
-
-    def _count(self, written: list[PollResult], dropped: int) -> None:
-        gaps: Counter[str] = Counter()
-        self.counters.dropped(dropped)
-        for entry in (entry for result in written for entry in result.entries):
-            self.counters.wrote(entry)
-            if isinstance(entry.content, Gap):
-                gaps[entry.content.cause.value] += 1
-            elif isinstance(entry.content, WatchChange):
-                _log.warning(entry.content.action.value, taskgroup=entry.taskgroup_id)
-        if gaps:
-            # One line for all groups, since an outage of the upstream ends in a gap for every group.
-            _log.warning("gaps recorded", **gaps)
-
-
-def _due_at(claim: Claim) -> float:
-    """The order in which polls start: if not all of them can, the group longest due must be among them."""
-    due_at = claim.watch.poll_due_at
-    return math.inf if due_at is None else due_at.timestamp()
 
 
 def _is_expected(claim: Claim, outcome: PollOutcome) -> bool:

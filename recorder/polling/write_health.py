@@ -21,6 +21,7 @@ class WriteKind(StrEnum):
     HEARTBEAT = "heartbeats"
     CLAIM = "claims"
     RESULTS = "results"
+    EVENTS = "events"
 
 
 class WriteHealth:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import NoResultFound
 from recorder.audit.checkpoints import BrokenHeadError, checkpoint_digest, checkpoint_lines, read_heads
 from recorder.ledger.timestamps import format_time
 from recorder.store.groups import GroupItem
-from recorder.store.history import read_trail
+from recorder.store.trail import read_trail
 
 
 def audit_answer(connection: Connection, group: GroupItem) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -10,18 +10,21 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from sqlalchemy import Connection
 
 from recorder.completion.dwell import count_until_last_seen
-from recorder.completion.episodes import Episode, open_episode
+from recorder.completion.episode_json import episode_members
+from recorder.completion.episodes import open_episode
 from recorder.completion.labels import scalar_of
 from recorder.completion.statistics import curve_items, statistics_of
-from recorder.completion.time_bounds import Moment
 from recorder.ledger.timestamps import format_time
 from recorder.queries.label_params import LabelledQuery, key_of
 from recorder.queries.param_types import TimeParam, complaint
 from recorder.queries.query import StretchQuery
-from recorder.store.derived import completed_episodes, summary_of
+from recorder.store.derived import summary_of
 from recorder.store.durations import Selection, durations_of
+from recorder.store.episode_rows import completed_episodes
 from recorder.store.groups import GroupItem
 
+MOST_WITH_MILESTONES = 100
+"""How many of a group's episodes, the newest ones, have their milestones in its completion."""
 _OUTCOME = (
     "cannot be outcome: running episodes have none yet, and leaving them out would make everything look "
     "faster than it is; group by metadata.KEY"
@@ -92,7 +95,9 @@ def completion_answer(connection: Connection, group: GroupItem, eta: dict[str, A
     taskgroup_id = group.watch.taskgroup_id
     summary, opened = summary_of(connection, taskgroup_id), group.watch.open
     current = open_episode(summary.work, opened)
-    episodes = [*completed_episodes(connection, taskgroup_id), *([current] if current else [])]
+    newest = summary.work.episodes + (current is not None)
+    completed = completed_episodes(connection, taskgroup_id, milestones_after=newest - MOST_WITH_MILESTONES)
+    episodes = [*completed, *([current] if current else [])]
     dwell = count_until_last_seen(summary.dwell, opened)
     return {
         "episodes": [episode_members(episode) for episode in episodes],
@@ -131,33 +136,6 @@ def selection_of(query: CurveQuery) -> Selection:
         until=query.to,
         labels=tuple(query.metadata.items()),
     )
-
-
-def episode_members(episode: Episode) -> dict[str, Any]:
-    """Return an episode as JSON values: times as text, unknown values as None."""
-    return {
-        "number": episode.number,
-        "started": _moment_members(episode.started),
-        "completed": None if episode.completed is None else _moment_members(episode.completed),
-        "outcome": None if episode.outcome is None else episode.outcome.value,
-        "duration_seconds": episode.duration_seconds,
-        "duration_earliest_seconds": episode.duration_earliest_seconds,
-        "duration_latest_seconds": episode.duration_latest_seconds,
-        "censored": episode.censored,
-        "first_sight": episode.first_sight,
-        "runs": asdict(episode.runs),
-        "gap_seconds": episode.gap_seconds,
-        "polls": episode.polls,
-    }
-
-
-def _moment_members(moment: Moment) -> dict[str, Any]:
-    return {
-        "at": format_time(moment.at),
-        "earliest": None if moment.earliest is None else format_time(moment.earliest),
-        "latest": format_time(moment.latest),
-        "basis": moment.basis.value,
-    }
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -11,6 +11,7 @@ from recorder.completion.eta import CohortDurations, Estimate, NoEstimate, estim
 from recorder.completion.labels import label_text
 from recorder.completion.summary import Summary, work_so_far
 from recorder.ledger.status_fields import Phase
+from recorder.store.data_cache import kept
 from recorder.store.derived import find_summaries
 from recorder.store.groups import GroupItem
 
@@ -53,7 +54,8 @@ class _Cohorts:
                 return None
             label = self._key, value
         if label not in self._curves:
-            self._curves[label] = _curve(self._connection, label)
+            connection = self._connection
+            self._curves[label] = kept(connection, ("cohort", label), lambda: _curve(connection, label))
         return self._curves[label]
 
 

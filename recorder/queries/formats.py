@@ -19,5 +19,6 @@ class Format(StrEnum):
 
 EXPORTS = (Format.CSV, Format.NDJSON)
 """The formats that return the whole selection."""
+MEDIA_TYPES = {Format.CSV: CSV, Format.NDJSON: NDJSON}
 FORMATS = {JSON: Format.JSON, CSV: Format.CSV, NDJSON: Format.NDJSON}
 """Formats by media type; of equally acceptable ones the first is used."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 from sqlalchemy import Connection
 
-from recorder.ledger.chain import gap_members
+from recorder.ledger.chain import expectation_members, gap_members
+from recorder.ledger.entries import NOTHING_EXPECTED, Expectation
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.ledger.status_fields import FINISHED_STATUSES, Phase, is_count
 from recorder.ledger.timestamps import format_time, parse_time
@@ -34,7 +35,6 @@ from recorder.queries.param_types import (
     list_description,
 )
 from recorder.queries.query import ExportQuery
-from recorder.store.enrolment import UnknownGroupError
 from recorder.store.groups import (
     GroupFilter,
     GroupItem,
@@ -44,6 +44,7 @@ from recorder.store.groups import (
     find_watch,
     list_groups,
 )
+from recorder.store.watch_changes import UnknownGroupError
 
 T = TypeVar("T", bound=WatchRow)
 
@@ -79,6 +80,10 @@ class GroupsQuery(ExportQuery, LabelledQuery):
         return to
 
 
+class TooManyGroupsError(Exception):
+    """A query selects more groups than can be handled at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupListing:
     """A page of groups with their estimates; `count` is how many groups match, None if that was not asked."""
@@ -96,23 +101,50 @@ class GroupListing:
 
 
 def list_page(
-    connection: Connection, query: GroupsQuery, now: datetime, cohort_key: str | None
+    connection: Connection,
+    query: GroupsQuery,
+    now: datetime,
+    cohort_key: str | None,
+    *,
+    stopped_unseen: bool = True,
 ) -> GroupListing:
     """Read a page of groups, newest enrolment first.
 
-    Groups with the same value of `cohort_key` in their metadata are alike; without it, all are.
+    Groups with the same value of `cohort_key` in their metadata are alike; without it, all are. Groups that
+    were stopped and never seen can be left out.
 
     Raises:
         ForeignCursorError: the cursor belongs to another query.
     """
     paging = Paging(GROUPS_PATH, query)
-    matching = groups_filter(query, now)
+    matching = replace(groups_filter(query, now), stopped_unseen=stopped_unseen)
     after = _enrolment(paging.position(query.cursor))
     groups = list_groups(connection, matching, limit=query.limit + 1, after=after)
     count = count_groups(connection, matching, most=MAX_COUNT + 1) if query.count else None
     shown = groups[: query.limit]
     last = _position(shown[-1]) if len(groups) > query.limit else None
     return GroupListing(paging.page(shown, last), count, etas_of(connection, shown, cohort_key))
+
+
+def list_whole(
+    connection: Connection,
+    query: GroupsQuery,
+    now: datetime,
+    cohort_key: str | None,
+    *,
+    stopped_unseen: bool = True,
+) -> list[dict[str, Any]]:
+    """Return the bodies of all groups that `list_page` would list, page by page.
+
+    Raises:
+        TooManyGroupsError: there are more than MAX_COUNT.
+    """
+    matching = replace(groups_filter(query, now), stopped_unseen=stopped_unseen)
+    groups = list_groups(connection, matching, limit=MAX_COUNT + 1)
+    if len(groups) > MAX_COUNT:
+        raise TooManyGroupsError
+    etas = etas_of(connection, groups, cohort_key)
+    return [group_body(group, etas[group.watch.taskgroup_id], now) for group in groups]
 
 
 def groups_filter(query: GroupsQuery, now: datetime) -> GroupFilter:
@@ -184,6 +216,7 @@ def group_body(group: GroupItem, eta: dict[str, Any], now: datetime) -> dict[str
     """Return a group with its `eta`, and the gap that is open at `now`, as JSON values."""
     watch, latest = group.watch, _latest(group)
     gap = open_gap(watch, now)
+    expected, progress = watch.expected, progress_body(latest["status"])
     return {
         "taskgroup_id": watch.taskgroup_id,
         "state": watch.state.value,
@@ -197,7 +230,9 @@ def group_body(group: GroupItem, eta: dict[str, Any], now: datetime) -> dict[str
         "polls": latest["polls"],
         "due_at": None if watch.due_at is None else format_time(watch.due_at),
         "interval_seconds": group.interval_seconds,
-        "progress": progress_body(latest["status"]),
+        "progress": progress,
+        "expected": None if expected == NOTHING_EXPECTED else expectation_members(expected),
+        "arrived": _arrived(expected, progress["total"]),
         "open_gap": None if gap is None else gap_members(gap),
         "anomalies": latest["anomalies"],
         "eta": eta,
@@ -229,6 +264,10 @@ def progress_body(status: dict[str, Any] | None) -> dict[str, Any]:
     finished = sum(parts) if all(is_count(part) for part in parts) else None
     total = total if is_count(total) else None
     return {"finished": finished, "total": total, "fraction": _fraction(finished, total)}
+
+
+def _arrived(expected: Expectation, total: int | None) -> bool | None:
+    return None if expected.runs is None or total is None else total >= expected.runs
 
 
 def _latest(group: GroupItem) -> dict[str, Any]:

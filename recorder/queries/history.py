@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.body_columns import usual_status
 from recorder.ledger.chain import gap_members
-from recorder.ledger.entries import Gap, Kind
+from recorder.ledger.entries import Action, Gap, Kind
 from recorder.ledger.transitions import open_gap
 from recorder.ledger.watch import Watch
 from recorder.queries.json_output import RawJson
@@ -32,7 +32,7 @@ from recorder.queries.param_types import (
     list_description,
 )
 from recorder.queries.query import StretchQuery
-from recorder.store.history import HistoryFilter, Item, read_history
+from recorder.store.history import HistoryFilter, Item, count_history, read_history
 
 _MAX_SEQ = 2**63 - 1
 
@@ -135,6 +135,20 @@ def read_lines(
     return [last, *lines] if entries.after_seq is None else lines
 
 
+def count_lines(
+    connection: Connection, watch: Watch, entries: HistoryFilter, now: datetime | None
+) -> int | None:
+    """Return how many lines `read_lines` finds in all; None if they are selected by time.
+
+    If `now` is None, an open gap is not counted.
+    """
+    if entries.since is not None or entries.until is not None:
+        return None
+    gap = None if now is None else open_gap(watch, now)
+    opened = gap is not None and _includes_gap(entries, gap)
+    return count_history(connection, watch.taskgroup_id, entries) + opened
+
+
 def last_position(lines: list[tuple[int, Line]], limit: int) -> PagePosition | None:
     """Return the position of a page's last line, None if no page follows."""
     return (lines[limit - 1][0],) if len(lines) > limit else None
@@ -176,6 +190,7 @@ _GAP = {
 }
 _WATCH = {name: f"watch_{name}" for name in ("action", "actor", "note")}
 """The members of a gap and of a watch change, each with its column."""
+_EXPECT = {"runs": "expect_runs", "by": "expect_by"}
 
 
 def line_body(line: Line) -> dict[str, Any]:
@@ -193,7 +208,7 @@ def entry_body(item: Item) -> dict[str, Any]:
         "at": columns["at"],
         **(status_members(item, RawJson) if kind == Kind.STATUS else NO_STATUS),
         "gap": _members(columns, _GAP) if kind == Kind.GAP else None,
-        "watch": _members(columns, _WATCH) if kind == Kind.WATCH else None,
+        "watch": _watch_members(columns) if kind == Kind.WATCH else None,
         "digest": columns["digest"],
     }
 
@@ -234,6 +249,13 @@ def status_members(item: Item, read_metadata: Callable[[str], Any]) -> dict[str,
     else:
         value = item.value()
         members["status"], members["metadata"] = value["status"], value.get("metadata")
+    return members
+
+
+def _watch_members(columns: Mapping[str, Any]) -> dict[str, Any]:
+    members = _members(columns, _WATCH)
+    if columns["watch_action"] == Action.EXPECTED:
+        members["expect"] = _members(columns, _EXPECT)
     return members
 
 

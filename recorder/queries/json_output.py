@@ -25,6 +25,18 @@ def dumps(value: Any) -> bytes:
         return text.encode()
 
 
+_LINE_BREAKS = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\x85\u2028\u2029"}
+"""What some readers take for the end of a line, and its escape in JSON."""
+
+
+def ndjson_line(value: Any) -> bytes:
+    """Return `value` as a line of NDJSON: one line also for readers that split at Unicode's line breaks."""
+    line = dumps(value)
+    for mark, escape in _LINE_BREAKS.items():
+        line = line.replace(mark, escape)
+    return line + b"\n"
+
+
 def _fragment(value: Any) -> orjson.Fragment:
     return orjson.Fragment(_text_of(value))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from re import search
+from re import escape, search
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -16,6 +16,7 @@ from recorder.ledger.entries import Kind
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.timestamps import parse_time
 from recorder.ledger.watch import WatchState
+from recorder.notify.events import EventType
 from recorder.queries.formats import Format
 from recorder.queries.paging import Cursor, read_cursor
 
@@ -69,7 +70,7 @@ def _names_of(names: type[Name]) -> Callable[[object], tuple[Name, ...]]:
 
 
 def _listing(names: type[StrEnum]) -> WithJsonSchema:
-    one = f"({'|'.join(names)})"
+    one = f"({'|'.join(map(escape, names))})"
     return WithJsonSchema({"type": "string", "pattern": f"^{one}(,{one})*$"})
 
 
@@ -133,6 +134,9 @@ StatesParam = Annotated[
 
 AnomaliesParam = Annotated[tuple[Anomaly, ...] | None, BeforeValidator(_names_of(Anomaly)), _listing(Anomaly)]
 KindsParam = Annotated[tuple[Kind, ...] | None, BeforeValidator(_names_of(Kind)), _listing(Kind)]
+EventTypesParam = Annotated[
+    tuple[EventType, ...] | None, BeforeValidator(_names_of(EventType)), _listing(EventType)
+]
 
 FormatParam = Annotated[
     Format | None,

@@ -22,7 +22,10 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 from recorder.queries.formats import EXPORTS
 from recorder.queries.param_types import FormatParam, TimeParam, complaint
 
-_PAGE_PARAMETERS = ("limit", "cursor", "count", "step")
+PAGE_PARAMETERS = ("limit", "cursor", "count", "step")
+"""Parameters that exports do not have."""
+NOT_IN_CSV = ("kind",)
+"""Parameters that exports as CSV do not have: each has one kind of row."""
 _NOT_WITH_EXPORTS = (
     "cannot be combined with csv or ndjson, which return the whole selection; leave it out or ask for json"
 )
@@ -114,7 +117,7 @@ class ExportQuery(Query):
     def _gathered(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
         gathered, errors = super()._gathered(given)
         if gathered.get("format") in EXPORTS:
-            paging = {name: gathered.pop(name) for name in _PAGE_PARAMETERS if name in gathered}
+            paging = {name: gathered.pop(name) for name in PAGE_PARAMETERS if name in gathered}
             errors += [
                 error_of((name,), value, _NOT_WITH_EXPORTS)
                 for name, value in paging.items()

@@ -12,6 +12,12 @@ from recorder.ledger.timestamps import format_time
 from recorder.store.groups import GroupCounts
 from recorder.store.heartbeats import Heartbeat
 
+SHORT_OF = {
+    "concurrency": "answers take too long for the polls that may run at once",
+    "cpu": "the processor does not suffice",
+    "database": "the database is not fast enough",
+}
+"""Why the recorders cannot make more polls, if the rate would allow them."""
 LATE_SECONDS = 2.0
 """Polls that are due for less than this are on their way."""
 SLOW_RESPONSE_SECONDS = 1.0
@@ -26,6 +32,7 @@ class LateReason(StrEnum):
     DATABASE_SLOW = "database_slow"
     RATE = "rate"
     CONCURRENCY = "concurrency"
+    CPU = "cpu"
     PROVIDER_SLOW = "provider_slow"
     PROVIDER_FAILING = "provider_failing"
     RETRY_AFTER = "retry_after"
@@ -79,7 +86,8 @@ def rate_budget_body(recorders: Sequence[Heartbeat], now: datetime, rate: float)
     """Return the rate that the recorders report; `rate` is the default while none has reported one."""
     alive = [beat for beat in recorders if beat.is_alive(now)]
     reported = [beat.report["rate"] for beat in alive if "rate" in beat.report]
-    figures = {"requests_per_second": rate, "needed_per_second": None, "stretch": None}
+    unknown = ("needed_per_second", "stretch", "capacity_per_second", "limited_by")
+    figures = {"requests_per_second": rate, **dict.fromkeys(unknown)}
     return {**figures, **(reported[-1] if reported else {}), "recorders": len(alive)}
 
 
@@ -132,7 +140,19 @@ def _limit_reasons(beat: Heartbeat, polling: dict[str, Any]) -> Iterator[Reason]
         yield Reason(LateReason.PROVIDER_SLOW, name, text)
     elif limit == "concurrency":
         yield Reason(LateReason.CONCURRENCY, name, "all polls that RECORDER_CONCURRENCY allows are running")
+    elif limit == "cpu":
+        yield Reason(LateReason.CPU, name, "it uses all of a processor")
+    elif limit == "database":
+        yield Reason(LateReason.DATABASE_SLOW, name, "polls wait for its writes to the database")
     if limit == "rate" or rate.get("stretch", 1) > 1:
-        needed, allowed = rate.get("needed_per_second"), rate.get("requests_per_second")
-        text = f"the groups need {needed:g} requests per second, and RECORDER_RATE allows {allowed:g}"
-        yield Reason(LateReason.RATE, name, text)
+        yield _shortfall(name, rate)
+
+
+def _shortfall(name: str, rate: dict[str, Any]) -> Reason:
+    needs = f"the groups need {rate.get('needed_per_second'):g} requests per second"
+    limit = rate.get("limited_by") or "rate"
+    if limit == "rate":
+        text = f"{needs}, and RECORDER_RATE allows {rate.get('requests_per_second'):g}"
+        return Reason(LateReason.RATE, name, text)
+    text = f"{needs}, and {rate['capacity_per_second']:g} are possible: {SHORT_OF[limit]}"
+    return Reason(LateReason("database_slow" if limit == "database" else limit), name, text)

@@ -135,9 +135,9 @@ class SimulatorApp:
     def _fault_response(self, request: web.Request, fault: ActiveFault) -> web.Response | IncompleteResponse:
         taskgroup_id = request.match_info["taskgroup_id"]
         group = self._groups.find(taskgroup_id)
-        now = self._clock()
-        truth = {} if group is None else group.body(now)
-        faulty = FaultyRequest(request.raw_path, taskgroup_id, now, truth, fault.values)
+        faulty = FaultyRequest(
+            request.raw_path, taskgroup_id, group, self._clock(), fault.seconds, fault.values
+        )
         return FAULTS[fault.name].act(faulty)
 
     @web.middleware

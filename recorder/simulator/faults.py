@@ -10,6 +10,7 @@ from gzip import compress
 
 from aiohttp import web
 
+from recorder.simulator.groups import SimulatedGroup
 from recorder.simulator.json_bodies import GroupBody, JsonLiteral, json_text
 from recorder.simulator.responses import (
     JSON_TYPE,
@@ -33,16 +34,29 @@ from recorder.simulator.scene_kinds import (
 
 @dataclass(frozen=True, slots=True)
 class FaultyRequest:
-    """A request that meets a fault, and the values of the fault's parameters.
+    """A request that meets a fault, `seconds` after the fault began, and the values of its parameters.
 
-    `truth` is the body that an honest response would have.
+    `group` is None if the simulator has no group of this id.
     """
 
     path: str
     taskgroup_id: str
+    group: SimulatedGroup | None
     now: datetime
-    truth: GroupBody
+    seconds: float
     values: ParameterValues
+
+    @property
+    def truth(self) -> GroupBody:
+        """The body that an honest response would have."""
+        return self.earlier(0)[0]
+
+    def earlier(self, seconds: float) -> tuple[GroupBody, float]:
+        """Return the body of `seconds` ago, or of the group's creation if that was later, and its age."""
+        if self.group is None:
+            return {}, 0
+        then = max(self.group.created_at, self.now - timedelta(seconds=seconds))
+        return self.group.body(then), (self.now - then).total_seconds()
 
 
 FaultAct = Callable[[FaultyRequest], web.Response | IncompleteResponse]
@@ -122,6 +136,23 @@ def gzipped(request: FaultyRequest) -> web.Response:
 @_add("gets a 307 redirect to the same URL")
 def redirect(request: FaultyRequest) -> web.Response:
     return web.Response(status=307, headers={"Location": request.path})
+
+
+@_add(
+    "gets a 200 as from a cache, with the body of `age` seconds before the scene began and its `Age`",
+    age=number(0, 0, _CENTURY_SECONDS),
+)
+def cached(request: FaultyRequest) -> web.Response:
+    body, age = request.earlier(request.seconds + request.values["age"])
+    return compact_json_response(body, headers={"Age": str(int(age))})
+
+
+@_add(
+    "gets a 200 as from a replica that lags, with the body of `seconds` seconds ago",
+    seconds=number(60, 0, _CENTURY_SECONDS),
+)
+def lagging(request: FaultyRequest) -> web.Response:
+    return compact_json_response(request.earlier(request.values["seconds"])[0])
 
 
 def _body(request: FaultyRequest) -> bytes:

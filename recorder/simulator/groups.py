@@ -43,7 +43,7 @@ class SimulatedGroup:
         self.run_count += len(lives)
 
     def body(self, now: datetime) -> dict[str, Any]:
-        """Return the body of a GET of this group at `now`."""
+        """Return the body of a GET of this group at `now`, which may be in the past."""
         return {
             "taskgroup_id": self.taskgroup_id,
             "metadata": self.metadata,
@@ -57,7 +57,7 @@ class SimulatedGroup:
         counts = self._changes.counts(at)
         changed = self._changes.latest(at)
         return {
-            "num_task_runs": self.run_count,
+            "num_task_runs": sum(counts.values()),
             "task_run_status_counts": {str(status): count for status, count in counts.items()},
             "is_active": any(status in ACTIVE for status in counts),
             "status_message": self._message(counts),
@@ -65,10 +65,10 @@ class SimulatedGroup:
         }
 
     def _message(self, counts: Mapping[RunStatus, int]) -> str | None:
-        if not self.run_count:
+        if not counts:
             return None
         finished = sum(count for status, count in counts.items() if status in FINISHED)
-        return f"{finished} of {self.run_count} task runs finished"
+        return f"{finished} of {sum(counts.values())} task runs finished"
 
     def _microseconds(self, moment: datetime) -> int:
         return (moment - self.created_at) // _MICROSECOND

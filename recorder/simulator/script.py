@@ -19,9 +19,10 @@ from recorder.simulator.scenes import Hit, Scene, Visit, hit_by
 
 @dataclass(frozen=True, slots=True)
 class ActiveFault:
-    """A fault that a request meets, and the values of its parameters."""
+    """A fault that a request meets, `seconds` after the fault began, and the values of its parameters."""
 
     name: str
+    seconds: float
     values: ParameterValues
 
 
@@ -71,7 +72,7 @@ class Script:
 def _outage_fault(outage: Outage, elapsed: float) -> ActiveFault:
     remaining = {"retry_after": math.ceil(outage.end - elapsed)}
     given = remaining if outage.fault is Fault.RATE_LIMIT else {}
-    return ActiveFault(str(outage.fault), FAULTS[outage.fault].values(given))
+    return ActiveFault(str(outage.fault), elapsed - outage.start, FAULTS[outage.fault].values(given))
 
 
 def _treatment(hits: Sequence[Hit]) -> Treatment:
@@ -80,7 +81,7 @@ def _treatment(hits: Sequence[Hit]) -> Treatment:
     used = hits if fault is None else [hit for hit in hits if hit is fault or hit.scene.what in DELAYS]
     return Treatment(
         sum(hit["seconds"] for hit in delays),
-        None if fault is None else ActiveFault(fault.scene.what, fault.scene.values),
+        None if fault is None else ActiveFault(fault.scene.what, fault.seconds, fault.scene.values),
         tuple(hit for hit in used if hit.scene.what in ALTERATIONS),
         tuple(hit.scene for hit in used),
     )

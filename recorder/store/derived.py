@@ -1,4 +1,4 @@
-"""Summaries, episodes and labels: what is derived from the ledgers, stored in tables.
+"""Summaries, episodes, milestones and labels: what is derived from the ledgers, stored in tables.
 
 These rows are updated in the transaction that writes the entries, and can be rebuilt from the ledger alone.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,23 +17,28 @@ from sqlalchemy import (
     Connection,
     Engine,
     Insert,
-    Row,
     Select,
-    Table,
     delete,
     insert,
     or_,
     select,
 )
 
-from recorder.completion.episodes import Episode, Outcome, RunCounts, State, open_episode, open_gap_seconds
-from recorder.completion.labels import label_text, mark_of, texts_meant
+from recorder.completion.episodes import Episode, open_milestones
+from recorder.completion.labels import label_text, mark_of, text_of, texts_meant, type_of
 from recorder.completion.summary import NOTHING, SUMMARY_RULES, Summary, summarize
-from recorder.completion.time_bounds import Basis, Moment
 from recorder.ledger.entries import Entry
 from recorder.store.dialects.registry import dialect_of
+from recorder.store.episode_rows import episode_row, milestone_rows, open_episode_rows
 from recorder.store.history import read_entries
-from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
+from recorder.store.tables import (
+    episodes,
+    group_labels,
+    labelled_durations,
+    milestones,
+    summaries,
+    watches,
+)
 from recorder.store.transactions import reading, writing
 
 _json = TypeAdapter(Summary)
@@ -51,7 +57,7 @@ class SummaryChange:
     @property
     def opened(self) -> range:
         """The numbers of the episodes that the entries opened; some of them may be in `ended` too."""
-        return range(_episodes_begun(self.before) + 1, _episodes_begun(self.after) + 1)
+        return range(episodes_begun(self.before) + 1, episodes_begun(self.after) + 1)
 
 
 def apply_entries(connection: Connection, entries: Iterable[Entry]) -> list[SummaryChange]:
@@ -118,7 +124,7 @@ def rebuild_all(engine: Engine) -> Iterator[int]:
 def rebuild_group(connection: Connection, taskgroup_id: str, until_seq: int | None = None) -> Summary:
     """Rebuild the derived rows of a group from its entries, those before `until_seq` if given; return the
     summary."""
-    for table in (episodes, group_labels, labelled_durations, summaries):
+    for table in (episodes, milestones, group_labels, labelled_durations, summaries):
         connection.execute(delete(table).where(table.c.taskgroup_id == taskgroup_id))
     entries = read_entries(connection, taskgroup_id)
     if until_seq is not None:
@@ -128,34 +134,28 @@ def rebuild_group(connection: Connection, taskgroup_id: str, until_seq: int | No
     return change.after
 
 
-def _episodes_begun(summary: Summary) -> int:
+def episodes_begun(summary: Summary) -> int:
+    """Return how many episodes a group has had, the open one included."""
     return summary.work.episodes + (summary.work.opened is not None)
 
 
 def _write(connection: Connection, changes: Sequence[SummaryChange]) -> None:
-    _upsert(connection, summaries, [summary_row(change.taskgroup_id, change.after) for change in changes])
-    _upsert(connection, episodes, [row for change in changes for row in _episode_rows(change)])
+    put = partial(dialect_of(connection).write_rows, connection, replace=True)
+    put(summaries, [summary_row(change.taskgroup_id, change.after) for change in changes])
+    put(episodes, [row for change in changes for row in _episode_rows(change)])
+    put(milestones, [row for change in changes for row in _milestone_rows(change)])
     relabelled = [change for change in changes if change.before.labels != change.after.labels]
     if relabelled:
         ids = [change.taskgroup_id for change in relabelled]
         for table in (group_labels, labelled_durations):
             connection.execute(delete(table).where(table.c.taskgroup_id.in_(ids)))
         rows = [row for change in relabelled for row in label_rows(change.taskgroup_id, change.after)]
-        _upsert(connection, group_labels, rows)
+        put(group_labels, rows)
         connection.execute(_insert_labelled(episodes.c.taskgroup_id.in_(ids)))
     ended = [change for change in changes if change.ended and change.before.labels == change.after.labels]
     for change in ended:
         since = episodes.c.number >= change.ended[0].number
         connection.execute(_insert_labelled((episodes.c.taskgroup_id == change.taskgroup_id) & since))
-
-
-def _upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    keys = [column.name for column in table.primary_key]
-    statement = dialect_of(connection).insert(table)
-    updated = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=updated), rows)
 
 
 def _insert_labelled(condition: ColumnElement[bool]) -> Insert:
@@ -180,6 +180,8 @@ def summary_row(taskgroup_id: str, summary: Summary) -> dict[str, Any]:
         "seq": summary.seq,
         "rules": SUMMARY_RULES,
         "created_at": summary.created_at,
+        "standing_seq": summary.standstill and summary.standstill.seq,
+        "standing_since": summary.standstill and summary.standstill.since,
         "summary": _json.dump_json(summary).decode(),
     }
 
@@ -193,6 +195,9 @@ def label_rows(taskgroup_id: str, summary: Summary) -> Iterator[dict[str, Any]]:
             "key": mark_of(key),
             "value": mark,
             "long_value": None if mark == value else value,
+            "name": text_of(key),
+            "text": text_of(value),
+            "type": type_of(value),
         }
 
 
@@ -202,80 +207,14 @@ def _episode_rows(change: SummaryChange) -> Iterator[dict[str, Any]]:
     yield from open_episode_rows(change.taskgroup_id, change.after.work)
 
 
-def open_episode_rows(taskgroup_id: str, work: State) -> Iterator[dict[str, Any]]:
-    """Yield the row of `episodes` for the open episode of a group, if there is one."""
-    current = open_episode(work, None)
-    if current is not None and work.sight is not None:
-        yield {
-            **episode_row(taskgroup_id, current),
-            "duration_seconds": None,
-            "duration_earliest_seconds": None,
-            "seen_seq": work.sight.seq,
-            "seen_at": work.sight.last_seen_at,
-            "gap_seconds": open_gap_seconds(work),
-        }
-
-
-def episode_row(taskgroup_id: str, episode: Episode) -> dict[str, Any]:
-    """Return the row of `episodes` for a completed episode."""
-    started, completed = episode.started, episode.completed
-    return {
-        "taskgroup_id": taskgroup_id,
-        "number": episode.number,
-        "started_at": started.at,
-        "started_earliest": started.earliest,
-        "started_latest": started.latest,
-        "started_basis": started.basis.value,
-        "completed_at": completed and completed.at,
-        "completed_earliest": completed and completed.earliest,
-        "completed_latest": completed and completed.latest,
-        "completed_basis": completed and completed.basis.value,
-        "duration_seconds": episode.duration_seconds,
-        "duration_earliest_seconds": episode.duration_earliest_seconds,
-        "duration_latest_seconds": episode.duration_latest_seconds,
-        "seen_seq": None,
-        "seen_at": None,
-        "first_sight": episode.first_sight,
-        "outcome": None if episode.outcome is None else episode.outcome.value,
-        "runs_total": episode.runs.total,
-        "runs_completed": episode.runs.completed,
-        "runs_failed": episode.runs.failed,
-        "runs_cancelled": episode.runs.cancelled,
-        "gap_seconds": episode.gap_seconds,
-        "polls": episode.polls,
-    }
-
-
-def completed_episodes(
-    connection: Connection, taskgroup_id: str, *, after: int = 0, limit: int | None = None
-) -> list[Episode]:
-    """Return up to `limit` completed episodes of a group after number `after`, oldest first."""
-    statement = select(episodes).where(
-        episodes.c.taskgroup_id == taskgroup_id,
-        episodes.c.completed_at.is_not(None),
-        episodes.c.number > after,
-    )
-    rows = connection.execute(statement.order_by(episodes.c.number).limit(limit))
-    return [_episode_of(row) for row in rows]
-
-
-def _episode_of(row: Row[Any]) -> Episode:
-    return Episode(
-        number=row.number,
-        started=Moment(row.started_at, row.started_earliest, row.started_latest, Basis(row.started_basis)),
-        completed=Moment(
-            row.completed_at, row.completed_earliest, row.completed_latest, Basis(row.completed_basis)
-        ),
-        outcome=Outcome(row.outcome),
-        duration_seconds=row.duration_seconds,
-        duration_earliest_seconds=row.duration_earliest_seconds,
-        duration_latest_seconds=row.duration_latest_seconds,
-        censored=False,
-        first_sight=row.first_sight,
-        runs=RunCounts(row.runs_total, row.runs_completed, row.runs_failed, row.runs_cancelled),
-        gap_seconds=row.gap_seconds,
-        polls=row.polls,
-    )
+def _milestone_rows(change: SummaryChange) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the milestones that changed."""
+    before, after = change.before.work, change.after.work
+    known = {before.episodes + 1: open_milestones(before)}
+    found = {episode.number: episode.milestones or () for episode in change.ended}
+    found[after.episodes + 1] = open_milestones(after)
+    for number, reached in found.items():
+        yield from milestone_rows(change.taskgroup_id, number, reached, known.get(number, ()))
 
 
 def groups_with(key: str, text: str | None = None) -> Select[Any]:

@@ -190,16 +190,16 @@ def _since_created(selection: Selection) -> _Source:
 
 def _open(selection: Selection) -> _Source:
     """Return the source of open episodes, measured to their last clear observation."""
-    starts = [episodes.c.started_at, episodes.c.started_latest]
+    starts = [episodes.c.started_at, episodes.c.started_latest, episodes.c.started_earliest]
     conditions = [episodes.c.completed_at.is_(None), *_conditions(episodes, selection)]
     source = _WITH_WATCHES
     if selection.since_created:
-        starts = [summaries.c.created_at] * 2
+        starts = [summaries.c.created_at] * 3
         source = _WITH_CREATION.join(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
         conditions.append(summaries.c.created_at <= _SEEN_AT)
     spans: list[ColumnElement[Any]] = [seconds_between(start, _SEEN_AT) for start in starts]
     table, value = _with_label(source, selection.group_by)
-    return _Source(table, [*spans, null()], value, _SEEN_AT, conditions, censored=True)
+    return _Source(table, spans, value, _SEEN_AT, conditions, censored=True)
 
 
 def _with_label(table: FromClause, key: str | None) -> tuple[FromClause, ColumnElement[Any]]:

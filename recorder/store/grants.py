@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 from recorder.store.schema import require_head, schema_of, state_in
 from recorder.store.views import VIEWS
 
-DERIVED = ("episodes", "group_labels", "labelled_durations", "summaries")
-GRANTED_TABLES = ("entries", "watches", *DERIVED, "recorders", "alembic_version")
+DERIVED = ("episodes", "milestones", "group_labels", "labelled_durations", "summaries")
+EVENTS = ("events", "published_events", "upstream_state")
+GRANTED_TABLES = ("entries", "watches", *DERIVED, *EVENTS, "recorders", "alembic_version")
 
 
 class GrantsError(Exception):
@@ -50,9 +51,9 @@ def grant_statements(roles: Roles, schema: str) -> list[str]:
         f"GRANT USAGE ON SCHEMA {place} TO {everybody}",
         f"GRANT SELECT ON alembic_version TO {recorder}, {api}",
         f"GRANT SELECT, INSERT ON entries TO {recorder}",
-        f"GRANT SELECT, INSERT, UPDATE ON watches TO {recorder}",
+        f"GRANT SELECT, INSERT, UPDATE ON watches, {', '.join(EVENTS)} TO {recorder}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(DERIVED)}, recorders TO {recorder}",
-        f"GRANT SELECT ON entries, watches, {', '.join(DERIVED)}, recorders TO {api}",
+        f"GRANT SELECT ON entries, watches, {', '.join((*DERIVED, *EVENTS))}, recorders TO {api}",
         f"GRANT SELECT ON {', '.join(VIEWS)} TO {api}, {reporting}",
     ]
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     bindparam,
-    case,
     func,
     or_,
     select,
     tuple_,
-    update,
 )
 
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import Watch, WatchState
 from recorder.store.derived import groups_with
+from recorder.store.dialects.functions import digest_of_rows
 from recorder.store.history import ITEMS, Item, item_of
 from recorder.store.mapping import watch_of
 from recorder.store.tables import entries, watches
@@ -49,7 +50,8 @@ class GroupItem(WatchRow):
 class GroupFilter:
     """Which groups to select: in one of `phases`, with a watch in one of `states` (None: any), with a gap
     that is open at `late_at`, with every one of `labels` (key, text of the value) in their metadata, created
-    in [`created_from`, `created_to`), and with an entry at or after `changed_from`."""
+    in [`created_from`, `created_to`), and with an entry at or after `changed_from`; without `stopped_unseen`,
+    none that was stopped and never seen."""
 
     phases: Collection[Phase] | None = None
     states: Collection[WatchState] | None = None
@@ -58,9 +60,21 @@ class GroupFilter:
     created_from: datetime | None = None
     created_to: datetime | None = None
     changed_from: datetime | None = None
+    stopped_unseen: bool = True
 
 
 ALL_GROUPS = GroupFilter()
+
+EnrolmentPosition = tuple[datetime, str]
+"""The place of a group in the order of enrolment: its `enrolled_at` and its id."""
+
+_MOST_IDS = 500
+"""How many ids a statement may name."""
+
+_ENROLMENT = (watches.c.enrolled_at.desc(), watches.c.taskgroup_id)
+
+_DIGITS = 20
+"""How many digits of a digest tell ledgers apart."""
 
 _WATCH = select(watches).where(watches.c.taskgroup_id == bindparam("taskgroup_id"))
 _ITEM = ITEMS.where(entries.c.taskgroup_id == bindparam("taskgroup_id"), entries.c.seq == bindparam("seq"))
@@ -83,42 +97,74 @@ def find_group(connection: Connection, taskgroup_id: str) -> GroupItem | None:
     return GroupItem(watch_of(row), row.interval_seconds, item)
 
 
+def find_groups(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, GroupItem]:
+    """Return the groups with these ids, without those that were never watched."""
+    rows = _rows_of(connection, select(watches), taskgroup_ids)
+    parts = (rows[start : start + _MOST_IDS] for start in range(0, len(rows), _MOST_IDS))
+    return {item.watch.taskgroup_id: item for part in parts for item in _group_items(connection, part)}
+
+
+def known_ids(connection: Connection, taskgroup_ids: Collection[str]) -> set[str]:
+    """Return which of the groups were ever watched."""
+    rows = _rows_of(connection, select(watches.c.taskgroup_id), taskgroup_ids)
+    return {row.taskgroup_id for row in rows}
+
+
+def _rows_of(connection: Connection, rows: Select[Any], taskgroup_ids: Collection[str]) -> list[Row[Any]]:
+    ids = list(taskgroup_ids)
+    parts = (ids[start : start + _MOST_IDS] for start in range(0, len(ids), _MOST_IDS))
+    id_ = watches.c.taskgroup_id
+    return [row for part in parts for row in connection.execute(rows.where(id_.in_(part)))]
+
+
 def list_groups(
     connection: Connection,
     query: GroupFilter = ALL_GROUPS,
     *,
     limit: int,
-    after: tuple[datetime, str] | None = None,
+    after: EnrolmentPosition | None = None,
 ) -> list[GroupItem]:
     """Return groups in the order of enrolment, the newest first, then by id.
 
-    `after` is the (`enrolled_at`, id) of the last group on the previous page.
+    `after` is the position of the last group on the previous page.
     """
-    statement = select(watches).where(*_group_conditions(query))
-    if after is not None:
-        enrolled_at, taskgroup_id = after
-        same = and_(watches.c.enrolled_at == enrolled_at, watches.c.taskgroup_id > taskgroup_id)
-        statement = statement.where(or_(watches.c.enrolled_at < enrolled_at, same))
-    order = (watches.c.enrolled_at.desc(), watches.c.taskgroup_id)
-    return _group_items(connection, connection.execute(statement.order_by(*order).limit(limit)).all())
+    statement = select(watches).where(*_group_conditions(query)).order_by(*_ENROLMENT).limit(limit)
+    return _group_items(connection, connection.execute(statement.where(*_after(after))).all())
 
 
-def count_groups(connection: Connection, query: GroupFilter, *, most: int) -> int:
+def list_ids(
+    connection: Connection, query: GroupFilter, *, limit: int, after: EnrolmentPosition | None = None
+) -> list[EnrolmentPosition]:
+    """Return the (`enrolled_at`, id) of the groups that `list_groups` would return."""
+    statement = select(watches.c.enrolled_at, watches.c.taskgroup_id).where(*_group_conditions(query))
+    found = connection.execute(statement.where(*_after(after)).order_by(*_ENROLMENT).limit(limit))
+    return [(row.enrolled_at, row.taskgroup_id) for row in found]
+
+
+def count_groups(connection: Connection, query: GroupFilter, *, most: int | None = None) -> int:
     """Return the number of groups, at most `most`."""
     found = select(watches.c.taskgroup_id).where(*_group_conditions(query)).limit(most)
     return connection.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
-def read_sums(connection: Connection) -> tuple[int, int, int]:
-    """Return the number of groups, and the sums of their `seq` and of the polls in their open intervals."""
-    sums = select(func.count(), func.sum(watches.c.head_seq), func.sum(watches.c.polls))
-    groups, entries_in_all, polls = connection.execute(sums).one()
-    return groups, entries_in_all or 0, polls or 0
+def digest_of_ledgers(connection: Connection) -> str:
+    """Return a text that differs whenever an entry or an open interval of any group does."""
+    columns = (func.substr(watches.c.head_digest, 1, _DIGITS), watches.c.last_seen_at, watches.c.polls)
+    return sha256(str(connection.scalar(select(digest_of_rows(*columns)))).encode()).hexdigest()
 
 
 def count_entries(connection: Connection) -> int:
     """Return the number of entries in all ledgers."""
     return int(connection.scalar(select(func.coalesce(func.sum(watches.c.head_seq), 0))) or 0)
+
+
+def _after(position: EnrolmentPosition | None) -> Iterator[ColumnElement[bool]]:
+    if position is None:
+        return
+    enrolled_at, taskgroup_id = position
+    # This alone lets the index begin where the previous page ended; the rest only sorts out equal times.
+    yield watches.c.enrolled_at <= enrolled_at
+    yield or_(watches.c.enrolled_at < enrolled_at, watches.c.taskgroup_id > taskgroup_id)
 
 
 def _group_conditions(query: GroupFilter) -> Iterator[ColumnElement[bool]]:
@@ -128,6 +174,8 @@ def _group_conditions(query: GroupFilter) -> Iterator[ColumnElement[bool]]:
         yield watches.c.state.in_([state.value for state in query.states])
     if query.late_at is not None:
         yield watches.c.gap_at < query.late_at
+    if not query.stopped_unseen:
+        yield or_(watches.c.state != WatchState.STOPPED.value, watches.c.status_seq.is_not(None))
     for key, text in query.labels:
         yield watches.c.taskgroup_id.in_(groups_with(key, text))
     newest = and_(entries.c.taskgroup_id == watches.c.taskgroup_id, entries.c.seq == watches.c.status_seq)
@@ -183,66 +231,3 @@ def read_group_counts(connection: Connection, now: datetime) -> GroupCounts:
         late_seconds=0.0 if since is None else max(0.0, (now - since).total_seconds()),
         entries=count_entries(connection),
     )
-
-
-INTERVAL_MARGIN = 1.5
-"""A poll that is planned for more than this many intervals ahead was planned by another clock."""
-MANY_POLLS = 50
-"""After this many equal responses in a row, a group's poll interval does not grow any more."""
-
-
-def workload(connection: Connection) -> list[tuple[Phase | None, int, int]]:
-    """Count the watched groups by phase and by equal responses in a row (at most MANY_POLLS).
-
-    Items are (phase, responses, groups); the phase is None for groups that were never seen.
-    """
-    polls = func.coalesce(case((watches.c.polls > MANY_POLLS, MANY_POLLS), else_=watches.c.polls), 0)
-    statement = (
-        select(watches.c.phase, polls, func.count())
-        .where(watches.c.state == WatchState.WATCHING.value)
-        .group_by(watches.c.phase, polls)
-    )
-    return [(phase and Phase(phase), polls, count) for phase, polls, count in connection.execute(statement)]
-
-
-def last_response_at(connection: Connection) -> datetime | None:
-    """Return when a group was last seen, of those whose newest entry is a status; None if there is none."""
-    found: datetime | None = connection.scalar(select(func.max(watches.c.last_seen_at)))
-    return found
-
-
-def make_due(
-    connection: Connection,
-    now: datetime,
-    *,
-    longest: timedelta,
-    longest_retry: timedelta,
-    alive: Collection[str],
-) -> int:
-    """Make groups due at `now` whose next poll is planned too far ahead; return how many there were.
-
-    No poll is planned for later than `longest` from now, or for much later than its group's own interval, or,
-    after a failure, for later than `longest_retry`. Only a clock that was set makes such plans. Claims are
-    ignored if their owner is not one of the recorders that are `alive`. Rows that another session has locked
-    are skipped.
-    """
-    usual, retry = now + longest, now + max(longest, longest_retry)
-    owner = watches.c.owner
-    far = (
-        select(watches.c.taskgroup_id, watches.c.next_poll_at, watches.c.interval_seconds, watches.c.failures)
-        .where(watches.c.next_poll_at > usual, or_(owner.is_(None), owner.not_in(alive)))
-        .with_for_update(skip_locked=True)
-    )
-    ids = [
-        row.taskgroup_id
-        for row in connection.execute(far)
-        if row.next_poll_at
-        > max(
-            usual if row.failures is None else retry,
-            now + timedelta(seconds=INTERVAL_MARGIN * (row.interval_seconds or 0)),
-        )
-    ]
-    if ids:
-        due = {"next_poll_at": now, "owner": None, "lease_until": None}
-        connection.execute(update(watches).where(watches.c.taskgroup_id.in_(ids)).values(due))
-    return len(ids)

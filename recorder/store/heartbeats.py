@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -14,6 +15,21 @@ from recorder.status_file import ALIVE_SECONDS
 from recorder.store.tables import recorders
 
 HEARTBEAT_SECONDS = 2
+
+
+class PollLimit(StrEnum):
+    """What keeps a recorder from starting more polls.
+
+    MACHINE is one of CPU and DATABASE, as long as it is not known which.
+    """
+
+    RATE = "rate"
+    CONCURRENCY = "concurrency"
+    CPU = "cpu"
+    DATABASE = "database"
+    MACHINE = "machine"
+    RETRY_AFTER = "retry_after"
+    KEY_REJECTED = "key_rejected"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.body_columns import decode_value
 from recorder.ledger.canonical import JsonObject
-from recorder.ledger.entries import Entry, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.entries import REMARKS, Entry, Gap, Interval, Kind, StatusContent, WatchChange
 from recorder.ledger.response_body import ResponseBody
 from recorder.ledger.status_fields import Phase, StatusFields
 from recorder.ledger.timestamps import parse_time
@@ -151,8 +150,20 @@ class HistoryFilter:
 
 def read_history(connection: Connection, taskgroup_id: str, query: HistoryFilter, limit: int) -> list[Item]:
     """Return up to `limit` entries of a group's history."""
-    parameters = {"taskgroup_id": taskgroup_id, "limit": limit}
-    parameters |= {"since": query.since, "until": query.until, "after_seq": query.after_seq}
+    statement, parameters = _asked(taskgroup_id, query)
+    return list(map(item_of, connection.execute(statement, {**parameters, "limit": limit}).mappings()))
+
+
+def count_history(connection: Connection, taskgroup_id: str, query: HistoryFilter) -> int:
+    """Return how many entries of a group's history there are."""
+    statement, parameters = _asked(taskgroup_id, query)
+    found = statement.with_only_columns(entries.c.seq).order_by(None).limit(None).subquery()
+    return connection.scalar(select(func.count()).select_from(found), parameters) or 0
+
+
+def _asked(taskgroup_id: str, query: HistoryFilter) -> tuple[Select[Any], dict[str, Any]]:
+    times = {"since": query.since, "until": query.until}
+    parameters = {"taskgroup_id": taskgroup_id, **times, "after_seq": query.after_seq}
     statement = _history_statement(
         since=query.since is not None,
         until=query.until is not None,
@@ -161,7 +172,7 @@ def read_history(connection: Connection, taskgroup_id: str, query: HistoryFilter
         descending=query.descending,
         after=query.after_seq is not None,
     )
-    return list(map(item_of, connection.execute(statement, parameters).mappings()))
+    return statement, parameters
 
 
 def find_body(connection: Connection, taskgroup_id: str, seq: int) -> ResponseBody:
@@ -181,6 +192,14 @@ def find_entries(connection: Connection, taskgroup_id: str, seqs: Collection[int
     """Return the entries of a group with the numbers `seqs`, by number."""
     statement = ITEMS.where(entries.c.taskgroup_id == taskgroup_id, entries.c.seq.in_(seqs))
     return {row["seq"]: item_of(row) for row in connection.execute(statement).mappings()}
+
+
+def newest_changes(connection: Connection, taskgroup_id: str, limit: int) -> list[Item]:
+    """Return the newest changes of a group's watch, newest first, without remarks."""
+    mine = entries.c.taskgroup_id == taskgroup_id
+    changes = ITEMS.where(mine, entries.c.watch_action.not_in(sorted(REMARKS)))
+    rows = connection.execute(changes.order_by(entries.c.seq.desc()).limit(limit))
+    return list(map(item_of, rows.mappings()))
 
 
 def statuses_before(connection: Connection, taskgroup_id: str, seqs: Collection[int]) -> dict[int, int]:
@@ -219,35 +238,6 @@ def count_gaps_of(connection: Connection, taskgroup_id: str) -> int:
     """Return the number of closed gaps of a group."""
     statement = select(func.count()).where(entries.c.kind == Kind.GAP.value)
     return connection.scalar(statement.where(entries.c.taskgroup_id == taskgroup_id)) or 0
-
-
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """An overview of a ledger: the number of its entries, the times of the first and the last, and the number
-    of entries with each anomaly."""
-
-    entries: int
-    first_at: datetime
-    last_at: datetime
-    anomalies: dict[Anomaly, int]
-
-
-def read_trail(connection: Connection, taskgroup_id: str) -> Trail:
-    """Return the overview of an existing ledger."""
-    mine = entries.c.taskgroup_id == taskgroup_id
-    count, newest = connection.execute(select(func.count(), func.max(entries.c.seq)).where(mine)).one()
-    at = select(entries.c.at).where(mine)
-    odd = select(entries.c.anomalies, func.count().label("entries")).where(mine, entries.c.anomalies != "[]")
-    found: Counter[Anomaly] = Counter()
-    for row in connection.execute(odd.group_by(entries.c.anomalies)):
-        for anomaly in anomalies_in(row):
-            found[anomaly] += row.entries
-    return Trail(
-        count,
-        connection.execute(at.where(entries.c.seq == 1)).scalar_one(),
-        connection.execute(at.where(entries.c.seq == newest)).scalar_one(),
-        {anomaly: found[anomaly] for anomaly in Anomaly if found[anomaly]},
-    )
 
 
 @lru_cache(maxsize=256)

@@ -10,15 +10,27 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from math import inf
 from typing import Any
 
-from sqlalchemy import Connection, case, cast, column, insert, literal, select, update, values
+from sqlalchemy import Connection, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from recorder.ledger.entries import Entry
 from recorder.ledger.watch import Watch
 from recorder.store.derived import SummaryChange, apply_entries
-from recorder.store.dialects.registry import evaluated_once
-from recorder.store.mapping import entry_row, watch_of, watch_row
+from recorder.store.dialects.base import ROWS, StoreDialect
+from recorder.store.dialects.registry import dialect_of, evaluated_once
+from recorder.store.events import write_events
+from recorder.store.mapping import (
+    ENTRY_COLUMNS,
+    POLL_COLUMNS,
+    entry_row,
+    entry_values,
+    poll_values,
+    watch_of,
+)
 from recorder.store.tables import entries, watches
 
 
@@ -50,6 +62,12 @@ class WrittenResults:
     changes: list[SummaryChange]
 
 
+def due_order(claim: Claim) -> float:
+    """The order in which polls start: if not all of them can, the group longest due must be among them."""
+    due_at = claim.watch.poll_due_at
+    return inf if due_at is None else due_at.timestamp()
+
+
 def claim_due(
     connection: Connection,
     *,
@@ -63,13 +81,14 @@ def claim_due(
 
     With `gap_before` only groups that no poll has failed for and whose gap opens before that time.
 
-    `next_poll_at` is set to the lease's end: one plain index is enough then, and the groups of a recorder
-    that died become due again without any cleanup.
+    A claim changes no indexed column, which makes it cheap. The groups of a recorder that died become due
+    again when their leases end, without any cleanup.
     """
     urgent = [] if gap_before is None else [watches.c.gap_at < gap_before, watches.c.failures.is_(None)]
+    unclaimed = or_(watches.c.lease_until.is_(None), watches.c.lease_until <= now)
     due = evaluated_once(
         select(watches.c.taskgroup_id)
-        .where(watches.c.next_poll_at <= now, *urgent)
+        .where(watches.c.next_poll_at <= now, unclaimed, *urgent)
         .order_by(watches.c.next_poll_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -78,7 +97,7 @@ def claim_due(
     statement = (
         update(watches)
         .where(watches.c.taskgroup_id.in_(select(due.c.taskgroup_id)))
-        .values(owner=owner, lease_until=lease_until, next_poll_at=lease_until)
+        .values(owner=owner, lease_until=lease_until)
         .returning(watches)
     )
     return [Claim(watch_of(row), owner, lease_until) for row in connection.execute(statement)]
@@ -95,8 +114,10 @@ def write_results(connection: Connection, batch: Sequence[PollResult]) -> Writte
     written = [entry for result in kept for entry in result.entries]
     if not written:
         return WrittenResults(kept, [])
-    connection.execute(insert(entries), [entry_row(entry) for entry in written])
-    return WrittenResults(kept, apply_entries(connection, written))
+    dialect_of(connection).write_rows(connection, entries, [entry_row(entry) for entry in written])
+    changes = apply_entries(connection, written)
+    write_events(connection, changes, written)
+    return WrittenResults(kept, changes)
 
 
 def _without_repeats(batch: Sequence[PollResult]) -> list[list[PollResult]]:
@@ -111,7 +132,7 @@ def _without_repeats(batch: Sequence[PollResult]) -> list[list[PollResult]]:
     return [[result for _, result in sorted(part.items())] for part in parts]
 
 
-def release(connection: Connection, owners: Collection[str], now: datetime) -> int:
+def release(connection: Connection, owners: Collection[str]) -> int:
     """Release all claims of `owners` whose polls did not finish; return how many there were.
 
     The groups are due again at once, and keep their place in the order of claims. Rows that another session
@@ -120,46 +141,45 @@ def release(connection: Connection, owners: Collection[str], now: datetime) -> i
     claimed = (
         select(watches.c.taskgroup_id).where(watches.c.owner.in_(owners)).with_for_update(skip_locked=True)
     )
-    was_due_at = watches.c.poll_due_at
-    due_at = case((was_due_at < now, was_due_at), else_=literal(now, was_due_at.type))
     statement = (
-        update(watches)
-        .where(watches.c.taskgroup_id.in_(claimed))
-        .values(owner=None, lease_until=None, next_poll_at=due_at)
+        update(watches).where(watches.c.taskgroup_id.in_(claimed)).values(owner=None, lease_until=None)
     )
     return connection.execute(statement).rowcount
 
 
-_FENCE = ("taskgroup_id", "owner", "lease_until", "head_seq")
-_UPDATED = (
-    *("state", "head_seq", "head_kind", "head_at", "head_digest", "due_at", "gap_at", "poll_due_at"),
-    *("last_asked_at", "last_seen_at", "polls", "status_seq", "fingerprint", "phase", "finished"),
-    *("modified_at", "quiet_since", "failures", "next_poll_at", "interval_seconds"),
-)
+_CLAIMED = ("taskgroup_id", "owner", "lease_until", "head_seq")
+"""The columns that must still be as the claim left them."""
+_PLANNED = ("next_poll_at", "interval_seconds")
 
 
 def _update_watches(connection: Connection, part: Sequence[PollResult]) -> set[str]:
     """Update the watches whose claims still hold; return the ids of their groups."""
-    columns = [column(f"claimed_{name}", watches.c[name].type) for name in _FENCE]
-    columns += [column(name, watches.c[name].type) for name in _UPDATED]
-    rows = values(*columns, name="results").data([_update_values(result) for result in part]).cte("results")
-    # A column that is NULL in every row would be taken for text.
-    updated = {name: cast(rows.c[name], watches.c[name].type) for name in _UPDATED}
-    statement = (
+    dialect = dialect_of(connection)
+    ids: set[str] = set()
+    # Most polls bring nothing new, and change few columns.
+    for changed, names in ((False, POLL_COLUMNS), (True, ENTRY_COLUMNS + POLL_COLUMNS)):
+        rows = [_values_of(result) for result in part if bool(result.entries) is changed]
+        if rows:
+            ids.update(connection.scalars(_updates(dialect, names), {ROWS: dialect.rows_value(rows)}))
+    return ids
+
+
+@cache
+def _updates(dialect: StoreDialect, names: tuple[str, ...]) -> ReturningUpdate[Any]:
+    """Return the statement whose only parameter is all rows, so that it is the same for every batch."""
+    changed = (*names, *_PLANNED)
+    given = dialect.rows_of([watches.c[name].type for name in (*_CLAIMED, *changed)])
+    claimed, new = given[: len(_CLAIMED)], given[len(_CLAIMED) :]
+    return (
         update(watches)
-        .where(*(watches.c[name] == rows.c[f"claimed_{name}"] for name in _FENCE))
-        .values(updated | {"owner": None, "lease_until": None})
+        .where(*(watches.c[name] == value for name, value in zip(_CLAIMED, claimed, strict=True)))
+        .values({**dict(zip(changed, new, strict=True)), "owner": None, "lease_until": None})
         .returning(watches.c.taskgroup_id)
     )
-    return set(connection.scalars(statement))
 
 
-def _update_values(result: PollResult) -> tuple[Any, ...]:
-    claim = result.claim
-    row = {
-        **watch_row(result.watch),
-        "next_poll_at": result.next_poll_at,
-        "interval_seconds": result.interval_seconds,
-    }
-    fence = (claim.watch.taskgroup_id, claim.owner, claim.lease_until, claim.watch.head.seq)
-    return (*fence, *(row[name] for name in _UPDATED))
+def _values_of(result: PollResult) -> tuple[Any, ...]:
+    claim, watch = result.claim, result.watch
+    claimed = (watch.taskgroup_id, claim.owner, claim.lease_until, claim.watch.head.seq)
+    changed = (*entry_values(watch), *poll_values(watch)) if result.entries else poll_values(watch)
+    return *claimed, *changed, result.next_poll_at, result.interval_seconds

@@ -12,7 +12,17 @@ from sqlalchemy import Row
 
 from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.body_columns import decode, extra_of
-from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent, WatchChange
+from recorder.ledger.entries import (
+    NOTHING_EXPECTED,
+    Action,
+    Entry,
+    Expectation,
+    Gap,
+    Interval,
+    Kind,
+    StatusContent,
+    WatchChange,
+)
 from recorder.ledger.failure_run import NO_FAILURES, FailureRun, Tally
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.status_fields import RUN_STATUSES, STATUS_COLUMNS, Phase, StatusFields
@@ -22,29 +32,46 @@ from recorder.ledger.watch import Head, InForce, Watch, WatchState
 _counts = attrgetter(*RUN_STATUSES)
 
 
+ENTRY_COLUMNS = (
+    *("state", "head_seq", "head_kind", "head_at", "head_digest"),
+    *("status_seq", "fingerprint", "phase", "finished", "modified_at", "earlier_sight_at"),
+)
+"""The columns of a watch that only entries change."""
+POLL_COLUMNS = (
+    *("due_at", "gap_at", "poll_due_at", "last_asked_at", "last_seen_at", "polls"),
+    *("quiet_since", "failures"),
+)
+"""The columns of a watch that every poll may change."""
+_EXPECTED_COLUMNS = ("expected_runs", "expected_by")
+"""The columns of a watch that polls never change."""
+
+
+def entry_values(watch: Watch) -> tuple[Any, ...]:
+    """Return the values of ENTRY_COLUMNS."""
+    head, force = watch.head, watch.in_force
+    fixed = (watch.state.value, head.seq, head.kind.value, head.at, head.digest)
+    if force is None:
+        return *fixed, None, None, None, None, None, watch.earlier_sight
+    in_force = (force.seq, force.fingerprint, force.phase.value, force.finished, force.modified_at)
+    return *fixed, *in_force, watch.earlier_sight
+
+
+def poll_values(watch: Watch) -> tuple[Any, ...]:
+    """Return the values of POLL_COLUMNS."""
+    opened = watch.open
+    interval: tuple[Any, ...] = (None, None, None)
+    if opened is not None:
+        interval = (opened.last_asked_at, opened.last_seen_at, opened.polls)
+    quiet_since = None if watch.in_force is None else watch.in_force.quiet_since
+    due = (watch.due_at, watch.gap_at, watch.poll_due_at)
+    return *due, *interval, quiet_since, _failures_text(watch.failures)
+
+
 def watch_row(watch: Watch) -> dict[str, Any]:
     """Return the columns that a watch fills, without those of the schedule and the lease."""
-    opened, force = watch.open, watch.in_force
-    return {
-        "state": watch.state.value,
-        "head_seq": watch.head.seq,
-        "head_kind": watch.head.kind.value,
-        "head_at": watch.head.at,
-        "head_digest": watch.head.digest,
-        "due_at": watch.due_at,
-        "gap_at": watch.gap_at,
-        "poll_due_at": watch.poll_due_at,
-        "last_asked_at": opened.last_asked_at if opened else None,
-        "last_seen_at": opened.last_seen_at if opened else None,
-        "polls": opened.polls if opened else None,
-        "status_seq": force.seq if force else None,
-        "fingerprint": force.fingerprint if force else None,
-        "phase": force.phase.value if force else None,
-        "finished": force.finished if force else None,
-        "modified_at": force.modified_at if force else None,
-        "quiet_since": force.quiet_since if force else None,
-        "failures": _failures_text(watch.failures),
-    }
+    names = (*ENTRY_COLUMNS, *POLL_COLUMNS, *_EXPECTED_COLUMNS)
+    expected = (watch.expected.runs, watch.expected.by)
+    return dict(zip(names, (*entry_values(watch), *poll_values(watch), *expected), strict=True))
 
 
 def watch_of(row: Row[Any]) -> Watch:
@@ -69,6 +96,8 @@ def watch_of(row: Row[Any]) -> Watch:
         open=opened or None,
         in_force=force or None,
         failures=_failures_of(row.failures),
+        expected=Expectation(row.expected_runs, row.expected_by),
+        earlier_sight=row.earlier_sight_at,
     )
 
 
@@ -123,7 +152,9 @@ def gap_of(row: Row[Any]) -> Gap:
 
 
 def watch_change_of(row: Row[Any]) -> WatchChange:
-    return WatchChange(Action(row.watch_action), row.watch_actor, row.watch_note)
+    action, expect = Action(row.watch_action), Expectation(row.expect_runs, row.expect_by)
+    is_said = action is Action.EXPECTED or expect != NOTHING_EXPECTED
+    return WatchChange(action, row.watch_actor, row.watch_note, expect if is_said else None)
 
 
 def anomalies_text(anomalies: Sequence[Anomaly]) -> str:
@@ -139,7 +170,7 @@ def anomalies_in(row: Row[Any]) -> tuple[Anomaly, ...]:
 _CONTENT_COLUMNS = (
     *("phase", *STATUS_COLUMNS, "anomalies", "extra", "rules"),
     *("gap_from", "gap_cause", "gap_attempts", "gap_unpolled_seconds", "gap_http_status", "gap_detail"),
-    *("watch_action", "watch_actor", "watch_note"),
+    *("watch_action", "watch_actor", "watch_note", "expect_runs", "expect_by"),
 )
 
 
@@ -167,6 +198,8 @@ def _content_columns(entry: Entry) -> dict[str, Any]:
         "watch_action": content.action.value,
         "watch_actor": content.actor,
         "watch_note": content.note,
+        "expect_runs": content.expect and content.expect.runs,
+        "expect_by": content.expect and content.expect.by,
     }
 
 
@@ -181,7 +214,7 @@ def _content_of(row: Row[Any]) -> StatusContent | Gap | WatchChange:
 
 
 def _failures_text(run: FailureRun) -> str | None:
-    if run == NO_FAILURES:
+    if run is NO_FAILURES or run == NO_FAILURES:
         return None
     members = asdict(run)
     members["missing_since"] = run.missing_since and format_time(run.missing_since)

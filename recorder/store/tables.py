@@ -51,7 +51,7 @@ class Time(TypeDecorator[datetime]):
 
 
 Id = id_type()
-"""Ids, which sort by their UTF-8 bytes."""
+"""Ids and other texts that sort by their UTF-8 bytes."""
 
 watches = Table(
     "watches",
@@ -80,6 +80,9 @@ watches = Table(
     Column("modified_at", Time),
     Column("quiet_since", Time),
     Column("failures", Text),
+    Column("expected_runs", BigInteger),
+    Column("expected_by", Time),
+    Column("earlier_sight_at", Time),
     Index(None, "next_poll_at"),
     Index(None, "enrolled_at", "taskgroup_id"),
     **TABLE_OPTIONS,
@@ -115,6 +118,8 @@ entries = Table(
     Column("watch_action", Text),
     Column("watch_actor", Text),
     Column("watch_note", Text),
+    Column("expect_runs", BigInteger),
+    Column("expect_by", Time),
     Column("digest", Text, nullable=False),
     CheckConstraint("kind IN ('watch', 'status', 'gap')", name="kind"),
     CheckConstraint("seq >= 1", name="seq"),
@@ -159,6 +164,24 @@ episodes = Table(
 include those of the status that is still in force. `seen_seq` is the entry of its last clear observation, and
 `seen_at` the last time of that observation that an entry records."""
 
+milestones = Table(
+    "milestones",
+    metadata,
+    Column("taskgroup_id", Id, primary_key=True),
+    Column("episode", BigInteger, primary_key=True, autoincrement=False),
+    Column("fraction", Float, primary_key=True),
+    Column("runs", BigInteger),
+    Column("at", Time),
+    Column("earliest", Time),
+    Column("latest", Time),
+    Column("basis", Text),
+    Column("seconds", Float),
+    Column("seconds_earliest", Float),
+    Column("seconds_latest", Float),
+    **TABLE_OPTIONS,
+)
+"""Derived: the milestones of each episode, with nulls for those that are not reached."""
+
 group_labels = Table(
     "group_labels",
     metadata,
@@ -166,11 +189,15 @@ group_labels = Table(
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
     Column("long_value", Text),
+    Column("name", Id),
+    Column("text", Id),
+    Column("type", Text),
     Index(None, "key", "value", "taskgroup_id"),
     **TABLE_OPTIONS,
 )
 """Derived from the metadata of the newest status. `key` and `value` are marks; `long_value` is the full value
-where the mark is a digest."""
+where the mark is a digest. `name`, `text` and `type` are for people: the key, the text of the value that a
+filter compares, and the type that JSON gives it."""
 
 labelled_durations = Table(
     "labelled_durations",
@@ -198,10 +225,56 @@ summaries = Table(
     Column("seq", BigInteger, nullable=False),
     Column("rules", Integer, nullable=False),
     Column("created_at", Time),
+    Column("standing_seq", BigInteger),
+    Column("standing_since", Time),
     Column("summary", Text, nullable=False),
+    Index(
+        "ix_summaries_standing_since", "standing_since", **partial_index(text("standing_since IS NOT NULL"))
+    ),
     **TABLE_OPTIONS,
 )
-"""Derived: the summary of each ledger up to its entry `seq`."""
+"""Derived: the summary of each ledger up to its entry `seq`. Of an active group, `standing_seq` is the entry
+since which its counts have not changed, and `standing_since` its time."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("taskgroup_id", Id, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("id", BigInteger),
+    Column("at", Time, nullable=False),
+    Column("seq", BigInteger),
+    Column("data", Text, nullable=False),
+    Index("ix_events_id", "id", unique=True),
+    Index("ix_events_type_id", "type", "id"),
+    Index("ix_events_unpublished", "taskgroup_id", "seq", **partial_index(text("id IS NULL"))),
+    **TABLE_OPTIONS,
+)
+"""What happened. The primary key keeps an event from being written twice: of the same type, a group has one
+for each `subject`. Events about the upstream have the empty id. `id` is null until they are published."""
+
+published_events = Table(
+    "published_events",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("last_id", BigInteger, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""One row, with the id of the newest published event; whoever publishes locks it."""
+
+upstream_state = Table(
+    "upstream_state",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("failing_since", Time),
+    Column("down_since", Time),
+    Column("outages", BigInteger, nullable=False),
+    Column("rejected_since", Time),
+    Column("rejections", BigInteger, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""One row: how the upstream responds to all recorders."""
 
 recorders = Table(
     "recorders",

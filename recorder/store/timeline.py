@@ -7,9 +7,9 @@ from datetime import datetime
 from itertools import chain, pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
-from recorder.ledger.entries import Action, Kind
+from recorder.ledger.entries import REMARKS, Action, Kind
 from recorder.ledger.timeline import Mark, Timeline
 from recorder.ledger.transitions import open_gap
 from recorder.ledger.watch import Watch
@@ -17,6 +17,8 @@ from recorder.store.tables import entries
 
 _start = func.coalesce(entries.c.gap_from, entries.c.at, type_=entries.c.at.type)
 _is_status = entries.c.kind == Kind.STATUS.value
+_counts = or_(entries.c.watch_action.is_(None), entries.c.watch_action.not_in(sorted(REMARKS)))
+"""Notes and expectations say nothing about the status."""
 
 
 def extent_of(connection: Connection, taskgroup_id: str) -> tuple[datetime, datetime]:
@@ -31,7 +33,8 @@ def seqs_at(connection: Connection, watch: Watch, moment: datetime) -> range:
     """Return the numbers of the entries that describe a moment: the entry in force then, the one before it,
     and those up to the next status."""
     current = _seq_at(connection, watch, moment)
-    return range(current - 1, _next_status(connection, watch, current) + 1)
+    before = _newest_before(connection, watch, current, 1)
+    return range(before, _next_status(connection, watch, current) + 1)
 
 
 def seqs_between(connection: Connection, watch: Watch, first: datetime, last: datetime) -> range:
@@ -40,7 +43,8 @@ def seqs_between(connection: Connection, watch: Watch, first: datetime, last: da
     following = connection.scalar(statement) or watch.head.seq + 1
     # At `first` the entry before it is in force, or a later one.
     current = _seq_at(connection, watch, last)
-    return range(max(1, following - 2), _next_status(connection, watch, current) + 1)
+    before = _newest_before(connection, watch, following, 2)
+    return range(before, _next_status(connection, watch, current) + 1)
 
 
 def read_timeline(
@@ -59,8 +63,15 @@ def _of(watch: Watch) -> ColumnElement[bool]:
 
 def _seq_at(connection: Connection, watch: Watch, moment: datetime) -> int:
     """Return the entry in force at a moment, the first one if none is yet."""
-    found = select(entries.c.seq).where(_of(watch), _start <= moment)
+    found = select(entries.c.seq).where(_of(watch), _counts, _start <= moment)
     return connection.scalar(found.order_by(entries.c.seq.desc()).limit(1)) or 1
+
+
+def _newest_before(connection: Connection, watch: Watch, seq: int, count: int) -> int:
+    """Return the first of the `count` newest entries before an entry, 1 if there are fewer."""
+    found = select(entries.c.seq).where(_of(watch), _counts, entries.c.seq < seq)
+    newest = found.order_by(entries.c.seq.desc()).limit(count).subquery()
+    return connection.scalar(select(func.min(newest.c.seq))) or 1
 
 
 def _next_status(connection: Connection, watch: Watch, seq: int) -> int:
@@ -75,7 +86,11 @@ def _marks(connection: Connection, watch: Watch, seqs: range) -> list[Mark]:
     # One more row, which has the end of the last entry's interval. Rows are not kept: there may be many.
     found = found.where(entries.c.seq.between(seqs.start, seqs.stop)).order_by(entries.c.seq)
     rows: Iterable[Any] = chain(connection.execute(found), [None])
-    return [_mark(row, following, watch) for row, following in pairwise(rows) if row.seq in seqs]
+    return [
+        _mark(row, following, watch)
+        for row, following in pairwise(rows)
+        if row.seq in seqs and row.watch_action not in REMARKS
+    ]
 
 
 def _mark(row: Any, following: Any, watch: Watch) -> Mark:

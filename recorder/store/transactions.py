@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 
-from recorder.store.dialects.base import WRITING, FilesLostError, StoreDialect
+from recorder.store.dialects.base import WRITING, FilesLostError, FilesRefusedError, StoreDialect
 from recorder.store.dialects.registry import dialect_of
 
 _TOO_LONG = "the query took longer than it may"
@@ -71,6 +71,8 @@ def _translated(dialect: StoreDialect) -> Iterator[None]:
         yield
     except FilesLostError as error:
         raise DatabaseLostError(str(error)) from error
+    except FilesRefusedError as error:
+        raise DatabaseUnavailableError(str(error)) from error
     except InterfaceError as error:
         raise DatabaseUnavailableError(_first_line(error)) from error
     except DatabaseError as error:

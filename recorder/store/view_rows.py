@@ -19,7 +19,6 @@ from sqlalchemy import (
     Select,
     TableClause,
     Text,
-    cast,
     column,
     select,
     table,
@@ -28,7 +27,7 @@ from sqlalchemy.types import TypeEngine
 
 from recorder.ledger.status_fields import RUN_STATUSES
 from recorder.store.dialects.functions import time_text
-from recorder.store.tables import Time
+from recorder.store.tables import Time, entries
 
 
 class JsonText(Text):
@@ -50,6 +49,12 @@ _STATUS: dict[str, type[TypeEngine[Any]]] = {
     "created_at": Time,
     "anomalies": JsonText,
     "digest": Text,
+}
+_WATCH: dict[str, type[TypeEngine[Any]]] = {
+    "state": Text,
+    "due_at": Time,
+    "expected_runs": BigInteger,
+    "expected_by": Time,
 }
 _COMPLETION: dict[str, type[TypeEngine[Any]]] = {
     "taskgroup_id": Text,
@@ -81,7 +86,7 @@ def _view(name: str, columns: dict[str, type[TypeEngine[Any]]]) -> TableClause:
 
 
 STATUS_HISTORY = _view("status_history", _STATUS)
-LATEST_STATUS = _view("latest_status", {**_STATUS, "state": Text, "due_at": Time})
+LATEST_STATUS = _view("latest_status", {**_STATUS, **_WATCH})
 GROUP_COMPLETION = _view("group_completion", _COMPLETION)
 OBSERVATION_GAPS = _view("observation_gaps", _GAPS)
 
@@ -113,11 +118,15 @@ def completion_rows(
 
 
 def _all_of(view: TableClause) -> Select[Any]:
-    return select(*map(_readable, view.c))
+    selected = select(*map(_readable, view.c))
+    if not any(isinstance(own.type, JsonText) for own in view.c):
+        return selected
+    same = (entries.c.taskgroup_id == view.c.taskgroup_id) & (entries.c.seq == view.c.seq)
+    return selected.select_from(view.outerjoin(entries, same))
 
 
 def _readable(own: ColumnClause[Any]) -> ColumnElement[Any]:
-    """Cast JSON to text: PostgreSQL's driver would parse it, and lose the text that was stored."""
+    """Read JSON from its entry: PostgreSQL's jsonb has the same value, but not the text that was stored."""
     if isinstance(own.type, Time):
         return time_text(own).label(own.name)
-    return cast(own, Text).label(own.name) if isinstance(own.type, JsonText) else own
+    return entries.c[own.name] if isinstance(own.type, JsonText) else own

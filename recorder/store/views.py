@@ -8,17 +8,41 @@ from __future__ import annotations
 
 from recorder.ledger.status_fields import RUN_STATUSES
 
-VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
+VIEWS = (
+    *("status_history", "latest_status", "group_completion"),
+    *("group_milestones", "group_metadata", "observation_gaps"),
+)
 
 
 def create_view_statements(dialect: str) -> dict[str, str]:
     """Return the CREATE VIEW statement of each view, by name; `dialect` is `sqlite` or `postgresql`."""
     sql = _Postgresql() if dialect == "postgresql" else _Sqlite()
-    queries = (_status_history(sql), _latest_status(sql), _group_completion(sql), _observation_gaps(sql))
+    queries = (
+        _status_history(sql),
+        _latest_status(sql),
+        _group_completion(sql),
+        _GROUP_MILESTONES,
+        _GROUP_METADATA,
+        _observation_gaps(sql),
+    )
     return {name: f"CREATE VIEW {name} AS {query}" for name, query in zip(VIEWS, queries, strict=True)}
 
 
 class _Sqlite:
+    """Casts give expressions a type. Without one they are never equal to a number that is bound as text."""
+
+    def boolean(self, expression: str) -> str:
+        return self.integer(expression)
+
+    def integer(self, expression: str) -> str:
+        return f"CAST({expression} AS INTEGER)"
+
+    def real(self, expression: str) -> str:
+        return f"CAST({expression} AS REAL)"
+
+    def text(self, expression: str) -> str:
+        return f"CAST({expression} AS TEXT)"
+
     def json(self, text: str) -> str:
         return text
 
@@ -36,8 +60,21 @@ class _Sqlite:
 
 
 class _Postgresql:
+    def boolean(self, expression: str) -> str:
+        return expression
+
+    def integer(self, expression: str) -> str:
+        return expression
+
+    def real(self, expression: str) -> str:
+        return expression
+
+    def text(self, expression: str) -> str:
+        return expression
+
     def json(self, text: str) -> str:
-        return f"{text}::json"
+        # json has no equality, so DISTINCT, GROUP BY and UNION would fail.
+        return f"{text}::jsonb"
 
     def seconds(self, start: str, end: str) -> str:
         return f"extract(epoch FROM {end} - {start})::double precision"
@@ -71,7 +108,9 @@ def _latest_status(sql: _Sql) -> str:
             w.taskgroup_id,
             {_status_columns(sql)},
             w.state,
-            w.due_at
+            w.due_at,
+            w.expected_runs,
+            w.expected_by
         FROM watches w
         LEFT JOIN entries e ON e.taskgroup_id = w.taskgroup_id AND e.seq = w.status_seq
         LEFT JOIN entries n ON n.taskgroup_id = w.taskgroup_id AND n.seq = w.status_seq + 1"""
@@ -83,8 +122,8 @@ def _status_columns(sql: _Sql) -> str:
     return f"""
             e.seq,
             e.at AS observed_at,
-            coalesce(n.previous_last_seen_at, w.last_seen_at) AS last_seen_at,
-            coalesce(n.previous_polls, w.polls) AS polls,
+            {sql.text("coalesce(n.previous_last_seen_at, w.last_seen_at)")} AS last_seen_at,
+            {sql.integer("coalesce(n.previous_polls, w.polls)")} AS polls,
             e.phase,
             e.num_task_runs,
             {run_counts},
@@ -101,6 +140,11 @@ def _group_completion(sql: _Sql) -> str:
     """While an episode is open (`censored`), what changes without an entry comes from the watch."""
     longer_than = sql.elapsed("o.started_at", "o.last_seen_at")
     at_least = sql.elapsed("o.started_latest", "o.last_seen_at")
+    duration = f"CASE WHEN o.censored THEN {longer_than} ELSE o.duration_seconds END"
+    earliest = f"CASE WHEN o.censored THEN {at_least} ELSE o.duration_earliest_seconds END"
+    shared = sql.least("o.gap_seconds", longer_than)
+    in_gaps = f"CASE WHEN o.censored THEN {shared} ELSE o.gap_seconds END"
+    polls = "CASE WHEN o.censored THEN o.polls + o.held_polls ELSE o.polls END"
     return f"""
         WITH o AS (
             SELECT
@@ -120,21 +164,44 @@ def _group_completion(sql: _Sql) -> str:
             o.completed_at,
             o.completed_earliest,
             o.completed_latest,
-            CASE WHEN o.censored THEN {longer_than} ELSE o.duration_seconds END AS duration_seconds,
-            CASE WHEN o.censored THEN {at_least} ELSE o.duration_earliest_seconds END
-                AS duration_earliest_seconds,
+            {sql.real(duration)} AS duration_seconds,
+            {sql.real(earliest)} AS duration_earliest_seconds,
             o.duration_latest_seconds,
-            o.censored,
+            {sql.boolean("o.censored")} AS censored,
             o.first_sight,
             o.outcome,
             o.runs_total,
             o.runs_completed,
             o.runs_failed,
             o.runs_cancelled,
-            CASE WHEN o.censored THEN {sql.least("o.gap_seconds", longer_than)} ELSE o.gap_seconds END
-                AS gap_seconds,
-            CASE WHEN o.censored THEN o.polls + o.held_polls ELSE o.polls END AS polls
+            {sql.real(in_gaps)} AS gap_seconds,
+            {sql.integer(polls)} AS polls
         FROM o"""
+
+
+_GROUP_MILESTONES = """
+        SELECT
+            m.taskgroup_id,
+            m.episode,
+            m.fraction,
+            m.runs,
+            m.at,
+            m.earliest,
+            m.latest,
+            m.basis,
+            m.seconds,
+            m.seconds_earliest,
+            m.seconds_latest
+        FROM milestones m"""
+
+
+_GROUP_METADATA = """
+        SELECT
+            l.taskgroup_id,
+            l.name AS key,
+            l.text AS value,
+            l.type
+        FROM group_labels l"""
 
 
 def _observation_gaps(sql: _Sql) -> str:
@@ -144,7 +211,7 @@ def _observation_gaps(sql: _Sql) -> str:
             e.seq,
             e.gap_from,
             e.at AS gap_to,
-            {sql.seconds("e.gap_from", "e.at")} AS duration_seconds,
+            {sql.real(sql.seconds("e.gap_from", "e.at"))} AS duration_seconds,
             e.gap_cause AS cause,
             e.gap_attempts AS attempts,
             e.gap_unpolled_seconds AS unpolled_seconds,

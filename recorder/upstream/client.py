@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from importlib.metadata import version
 from types import TracebackType
 from typing import Self
@@ -15,11 +16,14 @@ import httpx
 
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.upstream.error_causes import NETWORK_ERRORS, PollFailedError, classify
-from recorder.upstream.http import http_client
+from recorder.upstream.http import http_transport
 from recorder.upstream.interpret import Exchange, ReceivedResponse, interpret
 
 _CODECS = ("idna", "unicode_escape", "utf_16_be")
 """The codecs that polls use. Python loads them when first used, and no file descriptor may be left then."""
+
+
+_KEPT_REQUESTS = 10_000
 
 
 class UpstreamClient:
@@ -54,7 +58,11 @@ class UpstreamClient:
         self._max_body_bytes = max_body_bytes
         self._turns = asyncio.Semaphore(concurrency)
         self._now = now
-        self._http = http_client(headers=_headers(), api_key=api_key, connections=concurrency)
+        self._transport = http_transport(api_key=api_key, connections=concurrency)
+        self._closed = False
+        self._headers = httpx.Headers(_headers())
+        # Making a request anew, with its URL and headers, would take a good part of a poll's time.
+        self._request = lru_cache(_KEPT_REQUESTS)(self._new_request)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,44 +77,62 @@ class UpstreamClient:
 
     async def aclose(self) -> None:
         """Close all connections; the client cannot be used afterwards."""
-        await self._http.aclose()
+        self._closed = True
+        await self._transport.aclose()
 
     async def poll(self, taskgroup_id: str) -> Observation | Failure:
         """Poll a group once. Anything that the upstream or the network does is an outcome, not an error.
 
         Raises:
             NoDescriptorError: the group was not polled, because no file descriptor was left.
+            RuntimeError: the client is closed.
         """
-        url = self._groups_url + quote(taskgroup_id, safe="")
-        async with self._turns:
-            exchange = await self._exchange(url)
-        return interpret(exchange, self._api_key)
+        return interpret(await self.exchange(taskgroup_id), self._api_key)
 
-    async def _exchange(self, url: str) -> Exchange:
+    async def exchange(self, taskgroup_id: str) -> Exchange:
+        """Ask for a group once, and return the response as it came.
+
+        Raises:
+            NoDescriptorError: the group was not asked for, because no file descriptor was left.
+            RuntimeError: the client is closed.
+        """
+        if self._closed:
+            # The transport would open a new session.
+            raise RuntimeError("the client is closed")
+        async with self._turns:
+            return await self._exchange(taskgroup_id)
+
+    async def _exchange(self, taskgroup_id: str) -> Exchange:
         response = ReceivedResponse()
         interruption = None
         asked_at = self._now()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self._receive(url, response)
+                await self._receive(self._request(taskgroup_id), response)
         except NETWORK_ERRORS as error:
             interruption = classify(error)
         ended_at = self._now()
         # The clock may have been set back meanwhile, but `asked_at` must not be after `ended_at`.
         return Exchange(min(asked_at, ended_at), ended_at, response, interruption)
 
-    async def _receive(self, url: str, received: ReceivedResponse) -> None:
+    def _new_request(self, taskgroup_id: str) -> httpx.Request:
+        return httpx.Request("GET", self._groups_url + quote(taskgroup_id, safe=""), headers=self._headers)
+
+    async def _receive(self, request: httpx.Request, received: ReceivedResponse) -> None:
         """Fill in `received` as data arrives, so that the head is known even if the body breaks off."""
-        async with self._http.stream("GET", url) as response:
+        response = await self._transport.handle_async_request(request)
+        try:
             received.status = response.status_code
             received.reason = response.reason_phrase
-            received.headers = response.headers
-            received.body = await self._body(response)
+            received.headers = _plain_headers(response.headers)
+            received.body = await self._body(response, received.headers)
+        finally:
+            await response.aclose()
 
-    async def _body(self, response: httpx.Response) -> bytes:
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+    async def _body(self, response: httpx.Response, headers: Mapping[str, str]) -> bytes:
+        if headers.get("content-encoding", "identity").lower() != "identity":
             raise PollFailedError(Cause.MALFORMED, "a Content-Encoding that was not asked for")
-        length = response.headers.get("content-length", "")
+        length = headers.get("content-length", "")
         self._refuse_larger(int(length) if length.isdecimal() else 0)
         body = bytearray()
         async for chunk in response.aiter_raw():
@@ -125,5 +151,14 @@ def _headers() -> dict[str, str]:
         "accept": "application/json",
         "accept-encoding": "identity",
         "cache-control": "no-cache",
+        "connection": "keep-alive",
         "user-agent": f"task-group-recorder/{version('task-group-recorder')}",
     }
+
+
+def _plain_headers(headers: httpx.Headers) -> dict[str, str]:
+    """Return headers by their names in lower case; those that came more than once are joined by commas."""
+    plain: dict[str, str] = {}
+    for name, value in headers.multi_items():
+        plain[name] = f"{plain[name]}, {value}" if name in plain else value
+    return plain

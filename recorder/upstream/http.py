@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote
 
 import aiohttp
-import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from recorder.upstream.descriptors import NoDescriptorError, is_exhaustion
@@ -23,11 +20,12 @@ A request sent just as the server closes the connection gets no response, and th
 """
 
 
-def http_client(*, headers: Mapping[str, str], api_key: str, connections: int) -> httpx.AsyncClient:
-    """Return a client with its own connection pool and no timeouts; the caller must close it.
+def http_transport(*, api_key: str, connections: int) -> AiohttpTransport:
+    """Return a transport with its own connection pool and no timeouts; the caller must close it.
 
-    One call sends exactly one request. Errors before the head of a response are raised as PollFailedError, or
-    as NoDescriptorError if it was not sent because no file descriptor was left.
+    It is used without httpx's client, whose cookies, redirects, hooks and log are not wanted and cost as much
+    as the transport itself. One call sends exactly one request. Errors before the head of a response are
+    raised as PollFailedError, or as NoDescriptorError if it was not sent because no file descriptor was left.
     """
     tls = ssl.create_default_context()
 
@@ -41,21 +39,7 @@ def http_client(*, headers: Mapping[str, str], api_key: str, connections: int) -
             trust_env=False,
         )
 
-    return httpx.AsyncClient(
-        transport=AiohttpTransport(client=session, verify=tls, trust_env=False),
-        headers=headers,
-        # httpx has its own cookie jar in addition to the session's.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=httpx.Timeout(None),
-        follow_redirects=False,
-        event_hooks={"response": [_drop_location]},
-        trust_env=False,
-    )
-
-
-async def _drop_location(response: httpx.Response) -> None:
-    # httpx parses a Location even if it does not follow it, and raises if it is not a valid URL.
-    response.headers.pop("location", None)
+    return AiohttpTransport(client=session, verify=tls, trust_env=False)
 
 
 class _KeyMiddleware:
@@ -87,5 +71,5 @@ class _KeyMiddleware:
         return response
 
     def _presentable(self, reason: str) -> str:
-        # The transport encodes the phrase as UTF-8, which fails for undecodable bytes, and httpx logs it.
+        # The transport encodes the phrase as UTF-8, which fails for undecodable bytes.
         return redacted(reason.encode("ascii", "replace").decode("ascii"), self._api_key)

@@ -21,7 +21,9 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
+from recorder.store.events import publish_events
 from recorder.store.migrate import upgrade
+from recorder.store.transactions import writing
 from recorder.tokens import read_tokens
 from tests.support.api_client import app_without_database
 from tests.support.recording import Recording, active, after, settled
@@ -38,6 +40,7 @@ ADDRESSES = {
     "getAudit": f"/api/v1/groups/{GROUP}/audit",
     "getStatistics": "/api/v1/completion?group_by=metadata.processor",
     "getCurve": "/api/v1/completion/curve",
+    "listEvents": "/api/v1/events?limit=2",
     "getCheckpoint": "/api/v1/audit/checkpoint",
     "getHealth": "/healthz",
     "getReadiness": "/readyz",
@@ -63,6 +66,8 @@ def record_groups(engine: Engine) -> None:
     lite = {"metadata": {"customer": "globex", "processor": "lite"}, "created_at": "2026-11-24T12:01:30Z"}
     recording.see("tgrp_9b01", 101, active(running=2), **lite)
     recording.see("tgrp_9b01", 112, settled(completed=2), **lite)
+    with writing(engine) as connection:
+        publish_events(connection)
 
 
 def app_over(engine: Engine) -> Flask:

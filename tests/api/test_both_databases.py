@@ -27,9 +27,8 @@ def _populate(recording: Recording) -> None:
     for taskgroup_id in ("b", "B", "a", "ä", "日", "_"):
         recording.watch(taskgroup_id)
     odd = '{"status": {"num_task_runs": 1e400, "x": "\\u0000", "y": [123456789012345678901234567890, 0.1]}}'
-    recording.see(
-        "a", 5, active(running=2), metadata={"ü": 1.5, "A": True}, created_at="2026-11-24T11:00:00Z"
-    )
+    metadata = {"ü": 1.5, "A": True, "e": 1e300}
+    recording.see("a", 5, active(running=2), metadata=metadata, created_at="2026-11-24T11:00:00Z")
     recording.see_raw("b", 7, odd)
     recording.pause("b", 8)
     recording.see("a", 10.000001, active(running=1, failed=1))
@@ -41,13 +40,16 @@ def _populate(recording: Recording) -> None:
 def _responses(url: str) -> dict[str, bytes]:
     writer, reader = open_engine(check_url(url)), open_engine(check_url(url), read_only=True)
     _populate(Recording(writer))
-    client = Client(create_app(reader, now=lambda: after(200)))
+    app = create_app(reader, now=lambda: after(200))
+    client, exports = Client(app), app.test_client()
     addresses = ["/api/v1/groups", "/api/v1/groups?limit=3", "/readyz"]
     for taskgroup_id in ("a", "b", "%C3%A4"):
         group = f"/api/v1/groups/{taskgroup_id}"
         addresses += [group, f"{group}/status", f"{group}/completion", f"{group}/gaps"]
         addresses.append(f"{group}/history?order=desc")
     responses = {address: client.get_response(address).get_data() for address in addresses}
+    for address in ("/api/v1/groups?format=csv", "/api/v1/groups/a/history?format=csv"):
+        responses[address] = exports.get(address).get_data()
     writer.dispose()
     reader.dispose()
     return responses

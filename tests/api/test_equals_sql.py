@@ -1,4 +1,4 @@
-"""The API agrees with the four SQL views, on both databases and for any ledger.
+"""The API agrees with the SQL views, on both databases and for any ledger.
 
 The views are read without the project's own queries, and everything that the API sums up is computed here
 again from their rows. No view contains watch entries, so their times are taken from the history.
@@ -35,7 +35,14 @@ from tests.support.strategies import ledgers
 
 Row = dict[str, Any]
 
-VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
+VIEWS = {
+    "status_history": "seq",
+    "latest_status": "seq",
+    "group_completion": "episode",
+    "group_milestones": "episode, fraction",
+    "observation_gaps": "seq",
+}
+"""The views, with their order within a group."""
 JSON_COLUMNS = {"metadata", "anomalies"}
 BOOLEANS = {"is_active", "censored", "first_sight"}
 RUN_STATUSES = ("queued", "action_required", "running", "completed", "failed", "cancelling", "cancelled")
@@ -72,7 +79,7 @@ def test_ledgers_with_odd_bodies(new_databases: Callable[[], Any]) -> None:
 
 
 @settings(max_examples=8, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(ledger=ledgers(steps_back=True))
+@given(ledger=ledgers(steps_back=True, remarks=True))
 def test_any_ledger(new_databases: Callable[[], Any], ledger: Ledger) -> None:
     sample = SimpleNamespace(watch=ledger.watch, entries=ledger.entries, enrolled_at=T0)
     now = max(entry.at for entry in ledger.entries) + timedelta(seconds=35)
@@ -132,19 +139,17 @@ def _responses(url: str, samples: list[Any], now: datetime) -> Responses:
 
 @dataclass(frozen=True)
 class Views:
-    """The rows of the four views, ordered by group and number."""
+    """The rows of the views, ordered by group and number."""
 
     status_history: list[Row]
     latest_status: list[Row]
     group_completion: list[Row]
+    group_milestones: list[Row]
     observation_gaps: list[Row]
 
 
 def _views(url: str) -> Views:
-    statements = [
-        f"SELECT * FROM {view} ORDER BY taskgroup_id, {'episode' if view == 'group_completion' else 'seq'}"
-        for view in VIEWS
-    ]
+    statements = [f"SELECT * FROM {view} ORDER BY taskgroup_id, {order}" for view, order in VIEWS.items()]
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             connection.row_factory = sqlite3.Row
@@ -175,9 +180,12 @@ def _check_against_views(responses: Responses, views: Views, now: datetime) -> N
     assert len(listed) == len(views.latest_status) > 0
     for row in views.latest_status:
         taskgroup_id = row["taskgroup_id"]
-        statuses, gaps, episodes = (
+        statuses, gaps, episodes, milestones = (
             [other for other in rows if other["taskgroup_id"] == taskgroup_id]
-            for rows in (views.status_history, views.observation_gaps, views.group_completion)
+            for rows in (
+                *(views.status_history, views.observation_gaps),
+                *(views.group_completion, views.group_milestones),
+            )
         )
         history = responses.group_items(taskgroup_id, "/history?limit=7")
         assert responses.group(taskgroup_id) == listed[taskgroup_id]
@@ -189,6 +197,7 @@ def _check_against_views(responses: Responses, views: Views, now: datetime) -> N
         _check_open_gap(listed[taskgroup_id]["open_gap"], history, gap_items)
         _check_time(responses, taskgroup_id, _spans(history, statuses, gaps))
         _check_episodes(responses.group(taskgroup_id, "/completion")["episodes"], episodes)
+        _check_milestones(responses.group(taskgroup_id, "/completion")["episodes"], milestones)
         _check_audit(responses.group(taskgroup_id, "/audit"), history, statuses, gaps)
     _check_statistics(responses("/api/v1/completion"), views.group_completion)
 
@@ -206,7 +215,9 @@ def _check_group(group: Row, row: Row, now: datetime) -> None:
         "anomalies",
     )
     assert {name: group[name] for name in same} == {name: row[name] for name in same}
-    assert _in_sql(group["metadata"]) == row["metadata"]
+    expected = group["expected"] or {"runs": None, "by": None}
+    assert (expected["runs"], expected["by"]) == (row["expected_runs"], row["expected_by"])
+    assert _as_doubles(_in_sql(group["metadata"])) == _as_doubles(row["metadata"])
     _check_status(group["status"], row)
     late = row["due_at"] is not None and _time(row["due_at"]) + GAP_WINDOW < now
     assert (group["open_gap"] is not None) == late
@@ -248,6 +259,15 @@ def _in_sql(value: Any) -> Any:
     return json.loads(json.dumps(value).replace("\\u0000", "\\ufffd"))
 
 
+def _as_doubles(value: Any) -> Any:
+    """Return a JSON value whose numbers are doubles: jsonb writes 1e300 as an integer of 301 digits."""
+    if isinstance(value, dict):
+        return {name: _as_doubles(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_as_doubles(item) for item in value]
+    return float(value) if type(value) is int else value
+
+
 def _check_history(history: list[Row], statuses: list[Row], gaps: list[Row]) -> None:
     recorded = [item for item in history if item["seq"] is not None]
     assert [item["seq"] for item in recorded] == list(range(1, len(recorded) + 1))
@@ -257,7 +277,7 @@ def _check_history(history: list[Row], statuses: list[Row], gaps: list[Row]) -> 
     for item, row in zip(status_items, statuses, strict=True):
         assert {name: item[name] for name in same} == {name: row[name] for name in same}
         assert item["at"] == row["observed_at"]
-        assert _in_sql(item["metadata"]) == row["metadata"]
+        assert _as_doubles(_in_sql(item["metadata"])) == _as_doubles(row["metadata"])
         _check_status(item["status"], row)
     closed = [item for item in recorded if item["kind"] == "gap"]
     assert [{"seq": item["seq"], **item["gap"]} for item in closed] == [
@@ -281,6 +301,10 @@ def _check_gaps(items: list[Row], gaps: list[Row]) -> None:
         assert gap["duration_seconds"] == (_time(gap["gap_to"]) - _time(gap["gap_from"])).total_seconds()
 
 
+def _is_remark(item: Row) -> bool:
+    return item["kind"] == "watch" and item["watch"]["action"] in {"noted", "expected"}
+
+
 def _check_open_gap(gap: Row | None, history: list[Row], gaps: list[Row]) -> None:
     """It is the same everywhere, and starts when the newest entry was last confirmed."""
     in_history = [item["gap"] for item in history if item["seq"] is None]
@@ -288,7 +312,7 @@ def _check_open_gap(gap: Row | None, history: list[Row], gaps: list[Row]) -> Non
     assert in_history == ([gap] if gap else [])
     assert in_gaps == ([{"seq": None, "duration_seconds": None, **gap}] if gap else [])
     if gap:
-        newest = history[-2]
+        newest = next(item for item in reversed(history[:-1]) if not _is_remark(item))
         assert (gap["from"], gap["to"]) == (newest["last_seen_at"] or newest["at"], None)
 
 
@@ -302,9 +326,12 @@ class WatchedSpan:
 
 
 def _spans(history: list[Row], statuses: list[Row], gaps: list[Row]) -> list[WatchedSpan]:
-    """Return the watched time of a ledger, entry by entry; a step back of the clock counts as zero."""
+    """Return the watched time of a ledger, entry by entry; a step back of the clock counts as zero.
+
+    Notes and expectations say nothing about the group, and what was seen before them holds on.
+    """
     by_seq = {row["seq"]: row for row in (*statuses, *gaps)}
-    changes = {item["seq"]: item for item in history if item["kind"] == "watch"}
+    changes = {item["seq"]: item for item in history if item["kind"] == "watch" and not _is_remark(item)}
     entries = [by_seq.get(seq) or changes[seq] for seq in sorted({*by_seq, *changes})]
     starts = [row.get("gap_from") or row.get("observed_at") or row["at"] for row in entries]
     ends = [*starts[1:], entries[-1].get("last_seen_at")]
@@ -357,6 +384,15 @@ def _check_episodes(episodes: list[Row], rows: list[Row]) -> None:
                 **{name: value for name, value in episode.items() if name in rows[0]},
             }
         )
+    assert flat == [{name: value for name, value in row.items() if name != "taskgroup_id"} for row in rows]
+
+
+def _check_milestones(episodes: list[Row], rows: list[Row]) -> None:
+    flat = [
+        {"episode": episode["number"], **milestone}
+        for episode in episodes
+        for milestone in episode["milestones"]
+    ]
     assert flat == [{name: value for name, value in row.items() if name != "taskgroup_id"} for row in rows]
 
 

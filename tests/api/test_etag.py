@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
+from api.app import create_app
 from tests.support.api_client import Client, Clock, headers_of
-from tests.support.recording import Recording, active, settled
+from tests.support.databases import Engines, postgres_database, sqlite_database
+from tests.support.recording import Recording, active, after, settled
 
 PATHS = [
     "/api/v1/groups?count=true",
@@ -82,6 +88,49 @@ def test_the_etag_changes_whenever_the_body_does(app: Flask, recording: Recordin
                 changed[path] += 1
             before[path] = full
     assert {path for path, count in changed.items() if not count} == {"/healthz", "/readyz", "/openapi.json"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def two_lives(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
+    """The URLs of two fresh databases, as one database before and after a restore."""
+    get = request.getfixturevalue
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            template = get("sqlite_template")
+            found = [sqlite_database(tmp_path / f"{name}.db", template) for name in ("one", "other")]
+        else:
+            server, template = get("postgres"), get("postgres_template")
+            found = [postgres_database(server, name, template) for name in ("one", "other")]
+        yield [stack.enter_context(database) for database in found]
+
+
+def _responses(url: str, engines: Engines, ended: dict[str, Any], customer: str) -> list[TestResponse]:
+    """Record a life that differs in `ended` and `customer` alone; its newest entry is always the same."""
+    with engines.open(url) as writer, engines.open(url, read_only=True) as reader:
+        recording = Recording(writer)
+        recording.watch("tgrp_1")
+        recording.watch("tgrp_2", 1)
+        recording.see("tgrp_1", 10, active(running=2), metadata={"customer": customer})
+        recording.see("tgrp_1", 20, ended, metadata={"customer": customer})
+        recording.see("tgrp_2", 30, active(running=1))
+        client = create_app(reader, now=lambda: after(35)).test_client()
+        return [client.get(path) for path in PATHS]
+
+
+def test_no_etag_is_that_of_another_life_with_the_same_counts_and_times(
+    two_lives: list[str], kept_engines: Engines
+) -> None:
+    later = {**settled(failed=1, completed=1), "modified_at": "2026-11-24T12:00:15Z"}
+    one = _responses(two_lives[0], kept_engines, settled(completed=2), "acme")
+    other = _responses(two_lives[1], kept_engines, later, "globex")
+    same = {
+        path
+        for path, first, second in zip(PATHS, one, other, strict=True)
+        if first.headers["ETag"] == second.headers["ETag"] and first.get_data() == second.get_data()
+    }
+    assert same == {"/healthz", "/readyz", "/openapi.json", "/api/v1/groups?phase=active"}
+    for path, first, second in zip(PATHS, one, other, strict=True):
+        assert path in same or first.headers["ETag"] != second.headers["ETag"], path
 
 
 def test_an_unchanged_body_is_not_sent_again(client: Client, recording: Recording, app: Flask) -> None:

@@ -47,18 +47,60 @@ def test_no_connection_is_held_between_batches(flask_client: FlaskClient, app: F
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_an_export_continues_while_the_recorder_writes(
+def test_an_export_leaves_out_what_is_recorded_meanwhile(
     flask_client: FlaskClient, recording: Recording
 ) -> None:
     recording.watch("tgrp_1")
     for number in range(2, 7):
         recording.see("tgrp_1", number, active(running=number))
     for order in ("asc", "desc"):
-        _, parts = stream(flask_client, f"{GROUP}/history?format=ndjson&order={order}&kind=watch,status")
+        path = f"{GROUP}/history?format=ndjson&order={order}&kind=watch,status"
+        response, parts = stream(flask_client, path)
         first = next(parts)
         recording.see("tgrp_1", 8 + len(order), active(queued=len(order)))
         seqs = [json.loads(line)["seq"] for line in (first + b"".join(parts)).splitlines()]
-        assert seqs == (list(range(1, 8)) if order == "asc" else list(range(7, 0, -1)))
+        assert seqs == (list(range(1, 7)) if order == "asc" else list(range(7, 0, -1)))
+        assert response.headers["X-Total-Items"] == str(len(seqs))
+
+
+@pytest.mark.usefixtures("populated", "small_batches")
+def test_the_number_of_items_is_known_beforehand(flask_client: FlaskClient) -> None:
+    for path in VIEWS:
+        for question in ("?format=ndjson", "?format=csv", "?format=ndjson&order=desc"):
+            if "order" in question and not path.endswith(("/history", "/gaps")):
+                continue
+            response = flask_client.get(path + question)
+            rows = csv.reader(io.StringIO(response.get_data(as_text=True), newline=""))
+            count = len(list(rows)) - 1 if "csv" in question else len(response.get_data().splitlines())
+            assert count and response.headers["X-Total-Items"] == str(count), path + question
+            assert flask_client.head(path + question).headers["X-Total-Items"] == str(count)
+    for unknown in (f"{GROUPS}?phase=active", f"{GROUP}/history?from=2026-11-24T12:00:00Z"):
+        response = flask_client.get(unknown, headers={"Accept": "application/x-ndjson"})
+        assert response.status_code == 200 and "X-Total-Items" not in response.headers
+
+
+@pytest.mark.usefixtures("populated", "small_batches")
+def test_http_1_0_is_told_the_length_beforehand(flask_client: FlaskClient) -> None:
+    """There, a response without a length ends with the connection, whole or not."""
+    old = {"SERVER_PROTOCOL": "HTTP/1.0"}
+    for path in VIEWS:
+        for export_format in ("csv", "ndjson"):
+            usual = flask_client.get(f"{path}?format={export_format}")
+            response = flask_client.get(f"{path}?format={export_format}", environ_overrides=old)
+            assert response.get_data() == usual.get_data()
+            assert response.headers["Content-Length"] == str(len(response.get_data()))
+            assert "Content-Length" not in usual.headers
+
+
+def test_a_line_is_one_line_for_every_reader(flask_client: FlaskClient, recording: Recording) -> None:
+    odd = "".join(map(chr, [*range(0x20), 0x7F, 0x85, 0x2028, 0x2029])) + "\\u2028"
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 1, {**active(running=1), "status_message": odd}, metadata={odd: odd})
+    for path in (GROUPS, f"{GROUP}/history?kind=status"):
+        exported = flask_client.get(path, headers={"Accept": "application/x-ndjson"}).get_data()
+        (line,) = exported.decode().splitlines()
+        item = json.loads(line)
+        assert (item["status"]["status_message"], item["metadata"]) == (odd, {odd: odd})
 
 
 @pytest.mark.slow

@@ -165,3 +165,17 @@ def test_an_empty_selection(flask_client: FlaskClient, recording: Recording, clo
         filtered = f"{path}?kind=status" if path.endswith("history") else path
         assert len(csv_rows(flask_client, path)) == 1
         assert ndjson_items(flask_client, filtered) == []
+
+
+@pytest.mark.usefixtures("populated")
+def test_exports_have_paths_of_their_own(flask_client: FlaskClient) -> None:
+    for path in VIEWS:
+        for form, accept in (("csv", "text/csv"), ("ndjson", "application/x-ndjson")):
+            own, usual = flask_client.get(f"{path}.{form}"), flask_client.get(f"{path}?format={form}")
+            assert own.status_code == 200 and own.get_data() == usual.get_data()
+            assert own.mimetype == accept
+            assert flask_client.get(f"{path}.{form}", headers={"Accept": accept}).status_code == 200
+            refused = flask_client.get(f"{path}.{form}", headers={"Accept": "application/json"})
+            assert refused.status_code == 406
+            for parameter in ("format=json", f"format={form}", "limit=5", "colour=red"):
+                assert flask_client.get(f"{path}.{form}?{parameter}").status_code == 422, parameter

@@ -8,11 +8,12 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.api_client import Client, Clock
-from tests.support.recording import Recording, active, settled
+from tests.support.recording import Recording, active, after, settled
 
 GROUP_MEMBERS = [
     *("taskgroup_id", "state", "phase", "created_at", "metadata", "status", "seq", "observed_at"),
-    *("last_seen_at", "polls", "due_at", "interval_seconds", "progress", "open_gap", "anomalies", "eta"),
+    *("last_seen_at", "polls", "due_at", "interval_seconds", "progress", "expected", "arrived"),
+    *("open_gap", "anomalies", "eta"),
 ]
 
 
@@ -41,10 +42,39 @@ def test_a_group(client: Client, recording: Recording) -> None:
         "due_at": "2026-11-24T12:01:40.000000Z",
         "interval_seconds": 10.0,
         "progress": {"finished": 2, "total": 4, "fraction": 0.5},
+        "expected": None,
+        "arrived": None,
         "open_gap": None,
         "anomalies": [],
         "eta": {"p10": None, "p50": None, "p90": None, "basis": None},
     }
+
+
+def test_what_is_expected_and_whether_it_has_arrived(client: Client, recording: Recording) -> None:
+    recording.watch("tgrp_1")
+    recording.expect("tgrp_1", 1, runs=4)
+    body = client.get("/api/v1/groups/tgrp_1")
+    assert (body["expected"], body["arrived"]) == ({"runs": 4, "by": None}, None)
+    recording.see("tgrp_1", 10, settled(completed=3))
+    body = client.get("/api/v1/groups/tgrp_1")
+    assert (body["phase"], body["arrived"]) == ("settled", False)
+    recording.expect("tgrp_1", 11, by=after(3600))
+    recording.see("tgrp_1", 20, settled(completed=4))
+    (body,) = client.get("/api/v1/groups")["items"]
+    said = {"runs": 4, "by": "2026-11-24T13:00:00.000000Z"}
+    assert (body["expected"], body["arrived"]) == (said, True)
+    recording.expect("tgrp_1", 21, runs=None)
+    assert client.get("/api/v1/groups/tgrp_1")["arrived"] is None
+    recording.expect("tgrp_1", 22, by=None)
+    assert client.get("/api/v1/groups/tgrp_1")["expected"] is None
+    entries = client.get("/api/v1/groups/tgrp_1/history?kind=watch")["items"]
+    assert [entry["watch"].get("expect") for entry in entries] == [
+        None,
+        {"runs": 4, "by": None},
+        said,
+        {**said, "runs": None},
+        {"runs": None, "by": None},
+    ]
 
 
 def test_a_group_never_seen(client: Client, recording: Recording, clock: Clock) -> None:

@@ -30,6 +30,8 @@ def test_healthy_and_ready(client: Client, engine: Engine) -> None:
         "rate_budget": {
             "requests_per_second": 20.0,
             "needed_per_second": None,
+            "capacity_per_second": None,
+            "limited_by": None,
             "stretch": None,
             "recorders": 0,
         },
@@ -70,6 +72,7 @@ def test_reports_about_the_upstream_and_the_rate(client: Client, engine: Engine)
         },
     }
     rate = {"requests_per_second": 5.0, "needed_per_second": 9.0, "stretch": 2.0}
+    rate |= {"capacity_per_second": 4.5, "limited_by": "concurrency"}  # type: ignore[dict-item]
     with writing(engine) as connection:
         report = {"upstream": upstream, "rate": rate}
         beat(connection, Heartbeat("a", "host", 7, after(1), after(90), {"polls": 1}, report))

@@ -31,6 +31,10 @@ BEYOND_A_SCHEMA = {
     "created_to": "may not be before `created_from`",
     "step": "may not be combined with other parameters, nor give too many samples",
     "at": "may not be in the future",
+    "taskgroup_id": "may not be a path step such as `..`",
+    "compare": "needs the parameters that say what to compare with",
+    "group_by": "may not be combined with `compare`",
+    **dict.fromkeys(("than_from", "than_to", "value", "than_value"), "belong to one kind of `compare`"),
 }
 """Rules for parameters that JSON Schema cannot express."""
 EXPORTS, NOT_WITH_EXPORTS = ("csv", "ndjson"), ("limit", "count", "kind")

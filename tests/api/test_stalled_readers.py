@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,15 @@ def _stalled(port: int) -> Iterator[None]:
         yield
 
 
+def _begun(readers: ExitStack, port: int, version: int) -> http.client.HTTPResponse | None:
+    """Request an export with HTTP/1.0 (10) or HTTP/1.1 (11), and receive its beginning; None if refused."""
+    connection = readers.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)))
+    vars(connection).update(_http_vsn=version, _http_vsn_str=f"HTTP/1.{version - 10}")
+    connection.request("GET", EXPORT, headers={"Host": "localhost"})
+    response = connection.getresponse()
+    return response if response.status == 200 and response.read(1) == b"{" else None
+
+
 def _status(port: int, path: str) -> int:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", path)
@@ -44,7 +55,7 @@ def _status(port: int, path: str) -> int:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_other_requests_are_served_and_slots_are_freed(
+def test_other_requests_are_served_slots_are_freed_and_exports_end_before_the_server(
     database_url: str, engine: Engine, recording: Recording, tmp_path: Path, forker: Forker
 ) -> None:
     recording.watch("tgrp_1")
@@ -65,8 +76,13 @@ def test_other_requests_are_served_and_slots_are_freed(
             wait_until(next_is_refused, "all slots to be taken")
             assert _status(port, "/healthz") == 200
             assert _status(port, "/api/v1/groups/tgrp_1/status") == 200
-        wait_until(lambda: _status(port, EXPORT) == 200 or None, "a slot to be freed")
-        assert server.stop() == 0
+        with ExitStack() as readers:
+            begin = partial(_begun, readers, port)
+            begun = [wait_until(partial(begin, version), "a slot to be freed") for version in (10, 11)]
+            server.process.send_signal(signal.SIGTERM)
+            for response in begun:
+                assert response.read().count(b"\n") == int(response.headers["X-Total-Items"]) > ENTRIES
+        assert server.wait() == 0
 
 
 def test_exports_cannot_take_all_threads() -> None:

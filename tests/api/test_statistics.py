@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from fractions import Fraction
 from hashlib import sha256
 from math import inf
 from typing import Any
@@ -20,6 +21,7 @@ from recorder.ledger.timestamps import parse_time
 from recorder.store.tables import episodes, group_labels, labelled_durations
 from recorder.store.transactions import reading, writing
 from tests.support.api_client import Client
+from tests.support.exact_survival import exact_bounds
 from tests.support.recording import Recording, active, after, settled
 
 STATISTICS = "/api/v1/completion"
@@ -69,11 +71,20 @@ def _spans(rows: Sequence[Row]) -> list[tuple[float, float, float, bool]]:
         (
             row["duration_seconds"],
             row["duration_earliest_seconds"] or 0.0,
-            inf if row["duration_latest_seconds"] is None else row["duration_latest_seconds"],
+            _latest(row),
             bool(row["censored"]),
         )
         for row in rows
     ]
+
+
+def _latest(row: Row) -> float:
+    if row["censored"]:
+        earliest = row["started_earliest"]
+        lead = inf if earliest is None else _seconds(earliest, row["started_at"])
+        return float(row["duration_seconds"] + lead)
+    latest = row["duration_latest_seconds"]
+    return inf if latest is None else float(latest)
 
 
 def _since_created(rows: Sequence[Row]) -> list[tuple[float, float, float, bool]]:
@@ -83,7 +94,7 @@ def _since_created(rows: Sequence[Row]) -> list[tuple[float, float, float, bool]
             lead = _seconds(row["created_at"], row["started_at"])
             if row["censored"]:
                 seen = lead + row["duration_seconds"]
-                spans.append((seen, seen, inf, True))
+                spans.append((seen, seen, seen, True))
             else:
                 ends = (row[f"completed_{name}"] for name in ("at", "earliest", "latest"))
                 at, earliest, latest = (end and _seconds(row["created_at"], end) for end in ends)
@@ -103,10 +114,10 @@ def _expected(spans: Sequence[tuple[float, float, float, bool]]) -> Row:
         "censored": len(spans) - len(completed),
     }
     for name, p in QUANTILES.items():
-        found[name] = [
-            _quantile([(span[which], not span[3] and span[which] < inf) for span in spans], p)
-            for which in range(3)
-        ]
+        quantile = _quantile([(span[0], not span[3]) for span in spans], p)
+        limits = [(min(span[:2]), max(span[0], span[2]), not span[3]) for span in spans]
+        bounds = exact_bounds(limits, Fraction(str(p)))
+        found[name] = [quantile, *(end and pytest.approx(end, abs=1e-9) for end in bounds)]
     found |= {"min_seconds": min(completed, default=None), "max_seconds": max(completed, default=None)}
     return found | {
         "completed_mean_seconds": pytest.approx(sum(completed) / len(completed)) if completed else None

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from recorder.tokens import new_token
+from recorder.tokens import Scope, new_token
 
 SECRET, TOKEN = new_token("ada")
 _, OTHER = new_token("bob")
@@ -87,6 +87,17 @@ def test_everything_else_is_refused_without_revealing_the_token(client: FlaskCli
                 assert basic.startswith('Basic realm="') and basic.endswith(', charset="UTF-8"')
                 assert SECRET not in response.get_data(as_text=True)
         assert logs == []
+
+
+def test_a_probe_reads_health_and_metrics_alone(engine: Engine) -> None:
+    secret, token = new_token("probe", Scope.PROBE)
+    client = create_app(engine, tokens=[token]).test_client()
+    found = {path: client.get(path, headers={"x-api-key": secret}).status_code for path in PATHS}
+    assert found == dict.fromkeys(PATHS, 403) | {"/readyz": found["/readyz"]}
+    assert found["/readyz"] in (200, 503)
+    assert client.get("/metrics", headers={"x-api-key": secret}).status_code == 200
+    refusal = client.get("/api/v1/groups", headers={"x-api-key": secret}).get_json()
+    assert refusal["type"] == "/docs/problems#insufficient-scope"
 
 
 def test_healthz_needs_no_token(client: FlaskClient) -> None:

@@ -36,6 +36,7 @@ from recorder.store.tables import (
     group_labels,
     labelled_durations,
     metadata,
+    milestones,
     summaries,
     watches,
 )
@@ -49,7 +50,7 @@ from tests.support.strategies import ledgers
 
 WINDOW = timedelta(seconds=GAP_WINDOW)
 NOW = after(10**6)
-DERIVED = (episodes, group_labels, labelled_durations, summaries)
+DERIVED = (episodes, milestones, group_labels, labelled_durations, summaries)
 SLOW = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
@@ -121,7 +122,7 @@ def check_round_trip(engines: Sequence[Engine], ledger: Ledger) -> None:
 
 
 @settings(max_examples=25, **SLOW)
-@given(ledger=ledgers(steps_back=True))
+@given(ledger=ledgers(steps_back=True, remarks=True))
 def test_any_ledger_survives_a_round_trip(engines: list[Engine], ledger: Ledger) -> None:
     check_round_trip(engines, ledger)
 
@@ -338,16 +339,24 @@ def test_the_refusal_names_the_broken_line(lines: list[bytes], name: str) -> Non
     assert str(refused.value).isprintable()
 
 
+def sizes(engine: Engine) -> dict[str, int]:
+    with reading(engine) as connection:
+        return {
+            name: connection.scalar(select(func.count()).select_from(table)) or 0
+            for name, table in metadata.tables.items()
+        }
+
+
 def test_a_refused_export_is_rolled_back(engine: Engine, lines: list[bytes]) -> None:
+    before = sizes(engine)
     for change, words in BROKEN.values():
         with pytest.raises(ImportRefusedError) as refused, writing(engine) as connection:
             imported(connection, change(lines))
         assert str(refused.value).startswith(words)
-        with reading(engine) as connection:
-            for table in metadata.tables.values():
-                assert connection.scalar(select(func.count()).select_from(table)) == 0, table
+        assert sizes(engine) == before
     with writing(engine) as connection:
         assert imported(connection, lines).groups == 4
+    assert sizes(engine)["events"] == 0
 
 
 def test_an_export_may_be_formatted_differently(engines: list[Engine], lines: list[bytes]) -> None:
@@ -528,7 +537,7 @@ def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 @settings(max_examples=120, **SLOW)
-@given(data=st.data(), ledger=ledgers(steps_back=True))
+@given(data=st.data(), ledger=ledgers(steps_back=True, remarks=True))
 def test_any_forgery_is_refused_or_survives_a_round_trip(
     engines: list[Engine], data: st.DataObject, ledger: Ledger
 ) -> None:

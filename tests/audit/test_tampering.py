@@ -10,7 +10,15 @@ from sqlalchemy import Engine, delete, insert, select
 
 from recorder.audit.checkpoints import CheckpointHead
 from recorder.store.engine import check_url, open_engine
-from recorder.store.tables import entries, episodes, group_labels, labelled_durations, summaries, watches
+from recorder.store.tables import (
+    entries,
+    episodes,
+    group_labels,
+    labelled_durations,
+    milestones,
+    summaries,
+    watches,
+)
 from recorder.store.transactions import writing
 from tests.support.databases import postgres_database, sqlite_database
 from tests.support.recording import Recording, active, after
@@ -173,6 +181,16 @@ DERIVED_COLUMNS: dict[str, tuple[Harm, int]] = {
         statement("DELETE FROM episodes WHERE taskgroup_id = 'one' AND number = 1"),
         HEAD,
     ),
+    "a milestone": (changed(milestones, milestones.c.episode == 1, seconds_latest=1), HEAD),
+    "the runs of a milestone ahead": (changed(milestones, milestones.c.episode == 3, runs=9), HEAD),
+    "a milestone deleted": (
+        statement("DELETE FROM milestones WHERE taskgroup_id = 'one' AND episode = 2 AND fraction = 0.9"),
+        HEAD,
+    ),
+    "a milestone too many": (
+        statement("INSERT INTO milestones (taskgroup_id, episode, fraction) VALUES ('one', 2, 0.25)"),
+        HEAD,
+    ),
     "a label": (changed(group_labels, group_labels.c.key == '"customer"', value='"evil"'), HEAD),
     "a long label": (changed(group_labels, group_labels.c.key == '"long"', long_value='"y"'), HEAD),
     "a label deleted": (
@@ -271,7 +289,9 @@ def test_an_entry_moved_to_a_new_group(harmed: Harmed) -> None:
     assert harmed(move) == [("new", 1, MISSING), ("one", 5, MISSING)]
 
 
-@pytest.mark.parametrize("table", [summaries, episodes, group_labels, labelled_durations], ids=str)
+@pytest.mark.parametrize(
+    "table", [summaries, episodes, milestones, group_labels, labelled_durations], ids=str
+)
 def test_derived_rows_of_a_group_that_was_never_watched(engine: Engine, table: object) -> None:
     with writing(engine) as connection:
         kept = list(connection.execute(select(table).where(table.c.taskgroup_id == "one")))  # type: ignore[attr-defined]

@@ -11,14 +11,14 @@ from operator import ne
 import pytest
 from sqlalchemy import Engine, delete, inspect, select, text, update
 
-from recorder.store.grants import DERIVED
+from recorder.store.grants import DERIVED, EVENTS
 from recorder.store.tables import episodes, group_labels, summaries, watches
 from tests.support.postgres import waiting_sessions
 from tests.support.program import PASSWORD, STOP_SECONDS, Program, command_line, wait_until
 from tests.support.recording import Recording, active, settled
 from tests.support.terminal import read_all
 
-HEAD = "0004"
+HEAD = "0009"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]
 
 
@@ -42,7 +42,7 @@ def test_a_blank_database_is_upgraded_and_downgraded(blank: Program, blank_engin
 
 
 def test_a_ledger_with_entries_is_dropped_only_on_request(program: Program, engine: Engine) -> None:
-    program.ok("watch", "one", "two")
+    program.ok("watch", "--exact", "one", "two")
     line = program.run("db", "downgrade", "base").complaint()
     assert "2 entries" in line
     assert "--discard-ledger" in line
@@ -155,7 +155,7 @@ def test_grants_are_for_postgresql(program: Program, engine: Engine) -> None:
     assert (begin, commit) == ("BEGIN;", "COMMIT;")
     assert all(line.endswith(";") for line in statements)
     assert 'GRANT SELECT, INSERT ON entries TO "recorder";' in statements
-    readable = ", ".join(["entries", "watches", *DERIVED, "recorders"])
+    readable = ", ".join(["entries", "watches", *DERIVED, *EVENTS, "recorders"])
     assert f'GRANT SELECT ON {readable} TO "odd ""name""";' in statements
     line = program.run("db", "grants", "--recorder", "nobody-knows-it", "--apply").complaint()
     assert "nobody-knows-it" in line

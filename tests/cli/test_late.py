@@ -78,6 +78,12 @@ TROUBLE = {"since": "2026-11-24T12:00:00.000000Z", "failures": {"timeout": 3}}
         ({"writing": {"write_seconds": 2.5}}, "database_slow"),
         ({"polling": {"limited_by": "rate"}}, "rate"),
         ({"rate": {"stretch": 1.5}}, "rate"),
+        *(
+            ({"rate": {"stretch": 1.5, "limited_by": limit, "capacity_per_second": 1.3}}, reason)
+            for limit, reason in (("concurrency",) * 2, ("cpu",) * 2, ("database", "database_slow"))
+        ),
+        ({"polling": {"limited_by": "cpu"}}, "cpu"),
+        ({"polling": {"limited_by": "database"}}, "database_slow"),
         ({"polling": {"limited_by": "concurrency"}}, "concurrency"),
         ({"polling": {"limited_by": "concurrency", "response_seconds": 4.0}}, "provider_slow"),
         ({"polling": {"limited_by": "key_rejected"}}, "key_rejected"),

@@ -164,7 +164,7 @@ def test_once_fails_if_the_upstream_does(
 @ON_SQLITE
 def test_it_keeps_running_while_the_upstream_is_unreachable(program: Program, upstream: Upstream) -> None:
     program = program.using(**QUICK, PARALLEL_BASE_URL=f"http://127.0.0.1:{free_port()}")
-    program.ok("watch", "one")
+    program.ok("watch", "--exact", "one")
     with program.start("run") as recorder:
         assert "unreachable" in recorder.wait_for("polls are failing")
         assert recorder.stop() == 0

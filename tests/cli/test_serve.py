@@ -20,7 +20,7 @@ from tests.support.program import Program, alive, answers
     indirect=["database_url"],
 )
 def test_it_serves_until_a_signal(program: Program, number: signal.Signals) -> None:
-    program.ok("watch", "one")
+    program.ok("watch", "--exact", "one")
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     with program.using(RECORDER_API_PORT=str(port)).start("serve") as server:
@@ -88,7 +88,7 @@ def test_a_token_is_required_if_one_is_set(program: Program) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_host_can_be_localhost(program: Program) -> None:
-    program.ok("watch", "one")
+    program.ok("watch", "--exact", "one")
     port = free_port()
     local = program.using(RECORDER_API_PORT=str(port), RECORDER_API_HOST="localhost")
     with local.start("serve") as server:

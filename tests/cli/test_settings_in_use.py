@@ -24,7 +24,7 @@ def in_kubernetes(program: Program) -> Program:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_commands_that_serve_nothing_do_not_mind_the_port(in_kubernetes: Program) -> None:
-    in_kubernetes.ok("watch", "a")
+    in_kubernetes.ok("watch", "--exact", "a")
     for command in ("groups", "completion", "verify", "export", "checkpoint"):
         assert in_kubernetes.run(command).status == 0
     in_kubernetes.ok("history", "a")
@@ -53,7 +53,7 @@ def test_several_settings_that_a_command_does_not_use(program: Program) -> None:
         RECORDER_CHECKPOINT_DIR="/nowhere",
         PARALLEL_API_KEY=f"{KEY} {KEY}",
     )
-    program.ok("watch", "a")
+    program.ok("watch", "--exact", "a")
     program.ok("groups")
     result = program.run("up")
     assert result.status == 2

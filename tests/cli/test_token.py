@@ -19,6 +19,12 @@ def test_the_secret_and_the_settings_value_are_printed(bare: Program) -> None:
     assert secret not in result.err and token not in result.err
 
 
+@pytest.mark.parametrize("scope", ["enrol", "probe"])
+def test_a_scope_stands_at_the_end(bare: Program, scope: str) -> None:
+    secret, token = bare.run("token", "ada", f"--{scope}").out.splitlines()
+    assert token == f"ada:{sha256(secret.encode()).hexdigest()}:{scope}"
+
+
 def test_secrets_are_unique_and_not_stored(bare: Program) -> None:
     assert bare.run("token", "ada").out != bare.run("token", "ada").out
     assert list(bare.folder.iterdir()) == []

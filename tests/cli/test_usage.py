@@ -32,9 +32,21 @@ OPTIONS = {
     "db rebuild": [],
     "db grants": ["--recorder", "--api", "--reporting", "--apply"],
     "demo": ["--for"],
+    "doctor": [],
+    "events": ["--follow", "--after", "--type", "--taskgroup-id", "--limit", "--cursor", "--json"],
     "export": ["ID", "--out"],
     "gaps": ["ID", "--from", "--to", "--order", "--limit", "--cursor", "--json"],
-    "groups": ["--phase", "--state", "--late", "--limit", "--cursor", "--json"],
+    "groups": [
+        "--phase",
+        "--state",
+        "--metadata",
+        "--late",
+        "--all",
+        "--columns",
+        "--sort",
+        "--limit",
+        "--json",
+    ],
     "history": ["ID", "--from", "--to", "--kind", "--anomaly", "--order", "--limit", "--cursor", "--json"],
     "import": ["FILE"],
     "pause": ["ID", "--note"],
@@ -46,7 +58,8 @@ OPTIONS = {
     "unwatch": ["ID", "--note"],
     "up": [],
     "verify": ["ID", "--checkpoint", "--jobs", "--json"],
-    "watch": ["ID", "--note", "--from-file"],
+    "watch": ["ID", "--note", "--from-file", "--exact"],
+    "wait": ["ID", "--timeout", "--any"],
 }
 
 

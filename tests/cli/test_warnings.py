@@ -63,5 +63,15 @@ def test_an_insufficient_rate_is_reported_once_for_all_recorders() -> None:
     )
 
 
+def test_what_else_stretches_the_intervals_is_named_with_figures() -> None:
+    rate = {"requests_per_second": 20.0, "needed_per_second": 35.0, "stretch": 6.22}
+    rate |= {"capacity_per_second": 6.25, "limited_by": "concurrency"}  # type: ignore[dict-item]
+    (line,) = _lines(_beat({**HEALTHY, "rate": rate}))
+    assert line == (
+        "concurrency: the groups need 35 requests per second, but 6.25 are possible, since answers take too "
+        "long for the polls that may run at once: all intervals are 6.2 times as long"
+    )
+
+
 def test_a_recorder_without_a_report() -> None:
     assert _lines(_beat({})) == []

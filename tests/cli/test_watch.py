@@ -10,15 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.support.program import Program
+from tests.support.program import Program, watch_entries
 
 ODD = "a b%ü 日本"
-
-
-def watch_entries(program: Program, taskgroup_id: str) -> list[dict[str, Any]]:
-    """The watch entries of a group, in order."""
-    page = json.loads(program.ok("history", "--json", "--kind", "watch", "--", taskgroup_id))
-    return [entry["watch"] for entry in page["items"]]
+USUAL, OTHER = f"tgrp_{'1' * 32}", f"tgrp_{'f' * 32}"
 
 
 def states(program: Program) -> dict[str, str]:
@@ -28,12 +23,12 @@ def states(program: Program) -> dict[str, str]:
 
 def test_groups_are_watched_paused_stopped_and_watched_again(program: Program) -> None:
     ada, bob = program.using(RECORDER_ACTOR="ada"), program.using(RECORDER_ACTOR="Bob Ü.")
-    output = ada.ok("watch", "one", ODD, "one", "--note", "March [/batch] – ü")
+    output = ada.ok("watch", "--exact", "one", ODD, "one", "--note", "March [/batch] – ü")
     assert output.splitlines() == ["one: watching", f"{ODD}: watching"]
     bob.ok("pause", "one", ODD, "--note", "lunch")
     assert states(program) == {"one": "paused", ODD: "paused"}
     bob.ok("unwatch", "one")
-    ada.ok("watch", "one", ODD)
+    ada.ok("watch", "--exact", "one", ODD)
     assert states(program) == {"one": "watching", ODD: "watching"}
     assert watch_entries(program, "one") == [
         {"action": "started", "actor": "ada", "note": "March [/batch] – ü"},
@@ -45,14 +40,14 @@ def test_groups_are_watched_paused_stopped_and_watched_again(program: Program) -
 
 
 def test_the_default_actor_is_the_user_at_the_host(program: Program) -> None:
-    program.ok("watch", "one")
+    program.ok("watch", "--exact", "one")
     assert watch_entries(program, "one")[0]["actor"] == f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def test_watching_a_watched_group_adds_no_entry(program: Program) -> None:
-    program.ok("watch", "one")
-    assert program.ok("watch", "one").startswith("one: ")
-    result = program.run("watch", "one", "two", "--note", "why")
+    program.ok("watch", "--exact", "one")
+    assert program.ok("watch", "--exact", "one").startswith("one: ")
+    result = program.run("watch", "--exact", "one", "two", "--note", "why")
     assert (result.status, result.out) == (1, "two: watching\n")
     assert len(result.complaints) == 1
     assert result.err.startswith("Error: one: ")
@@ -62,7 +57,7 @@ def test_watching_a_watched_group_adds_no_entry(program: Program) -> None:
 
 
 def test_pausing_or_stopping_a_stopped_group_adds_no_entry(program: Program) -> None:
-    program.ok("watch", "one")
+    program.ok("watch", "--exact", "one")
     program.ok("unwatch", "one")
     program.ok("unwatch", "one")
     program.ok("pause", "one")
@@ -72,7 +67,7 @@ def test_pausing_or_stopping_a_stopped_group_adds_no_entry(program: Program) -> 
 
 @pytest.mark.parametrize("command", ["pause", "unwatch"])
 def test_a_note_that_would_not_be_stored_is_refused(program: Program, command: str) -> None:
-    program.ok("watch", "one")
+    program.ok("watch", "--exact", "one")
     program.ok("unwatch", "one")
     result = program.run(command, "one", "--note", "why")
     assert result.status == 1
@@ -81,7 +76,7 @@ def test_a_note_that_would_not_be_stored_is_refused(program: Program, command: s
 
 @pytest.mark.parametrize("command", ["pause", "unwatch"])
 def test_an_unknown_group_does_not_affect_the_others(program: Program, command: str) -> None:
-    program.ok("watch", "one", "two")
+    program.ok("watch", "--exact", "one", "two")
     result = program.run(command, "one", "nobody", "a/b", "", "two")
     assert result.status == 1
     assert len(result.out.splitlines()) == 2
@@ -102,15 +97,15 @@ BROKEN = [
 def test_a_ledger_that_contradicts_its_watch_row_is_not_continued(
     program: Program, engine: Engine, command: str, damage: str, words: str
 ) -> None:
-    program.ok("watch", "one", "two")
+    program.ok("watch", "--exact", "one", "two")
     program.ok("pause", "one")
-    program.ok("watch", "one")
+    program.ok("watch", "--exact", "one")
     program.ok("pause", "two")
     with engine.begin() as connection:
         connection.execute(text(damage))
     before = contents(engine, "one")
     result = program.run(command, "one", "two", "three")
-    (first, *_) = result.complaints
+    first = next(line for line in result.complaints if not line.startswith("Warning: "))
     assert result.status == 1
     assert first.startswith("Error: one: ") and words in first and "recorder verify" in first
     assert contents(engine, "one") == before
@@ -125,11 +120,21 @@ def contents(engine: Engine, taskgroup_id: str) -> list[Any]:
         return [connection.execute(query, {"id": taskgroup_id}).all() for query in queries]
 
 
+def test_many_groups_are_counted_besides(program: Program) -> None:
+    program.ok("watch", "--exact", "7")
+    program.folder.joinpath("ids").write_text("\n".join(map(str, range(101))))
+    result = program.run("watch", "--exact", "--from-file", "ids")
+    assert result.out.splitlines() == [
+        f"{number}: {'is being watched already' if number == 7 else 'watching'}" for number in range(101)
+    ]
+    assert result.complaints == ["100 groups: watching", "1 group: is being watched already"]
+
+
 BAD_IDS = ["", ".", "..", "a/b", "https://host/a", "two\nlines", "\x1b[31mred", "\u202egroup", "g" * 256]
 
 
 def test_malformed_ids_are_named_and_the_others_watched(program: Program) -> None:
-    result = program.run("watch", "first", *BAD_IDS, "last", "g" * 255)
+    result = program.run("watch", "--exact", "first", *BAD_IDS, "last", "g" * 255)
     assert result.status == 1
     assert set(states(program)) == {"first", "last", "g" * 255}
     assert len(result.complaints) == len(BAD_IDS)
@@ -142,16 +147,53 @@ FILE = "\ufeff# the March batch\n\n  one  \ntwo # not a comment\r\n\none\n\t\n#t
 
 
 @pytest.mark.parametrize("source", ["file", "-"])
-def test_ids_are_read_from_a_file_or_stdin(bare: Program, source: str) -> None:
+def test_exact_ids_are_the_lines_of_a_file_or_stdin(bare: Program, source: str) -> None:
     bare.folder.joinpath("file").write_bytes(FILE.encode())
-    result = bare.run("watch", "zero", "--from-file", source, text=FILE.encode() if source == "-" else b"")
+    text = FILE.encode() if source == "-" else b""
+    result = bare.run("watch", "--exact", "zero", "--from-file", source, text=text)
     assert result.status == 1
     assert result.complaints[-1].startswith("Error: 'bad/id': ")
     assert set(states(bare)) == {"zero", "one", "two # not a comment", "ünïcode"}
 
 
+def test_slips_in_a_file_are_named_and_the_others_watched(bare: Program) -> None:
+    bare.folder.joinpath("file").write_text(f"one,two\n{USUAL}\n")
+    line = bare.run("watch", "--from-file", "file").complaints[-1]
+    assert line.startswith("Error: 'one,two': contains a comma; ")
+    assert set(states(bare)) == {USUAL}
+
+
+@pytest.mark.parametrize("words", [["-"], ["--from-file", "-"], [f" {USUAL} ", "-"]])
+def test_ids_and_links_are_picked_out_of_any_text(program: Program, words: list[str]) -> None:
+    text = f"Created {USUAL}, see https://platform.example.com/tasks/groups/{OTHER}?tab=runs (\udcff).\n"
+    out = program.run("watch", *words, text=text.encode(errors="surrogateescape")).out
+    assert sorted(out.splitlines()) == sorted([f"{USUAL}: watching", f"{OTHER}: watching"])
+
+
+def test_an_unusual_id_is_watched_with_a_warning(program: Program) -> None:
+    result = program.run("watch", "nonsense", USUAL)
+    assert (result.status, result.out) == (0, f"nonsense: watching\n{USUAL}: watching\n")
+    (line,) = result.err.splitlines()
+    assert line.startswith("Warning: 'nonsense' does not look like ")
+
+
+def test_created_groups_of_a_folder_are_enrolled_once(program: Program, engine: Engine) -> None:
+    folder = program.folder / "spool"
+    folder.mkdir()
+    line = '{"taskgroup_id":"%s","key":"k"}\n'
+    folder.joinpath("1.ndjson").write_text(line % USUAL + line % OTHER + '{"taskgroup_id":"tgrp_half')
+    assert len(program.ok("watch", "--from-file", "spool").splitlines()) == 2
+    program.ok("unwatch", OTHER)
+    with folder.joinpath("1.ndjson").open("a") as file:
+        file.write('","add_runs":3,"key":"l"}\nnot JSON\n')
+    result = program.run("watch", "--from-file", "spool")
+    assert (result.status, result.out) == (1, "tgrp_half: watching\n")
+    assert result.complaints == ["Error: spool/1.ndjson, line 4: is not JSON"]
+    assert states(program) == {USUAL: "watching", OTHER: "stopped", "tgrp_half": "watching"}
+
+
 def test_a_file_without_an_id_is_wrong_usage(bare: Program) -> None:
-    assert "--from-file" in bare.run("watch", "--from-file", "-", text="# none\n\n").wrong_usage()
+    assert "--from-file" in bare.run("watch", "--from-file", "-", text="# none tgrp_…\n\n").wrong_usage()
 
 
 def test_a_file_that_is_not_text_is_reported_in_one_line(bare: Program) -> None:
@@ -163,7 +205,7 @@ def test_a_file_that_is_not_text_is_reported_in_one_line(bare: Program) -> None:
 
 
 def test_a_blank_database_is_upgraded(blank: Program) -> None:
-    result = blank.run("watch", "one")
+    result = blank.run("watch", "--exact", "one")
     assert (result.status, result.out) == (0, "one: watching\n")
     assert states(blank) == {"one": "watching"}
     blank.ok("db", "check")

@@ -175,8 +175,8 @@ def test_an_outage_within_an_episode_counts_in_full() -> None:
 def test_an_outage_around_a_whole_episode_counts_for_its_duration() -> None:
     ledger = _seeing(EMPTY).fail(60).see(120, body(completed=3, modified=100))
     episode = ledger.only()
-    assert in_seconds(episode.started) == (54.5, 9, 100, "midpoint")
-    assert episode.gap_seconds == episode.duration_seconds == 45.5
+    assert in_seconds(episode.started) == (64.5, 9, 100, "midpoint")
+    assert episode.gap_seconds == episode.duration_seconds == 35.5
 
 
 def test_an_outage_before_the_first_response_counts_from_the_start() -> None:

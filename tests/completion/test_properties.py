@@ -20,7 +20,7 @@ def _moments(episode: Episode) -> list[Moment]:
     return [episode.started] if episode.completed is None else [episode.started, episode.completed]
 
 
-@given(ledgers(steps_back=True))
+@given(ledgers(steps_back=True, remarks=True))
 def test_episodes_are_numbered_and_only_the_last_may_be_open(ledger: Ledger) -> None:
     episodes = ledger.episodes()
     assert [episode.number for episode in episodes] == list(range(1, len(episodes) + 1))
@@ -30,7 +30,7 @@ def test_episodes_are_numbered_and_only_the_last_may_be_open(ledger: Ledger) -> 
         assert episode.censored is (episode.completed is None) is (episode.outcome is None)
 
 
-@given(ledgers(steps_back=True))
+@given(ledgers(steps_back=True, remarks=True))
 def test_every_moment_lies_in_its_bounds(ledger: Ledger) -> None:
     for episode in ledger.episodes():
         for moment in _moments(episode):
@@ -38,7 +38,7 @@ def test_every_moment_lies_in_its_bounds(ledger: Ledger) -> None:
             assert moment.earliest is None or moment.earliest <= moment.at
 
 
-@given(ledgers(steps_back=True))
+@given(ledgers(steps_back=True, remarks=True))
 def test_durations_are_bounded_and_never_negative(ledger: Ledger) -> None:
     for episode in ledger.episodes():
         earliest, latest = episode.duration_earliest_seconds, episode.duration_latest_seconds
@@ -48,7 +48,7 @@ def test_durations_are_bounded_and_never_negative(ledger: Ledger) -> None:
         assert episode.polls >= 1
 
 
-@given(ledgers(steps_back=True))
+@given(ledgers(steps_back=True, remarks=True))
 def test_incremental_episodes_equal_those_of_every_prefix(ledger: Ledger) -> None:
     state, ended = State(), []
     for number, entry in enumerate(ledger.entries, 1):
@@ -60,7 +60,7 @@ def test_incremental_episodes_equal_those_of_every_prefix(ledger: Ledger) -> Non
         assert whole == ([*ended, current] if current else ended)
 
 
-@given(ledgers(steps_back=True))
+@given(ledgers(steps_back=True, remarks=True))
 def test_times_are_not_negative_and_not_more_than_watched_time(ledger: Ledger) -> None:
     coverage = dwell_of(ledger.entries, ledger.watch.open).coverage()
     dwell = dwell_of(ledger.entries, ledger.watch.open).phase_seconds()

@@ -104,6 +104,24 @@ def test_open_work_lasts_at_least_as_long_as_it_was_seen(matched: list[Matched])
     assert [each.name for each in open_work if not _outlasts(each)] == []
 
 
+def test_every_milestone_lies_within_its_bounds(cases: list[Case]) -> None:
+    found = [(case.name, contains) for case in cases for contains in _milestones_contain(case)]
+    assert len(found) > 5 * GROUPS
+    assert [name for name, contains in found if not contains] == []
+
+
+def _milestones_contain(case: Case) -> Iterator[bool]:
+    """Yield whether the bounds of each milestone that was reached contain the truth."""
+    before = 0
+    for episode in case.recording.ledger.episodes():
+        for milestone in episode.milestones or ():
+            if milestone.reached is not None and milestone.runs is not None:
+                truth = case.finishes[before + milestone.runs - 1]
+                exact = milestone.reached.basis is not Basis.MODIFIED_AT or milestone.reached.at == truth
+                yield _contains(milestone.reached, truth) and (exact or episode.censored)
+        before = episode.runs.total or 0
+
+
 def _outlasts(matched: Matched) -> bool:
     truth, shortest = matched.truth_seconds, matched.episode.duration_earliest_seconds
     assert shortest is not None

@@ -104,8 +104,9 @@ def test_an_episode_first_seen_after_its_end(
     ("known", "started"),
     [
         pytest.param({}, (15, 10, 20, "midpoint"), id="nothing known"),
-        pytest.param({"modified": 16}, (13, 10, 16, "midpoint"), id="an update bounds it"),
-        pytest.param({"modified": 10}, (10, 10, 10, "midpoint"), id="updated at once"),
+        pytest.param({"modified": 16}, (15, 10, 16, "midpoint"), id="an update bounds it"),
+        pytest.param({"modified": 14}, (14, 10, 14, "modified_at"), id="an early update"),
+        pytest.param({"modified": 10}, (10, 10, 10, "modified_at"), id="updated at once"),
         pytest.param({"modified": 9}, (15, 10, 20, "midpoint"), id="updated before the window"),
         pytest.param({"modified": 21}, (15, 10, 20, "midpoint"), id="updated after the window"),
         pytest.param({"created": 12}, (16, 12, 20, "midpoint"), id="created in the window"),
@@ -151,7 +152,7 @@ def test_end_between_two_observations(
     [
         pytest.param({}, (15, 10, 20, "midpoint"), (15, 10, 20, "midpoint"), id="nothing known"),
         pytest.param(
-            {"modified": 18}, (14, 10, 18, "midpoint"), (18, 10, 20, "modified_at"), id="the end is known"
+            {"modified": 18}, (15, 10, 18, "midpoint"), (18, 10, 20, "modified_at"), id="the end is known"
         ),
     ],
 )

@@ -15,14 +15,18 @@ from recorder.store.transactions import writing
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
-VIEWS = ("status_history", "latest_status", "group_completion", "observation_gaps")
-DERIVED = ("episodes", "group_labels", "labelled_durations", "summaries")
-TABLES = ("entries", "watches", *DERIVED, "recorders", "alembic_version")
+VIEWS = (
+    *("status_history", "latest_status", "group_completion"),
+    *("group_milestones", "group_metadata", "observation_gaps"),
+)
+DERIVED = ("episodes", "milestones", "group_labels", "labelled_durations", "summaries")
+EVENTS = ("events", "published_events", "upstream_state")
+TABLES = ("entries", "watches", *DERIVED, *EVENTS, "recorders", "alembic_version")
 READ = {name: {"SELECT"} for name in (*TABLES, *VIEWS)}
 EXPECTED = {
     "recorder": {
         "entries": {"SELECT", "INSERT"},
-        "watches": {"SELECT", "INSERT", "UPDATE"},
+        **{name: {"SELECT", "INSERT", "UPDATE"} for name in ("watches", *EVENTS)},
         **{name: {"SELECT", "INSERT", "UPDATE", "DELETE"} for name in (*DERIVED, "recorders")},
         "alembic_version": {"SELECT"},
     },

@@ -9,7 +9,7 @@ import pytest
 
 from api.errors import PROBLEMS
 from tests.support.api_client import Client, app_without_database
-from tests.support.pages import first_codes, headings, page, table
+from tests.support.pages import first_codes, headings, page, section, table
 
 PAGE = "docs/reference/api.md"
 UNDOCUMENTED_ROUTES = {"/openapi.json", "/docs", "/docs/problems"}
@@ -17,6 +17,9 @@ UNDOCUMENTED_ROUTES = {"/openapi.json", "/docs", "/docs/problems"}
 
 APP = app_without_database()
 DOCUMENT: dict[str, Any] = Client(APP).document
+EXPORTED = {path.removesuffix(".csv") for path in DOCUMENT["paths"] if path.endswith(".csv")}
+"""Routes with exports, which have the same parameters without those for pages."""
+PATHS = {path for path in DOCUMENT["paths"] if not path.endswith(".csv")}
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 DESCRIBED_SCHEMAS = {
     match[1]: heading for heading in headings(page(PAGE)) if (match := re.search(r"\(`(\w+)`\)$", heading))
@@ -25,7 +28,12 @@ DESCRIBED_SCHEMAS = {
 
 def test_headings_match_the_routes() -> None:
     described = {match[1] for heading in headings(page(PAGE)) if (match := re.match(r"`GET (.*)`$", heading))}
-    assert described == DOCUMENT["paths"].keys() | UNDOCUMENTED_ROUTES
+    assert described == PATHS | UNDOCUMENTED_ROUTES
+
+
+def test_exports_are_listed() -> None:
+    text = section(page(PAGE), "Exports")
+    assert {path for path in EXPORTED if f"`{path}.csv`" in text} == EXPORTED
 
 
 def test_undocumented_routes_exist() -> None:
@@ -35,11 +43,13 @@ def test_undocumented_routes_exist() -> None:
             assert response.status_code == 200
 
 
-@pytest.mark.parametrize("path", DOCUMENT["paths"])
+@pytest.mark.parametrize("path", sorted(PATHS))
 def test_parameters(path: str) -> None:
     operation = DOCUMENT["paths"][path]["get"]
     described = first_codes(table(PAGE, f"`GET {path}`"))
-    assert described == [parameter["name"] for parameter in operation["parameters"]]
+    own = [parameter["name"] for parameter in operation["parameters"]]
+    assert [name for name in described if name != "format"] == own
+    assert ("format" in described) == (path in EXPORTED)
 
 
 @pytest.mark.parametrize("schema", DESCRIBED_SCHEMAS)

@@ -8,8 +8,8 @@ from recorder.ledger.entries import Action, Gap, WatchChange
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.transitions import Transition, fail, observe, start
 from recorder.polling import service
+from recorder.polling.result_writer import WRITE_BATCH
 from recorder.polling.schedule import Intervals, plan
-from recorder.polling.worker import WRITE_BATCH
 from recorder.settings import Settings
 from recorder.status_file import ALIVE_SECONDS
 from recorder.store.tables import watches
@@ -49,6 +49,7 @@ def test_the_example_of_a_gap() -> None:
     rules = settings.rules
     intervals = Intervals(
         timedelta(seconds=settings.poll_interval),
+        timedelta(seconds=settings.max_interval),
         timedelta(seconds=settings.settled_interval),
         rules.gap_window,
     )

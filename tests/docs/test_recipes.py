@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pandas
@@ -22,6 +23,7 @@ from sqlalchemy import Engine, text
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from recorder.store.transactions import reading
+from tests.support.hostile_ledger import METADATA, record_hostile
 from tests.support.pages import blocks, page
 from tests.support.postgres import binaries
 from tests.support.recording import Recording, active, after, settled
@@ -182,14 +184,66 @@ def test_psql(database_url: str, tmp_path: Path) -> None:
     assert [row.split(",") for row in result.stdout.splitlines()[1:]] == STATUS
 
 
-@postgresql_only
-@pytest.mark.usefixtures("recorded")
-@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.splitlines()[0])
-def test_queries_return_rows(engine: Engine, query: str) -> None:
-    """Grafana replaces its macro with a condition of this form."""
-    filled_in = query
-    for column in ("observed_at", "gap_from"):
-        condition = f"{column} BETWEEN '2026-11-24T00:00:00Z' AND '2026-11-25T00:00:00Z'"
-        filled_in = filled_in.replace(f"$__timeFilter({column})", condition)
+def _in_window(engine: Engine, query: str, since: float, until: float) -> list[tuple[Any, ...]]:
+    """Return the rows of a query, whose macros are filled in as Grafana does."""
+    for macro, at in (("$__timeFrom()", since), ("$__timeTo()", until)):
+        query = query.replace(macro, f"'{after(at).isoformat()}'")
     with reading(engine) as connection:
-        assert connection.execute(text(filled_in.replace(":", "\\:"))).all()
+        return [tuple(row) for row in connection.execute(text(query.replace(":", "\\:")))]
+
+
+@postgresql_only
+def test_queries_of_dashboards(engine: Engine) -> None:
+    record_hostile(engine)
+    by_phase, finished, gaps = QUERIES
+    assert {row[0] for row in _in_window(engine, by_phase, 0, 0)} == {
+        *("active", "never seen", "settled", "unclear")
+    }
+    # Nothing begins or ends in the first window; what was in force gives a point at each of its edges.
+    points = [row for row in _in_window(engine, finished, 150, 300) if row[1] == "tgrp_1"]
+    assert points == [(after(150), "tgrp_1", 3), (after(300), "tgrp_1", 3)]
+    points = [row for row in _in_window(engine, finished, 0, 700) if row[1] == "tgrp_1"]
+    assert points == [(after(1), "tgrp_1", 3), (after(640), "tgrp_1", 3)]
+    for since, until in ((0, 7300), (2000, 3000), (600, 700), (7000, 7300)):
+        (found,) = [row for row in _in_window(engine, gaps, since, until) if row[3] == "tgrp_1"]
+        assert found == (after(640), after(7201), "not_polled", "tgrp_1")
+
+
+@pytest.fixture
+def hostile(database_url: str, engine: Engine) -> Iterator[str]:
+    """The address of an API over the hostile ledger."""
+    record_hostile(engine)
+    reader = open_engine(check_url(database_url), read_only=True)
+    with serving(create_app(reader, now=lambda: after(7300))) as url:
+        yield url
+    reader.dispose()
+
+
+@sqlite_only
+def test_python_programs_cope_with_whatever_is_said(
+    hostile: str, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    table, history, _ = (program.replace(ADDRESS, hostile) for program in PROGRAMS)
+    Recording(engine).watch("NA", 7301)
+    found: dict[str, Any] = {}
+    exec(table, found)
+    assert set(found["groups"]["taskgroup_id"]) >= {"NA", *METADATA}
+    for group, rows in (("tgrp_1", 2), ("tgrp_2", 2), ("tgrp_every", 1), ("m_huge", 1), ("tgrp_never", 0)):
+        exec(history.replace("tgrp_1", group), found)
+        assert len(found["history"]) == rows
+        assert list(found["history"]["phase"])[-1:] != ["a member"]
+    assert "Empty DataFrame" in capsys.readouterr().out
+
+
+@sqlite_only
+def test_shell_lines_cope_with_whatever_is_said(hostile: str) -> None:
+    jq = shutil.which("jq")
+    assert jq is not None
+    for line in PIPED:
+        exported, words = _fetch(line, hostile), shlex.split(line.partition(" | jq ")[2])
+        ended = subprocess.run([jq, *words], input=exported, capture_output=True, check=True)
+        # A line for each item, however it splits lines.
+        assert len(ended.stdout.splitlines()) == len(exported.decode().splitlines()) > 10
+    for line in SAVED:
+        assert _fetch(line, hostile)

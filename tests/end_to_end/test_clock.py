@@ -87,7 +87,13 @@ def _histories(engine: Engine, ids: list[str]) -> dict[str, list[dict[str, Any]]
 
 @pytest.fixture
 def program(tmp_path: Path, database_url: str) -> Program:
-    quick = {"POLL_INTERVAL": "0.5", "SETTLED_INTERVAL": "1", "GAP_GRACE": "60", "RATE": "200"}
+    quick = {
+        "POLL_INTERVAL": "0.5",
+        "MAX_INTERVAL": "3",
+        "SETTLED_INTERVAL": "1",
+        "GAP_GRACE": "60",
+        "RATE": "200",
+    }
     settings = {f"RECORDER_{name}": text for name, text in quick.items()}
     return Program(tmp_path).using(
         PARALLEL_API_KEY="k", RECORDER_DATABASE_URL=database_url, **settings, RECORDER_LOG_FORMAT="json"

@@ -69,6 +69,7 @@ def test_recorders_whose_clocks_differ_share_the_work(
 ) -> None:
     quick = {
         "POLL_INTERVAL": str(INTERVAL),
+        "MAX_INTERVAL": str(INTERVAL),
         "SETTLED_INTERVAL": str(INTERVAL),
         "GAP_GRACE": "30",
         "LEASE": "300",

@@ -73,6 +73,7 @@ def recorded(program: Program, database_url: str) -> Iterator[Recording]:
             PARALLEL_BASE_URL=upstream,
             RECORDER_DATABASE_URL=database_url,
             RECORDER_POLL_INTERVAL="0.5",
+            RECORDER_MAX_INTERVAL="3",
             RECORDER_SETTLED_INTERVAL="2",
             RECORDER_GAP_GRACE=str(GRACE_SECONDS),
             RECORDER_RATE="200",

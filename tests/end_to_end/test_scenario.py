@@ -38,6 +38,8 @@ PARAMETERS = {
     "oversize": "bytes = 100000",
     "oversize_chunked": "bytes = 100000",
     "rate_limit": "retry_after = 1",
+    "cached": "age = 60",
+    "lagging": "seconds = 4",
 }
 SCENE_TIMES = {"fault": (4, 11), "alteration": (9, 15), "slow": (0, 1000)}
 """Start and end of each kind of scene, in seconds since the group was created.
@@ -101,6 +103,7 @@ def test_every_fault_and_every_alteration(
         PARALLEL_API_KEY="k",
         RECORDER_DATABASE_URL=database_url,
         RECORDER_POLL_INTERVAL=str(POLL_SECONDS),
+        RECORDER_MAX_INTERVAL=str(POLL_SECONDS * 6),
         RECORDER_SETTLED_INTERVAL=str(POLL_SECONDS * 6),
         RECORDER_GAP_GRACE=str(WINDOW_SECONDS),
         RECORDER_REQUEST_TIMEOUT=str(TIMEOUT_SECONDS),

@@ -46,10 +46,14 @@ class Pace:
     gap_window: float
     request_timeout: float
 
-    def due(self, polls: int) -> tuple[timedelta, timedelta]:
-        """The least and greatest delay until the next poll after `polls` equal responses."""
+    def due(self, polls: int, *, after_gap: bool = False) -> tuple[timedelta, timedelta]:
+        """The least and greatest delay until the next poll after `polls` equal responses.
+
+        After a gap they may have been equal for longer.
+        """
         seconds = min(self.poll_interval * 1.5 ** (polls - 1), self.longest_interval)
-        return timedelta(seconds=0.9 * seconds - 1e-3), timedelta(seconds=1.1 * seconds + 1e-3)
+        most = self.longest_interval if after_gap else seconds
+        return timedelta(seconds=0.9 * seconds - 1e-3), timedelta(seconds=1.1 * most + 1e-3)
 
     @property
     def window(self) -> timedelta:
@@ -108,11 +112,12 @@ def sights(ledger: Ledger, answers: Sequence[Answer], pace: Pace) -> list[Sight]
         first = _answer_until(entry.at, answers, pace)
         last = _answer_until(interval.last_seen_at, answers, pace)
         assert not found or found[-1].last < first, f"a response was written twice: {entry}"
-        _check_interval(entry, interval, answers[first : last + 1], pace)
         follows = ledger.entries[entry.seq - 2]
+        after_gap = follows.kind is Kind.GAP
+        _check_interval(entry, interval, answers[first : last + 1], pace, after_gap=after_gap)
         if before is follows:
             assert answers[found[-1].last].text != answers[first].text, f"nothing changed: {entry}"
-        found.append(Sight(first, last, interval.polls, after_gap=follows.kind is Kind.GAP))
+        found.append(Sight(first, last, interval.polls, after_gap))
         before = entry
     return found
 
@@ -125,7 +130,9 @@ def _answer_until(moment: datetime, answers: Sequence[Answer], pace: Pace) -> in
     return number
 
 
-def _check_interval(entry: Entry, interval: Interval, answers: Sequence[Answer], pace: Pace) -> None:
+def _check_interval(
+    entry: Entry, interval: Interval, answers: Sequence[Answer], pace: Pace, *, after_gap: bool
+) -> None:
     """Check an entry against `answers`, which run from its first response to its last."""
     assert isinstance(entry.content, StatusContent)
     assert entry.at <= interval.last_seen_at
@@ -137,7 +144,7 @@ def _check_interval(entry: Entry, interval: Interval, answers: Sequence[Answer],
     for answer in answers:
         assert rfc8785.dumps(json.loads(answer.text)) == canonical, f"a status is missing after {entry}"
     for number, (one, next_one) in enumerate(pairwise(answers), start=1):
-        silence = pace.due(number)[1] + pace.window + ON_THE_WAY
+        silence = pace.due(number, after_gap=after_gap)[1] + pace.window + ON_THE_WAY
         assert next_one.answered - one.answered <= silence, f"a gap is missing in {entry}"
 
 
@@ -169,8 +176,9 @@ def _check_gaps(ledger: Ledger, pace: Pace) -> None:
         assert interval is not None
         assert gap is not None or entry.at <= due[1] + pace.window, f"a gap is missing before {entry}"
         assert gap is None or gap.to == entry.at
+        shortest, longest = pace.due(interval.polls, after_gap=gap is not None)
         since, gap = interval.last_seen_at, None
-        due = (since + pace.due(interval.polls)[0], since + pace.due(interval.polls)[1])
+        due = (since + shortest, since + longest)
     assert gap is None, "a gap without the response that ended it"
 
 
@@ -198,5 +206,5 @@ def _check_watch(ledger: Ledger, pace: Pace) -> None:
     entry, interval = statuses[-1]
     assert watch.in_force is not None
     assert watch.in_force.seq == entry.seq
-    shortest, longest = pace.due(interval.polls)
+    shortest, longest = pace.due(interval.polls, after_gap=ledger.entries[-2].kind is Kind.GAP)
     assert shortest <= watch.due_at - interval.last_seen_at <= longest

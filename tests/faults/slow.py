@@ -1,4 +1,4 @@
-"""A simulator that delays its responses and records its visits."""
+"""A simulator that delays its responses, or never completes them, and records its visits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NoReturn
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -30,13 +31,17 @@ class Visit:
 
 @dataclass(slots=True)
 class SlowSimulator:
-    """A simulator that delays its response to a GET of a group by `seconds_for(taskgroup_id)`."""
+    """A simulator that delays its response to a GET of a group by `seconds_for(taskgroup_id)`.
+
+    The groups in `trickling` get the response byte by byte, without an end: it is not in the request log.
+    """
 
     settings: SimulatorSettings
     seconds_for: Callable[[str], float]
     url: str = ""
     visits: list[Visit] = field(default_factory=list)
     waiting: int = 0
+    trickling: frozenset[str] = frozenset()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -62,6 +67,8 @@ class SlowSimulator:
             group, came = request.match_info["taskgroup_id"], clock()
             self.waiting += 1
             try:
+                if group in self.trickling:
+                    await _trickle(request)
                 await asyncio.sleep(self.seconds_for(group))
                 return await handler(request)
             finally:
@@ -84,3 +91,13 @@ class SlowSimulator:
         finally:
             await runner.cleanup()
             log.close()
+
+
+async def _trickle(request: web.Request) -> NoReturn:
+    """Send a body that stays incomplete on a connection that is never idle, until the client ends it."""
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(0.05)

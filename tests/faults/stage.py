@@ -159,6 +159,7 @@ def _stage(program: Program, url: str, upstream: Upstream, log: Path, pace: Pace
         "PARALLEL_API_KEY": KEY,
         "RECORDER_DATABASE_URL": url,
         "RECORDER_POLL_INTERVAL": str(pace.poll_interval),
+        "RECORDER_MAX_INTERVAL": str(pace.longest_interval),
         "RECORDER_SETTLED_INTERVAL": str(pace.longest_interval),
         "RECORDER_GAP_GRACE": str(pace.gap_window),
         "RECORDER_REQUEST_TIMEOUT": str(pace.request_timeout),

@@ -14,8 +14,8 @@ from tests.faults.oracle import Pace
 from tests.faults.stage import Stage, slow_stage
 from tests.support.program import Program, Running, command_line
 
-PACE = Pace(poll_interval=0.6, longest_interval=3.6, gap_window=6, request_timeout=4)
-GROUPS = 60
+PACE = Pace(poll_interval=1.2, longest_interval=7.2, gap_window=6, request_timeout=4)
+GROUPS = 30
 SCARCE = "no file descriptor is left"
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from recorder.store.tables import watches
 from recorder.store.transactions import DatabaseUnavailableError, writing
 from tests.faults.oracle import Pace
-from tests.faults.stage import Stage, check_visits, name_of, play, quick_stage, slow_stage
+from tests.faults.stage import Stage, check_visits, name_of, play, slow_stage
 from tests.support.breakable_postgres import Server, own_server
 from tests.support.program import STOP_SECONDS, Program, Running, descendants, wait_until
 
@@ -90,7 +90,10 @@ def frozen(server: Server) -> Iterator[None]:
 def test_a_recorder_ends_in_time_while_its_database_is_frozen(program: Program, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    with own_server() as server, quick_stage(program, "frozen", server.url, PACE, speed=2) as stage:
+    with (
+        own_server() as server,
+        slow_stage(program, "frozen", server.url, PACE, lambda _: 1.0) as (stage, simulator),
+    ):
         program = stage.program.using(
             RECORDER_CHECKPOINT_DIR=str(folder), RECORDER_CHECKPOINT_INTERVAL="1", RECORDER_LOG_FORMAT="json"
         )
@@ -98,6 +101,8 @@ def test_a_recorder_ends_in_time_while_its_database_is_frozen(program: Program, 
         stage.enrol(GROUPS, RUNS)
         with program.start("run") as recorder:
             recorder.wait_for("checkpoint written")
+            # Their responses come when they cannot be written any more.
+            recorder.wait_until(lambda: simulator.waiting or None, "polls to be in flight")
             with frozen(server):
                 recorder.wait_for("database unavailable")
                 began = time.monotonic()

@@ -28,19 +28,24 @@ NO_ROOM = """
         RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
     END $$"""
 NO_ROOM_IN = "CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION no_room()"
+MOST_GROWTH = 12 * 2**20
+"""In bytes. An outage of some seconds fills caches, but nothing may collect while it lasts."""
 AWAY, BACK = "database unavailable", "database is back"
 
 
 def through(stage: Stage, *troubles: Callable[[Running], None]) -> None:
-    """Put one recorder through a series of outages; no response may be lost."""
+    """Put one recorder through a series of outages; no response may be lost, and no memory kept."""
     stage.program.ok("db", "upgrade")
     with stage.program.start("run") as recorder:
         recorder.wait_for("recording")
         stage.enrol(GROUPS, RUNS)
-        for trouble in troubles:
-            stage.wait_for_answers(recorder, 2)
-            trouble(recorder)
         stage.wait_for_answers(recorder, 2)
+        before = resident_bytes(recorder)
+        for trouble in troubles:
+            trouble(recorder)
+            stage.wait_for_answers(recorder, 2)
+        grown = resident_bytes(recorder) - before
+        assert grown < MOST_GROWTH, f"{grown / 2**20:.0f} MiB more than before the outages"
         assert recorder.stop() == 0
         assert "unwritten" not in recorder.printed
     assert set(stage.lost().values()) == {0}
@@ -58,6 +63,12 @@ def said_once(recorder: Running) -> Iterator[None]:
 def count(recorder: Running) -> tuple[int, int]:
     """The number of log lines about the database being unavailable, and about it being back."""
     return recorder.printed.count(AWAY), recorder.printed.count(BACK)
+
+
+def resident_bytes(recorder: Running) -> int:
+    """The memory that the recorder's process occupies."""
+    pages = Path(f"/proc/{recorder.process.pid}/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def stay_away(recorder: Running) -> None:

@@ -23,10 +23,11 @@ def _replayed(ledger: Ledger) -> Replay:
     return replay
 
 
-@given(ledgers(steps_back=True))
+@given(ledgers(steps_back=True, remarks=True))
 def test_status_entries_and_the_watch_are_derived_again(ledger: Ledger) -> None:
     replay, watch = _replayed(ledger), ledger.watch
     assert (replay.head, replay.state, replay.in_force) == (watch.head, watch.state, watch.in_force)
+    assert (replay.expected, replay.earlier_sight) == (watch.expected, watch.earlier_sight)
 
 
 def test_a_group_that_comes_back_after_the_clock_was_set_back() -> None:

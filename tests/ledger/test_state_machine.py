@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from recorder.ledger.entries import Action
+from recorder.ledger.entries import MOST_RUNS, Action
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import fail, observe, open_gap
@@ -141,6 +141,16 @@ class Ledger(RuleBasedStateMachine):
         self.model.resume(self.now, "ann")
         self.story.resume(self.now)
 
+    @rule(text=st.sampled_from(["lunch", "é 𝄞"]))
+    def note(self, text: str) -> None:
+        self.model.add_note(self.now, text)
+        self.story.note(self.now, text)
+
+    @rule(runs=st.sampled_from([None, 1, 500, MOST_RUNS]), by=st.none() | st.integers(-3600, 10**6))
+    def expect(self, runs: int | None, by: int | None) -> None:
+        self.model.expect(self.now, (runs, by))
+        self.story.expect(self.now, runs=runs, by=None if by is None else moment(by))
+
     @invariant()
     def ledger_is_as_expected(self) -> None:
         assert [short(entry) for entry in self.story.entries] == self.model.expected
@@ -161,8 +171,8 @@ class Ledger(RuleBasedStateMachine):
         missing = model.missing()
         since = seconds_or_none(watch.failures.missing_since)
         assert (watch.failures.missing_polls, since) == (len(missing), missing[0].ended if missing else None)
-        if model.state == "watching":
-            assert watch.sight_at == moment(model.sight)
+        assert watch.sight_at == moment(model.sight if model.state == "watching" else model.ceased)
+        assert (watch.expected.runs, seconds_or_none(watch.expected.by)) == model.expectation
 
     @invariant()
     def open_gap_shows_when_sight_is_lost(self) -> None:

@@ -31,7 +31,7 @@ def start_upstream(tmp_path: Path) -> Iterator[StartUpstream]:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.chdir(tmp_path)
-    fast = {"POLL_INTERVAL": "0.1", "SETTLED_INTERVAL": "0.3", "GAP_GRACE": "8", "RATE": "500"}
-    for name, text in {**fast, "REQUEST_TIMEOUT": "5", "LEASE": "30"}.items():
+    fast = {"POLL_INTERVAL": "0.1", "MAX_INTERVAL": "0.6", "SETTLED_INTERVAL": "0.3", "GAP_GRACE": "8"}
+    for name, text in {**fast, "RATE": "500", "REQUEST_TIMEOUT": "5", "LEASE": "30"}.items():
         monkeypatch.setenv(f"RECORDER_{name}", text)
     return Settings()

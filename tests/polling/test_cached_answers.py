@@ -22,7 +22,7 @@ from tests.support.bodies import GROUP, RUNNING, moment
 
 WINDOW = timedelta(seconds=30)
 RULES = Rules(WINDOW, timedelta(seconds=900), None)
-INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), WINDOW)
+INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=300), WINDOW)
 
 
 class Cache:

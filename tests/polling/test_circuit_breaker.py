@@ -12,7 +12,7 @@ from recorder.polling.circuit_breaker import REJECTIONS, CircuitBreaker
 from recorder.polling.schedule import LONGEST_RETRY, Intervals
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=32))
+INTERVALS = Intervals(*(timedelta(seconds=each) for each in (10, 60, 300, 32)))
 
 
 def _at(seconds: float) -> datetime:

@@ -18,7 +18,7 @@ from tests.support.bodies import GROUP, RUNNING
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(timedelta(seconds=30), timedelta(seconds=900), None)
-INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+INTERVALS = Intervals(*(timedelta(seconds=each) for each in (10, 60, 300, 30)))
 HOUR = timedelta(hours=1)
 
 

@@ -90,7 +90,13 @@ def test_what_another_recorder_reports_is_obeyed_unless_its_clock_is_wrong() -> 
 def test_recorders_wait_together_and_the_gaps_say_why(
     engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    pace = {"poll_interval": 4.0, "settled_interval": 4.0, "gap_grace": 4.0, "rate": 12.0}
+    pace = {
+        "poll_interval": 4.0,
+        "max_interval": 4.0,
+        "settled_interval": 4.0,
+        "gap_grace": 4.0,
+        "rate": 12.0,
+    }
     settings = settings.model_copy(update=pace)
     upstream = start_upstream("5-16:429")
     ids = [upstream.create(engine, settings) for _ in range(GROUPS)]

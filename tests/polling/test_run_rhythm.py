@@ -20,7 +20,7 @@ from tests.support.short_forms import seconds
 
 WINDOW = timedelta(seconds=30)
 RULES = Rules(WINDOW, timedelta(seconds=900), None)
-INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), WINDOW)
+INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=300), WINDOW)
 """The defaults."""
 MINUTE, HOUR = 60, 3600
 

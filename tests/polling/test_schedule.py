@@ -22,6 +22,8 @@ from recorder.polling.schedule import (
     USABLE_SHARE,
     Intervals,
     Plan,
+    Quietness,
+    interval_after,
     interval_of,
     longest_wait,
     plan,
@@ -30,7 +32,7 @@ from recorder.polling.schedule import (
 )
 from tests.support.bodies import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
 
-INTERVALS = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+INTERVALS = Intervals(*(timedelta(seconds=each) for each in (10, 60, 300, 30)))
 PHASES = {"active": RUNNING, "blocked": BLOCKED, "unclear": UNCLEAR, "empty": EMPTY, "settled": SETTLED}
 IDLE = {"empty", "settled"}
 
@@ -38,10 +40,11 @@ CHANCES = st.floats(-1, 1)
 POLLS = st.integers(1, 10_000)
 BODIES = st.sampled_from(sorted(PHASES))
 INTERVAL_SETS = st.builds(
-    lambda poll, settled, grace: Intervals(
-        timedelta(seconds=poll), timedelta(seconds=settled), timedelta(seconds=max(poll, grace))
+    lambda poll, longest, settled, grace: Intervals(
+        *(timedelta(seconds=each) for each in (poll, longest, settled, max(poll, grace)))
     ),
     st.floats(0.1, 600),
+    st.floats(1, 3600),
     st.floats(1, 3600),
     st.floats(0, 600),
 )
@@ -86,7 +89,7 @@ def test_a_new_status_is_polled_again_after_the_poll_interval(body: ResponseBody
 @pytest.mark.parametrize(
     ("polls", "seconds"), [(2, 15), (3, 22.5), (4, 33.75), (5, 50.625), (6, 60), (7, 60), (10_000, 60)]
 )
-def test_backs_off_by_half_up_to_six_times(phase: str, polls: int, seconds: float) -> None:
+def test_backs_off_by_half_up_to_the_maximum(phase: str, polls: int, seconds: float) -> None:
     polled = _planned(PHASES[phase], polls)
     assert (_seconds(polled), polled.interval_seconds) == (seconds, seconds)
 
@@ -99,11 +102,53 @@ def test_backs_off_to_the_settled_interval(phase: str, polls: int, seconds: floa
     assert _seconds(_planned(PHASES[phase], polls)) == pytest.approx(seconds, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("phase", "hours", "seconds"),
+    [
+        *((Phase.SETTLED, hours, 300 + (hours - 2) * 360) for hours in (2, 3, 24, 168)),
+        (Phase.SETTLED, 24 * 300, 86400),
+        (Phase.EMPTY, 168, 300),
+        (Phase.ACTIVE, 168, 60),
+    ],
+)
+def test_a_settled_group_that_stays_quiet_backs_off_further(phase: Phase, hours: int, seconds: float) -> None:
+    group = Quietness(phase, 50, hours * 3600)
+    assert interval_after(group, INTERVALS).total_seconds() == pytest.approx(seconds)
+
+
+def test_ten_thousand_groups_a_day_fit_the_default_rate_until_they_are_retired() -> None:
+    week, quiet_seconds, polls = 7 * 86400, 0.0, 0
+    while quiet_seconds < week:
+        polls += 1
+        quiet_seconds += interval_after(
+            Quietness(Phase.SETTLED, polls, quiet_seconds), INTERVALS
+        ).total_seconds()
+    assert 10_000 * polls / 86400 < 20 * USABLE_SHARE * 0.6
+
+
+@pytest.mark.parametrize(("quiet", "seconds"), [(0, 10), (10, 15), (25, 22.5), (47.5, 33.75), (3600, 60)])
+def test_a_gap_does_not_reset_the_back_off_of_a_group_that_did_not_change(
+    quiet: float, seconds: float
+) -> None:
+    """After 10 + 15 + 22.5 s of equal responses comes the interval of the fourth one, gap or not."""
+    watch = _seen(RUNNING)
+    late = replace(watch, due_at=NOON, gap_at=moment(quiet - 1), poll_due_at=NOON)
+    step = observe(late, Observation(moment(quiet), moment(quiet), RUNNING), _rules(INTERVALS))
+    assert [entry.kind for entry in step.entries] == ["gap", "status"]
+    assert interval_of(step.watch, moment(quiet), INTERVALS).total_seconds() == pytest.approx(seconds)
+
+
+def test_a_changed_response_after_a_gap_resets_the_back_off() -> None:
+    late = replace(_seen(RUNNING, 9), due_at=NOON, gap_at=moment(1), poll_due_at=NOON)
+    step = observe(late, Observation(moment(60), moment(60), SETTLED), _rules(INTERVALS))
+    assert interval_of(step.watch, moment(60), INTERVALS) == INTERVALS.poll_interval
+
+
 @settings(max_examples=200, deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_interval_and_delay_are_bounded(phase: str, polls: int, intervals: Intervals, chance: float) -> None:
     polled = _planned(PHASES[phase], polls, intervals, chance)
-    longest = 6 * intervals.poll_interval
+    longest = max(intervals.max_interval, intervals.poll_interval)
     if phase in IDLE:
         longest = max(intervals.settled_interval, intervals.poll_interval)
     interval = polled.interval_seconds
@@ -116,8 +161,8 @@ def test_interval_and_delay_are_bounded(phase: str, polls: int, intervals: Inter
 @given(BODIES, st.integers(1, 200), INTERVAL_SETS)
 def test_interval_never_shrinks_while_nothing_changes(phase: str, polls: int, intervals: Intervals) -> None:
     body = PHASES[phase]
-    assert interval_of(_seen(body, polls, intervals), intervals) <= interval_of(
-        _seen(body, polls + 1, intervals), intervals
+    assert interval_of(_seen(body, polls, intervals), NOON, intervals) <= interval_of(
+        _seen(body, polls + 1, intervals), NOON, intervals
     )
 
 
@@ -278,13 +323,23 @@ def test_stretched_intervals_are_longer_by_the_factor(
 
 
 WORKLOADS = st.lists(
-    st.tuples(st.sampled_from([None, *Phase]), st.integers(0, 50), st.integers(1, 10_000)), max_size=20
+    st.tuples(
+        st.builds(
+            Quietness,
+            st.sampled_from([None, *Phase]),
+            st.integers(0, 50),
+            st.floats(0, 1e6),
+            interrupted=st.booleans(),
+        ),
+        st.integers(1, 10_000),
+    ),
+    max_size=20,
 )
 
 
 @given(WORKLOADS, INTERVAL_SETS, st.floats(0.01, 1000))
 def test_a_stretched_workload_fits_the_rate(
-    groups: list[tuple[Phase | None, int, int]], intervals: Intervals, rate: float
+    groups: list[tuple[Quietness, int]], intervals: Intervals, rate: float
 ) -> None:
     needed = requests_per_second(groups, intervals)
     stretch = stretch_of(needed, rate)
@@ -298,8 +353,8 @@ def test_a_stretched_workload_fits_the_rate(
 def test_a_group_needs_one_request_per_interval(phase: str, polls: int, intervals: Intervals) -> None:
     watch = _seen(PHASES[phase], polls, intervals)
     assert watch.in_force is not None
-    needed = requests_per_second([(watch.in_force.phase, polls, 1)], intervals)
-    assert needed == pytest.approx(1 / interval_of(watch, intervals).total_seconds())
+    needed = requests_per_second([(Quietness(watch.in_force.phase, polls), 1)], intervals)
+    assert needed == pytest.approx(1 / interval_of(watch, NOON, intervals).total_seconds())
 
 
 @given(BODIES, POLLS, CHANCES, INTERVAL_SETS, st.floats(1, 50))

@@ -90,8 +90,9 @@ def upstream() -> Iterator[EchoServer]:
 
 @pytest.fixture
 def program(tmp_path: Path, forker: Forker, database_url: str, upstream: EchoServer) -> Program:
-    quick = {"POLL_INTERVAL": "1", "GAP_GRACE": "3", "RATE": "500", "DATABASE_URL": database_url}
+    quick = {"POLL_INTERVAL": "1", "MAX_INTERVAL": "6", "GAP_GRACE": "3", "RATE": "500"}
     settings = {f"RECORDER_{name}": text for name, text in quick.items()}
+    settings["RECORDER_DATABASE_URL"] = database_url
     return Program(tmp_path, forker, {"PARALLEL_API_KEY": KEY, "PARALLEL_BASE_URL": upstream.url, **settings})
 
 
@@ -134,7 +135,7 @@ def test_an_echo_of_the_key_is_stored_nowhere(
 
     with program.using(RECORDER_LOG_FORMAT=log_format).start("run") as recorder:
         recorder.wait_for("recording")
-        program.ok("watch", *ECHOES)
+        program.ok("watch", "--exact", *ECHOES)
         failures = recorder.wait_until(groups_in_a_gap, "every group to be in a gap")
         recorder.wait_for("polls are failing")
         require_hidden(everything_stored(engine, program.folder))
@@ -148,7 +149,7 @@ def test_an_echo_of_the_key_is_stored_nowhere(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_rejected_key_is_reported_without_the_key(program: Program, engine: Engine) -> None:
-    program.ok("watch", "one", "two", "three")
+    program.ok("watch", "--exact", "one", "two", "three")
     with program.using(RECORDER_LOG_FORMAT="json").start("run") as recorder:
         line = recorder.wait_for("the upstream rejects the API key")
         recorder.wait_for("polls are failing")

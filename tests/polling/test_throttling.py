@@ -73,7 +73,8 @@ def test_a_rejected_key_stops_all_polls_except_probes(
 def test_an_insufficient_rate_stretches_the_schedule_and_is_reported(
     engine: Engine, start_upstream: StartUpstream, settings: Settings
 ) -> None:
-    slow = settings.model_copy(update={"rate": 20.0, "poll_interval": 0.5, "settled_interval": 0.5})
+    pace = dict.fromkeys(("poll_interval", "max_interval", "settled_interval"), 0.5)
+    slow = settings.model_copy(update={"rate": 20.0, **pace})
     upstream = start_upstream()
     for _ in range(GROUPS):
         upstream.create(engine, slow)

@@ -17,6 +17,7 @@ from recorder.clock import utc_now
 from recorder.polling import worker as worker_module
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.db_writer import DatabaseWriter
+from recorder.polling.event_job import EventJob
 from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
 from recorder.polling.retry_hold import RetryHold
@@ -96,16 +97,20 @@ def test_a_result_older_than_its_lease_is_written_before_the_next_claim(
         nonlocal later
         async with make_client(settings, upstream) as client:
             second = timedelta(seconds=1)
-            intervals = Intervals(second, second, second)
+            intervals = Intervals(second, second, second, second)
+            writer = DatabaseWriter(engine)
             worker = Worker(
                 owner="one",
-                writer=DatabaseWriter(engine),
+                writer=writer,
                 poller=Poller(client, settings.rules, intervals, time.monotonic, random.Random(1)),
                 circuit_breaker=CircuitBreaker(intervals),
                 rate_limiter=RateLimiter(1000, time.monotonic()),
                 hold=RetryHold(),
+                events=EventJob(writer, now, stall_after=None, gap_window=second),
                 concurrency=10,
+                most_at_once=10,
                 lease=timedelta(seconds=30),
+                poll_time=timedelta(seconds=12),
                 last_chance=second,
                 now=now,
             )

@@ -26,7 +26,7 @@ def full_disk(engine: Engine) -> Iterator[None]:
     """Make every write of results fail; heartbeats and claims still fit in."""
 
     def refuse(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "claimed_owner" in statement:
+        if statement.startswith("UPDATE watches") and "json" in statement:
             raise engine.dialect.loaded_dbapi.OperationalError("no space left on device")
 
     event.listen(engine, "before_cursor_execute", refuse)

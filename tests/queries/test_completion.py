@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.queries.completion import episode_members
+from recorder.completion.episode_json import episode_members
 from tests.support.ledgers import Ledger, body
 
 
@@ -31,6 +31,20 @@ def test_a_completed_episode() -> None:
         "runs": {"total": 3, "completed": 2, "failed": 1, "cancelled": None},
         "gap_seconds": 0.0,
         "polls": 2,
+        "milestones": [
+            {
+                "fraction": fraction,
+                "runs": runs,
+                "at": "2026-11-24T12:00:25.000000Z",
+                "earliest": "2026-11-24T12:00:19.000000Z",
+                "latest": "2026-11-24T12:00:31.000000Z",
+                "basis": "midpoint",
+                "seconds": 10.0,
+                "seconds_earliest": 0.0,
+                "seconds_latest": 21.0,
+            }
+            for fraction, runs in [(0.5, 2), (0.9, 3), (0.95, 3), (0.99, 3), (1, 3)]
+        ],
     }
 
 
@@ -43,3 +57,8 @@ def test_an_open_episode_first_seen_in_progress() -> None:
         "basis": "first_sight",
     }
     assert (members["completed"], members["outcome"], members["censored"]) == (None, None, True)
+    assert members["milestones"][0] == {
+        **{"fraction": 0.5, "runs": 2},
+        **dict.fromkeys(("at", "earliest", "latest", "basis")),
+        **dict.fromkeys(("seconds", "seconds_earliest", "seconds_latest")),
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from recorder.simulator import SimulatorSettings, parse_scenario
 from recorder.simulator.faults import FAULTS
-from tests.simulator.stage import PLAYS, SCENES, Stage, staged
-from tests.support.simulator import ManualClock
+from tests.simulator.stage import PLAYS, SCENES, Stage, group_of, staged
+from tests.support.simulator import SIMULATOR_KEY, ManualClock, simulating
 
 NOW = datetime(2026, 11, 24, 12, 16, 10, tzinfo=UTC)
 HEAD_END = b"\r\n\r\n"
@@ -47,6 +49,7 @@ INVALID_BODIES = (
     "status_text",
 )
 WITH_THE_REFERENCE_BODY = ("huge_header", "oversize", "oversize_chunked", "gzipped")
+FROM_EARLIER = ("cached", "lagging")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def test_every_fault_is_covered() -> None:
-    covered = {*STATUSES, *PAGES, *INCOMPLETE, *INVALID_BODIES, *WITH_THE_REFERENCE_BODY, "redirect"}
+    covered = {*STATUSES, *PAGES, *INCOMPLETE, *INVALID_BODIES, *WITH_THE_REFERENCE_BODY, *FROM_EARLIER}
+    covered.add("redirect")
     assert covered == set(FAULTS) == {scene.what for scene in PLAYS.values()} & set(FAULTS)
 
 
@@ -184,6 +188,61 @@ def test_gzip_is_sent_even_if_the_client_does_not_accept_it(stage: Stage) -> Non
         assert response.headers["content-encoding"] == "gzip"
         raw = b"".join(response.iter_raw())
     assert gzip.decompress(raw).decode() == stage.reference_text("gzipped")
+
+
+def _counts(response: httpx.Response) -> dict[str, int]:
+    assert response.status_code == 200
+    counts: dict[str, int] = response.json()["status"]["task_run_status_counts"]
+    return counts
+
+
+def _scene(what: str, **values: float) -> bytes:
+    lines = [f'what = "{what}"', *(f"{name} = {value}" for name, value in values.items())]
+    return "\n".join(["[[scenes]]", "label.plays = true", *lines]).encode()
+
+
+@contextmanager
+def _playing(scene: bytes, clock: ManualClock) -> Iterator[Callable[[], httpx.Response]]:
+    """Run a simulator with one scene, and a group that completes 3 of 5 runs 1 s after its creation."""
+    with simulating(SimulatorSettings(scenario=parse_scenario(scene)), clock) as url:
+        headers = {"x-api-key": SIMULATOR_KEY}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as client:
+            group = group_of(client, {"plays": True})
+            yield lambda: client.get(f"/v1/tasks/groups/{group}")
+
+
+def test_a_cache_repeats_the_body_of_when_the_scene_began() -> None:
+    clock = ManualClock()
+    with _playing(_scene("cached", **{"from": 5, "to": 10, "age": 4.5}), clock) as get:
+        clock.advance(4)
+        honest = get()
+        assert (_counts(honest), "age" in honest.headers) == ({"completed": 3, "running": 2}, False)
+        clock.advance(1)
+        first = get()
+        assert (_counts(first), first.headers["age"]) == ({"running": 5}, "4")
+        clock.advance(4)
+        again = get()
+        assert (again.text, again.headers["age"]) == (first.text, "8")
+        clock.advance(1)
+        assert get().text == honest.text
+
+
+def test_a_replica_that_lags_is_so_many_seconds_behind() -> None:
+    clock = ManualClock()
+    with _playing(_scene("lagging", **{"from": 1, "to": 4, "seconds": 1.5}), clock) as get:
+        clock.advance(0.99)
+        before = get()
+        clock.advance(1)
+        assert get().text == before.text
+        clock.advance(1)
+        behind = get()
+        assert (_counts(behind), "age" in behind.headers) == ({"completed": 3, "running": 2}, False)
+
+
+def test_no_body_is_from_before_the_group(stage: Stage) -> None:
+    response = stage.get("cached")
+    assert _counts(response) == {"running": 5}
+    assert response.headers["age"] == "10"
 
 
 def all_members(text: str) -> list[tuple[str, Any]]:

@@ -123,6 +123,16 @@ def test_another_seed_gives_other_ids_and_statuses() -> None:
     assert one.status(after(150)) != other.status(after(150))
 
 
+def test_an_earlier_body_is_not_changed_by_runs_added_later() -> None:
+    groups = Groups(0, 1, MIX)
+    group = groups.create(None, CREATED)
+    groups.add_runs(group, ["lite"] * 3, Steering(), after(10))
+    before = group.body(after(5)), group.body(after(15))
+    assert [body["status"]["num_task_runs"] for body in before] == [0, 3]
+    groups.add_runs(group, ["lite"] * 2, Steering(), after(20))
+    assert (group.body(after(5)), group.body(after(15))) == before
+
+
 def test_a_new_group_is_empty_and_inactive() -> None:
     assert Groups(0, 1, MIX).create({"n": 1, "ok": True}, CREATED).body(after(5))["status"] == {
         "num_task_runs": 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from recorder.completion.episodes import episodes_of
 from recorder.completion.time_bounds import Moment
-from recorder.ledger.entries import Entry, Gap, Interval, StatusContent
+from recorder.ledger.entries import NOTHING_EXPECTED, Entry, Gap, Interval, StatusContent, WatchChange
 from recorder.ledger.status_fields import STATUS_COLUMNS
 from recorder.ledger.watch import Watch
 from recorder.store.history import HistoryFilter
@@ -32,13 +32,27 @@ def assert_views_agree(connection: Connection, entries: Sequence[Entry], watch: 
     (latest,) = view(connection, "latest_status", taskgroup_id, order="taskgroup_id")
     newest = statuses[-1] if statuses else dict.fromkeys(latest)
     assert_completion_agrees(connection, entries, watch)
-    of_watch = {"taskgroup_id": taskgroup_id, "state": str(watch.state), "due_at": plain(watch.due_at)}
-    assert latest == {**newest, **of_watch}
+    assert latest == {
+        **newest,
+        "taskgroup_id": taskgroup_id,
+        "state": str(watch.state),
+        "due_at": plain(watch.due_at),
+        **_expected(entries),
+    }
+
+
+def _expected(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return what the newest entry says that says something about it."""
+    said = [entry.content.expect for entry in entries if isinstance(entry.content, WatchChange)]
+    newest = next((expect for expect in reversed(said) if expect is not None), NOTHING_EXPECTED)
+    return {"expected_runs": newest.runs, "expected_by": plain(newest.by)}
 
 
 def assert_completion_agrees(connection: Connection, entries: Sequence[Entry], watch: Watch) -> None:
     rows = view(connection, "group_completion", watch.taskgroup_id, "episode")
     assert rows == _completion(entries, watch)
+    rows = view(connection, "group_milestones", watch.taskgroup_id, "episode, fraction")
+    assert rows == _milestones(entries, watch)
 
 
 def view(connection: Connection, name: str, taskgroup_id: str, order: str = "seq") -> list[dict[str, Any]]:
@@ -121,6 +135,25 @@ def _completion(entries: Sequence[Entry], watch: Watch) -> list[dict[str, Any]]:
             "polls": episode.polls,
         }
         for episode in episodes_of(entries, watch.open)
+    ]
+
+
+def _milestones(entries: Sequence[Entry], watch: Watch) -> list[dict[str, Any]]:
+    """Return the rows of the milestones that the pure function finds in the complete ledger."""
+    unknown = dict.fromkeys(("at", "earliest", "latest", "basis"))
+    unlasting = dict.fromkeys(("seconds", "seconds_earliest", "seconds_latest"))
+    return [
+        {
+            "taskgroup_id": watch.taskgroup_id,
+            "episode": episode.number,
+            "fraction": milestone.fraction,
+            "runs": milestone.runs,
+            **({name: plain(value) for name, value in asdict(moment).items()} if moment else unknown),
+            **(dict(zip(unlasting, astuple(elapsed), strict=True)) if elapsed else unlasting),
+        }
+        for episode in episodes_of(entries, watch.open)
+        for milestone in episode.milestones or ()
+        for moment, elapsed in [(milestone.reached, milestone.elapsed)]
     ]
 
 

@@ -14,11 +14,19 @@ from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import fail, observe
 from recorder.ledger.watch import Watch, WatchState
-from recorder.store.enrolment import Deadline, cease_watching, resume_watching, watch_group
-from recorder.store.groups import INTERVAL_MARGIN, make_due
+from recorder.store.enrolment import (
+    Deadline,
+    cease_watching,
+    expect_of_group,
+    note_group,
+    resume_watching,
+    watch_group,
+)
 from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.tables import watches
 from recorder.store.transactions import writing
+from recorder.store.watch_changes import NotWatchedError
+from recorder.store.workload import INTERVAL_MARGIN, make_due
 from tests.support.bodies import moment
 from tests.support.ledger_model import Model
 from tests.support.short_forms import HTTP_STATUS, spelled
@@ -45,6 +53,13 @@ class Group:
     lease: Lease | None = None
     clock_step: float = 0
     interval: float = 0
+
+    @property
+    def due_from(self) -> float | None:
+        """When a recorder can claim the group next; None if never."""
+        if self.next_poll is None or self.lease is None:
+            return self.next_poll
+        return max(self.next_poll, self.lease.until)
 
 
 @dataclass(eq=False)
@@ -128,6 +143,42 @@ class Fleet:
         model.cease(action, self.now, late, "ann", note)
         group.next_poll, group.lease, group.clock_step, group.interval = None, None, 0, 0
 
+    def note(self, group: Group, text: str) -> None:
+        note_group(
+            self.engine,
+            group.taskgroup_id,
+            text,
+            actor="ann",
+            now=lambda: moment(self.now),
+            deadline=Deadline(0),
+        )
+        group.model.add_note(self.now, text)
+        self._remarked(group)
+
+    def expect(self, group: Group, runs: int | None, by: float | None) -> None:
+        said = len(group.model.expected)
+        try:
+            _, is_new = expect_of_group(
+                self.engine,
+                group.taskgroup_id,
+                {"runs": runs, "by": None if by is None else moment(by)},
+                actor="ann",
+                note=None,
+                now=lambda: moment(self.now),
+                deadline=Deadline(0),
+            )
+        except NotWatchedError as error:
+            assert str(error) == group.model.state and group.model.state in {"stopped", "gone", "retired"}
+            return
+        group.model.expect(self.now, (runs, by))
+        assert is_new is (len(group.model.expected) > said)
+        if is_new:
+            self._remarked(group)
+
+    def _remarked(self, group: Group) -> None:
+        """A remark leaves the schedule as it is, but a poll in flight has to be made again."""
+        group.lease = None
+
     def claim(self, owner: str, limit: int) -> list[Flight]:
         """Claim `limit` due groups and check that they are the right ones.
 
@@ -156,11 +207,10 @@ class Fleet:
 
     def _flight(self, group: Group, claim: Claim) -> Flight:
         group.lease = Lease(claim.owner, self.now + LEASE)
-        group.next_poll = group.lease.until
         return Flight(group, claim, group.lease, self.now)
 
     def _is_due(self, group: Group) -> bool:
-        return group.next_poll is not None and group.next_poll <= self.now
+        return group.due_from is not None and group.due_from <= self.now
 
     def finish(self, outcomes: Sequence[tuple[Flight, Outcome]]) -> list[PollResult]:
         """Write the outcomes of polls in one transaction, and check which of them were valid."""
@@ -222,12 +272,11 @@ class Fleet:
         owner = self.owners[which]
         if released:
             with writing(self.engine) as connection:
-                freed = release(connection, [owner], moment(self.now))
+                freed = release(connection, [owner])
             claimed = [group for group in self.groups.values() if group.lease and group.lease.owner == owner]
             assert freed == len(claimed)
             for group in claimed:
-                was_due = group.model.poll_due
-                group.lease, group.next_poll = None, self.now if was_due is None else min(was_due, self.now)
+                group.lease = None
         if not comes_back:
             self.flights = [flight for flight in self.flights if flight.lease.owner != owner]
             self.owners[which] = self._new_owner()
@@ -245,14 +294,14 @@ class Fleet:
         far = [group for group in self.groups.values() if self._is_far(group)]
         assert made_due == len(far)
         for group in far:
-            group.next_poll = self.now
+            group.next_poll, group.lease = self.now, None
         for group in self.groups.values():
             group.clock_step += step
 
     def _is_far(self, group: Group) -> bool:
-        if group.next_poll is None or group.lease is not None:
+        if group.due_from is None or (group.lease is not None and group.lease.owner in self.owners):
             return False
-        return group.next_poll > self.now + max(LONGEST_WAIT, INTERVAL_MARGIN * group.interval)
+        return group.due_from > self.now + max(LONGEST_WAIT, INTERVAL_MARGIN * group.interval)
 
     def end(self) -> None:
         """Remove the groups' watch rows; their entries cannot be deleted."""

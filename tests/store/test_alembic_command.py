@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, inspect, select
 
 from recorder.completion.summary import SUMMARY_RULES
 from recorder.store.engine import check_url, open_engine
-from recorder.store.schema import state_of
+from recorder.store.schema import known_revisions, state_of
 from recorder.store.schema_diff import differences
 from recorder.store.tables import episodes, summaries
 from recorder.store.transactions import reading, writing
@@ -27,7 +27,7 @@ from tests.support.store_samples import body, enrol, poll, seen
 
 CLONE = Path(__file__).parents[2]
 INI = str(CLONE / "alembic.ini")
-HEAD = "0004"
+HEAD = "0009"
 
 
 def installed_alembic(folder: Path, *arguments: str, **settings: str) -> Result:
@@ -104,7 +104,7 @@ def test_from_another_folder_with_the_settings_in_env(
         url = f"sqlite:///{os.path.relpath(str(engine.url.database), elsewhere)}"
     elsewhere.joinpath(".env").write_text(f"RECORDER_DATABASE_URL={url}\nRECORDER_RATE=fast\n")
     ok(installed_alembic(elsewhere, "-c", INI, "downgrade", "-1"))
-    assert state_of(engine).current == "0003"
+    assert state_of(engine).current == known_revisions()[1]
     ok(alembic("upgrade", "head"))
     assert state_of(engine).at_head and _stored_counts(engine) == [1, 1, SUMMARY_RULES]
     with writing(engine) as connection:
@@ -160,7 +160,7 @@ def test_a_generated_revision_does_not_import_the_recorder(
         )
     settings = {"RECORDER_DATABASE_URL": database_url}
     ok(installed_alembic(copy, "revision", "--autogenerate", "-m", "add notes", **settings))
-    revision = (copy / "migrations/versions/0005_add_notes.py").read_text()
+    revision = (copy / "migrations/versions" / f"{int(HEAD) + 1:04}_add_notes.py").read_text()
     assert set(re.findall(r"^(?:from|import) .*", revision, re.MULTILINE)) == {
         "from __future__ import annotations",
         "import sqlalchemy as sa",
@@ -213,7 +213,7 @@ def _set_revision(path: Path, statement: str) -> None:
 
 
 def test_the_history_needs_no_database_and_an_upgrade_creates_it(elsewhere: Path, alembic: Alembic) -> None:
-    assert ok(alembic("history")).startswith(f"0003 -> {HEAD} (head), ")
+    assert ok(alembic("history")).startswith(f"{known_revisions()[1]} -> {HEAD} (head), ")
     ok(alembic("upgrade", "head"))
     engine = open_engine(check_url(f"sqlite:///{elsewhere / 'recorder.db'}"))
     assert differences(engine) == []

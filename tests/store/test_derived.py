@@ -13,11 +13,11 @@ from recorder.store.derived import rebuild_all
 from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.leases import write_results
 from recorder.store.migrate import upgrade
-from recorder.store.tables import episodes, group_labels, labelled_durations, summaries
+from recorder.store.tables import episodes, group_labels, labelled_durations, milestones, summaries
 from recorder.store.transactions import reading, writing
 from tests.support.store_samples import at, body, claim_one, enrol, failed, finished, poll, seen
 
-DERIVED = (summaries, episodes, group_labels, labelled_durations)
+DERIVED = (summaries, episodes, milestones, group_labels, labelled_durations)
 LONG = "x" * 5000
 
 
@@ -67,6 +67,7 @@ def recorded(engine: Engine) -> Engine:
     [
         *(delete(table) for table in DERIVED),
         update(episodes).values(duration_seconds=1),
+        update(milestones).values(seconds=1),
         update(summaries).values(rules=SUMMARY_RULES + 1),
         update(group_labels).values(value='"somebody else"'),
     ],
@@ -74,7 +75,7 @@ def recorded(engine: Engine) -> Engine:
 )
 def test_a_rebuild_restores_the_derived_rows(recorded: Engine, harm: Any) -> None:
     written = _rows(recorded)
-    assert [len(rows) for rows in written] == [3, 3, 2, 1]
+    assert [len(rows) for rows in written] == [3, 3, 15, 2, 1]
     with writing(recorded) as connection:
         connection.execute(harm)
     assert _rows(recorded) != written
@@ -99,7 +100,7 @@ def test_a_missing_summary_is_rebuilt_with_the_next_entry(recorded: Engine) -> N
             connection.execute(delete(table).where(table.c.taskgroup_id == "Gruppe ä"))
     poll(recorded, "Gruppe ä", seen(body("Gruppe ä", 5), 220))
     written = _rows(recorded)
-    assert [len(rows) for rows in written] == [3, 3, 2, 2]
+    assert [len(rows) for rows in written] == [3, 3, 15, 2, 2]
     assert list(rebuild_all(recorded)) == [1, 2, 3]
     assert _rows(recorded) == written
 

@@ -6,16 +6,25 @@ import threading
 from datetime import datetime
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select, update
 
 from recorder.ledger.entries import Action, Gap, WatchChange
 from recorder.ledger.watch import WatchState
-from recorder.store.enrolment import Deadline, UnknownGroupError, cease_watching, watch_group
+from recorder.store import enrolment
+from recorder.store.enrolment import (
+    Deadline,
+    cease_groups,
+    cease_watching,
+    resume_groups,
+    watch_group,
+    watch_groups,
+)
 from recorder.store.groups import find_group
 from recorder.store.history import read_entries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading, writing
-from tests.support.store_samples import RULES, at, body, enrol, failed, poll, seen
+from recorder.store.watch_changes import BrokenLedgerError, UnknownGroupError, enrol_many
+from tests.support.store_samples import RULES, at, body, claim_one, enrol, failed, poll, seen
 
 
 def _changes(engine: Engine, taskgroup_id: str) -> list[tuple[str, str, str | None]]:
@@ -125,3 +134,95 @@ def test_the_time_of_an_entry_is_read_after_locking_the_row(engine: Engine) -> N
         free.set()
     waiting.join()
     assert was_free == [True]
+
+
+def _watch_all(engine: Engine, ids: list[str], seconds: float = 0) -> dict[str, object]:
+    batches = watch_groups(engine, ids, actor="ada", note="all", now=lambda: at(seconds), rules=RULES)
+    return {taskgroup_id: outcome for outcomes in batches for taskgroup_id, outcome in outcomes.items()}
+
+
+def _pause_all(engine: Engine, ids: list[str], deadline: Deadline) -> list[dict[str, object]]:
+    paused = cease_groups(
+        engine, ids, Action.PAUSED, actor="bob", note=None, now=lambda: at(3), deadline=deadline
+    )
+    return [dict(outcomes) for outcomes in paused]
+
+
+@pytest.fixture
+def batches_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrolment, "BATCH", 2)
+
+
+@pytest.mark.usefixtures("batches_of_two")
+def test_many_groups_each_have_an_outcome_of_their_own(engine: Engine) -> None:
+    assert _watch_all(engine, ["c", "a", "b"]) == dict.fromkeys("cab", Action.STARTED)
+    assert _pause_all(engine, ["b", "nobody", "a"], Deadline(0))[1:] == [{"a": Action.PAUSED}]
+    with writing(engine) as connection:
+        connection.execute(update(watches).where(watches.c.taskgroup_id == "b").values(head_seq=1))
+    outcomes = _watch_all(engine, ["d", "c", "b", "a"], 4)
+    broken = outcomes.pop("b")
+    assert isinstance(broken, BrokenLedgerError) and "entry 1" in str(broken)
+    assert outcomes == {"d": Action.STARTED, "c": None, "a": Action.RESUMED}
+    assert _changes(engine, "a") == [
+        ("started", "ada", "all"),
+        ("paused", "bob", None),
+        ("resumed", "ada", "all"),
+    ]
+    assert len(_changes(engine, "b")) == 2
+    (known,) = resume_groups(engine, ["e", "d"], actor="ada", note=None, now=lambda: at(5), rules=RULES)
+    assert isinstance(known["e"], UnknownGroupError)
+    assert list(known) == ["e", "d"]
+
+
+def test_groups_that_are_enrolled_together_have_a_note_each(engine: Engine) -> None:
+    with writing(engine) as connection:
+        notes = {"b": "first", "a": None}
+        outcomes = enrol_many(connection, notes, actor="ada", now=lambda: at(0), rules=RULES)
+    assert outcomes == {"b": Action.STARTED, "a": Action.STARTED}
+    assert _changes(engine, "b") == [("started", "ada", "first")]
+    assert _changes(engine, "a") == [("started", "ada", None)]
+
+
+@pytest.mark.usefixtures("batches_of_two")
+def test_batches_stay_when_a_later_one_fails(engine: Engine) -> None:
+    times = [at(0)]
+
+    def fails_later() -> datetime:
+        if not times:
+            raise RuntimeError("a defect")
+        return times.pop()
+
+    batches = watch_groups(engine, "abcd", actor="ada", note=None, now=fails_later, rules=RULES)
+    assert next(batches) == {"a": Action.STARTED, "b": Action.STARTED}
+    with pytest.raises(RuntimeError, match="a defect"):
+        next(batches)
+    with reading(engine) as connection:
+        assert set(connection.scalars(select(watches.c.taskgroup_id))) == {"a", "b"}
+
+
+def test_groups_with_a_poll_in_flight_are_paused_last(engine: Engine) -> None:
+    enrol(engine, "busy")
+    claim_one(engine, "busy", 1)
+    enrol(engine, "idle")
+    assert _pause_all(engine, ["busy", "idle"], Deadline(0)) == [
+        {"idle": Action.PAUSED},
+        {"busy": Action.PAUSED},
+    ]
+
+
+def test_commands_that_change_the_same_groups_wait_for_each_other(engine: Engine) -> None:
+    found: list[dict[str, object]] = []
+
+    def enrol_one(connection: Connection, taskgroup_id: str) -> None:
+        enrol_many(connection, {taskgroup_id: None}, actor="bob", now=lambda: at(0), rules=RULES)
+
+    with writing(engine) as connection:
+        enrol_one(connection, "a")
+        waiting = threading.Thread(target=lambda: found.append(_watch_all(engine, ["c", "b", "a"])))
+        waiting.start()
+        # If it had begun with another group, the two would wait for each other.
+        waiting.join(0.3)
+        enrol_one(connection, "b")
+        enrol_one(connection, "c")
+    waiting.join()
+    assert found == [{"c": None, "b": None, "a": None}]

@@ -151,6 +151,7 @@ def test_commands_through_it(pooler: str, postgres: str, tmp_path: Path, forker:
             "PARALLEL_BASE_URL": "http://127.0.0.1:1",
             # A failed poll is due again at once.
             "RECORDER_POLL_INTERVAL": "0.1",
+            "RECORDER_MAX_INTERVAL": "0.6",
             "RECORDER_GAP_GRACE": "0.1",
         }
         for told in ({}, {"RECORDER_DATABASE_POOLER": "transaction"}):

@@ -17,8 +17,13 @@ from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing
 from tests.support.store_samples import NOON, enrol
 
-OURS = {"watches", "entries", "recorders", "episodes", "group_labels", "labelled_durations", "summaries"}
-VIEWS = {"status_history", "latest_status", "group_completion", "observation_gaps"}
+DERIVED = {"episodes", "milestones", "group_labels", "labelled_durations", "summaries"}
+EVENTS = {"events", "published_events", "upstream_state"}
+OURS = {"watches", "entries", "recorders", *DERIVED, *EVENTS}
+VIEWS = {
+    *("status_history", "latest_status", "group_completion"),
+    *("group_milestones", "group_metadata", "observation_gaps"),
+}
 
 
 def _tables(engine: Engine) -> set[str]:

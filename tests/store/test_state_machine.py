@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, Engine, select
 
 from recorder.completion.summary import NOTHING, summarize
-from recorder.ledger.entries import Action, Entry, Gap, Interval, Kind, StatusContent
+from recorder.ledger.entries import MOST_RUNS, Action, Entry, Gap, Interval, Kind, StatusContent
 from recorder.ledger.poll_outcome import Cause
 from recorder.store.derived import find_summaries
 from recorder.store.groups import GroupFilter, count_entries, find_group, list_groups
@@ -110,6 +110,18 @@ class StoredFleet(RuleBasedStateMachine):
     def cease(self, name: str, action: Action, note: str | None) -> None:
         self.fleet.cease(self.group(name), action, note)
 
+    @rule(name=NAMES)
+    def note(self, name: str) -> None:
+        self.fleet.note(self.group(name), "é 𝄞")
+
+    @rule(
+        name=NAMES,
+        runs=st.sampled_from([None, 1, 500, MOST_RUNS]),
+        by=st.sampled_from([None, -3600.25, 10**8]),
+    )
+    def expect(self, name: str, runs: int | None, by: float | None) -> None:
+        self.fleet.expect(self.group(name), runs, by)
+
     @rule(step=STEPS, noticed=st.booleans())
     def the_clock_is_set(self, step: float, noticed: bool) -> None:
         self.fleet.clock_set(step, noticed=noticed)
@@ -136,7 +148,7 @@ class StoredFleet(RuleBasedStateMachine):
 
     @rule(lag=st.sampled_from([0, 0, 0.5, WINDOW]))
     def until_a_group_is_due(self, lag: float) -> None:
-        due = [group.next_poll for group in self.fleet.groups.values() if group.next_poll is not None]
+        due = [group.due_from for group in self.fleet.groups.values() if group.due_from is not None]
         self.fleet.now = max(self.fleet.now, min(due, default=self.fleet.now) + lag)
 
     @rule(which=RECORDERS, limit=st.integers(1, 3), lag=st.sampled_from([0, 9, WINDOW]))
@@ -245,6 +257,7 @@ class StoredFleet(RuleBasedStateMachine):
         expected = [model.due, gap_at, model.poll_due, group.next_poll, until]
         assert [seconds_or_none(row[name]) for name in times] == expected
         assert model.body is None or seconds_or_none(row["quiet_since"]) == model.quiet_since
+        assert (row["expected_runs"], seconds_or_none(row["expected_by"])) == model.expectation
         assert row["owner"] == (None if lease is None else lease.owner)
 
     def _check_group(self, connection: Connection, group: Group) -> None:

@@ -21,12 +21,16 @@ STATUS_HISTORY = [
     *("action_required", "running", "completed", "failed", "cancelling", "cancelled", "is_active"),
     *("status_message", "modified_at", "metadata", "created_at", "anomalies", "digest"),
 ]
-LATEST_STATUS = [*STATUS_HISTORY, "state", "due_at"]
+LATEST_STATUS = [*STATUS_HISTORY, "state", "due_at", "expected_runs", "expected_by"]
 GROUP_COMPLETION = [
     *("taskgroup_id", "episode", "started_at", "started_earliest", "started_latest", "completed_at"),
     *("completed_earliest", "completed_latest", "duration_seconds", "duration_earliest_seconds"),
     *("duration_latest_seconds", "censored", "first_sight", "outcome", "runs_total", "runs_completed"),
     *("runs_failed", "runs_cancelled", "gap_seconds", "polls"),
+]
+GROUP_MILESTONES = [
+    *("taskgroup_id", "episode", "fraction", "runs", "at", "earliest", "latest", "basis"),
+    *("seconds", "seconds_earliest", "seconds_latest"),
 ]
 OBSERVATION_GAPS = [
     *("taskgroup_id", "seq", "gap_from", "gap_to", "duration_seconds", "cause", "attempts"),
@@ -62,6 +66,8 @@ def test_columns_are_as_documented(engine: Engine) -> None:
     assert _columns(engine, "status_history") == STATUS_HISTORY
     assert _columns(engine, "latest_status") == LATEST_STATUS
     assert _columns(engine, "group_completion") == GROUP_COMPLETION
+    assert _columns(engine, "group_milestones") == GROUP_MILESTONES
+    assert _columns(engine, "group_metadata") == ["taskgroup_id", "key", "value", "type"]
     assert _columns(engine, "observation_gaps") == OBSERVATION_GAPS
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from sqlalchemy import Engine, insert
 
-from recorder.ledger.entries import Action, Entry, WatchChange
+from recorder.ledger.entries import MOST_RUNS, Action, Entry, ExpectationChanges, WatchChange
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.timestamps import format_time
-from recorder.ledger.transitions import Rules, Transition, cease, fail, observe, resume, start
+from recorder.ledger.transitions import Rules, Transition, cease, expect, fail, observe, remark, resume, start
 from recorder.ledger.watch import Watch, WatchState
 from recorder.store.derived import apply_entries
 from recorder.store.mapping import entry_row, watch_row
@@ -85,9 +85,21 @@ class RandomLedger:
             self._fail()
         elif chance.random() < 0.5:
             self._now += timedelta(seconds=chance.choice([-60, -0.5, 40, 5000]))
+        elif chance.random() < 0.5:
+            self._remark()
         else:
             action = chance.choice([Action.PAUSED, Action.STOPPED])
             self._take(cease(self.watch, WatchChange(action, "bob", None), self._now))
+
+    def _remark(self) -> None:
+        chance, now = self._chance, self._now
+        if chance.random() < 0.5:
+            self._take(remark(self.watch, WatchChange(Action.NOTED, "bob", "é 𝄞 note"), now))
+            return
+        changes: ExpectationChanges = {"runs": chance.choice([None, 1, 500, MOST_RUNS])}
+        if chance.random() < 0.5:
+            changes["by"] = chance.choice([None, now + timedelta(days=1, microseconds=1)])
+        self._take(expect(self.watch, changes, "bob", now, chance.choice([None, "as agreed"])))
 
     def _fail(self) -> None:
         cause = self._chance.choice(_FAILURES)

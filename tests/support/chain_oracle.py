@@ -51,7 +51,14 @@ def assert_chained(entries: Sequence[Entry]) -> None:
 def _content(entry: Entry, raw: bytes | None) -> dict[str, Any]:
     content = entry.content
     if isinstance(content, WatchChange):
-        watch = {"action": str(content.action), "actor": content.actor, "note": content.note}
+        watch: dict[str, Any] = {
+            "action": str(content.action),
+            "actor": content.actor,
+            "note": content.note,
+        }
+        if content.expect is not None:
+            by = content.expect.by
+            watch["expect"] = {"runs": content.expect.runs, "by": None if by is None else text_of(by)}
         return {"kind": "watch", "watch": watch}
     if isinstance(content, Gap):
         return {"kind": "gap", "gap": _gap(content)}

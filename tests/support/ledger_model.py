@@ -33,6 +33,7 @@ class Model:
     expected: list[tuple[Any, ...]] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     body: str | None = None
+    expectation: tuple[int | None, float | None] = (None, None)
     open: tuple[float, float, int] | None = None
 
     def __post_init__(self) -> None:
@@ -70,7 +71,7 @@ class Model:
         if self.lost(at):
             self.write(*self.gap(at, late))
         self.write("watch", at, action, actor, note)
-        self.state = action
+        self.state, self.ceased = action, at
         self.due = self.poll_due = None
         self.failed = []
 
@@ -79,9 +80,16 @@ class Model:
         self.state = "watching"
         self.sight = self.quiet_since = self.due = self.poll_due = at
 
+    def add_note(self, at: float, text: str) -> None:
+        self.write("watch", at, "noted", "ann", text)
+
+    def expect(self, at: float, expectation: tuple[int | None, float | None]) -> None:
+        if expectation != self.expectation:
+            self.write("watch", at, "expected", "ann", None, expectation)
+            self.expectation = expectation
+
     def answer(self, asked: float, received: float, body: str, due_in: float = INTERVAL) -> None:
-        newest = self.expected[-1][1] if self.open is None else self.open[1]
-        regressed = received < newest
+        regressed = received < (self.sight if self.state == "watching" else self.ceased)
         if self.state == "gone":
             self.resume(received)
         elif self.lost(received):

@@ -10,7 +10,7 @@ from typing import Any
 from recorder.completion.episodes import Episode, episodes_of
 from recorder.completion.time_bounds import Moment
 from recorder.ledger import transitions as decision
-from recorder.ledger.entries import Action, Entry, WatchChange
+from recorder.ledger.entries import Action, Entry, ExpectationChanges, WatchChange
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import ResponseBody, parse_body
 from recorder.ledger.timestamps import format_time
@@ -76,6 +76,15 @@ class Ledger:
 
     def cease(self, at: float, action: Action = Action.PAUSED) -> Ledger:
         self._take(decision.cease(self.watch, WatchChange(action, "ann", None), time(at)))
+        return self
+
+    def note(self, at: float) -> Ledger:
+        self._take(decision.remark(self.watch, WatchChange(Action.NOTED, "ann", "é 𝄞"), time(at)))
+        return self
+
+    def expect(self, at: float, runs: int | None, by: float | None) -> Ledger:
+        changes: ExpectationChanges = {"runs": runs, "by": None if by is None else time(by)}
+        self._take(decision.expect(self.watch, changes, "ann", time(at)))
         return self
 
     def resume(self, at: float) -> Ledger:

@@ -5,6 +5,7 @@ The output of every command is checked for the secrets it was given; a leak fail
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.support.forker import ForkedProcess, Forker
 
@@ -27,6 +28,7 @@ STOP_SECONDS = 10
 """How long a command may take to exit after it is asked to."""
 QUICK = {
     "RECORDER_POLL_INTERVAL": "0.2",
+    "RECORDER_MAX_INTERVAL": "0.2",
     "RECORDER_SETTLED_INTERVAL": "0.2",
     "RECORDER_GAP_GRACE": "5",
     "RECORDER_REQUEST_TIMEOUT": "5",
@@ -47,13 +49,13 @@ class Result:
 
     @property
     def complaints(self) -> list[str]:
-        """The lines on standard error."""
-        return self.err.splitlines()
+        """The lines on standard error, but for the warning about ids that are shorter than the provider's."""
+        return [line for line in self.err.splitlines() if "look like the provider's ids" not in line]
 
     def complaint(self, status: int = 1) -> str:
         """The single line on standard error of a command that failed with `status` and no other output."""
         assert (self.status, self.out, len(self.complaints)) == (status, "", 1), self
-        return self.err.rstrip("\n")
+        return self.complaints[0]
 
     def wrong_usage(self) -> str:
         """The single line on standard error of a command that was used wrongly."""
@@ -124,7 +126,7 @@ class Program:
     def ok(self, *arguments: str, text: str = "") -> str:
         """Return the output of a command that must succeed with nothing on standard error."""
         result = self.run(*arguments, text=text)
-        assert (result.status, result.err) == (0, ""), result
+        assert (result.status, result.complaints) == (0, []), result
         return result.out
 
     @contextmanager
@@ -228,6 +230,12 @@ class Running:
         for pid in filter(alive, pids):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def watch_entries(program: Program, taskgroup_id: str) -> list[dict[str, Any]]:
+    """The watch entries of a group, in order."""
+    page = json.loads(program.ok("history", "--json", "--kind", "watch", "--", taskgroup_id))
+    return [entry["watch"] for entry in page["items"]]
 
 
 def answers(url: str) -> bool:

@@ -6,15 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Engine
 
-from recorder.ledger.entries import Action
+from recorder.ledger.entries import Action, ExpectationChanges
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import Rules, Transition, fail, observe
-from recorder.store.enrolment import Deadline, cease_watching, watch_group
+from recorder.store.enrolment import Deadline, cease_watching, expect_of_group, watch_group
 from recorder.store.leases import Claim, PollResult, claim_due, release, write_results
 from recorder.store.transactions import writing
 
@@ -63,6 +63,17 @@ class Recording:
             deadline=Deadline(0),
         )
 
+    def expect(self, taskgroup_id: str, at: float, **changes: Any) -> None:
+        expect_of_group(
+            self._engine,
+            taskgroup_id,
+            cast(ExpectationChanges, changes),
+            actor="ada",
+            note=None,
+            now=lambda: after(at),
+            deadline=Deadline(0),
+        )
+
     def see(self, taskgroup_id: str, at: float, status: dict[str, Any], **members: Any) -> None:
         """Record a response received at `at` to a poll sent a quarter of a second earlier."""
         body = {"taskgroup_id": taskgroup_id, "metadata": None, "created_at": None, "status": status}
@@ -87,7 +98,7 @@ class Recording:
             (claim,) = (claim for claim in claims if claim.watch.taskgroup_id == taskgroup_id)
             result = _finished(claim, step_of(claim), now, due=due)
             assert write_results(connection, [result]).results == [result]
-            release(connection, ["test"], now)
+            release(connection, ["test"])
 
 
 def _finished(claim: Claim, step: Transition, now: datetime, *, due: bool) -> PollResult:

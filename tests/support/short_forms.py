@@ -101,7 +101,10 @@ def short(entry: Entry) -> tuple[Any, ...]:
 
 def short_content(content: StatusContent | Gap | WatchChange) -> tuple[Any, ...]:
     if isinstance(content, WatchChange):
-        return content.action, content.actor, content.note
+        said = content.action, content.actor, content.note
+        if content.expect is None:
+            return said
+        return *said, (content.expect.runs, seconds_or_none(content.expect.by))
     if isinstance(content, Gap):
         numbers = content.attempts, content.unpolled_seconds
         return (seconds(content.from_), content.cause, *numbers, content.http_status, content.detail)

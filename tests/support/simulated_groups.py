@@ -40,6 +40,11 @@ class Batch:
         return max(self.added + timedelta(microseconds=round(life[-1].seconds * 1e6)) for life in self.lives)
 
     @property
+    def finishes(self) -> list[datetime]:
+        lasts = [life[-1] for life in self.lives if life[-1].status in FINISHED]
+        return [self.added + timedelta(microseconds=round(last.seconds * 1e6)) for last in lasts]
+
+    @property
     def last_statuses(self) -> frozenset[RunStatus]:
         return frozenset(life[-1].status for life in self.lives)
 
@@ -185,10 +190,11 @@ def _plan(ledger: Ledger, due_at: datetime, every: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A drawn group: its truth and its recording."""
+    """A drawn group: its truth, with when each run that ever finished did so, and its recording."""
 
     name: str
     stretches: list[Stretch]
+    finishes: list[datetime]
     recording: Recording
 
 
@@ -198,7 +204,8 @@ def draw_case(processor: str, seed: int) -> Case:
     random = Random(name)
     batches = _draw_batches(random, processor)
     polling = _draw_polling(random, batches)
-    return Case(name, stretches_of(batches), record(time(0), batches, polling, random))
+    finishes = sorted(finish for batch in batches for finish in batch.finishes)
+    return Case(name, stretches_of(batches), finishes, record(time(0), batches, polling, random))
 
 
 def _draw_batches(random: Random, processor: str) -> tuple[Batch, ...]:

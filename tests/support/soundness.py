@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from recorder.ledger.entries import Action, Entry, Gap, StatusContent, WatchChange
+from recorder.ledger.entries import REMARKS, Action, Entry, Gap, StatusContent, WatchChange
 from tests.support.chain_oracle import assert_chained
 from tests.support.short_forms import name_of
 
@@ -26,7 +26,7 @@ def assert_sound(entries: Sequence[Entry]) -> None:
 def _assert_no_gap_while_not_watched(entries: Sequence[Entry]) -> None:
     watched = False
     for entry in entries:
-        if isinstance(entry.content, WatchChange):
+        if isinstance(entry.content, WatchChange) and entry.content.action not in REMARKS:
             watched = entry.content.action in {Action.STARTED, Action.RESUMED}
         assert watched or isinstance(entry.content, WatchChange)
 

@@ -18,7 +18,7 @@ from recorder.store.transactions import writing
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(timedelta(seconds=30), timedelta(seconds=900), timedelta(days=7))
-PACE = Intervals(timedelta(seconds=10), timedelta(seconds=300), timedelta(seconds=30))
+PACE = Intervals(*(timedelta(seconds=each) for each in (10, 60, 300, 30)))
 LEASE = timedelta(seconds=30)
 OWNER = "recorder-one"
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
-from recorder.ledger.entries import Action, Entry, Gap, Kind, StatusContent, WatchChange
+from recorder.ledger.entries import (
+    Action,
+    Entry,
+    ExpectationChanges,
+    Gap,
+    Kind,
+    StatusContent,
+    WatchChange,
+)
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import ResponseBody
-from recorder.ledger.transitions import Rules, Transition, cease, fail, observe, resume, start
+from recorder.ledger.transitions import Rules, Transition, cease, expect, fail, observe, remark, resume, start
 from recorder.ledger.watch import Watch
 from tests.support.bodies import GROUP, RUNNING, moment
 
@@ -83,6 +92,12 @@ class Story:
 
     def cease(self, action: Action, at: float, note: str | None = None) -> tuple[Entry, ...]:
         return self._take(cease(self.watch, WatchChange(action, "ann", note), moment(at)))
+
+    def note(self, at: float, text: str = "a note") -> tuple[Entry, ...]:
+        return self._take(remark(self.watch, WatchChange(Action.NOTED, "ann", text), moment(at)))
+
+    def expect(self, at: float, **changes: Any) -> tuple[Entry, ...]:
+        return self._take(expect(self.watch, cast(ExpectationChanges, changes), "ann", moment(at)))
 
     def pause(self, at: float) -> tuple[Entry, ...]:
         return self.cease(Action.PAUSED, at)

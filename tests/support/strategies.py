@@ -37,13 +37,15 @@ class Event:
     modified: float | None
 
 
-def events(*, steps_back: bool) -> st.SearchStrategy[list[Event]]:
+def events(*, steps_back: bool, remarks: bool = False) -> st.SearchStrategy[list[Event]]:
     waits = st.sampled_from([0.5, 3, 10, 11.25, 29, 60, 500])
     if steps_back:
         waits = waits | st.sampled_from([-1, -15, -400, -4000])
     event = st.builds(
         Event,
-        what=st.sampled_from(["see", "see", "see", "see", "fail", "cease", "resume"]),
+        what=st.sampled_from(
+            ["see", "see", "see", "see", "fail", "cease", "resume", *(["note", "expect"] if remarks else [])]
+        ),
         wait=waits,
         delay=st.sampled_from([0, 0.25, 2]),
         counts=st.sampled_from(_COUNTS),
@@ -67,8 +69,13 @@ def ledger_of(happened: list[Event]) -> Ledger:
             ledger.cease(now, Action.STOPPED)
         elif event.what == "resume" and not ledger.watching:
             ledger.resume(now)
+        elif event.what == "note":
+            ledger.note(now)
+        elif event.what == "expect":
+            runs = event.counts.get("completed") or None
+            ledger.expect(now, runs, event.created)
     return ledger
 
 
-def ledgers(*, steps_back: bool) -> st.SearchStrategy[Ledger]:
-    return events(steps_back=steps_back).map(ledger_of)
+def ledgers(*, steps_back: bool, remarks: bool = False) -> st.SearchStrategy[Ledger]:
+    return events(steps_back=steps_back, remarks=remarks).map(ledger_of)

@@ -26,12 +26,20 @@ from recorder.ledger.chain import GENESIS, digest_of, record_of
 from recorder.store.engine import open_engine
 from recorder.store.enrolment import resume_watching
 from recorder.store.mapping import entry_of
-from recorder.store.tables import entries, episodes, group_labels, labelled_durations, summaries, watches
+from recorder.store.tables import (
+    entries,
+    episodes,
+    group_labels,
+    labelled_durations,
+    milestones,
+    summaries,
+    watches,
+)
 from recorder.store.transactions import reading, writing
 from tests.support.recording import RULES, Recording, active, after, settled
 
 Brief = list[tuple[str, int, str]]
-TABLES = (watches, entries, summaries, episodes, group_labels, labelled_durations)
+TABLES = (watches, entries, summaries, episodes, milestones, group_labels, labelled_durations)
 INEXACT = (
     '{"taskgroup_id": "one", "status": {"num_task_runs": 1e400, "task_run_status_counts": {"failed": 4}}}'
 )

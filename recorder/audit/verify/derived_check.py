@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from recorder.audit.invariants import check_due, check_interval
 from recorder.audit.verify.findings import ProblemKind
 from recorder.audit.verify.ledger_check import LedgerCheck
 from recorder.audit.verify.raw_rows import RawRow, as_stored
 from recorder.audit.verify.row_decoder import UNDECODABLE, differing, moment_of
+from recorder.completion.episodes import open_milestones
 from recorder.ledger.entries import Interval
 from recorder.ledger.watch import Head, WatchState
-from recorder.store.derived import episode_row, label_rows, open_episode_rows, summary_row
+from recorder.store.derived import label_rows, summary_row
+from recorder.store.episode_rows import episode_row, milestone_rows, open_episode_rows
 
 Rows = Iterable[RawRow]
 
 _MOST_REPORTED = 3
+_MILESTONE = ("episode", "fraction")
 _INTERVAL = ("last_asked_at", "last_seen_at", "polls")
 
 
@@ -24,22 +28,24 @@ _INTERVAL = ("last_asked_at", "last_seen_at", "polls")
 class GroupRows:
     """The rows that the database has beside a group's ledger.
 
-    `episodes` are those that were not compared yet. `is_labelled` says whether the group's labelled durations
-    are those of its episodes and labels.
+    `episodes` and `milestones` are those that were not compared yet. `is_labelled` says whether the group's
+    labelled durations are those of its episodes and labels.
     """
 
     watches: Rows
     summaries: Rows
     episodes: Rows
+    milestones: Rows
     labels: Rows
     is_labelled: bool
 
 
-def compare_ended(ledger: LedgerCheck, episodes: Rows) -> None:
+def compare_ended(ledger: LedgerCheck, rows: GroupRows) -> None:
     """Compare the episodes that ended since the last call; they no longer change."""
     if ledger.intact:
         ended = (episode_row(ledger.taskgroup_id, episode) for episode in ledger.ended)
-        ledger.wrong_episodes += _compare("number", ended, episodes)
+        ledger.wrong_episodes += _compare(["number"], ended, rows.episodes)
+        ledger.wrong_milestones += _compare(_MILESTONE, _ended_milestones(ledger), rows.milestones)
     ledger.ended.clear()
 
 
@@ -96,6 +102,9 @@ def _check_watch(ledger: LedgerCheck, watch: RawRow | None) -> None:
         "phase": force and force.phase.value,
         "finished": force and force.finished,
         "modified_at": force and force.modified_at,
+        "expected_runs": ledger.replay.expected.runs,
+        "expected_by": ledger.replay.expected.by,
+        "earlier_sight_at": ledger.replay.earlier_sight,
     }
     wrong = [
         detail for name, value in as_stored(right).items() for detail in differing(name, watch[name], value)
@@ -120,33 +129,47 @@ def _check_open_interval(watch: RawRow, head: Head, state: WatchState) -> Iterat
 def _check_tables(ledger: LedgerCheck, rows: GroupRows) -> None:
     taskgroup_id, summary = ledger.taskgroup_id, ledger.summary
     summaries = [summary_row(taskgroup_id, summary)] if ledger.seq else []
-    _report(ledger, "summaries", _compare("taskgroup_id", summaries, rows.summaries))
+    _report(ledger, "summaries", _compare(["taskgroup_id"], summaries, rows.summaries))
     ended = [episode_row(taskgroup_id, episode) for episode in ledger.ended]
     still_open = open_episode_rows(taskgroup_id, summary.work)
-    wrong = ledger.wrong_episodes + _compare("number", [*ended, *still_open], rows.episodes)
-    ledger.ended.clear()
+    wrong = ledger.wrong_episodes + _compare(["number"], [*ended, *still_open], rows.episodes)
     _report(ledger, "episodes", wrong)
-    wrong_labels = _compare("key", label_rows(taskgroup_id, summary), rows.labels)
+    ahead = milestone_rows(taskgroup_id, summary.work.episodes + 1, open_milestones(summary.work))
+    milestones = [*_ended_milestones(ledger), *ahead]
+    wrong_milestones = ledger.wrong_milestones + _compare(_MILESTONE, milestones, rows.milestones)
+    _report(ledger, "milestones", wrong_milestones)
+    ledger.ended.clear()
+    wrong_labels = _compare(["key"], label_rows(taskgroup_id, summary), rows.labels)
     _report(ledger, "group_labels", wrong_labels)
     if not wrong and not wrong_labels and not rows.is_labelled:
         _report(ledger, "labelled_durations", ["they are not those of its episodes and labels"])
 
 
-def _compare(key: str, right: Rows, stored: Rows) -> list[str]:
-    """Describe how the rows of one table and group differ from the right ones, row by row."""
-    remaining = {row[key]: row for row in stored}
+def _ended_milestones(ledger: LedgerCheck) -> Iterator[RawRow]:
+    for episode in ledger.ended:
+        yield from milestone_rows(ledger.taskgroup_id, episode.number, episode.milestones or ())
+
+
+def _compare(keys: Sequence[str], right: Rows, stored: Rows) -> list[str]:
+    """Describe how the rows of one table and group, named by `keys`, differ from the right ones."""
+    named = itemgetter(*keys)
+    remaining = {named(row): row for row in stored}
     wrong = []
     for row in map(as_stored, right):
-        found = remaining.pop(row[key], None)
+        found = remaining.pop(named(row), None)
         if found is None:
-            wrong.append(f"{key} {row[key]!a} is missing")
+            wrong.append(f"{_name(keys, row)} is missing")
         else:
             wrong += [
-                f"{key} {row[key]!a}: {detail}"
+                f"{_name(keys, row)}: {detail}"
                 for name, value in row.items()
                 for detail in differing(name, found[name], value)
             ]
-    return [*wrong, *(f"{key} {name!a} does not follow from the ledger" for name in remaining)]
+    return [*wrong, *(f"{_name(keys, row)} does not follow from the ledger" for row in remaining.values())]
+
+
+def _name(keys: Sequence[str], row: RawRow) -> str:
+    return ", ".join(f"{key} {row[key]!a}" for key in keys)
 
 
 def _open_interval(watch: RawRow | None) -> Interval | None:

@@ -31,7 +31,8 @@ class LedgerCheck:
 
     `intact` becomes False once an entry is missing, altered or unreadable. What depends on all entries
     (`replay`, `summary`, and `ended`, the episodes that ended and were not compared yet) is unknown from
-    there on. `wrong_episodes` describes the differences in the episodes that were compared so far.
+    there on. `wrong_episodes` and `wrong_milestones` describe the differences in those that were compared so
+    far.
     """
 
     def __init__(self, taskgroup_id: str, checkpoint: CheckpointHead | None = None) -> None:
@@ -45,6 +46,7 @@ class LedgerCheck:
         self.summary: Summary = NOTHING
         self.ended: list[Episode] = []
         self.wrong_episodes: list[str] = []
+        self.wrong_milestones: list[str] = []
         self._has_checkpoint_digest = False
         self._digests_before: tuple[bytes, ...] = (bytes.fromhex(GENESIS),)
         # Kind and time of the entry before: both None before the first entry, None if unknown.

@@ -26,11 +26,12 @@ from recorder.store.tables import (
     episodes,
     group_labels,
     labelled_durations,
+    milestones,
     summaries,
     watches,
 )
 
-GROUP_TABLES = (watches, entries, summaries, episodes, group_labels, labelled_durations)
+GROUP_TABLES = (watches, entries, summaries, episodes, milestones, group_labels, labelled_durations)
 """Every table that can name a group."""
 
 RawRow = Mapping[Any, Any]
@@ -109,16 +110,22 @@ class RawTables:
 
     def episodes(self, after: RowPosition, until: RowPosition) -> dict[Any, list[RawRow]]:
         """Return the rows of `episodes` by their groups: those after a position, up to another."""
-        first = (
-            "taskgroup_id >= :first" if after.number is None else "(taskgroup_id, number) > (:first, :after)"
-        )
-        last = (
-            "taskgroup_id <= :last" if until.number is None else "(taskgroup_id, number) <= (:last, :until)"
-        )
+        return self._numbered(episodes, "number", after, until)
+
+    def milestones(self, after: RowPosition, until: RowPosition) -> dict[Any, list[RawRow]]:
+        """Return the rows of `milestones` likewise."""
+        return self._numbered(milestones, "episode", after, until)
+
+    def _numbered(
+        self, table: Table, number: str, after: RowPosition, until: RowPosition
+    ) -> dict[Any, list[RawRow]]:
+        key = f"(taskgroup_id, {number})"
+        first = "taskgroup_id >= :first" if after.number is None else f"{key} > (:first, :after)"
+        last = "taskgroup_id <= :last" if until.number is None else f"{key} <= (:last, :until)"
         given = {"first": after.taskgroup_id, "after": after.number}
         given |= {"last": until.taskgroup_id, "until": until.number}
         named = {name: value for name, value in given.items() if value is not None}
-        return self._by_group(episodes, f"{first} AND {last}", named)
+        return self._by_group(table, f"{first} AND {last}", named)
 
     def ids_after(self, taskgroup_id: Any, limit: int) -> list[Any]:
         """Return the next ids that any table names, in order: those after `taskgroup_id`, if given."""

@@ -39,7 +39,7 @@ _COMMON = ("taskgroup_id", "seq", "kind", "at", *_PREVIOUS)
 _OF_KIND = {
     Kind.STATUS: (*STATUS_COLUMNS, "phase", "anomalies", "extra", "rules"),
     Kind.GAP: tuple(name for name in _NAMES if name.startswith("gap_")),
-    Kind.WATCH: tuple(name for name in _NAMES if name.startswith("watch_")),
+    Kind.WATCH: tuple(name for name in _NAMES if name.startswith(("watch_", "expect_"))),
 }
 _FOREIGN = {
     kind: tuple(name for other, names in _OF_KIND.items() if other is not kind for name in names)
@@ -122,7 +122,9 @@ def read_stored(row: EntryRow) -> StoredEntry:
         content = decode_columns(taskgroup_id, columns, extra)
         columns[_MODIFIED_AT], columns[_CREATED_AT] = modified_at, created_at
     else:
-        typed = cast(Any, SimpleNamespace(**{**_by_name(row), "at": at, "gap_from": gap_from}))
+        values = _by_name(row)
+        times = {"at": at, "gap_from": gap_from, "expect_by": moment_of(values["expect_by"])}
+        typed = cast(Any, SimpleNamespace(**values | times))
         content = gap_of(typed) if kind is Kind.GAP else watch_change_of(typed)
     members = None if previous is None else dict(zip(_INTERVAL, (asked_text, seen_text, polls), strict=True))
     record = record_of_texts(

@@ -153,7 +153,7 @@ class _Verification:
             self._unfinished, end = None, RowPosition(self._last)
         span = _SpanRows(connection, begin, end, is_whole=self._unfinished is None)
         if self._unfinished is not None:
-            compare_ended(self._unfinished, span.episodes.get(end.taskgroup_id, ()))
+            compare_ended(self._unfinished, span.of_group(end.taskgroup_id))
         checked = self._check_ends(span, ledgers)
         found = [finding for ledger in checked for finding in ledger.findings]
         if self._unfinished is not None:
@@ -199,7 +199,10 @@ class _SpanRows:
         tables = RawTables(connection)
         span = Span(after.taskgroup_id, until.taskgroup_id)
         self._last = until.taskgroup_id
-        self.episodes = tables.episodes(after, until)
+        self._episodes, self._milestones = (
+            tables.episodes(after, until),
+            tables.milestones(after, until),
+        )
         self._watches, self._summaries, self._labels = (
             tables.rows_of(table, span) for table in (watches, summaries, group_labels)
         )
@@ -207,8 +210,8 @@ class _SpanRows:
 
     def ids(self) -> set[Any]:
         """Return the ids of the groups that have any row."""
-        found = (self._watches, self._summaries, self.episodes, self._labels, self._not_labelled)
-        return {taskgroup_id for rows in found for taskgroup_id in rows}
+        by_group = (self._watches, self._summaries, self._episodes, self._milestones, self._labels)
+        return {taskgroup_id for rows in (*by_group, self._not_labelled) for taskgroup_id in rows}
 
     def reaches(self, taskgroup_id: str) -> bool:
         return id_order(taskgroup_id) <= id_order(self._last)
@@ -217,7 +220,8 @@ class _SpanRows:
         return GroupRows(
             watches=self._watches.get(taskgroup_id, ()),
             summaries=self._summaries.get(taskgroup_id, ()),
-            episodes=self.episodes.get(taskgroup_id, ()),
+            episodes=self._episodes.get(taskgroup_id, ()),
+            milestones=self._milestones.get(taskgroup_id, ()),
             labels=self._labels.get(taskgroup_id, ()),
             is_labelled=taskgroup_id not in self._not_labelled,
         )

@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 
 from recorder.cli.common import report_errors
 from recorder.cli.output.cohort_table import Cohorts, find_cohorts, print_cohorts
-from recorder.cli.output.console import answer, console, json_option, print_json, query_of
+from recorder.cli.output.comparison_table import print_comparison
+from recorder.cli.output.console import answer, console, json_option, metadata_options, print_json, query_of
 from recorder.cli.output.episode_table import print_completion
-from recorder.queries.completion import CompletionQuery, completion_answer, statistics_answer
+from recorder.queries.comparison import StatisticsQuery, statistics_or_comparison
+from recorder.queries.completion import completion_answer
 from recorder.queries.eta import eta_of
 from recorder.queries.groups import group_body, require_group
 from recorder.settings_loading import load_settings
@@ -33,6 +35,15 @@ from recorder.store.durations import MOST_COHORTS, TooManyCohortsError
     multiple=True,
     help="Only groups with this value in their metadata; may be repeated.",
 )
+@click.option(
+    "--compare",
+    metavar="WHAT",
+    help="time: compare --from/--to with --than-from/--than-to; metadata.KEY: --value with --than-value.",
+)
+@click.option("--than-from", metavar="TIME", help="Compare with episodes that started at or after this time.")
+@click.option("--than-to", metavar="TIME", help="Compare with episodes that started before this time.")
+@click.option("--value", help="The first value of KEY to compare.")
+@click.option("--than-value", help="The value of KEY to compare with.")
 @json_option
 @report_errors
 def command(
@@ -69,12 +80,12 @@ def _print_one(taskgroup_id: str, *, as_json: bool) -> None:
         print_completion(console(), found["group"], found["completion"])
 
 
-def _print_many(query: CompletionQuery, *, as_json: bool) -> None:
+def _print_many(query: StatisticsQuery, *, as_json: bool) -> None:
     found: list[Cohorts] = []
 
     def question(connection: Connection, _: datetime) -> dict[str, Any]:
-        if as_json:
-            return statistics_answer(connection, query)
+        if as_json or query.compare is not None:
+            return statistics_or_comparison(connection, query)
         found.append(find_cohorts(connection, query))
         return {}
 
@@ -87,18 +98,13 @@ def _print_many(query: CompletionQuery, *, as_json: bool) -> None:
         ) from None
     if as_json:
         print_json(body)
+    elif query.compare is not None:
+        print_comparison(console(), query, body)
     for cohorts in found:
         print_cohorts(console(), cohorts)
 
 
-def _query(given: dict[str, str], labels: tuple[str, ...]) -> CompletionQuery:
-    selected: dict[str, str] = {}
-    for label in labels:
-        key, separator, value = label.partition("=")
-        if not key or not separator:
-            raise click.UsageError(f"--metadata {label[:80]!a} is not of the form KEY=VALUE")
-        if key in selected:
-            raise click.UsageError(f"--metadata {key[:80]!a} is given twice; give it once")
-        selected[key] = value
+def _query(given: dict[str, str], labels: tuple[str, ...]) -> StatisticsQuery:
+    selected = metadata_options(labels)
     parameters: dict[str, Any] = {**given, "metadata": selected} if selected else {**given}
-    return query_of(CompletionQuery, parameters)
+    return query_of(StatisticsQuery, parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,21 +16,24 @@ from recorder.cli.output.console import (
     answer,
     column_table,
     console,
+    metadata_options,
     page_options,
     plain,
     print_json,
     print_more,
     query_of,
 )
-from recorder.cli.output.format import ago_text, cause_text, phase_text, runs_text, state_text
+from recorder.cli.output.format import ago_text, cause_text, phase_of_group, runs_of_group, state_text
+from recorder.cli.output.group_columns import NOTE, ORDERS, Cell, columns_of, in_order
 from recorder.cli.output.recorder_table import late_lines, recorder_table
 from recorder.cli.output.warnings import warnings
 from recorder.ledger.watch import WatchState
-from recorder.queries.groups import GroupsQuery, list_page
+from recorder.queries.groups import MAX_COUNT, GroupsQuery, TooManyGroupsError, list_page, list_whole
 from recorder.queries.recorders import late_body, rate_budget_body, recorder_body
 from recorder.settings_loading import load_settings
 from recorder.store.groups import read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
+from recorder.store.notes import newest_notes
 
 _USUAL_ID_WIDTH = 37
 
@@ -38,41 +42,102 @@ _USUAL_ID_WIDTH = 37
 @click.option("--phase", help="Only groups in these phases, separated by commas.")
 @click.option("--state", help="Only groups whose watch is in these states, separated by commas.")
 @click.option(
+    "--metadata",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only groups with this value in their metadata; may be repeated.",
+)
+@click.option("--created-from", metavar="TIME", help="Only groups created at or after this time.")
+@click.option("--created-to", metavar="TIME", help="Only groups created before this time.")
+@click.option("--changed-from", metavar="TIME", help="Only groups with an entry from this time or later.")
+@click.option(
     "--late",
     is_flag=True,
     help="Only groups with an open gap; then which recorders run, and why polls are late.",
 )
+@click.option("--all", "everything", is_flag=True, help="Also groups that were stopped and never seen.")
+@click.option("--columns", metavar="NAMES", help="More columns, such as note,failed,eta,metadata.KEY.")
+@click.option("--sort", "order", type=click.Choice(ORDERS), help="Sort the whole table by this.")
 @page_options
 @report_errors
-def command(as_json: bool, late: bool, **options: str | None) -> None:
+def command(
+    *,
+    as_json: bool,
+    late: bool,
+    everything: bool,
+    labels: tuple[str, ...],
+    columns: str | None,
+    order: str | None,
+    **options: str | None,
+) -> None:
     """List the groups, most recently enrolled first."""
-    query = query_of(GroupsQuery, {**options, "late": "true" if late else None})
+    given: dict[str, Any] = {**options, "late": "true" if late else None}
+    query = query_of(GroupsQuery, given | ({"metadata": metadata_options(labels)} if labels else {}))
+    _check_order(order, query, as_json=as_json)
+    columns_of(columns, {})
     settings = load_settings(needed=())
     recorders: list[Heartbeat] = []
 
-    def question(connection: Connection, now: datetime) -> tuple[dict[str, Any], str | None, datetime]:
+    def question(connection: Connection, now: datetime) -> _Listed:
         recorders.extend(heartbeats(connection))
-        listing = list_page(connection, query, now, settings.cohort_key)
-        body = listing.body(now)
+        selection, unseen = (connection, query, now, settings.cohort_key), everything or as_json
+        body: dict[str, Any]
+        if order is None:
+            listing = list_page(*selection, stopped_unseen=unseen)
+            body, cursor = listing.body(now), listing.page.cursor
+        else:
+            found = in_order(list_whole(*selection, stopped_unseen=unseen), order)
+            body, cursor = {"items": found[: query.limit]}, None
         if late:
             body |= _late_members(connection, recorders, now, settings.rate)
-        return body, listing.page.cursor, now
+        ids = [group["taskgroup_id"] for group in body["items"]]
+        notes = newest_notes(connection, ids) if NOTE in (columns or "") else {}
+        return _Listed(body, cursor, now, notes)
 
-    body, cursor, now = answer(question)
+    try:
+        listed = answer(question)
+    except TooManyGroupsError:
+        raise click.UsageError(
+            f"--sort takes at most {MAX_COUNT:,} groups; select fewer, with --state watching for example"
+        ) from None
     if as_json:
-        print_json(body)
+        print_json(listed.body)
         return
-    out = console()
-    if body["items"]:
-        out.print(_table(body["items"], now))
-        print_more(cursor)
+    filtered = late or bool(labels) or any(options.values())
+    _print(listed, columns_of(columns, listed.notes), recorders, late=late, filtered=filtered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What was listed at `now`: the body, the cursor of the next page, and notes by group."""
+
+    body: dict[str, Any]
+    cursor: str | None
+    now: datetime
+    notes: dict[str, str]
+
+
+def _check_order(order: str | None, query: GroupsQuery, *, as_json: bool) -> None:
+    if order is not None and as_json:
+        raise click.UsageError("--sort is for the table; the JSON has the order of the API")
+    if order is not None and query.cursor is not None:
+        raise click.UsageError("--sort sorts all groups, so there is no page to continue with --cursor")
+
+
+def _print(
+    listed: _Listed, columns: dict[str, Cell], recorders: list[Heartbeat], *, late: bool, filtered: bool
+) -> None:
+    out, now = console(), listed.now
+    if listed.body["items"]:
+        out.print(_table(listed.body["items"], now, columns))
+        print_more(listed.cursor)
     else:
-        filtered = late or any(options.values())
         click.echo("no such groups" if filtered else "no groups; watch one with: recorder watch ID")
     if late:
         if recorders:
             out.print(recorder_table(recorders, now))
-        out.print(Text("\n").join(late_lines(body["late"], recorders)))
+        out.print(Text("\n").join(late_lines(listed.body["late"], recorders)))
     for line in warnings(recorders, now):
         out.print(line)
 
@@ -87,27 +152,30 @@ def _late_members(
     }
 
 
-def _table(groups: list[dict[str, Any]], now: datetime) -> Table:
+def _table(groups: list[dict[str, Any]], now: datetime, columns: dict[str, Cell]) -> Table:
     table = column_table()
     table.add_column("group", overflow="fold", min_width=_USUAL_ID_WIDTH)
     for heading in ("watch", "phase"):
         table.add_column(heading, no_wrap=True)
     table.add_column("runs", justify="right", no_wrap=True)
     table.add_column("last seen")
+    for heading in columns:
+        table.add_column(plain(heading), overflow="fold")
     for group in groups:
         table.add_row(
             plain(group["taskgroup_id"]),
             state_text(group["state"]),
             _phase(group),
-            runs_text(group["progress"]),
+            runs_of_group(group),
             _seen(group, now),
+            *(cell(group) for cell in columns.values()),
         )
     return table
 
 
 def _phase(group: dict[str, Any]) -> Text:
     """Return the phase, dimmed if the group is not watched, since it may have changed."""
-    phase = phase_text(group["phase"])
+    phase = phase_of_group(group)
     return phase if group["state"] == WatchState.WATCHING else Text(phase.plain, style="dim")
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from api.server import require_free, serve
-from recorder.cli.common import opened_database, report_errors, require_file, wait_for_database
+from recorder.cli.common import (
+    opened_database,
+    print_warning,
+    report_errors,
+    require_file,
+    wait_for_database,
+    warn_of_misspelt_settings,
+)
 from recorder.settings import Settings
 from recorder.settings_loading import SERVING, load_settings
 from recorder.store.engine import display_url
@@ -17,6 +24,7 @@ from recorder.store.schema import require_head, state_of
 def command() -> None:
     """Serve the API, read-only, until Ctrl-C or SIGTERM."""
     settings = load_settings(SERVING)
+    warn_of_misspelt_settings(print_warning)
     require_servable(settings)
     require_file(settings.read_url)
     with opened_database(settings.read_url, read_only=True) as engine:

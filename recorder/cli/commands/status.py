@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import click
 from rich.text import Text
@@ -17,8 +17,9 @@ from recorder.cli.output.format import (
     cause_text,
     count_text,
     counts_text,
+    expectation_text,
     lasted_text,
-    phase_text,
+    phase_of_group,
     runs_text,
     show_time,
     state_text,
@@ -26,13 +27,13 @@ from recorder.cli.output.format import (
 from recorder.cli.output.history_text import watch_text
 from recorder.cli.output.status_at import print_status_at
 from recorder.clock import utc_now
-from recorder.ledger.entries import Action, WatchChange
+from recorder.ledger.entries import WatchChange
 from recorder.ledger.timestamps import format_time
 from recorder.ledger.watch import WatchState
 from recorder.queries.as_of import StatusQuery
 from recorder.queries.groups import group_answer, require_group, status_body
-from recorder.queries.history import HistoryQuery, history_answer
 from recorder.settings_loading import load_settings
+from recorder.store.history import Item, newest_changes
 
 _POLLED = {
     WatchState.PAUSED: ", not polled",
@@ -40,7 +41,6 @@ _POLLED = {
     WatchState.GONE: ", polled occasionally",
     WatchState.RETIRED: ", not polled",
 }
-_LAST_CHANGES = HistoryQuery.parse({"kind": "watch", "order": "desc", "limit": 2})
 
 
 @click.command("status")
@@ -77,7 +77,7 @@ def _print(taskgroup_id: str) -> int:
         group = require_group(connection, taskgroup_id)
         return {
             "group": group_answer(connection, group, now, cohort_key),
-            "changes": history_answer(connection, group.watch, _LAST_CHANGES, now)["items"],
+            "changes": newest_changes(connection, taskgroup_id, 2),
             "seq": group.watch.head.seq,
         }
 
@@ -86,12 +86,13 @@ def _print(taskgroup_id: str) -> int:
     return int(found["seq"])
 
 
-def _fields(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime) -> dict[str, str | Text]:
+def _fields(group: dict[str, Any], changes: list[Item], now: datetime) -> dict[str, str | Text]:
     fields: dict[str, str | Text] = {
         "group": plain(group["taskgroup_id"]),
         "watch": state_text(group["state"]).append(_POLLED.get(WatchState(group["state"]), "")),
-        "since": plain(f"{show_time(changes[0]['at'])}: {_change_text(changes)}"),
+        "since": plain(f"{show_time(format_time(changes[0].at))}: {_change_text(changes)}"),
         "phase": _phase_text(group),
+        "expected": _expected_text(group),
     }
     if group["status"] is not None:
         fields |= {
@@ -115,20 +116,26 @@ def _fields(group: dict[str, Any], changes: list[dict[str, Any]], now: datetime)
 
 
 def _phase_text(group: dict[str, Any]) -> Text:
-    words, watching = phase_text(group["phase"]), group["state"] == WatchState.WATCHING
+    words, watching = phase_of_group(group), group["state"] == WatchState.WATCHING
     return words if watching or group["phase"] is None else words.append(", when last seen", style="dim")
 
 
-def _change_text(changes: list[dict[str, Any]]) -> str:
+def _expected_text(group: dict[str, Any]) -> str:
+    """Return what is expected of the group, and how many of the runs are missing."""
+    expected = group["expected"]
+    if expected is None:
+        return ""
+    words = expectation_text(expected)
+    if group["arrived"] is None:
+        return words
+    missing = max(0, expected["runs"] - group["progress"]["total"])
+    return f"{words}; {f'{missing:,} not added yet' if missing else 'all added'}"
+
+
+def _change_text(changes: list[Item]) -> str:
     """Describe the newest change to the watch, given the newest two."""
-    newest, *before = changes
-    directly = bool(before) and before[0]["seq"] == newest["seq"] - 1
-    return watch_text(_change(newest), _change(before[0]) if directly else None)
-
-
-def _change(item: dict[str, Any]) -> WatchChange:
-    watch = item["watch"]
-    return WatchChange(Action(watch["action"]), watch["actor"], watch["note"])
+    newest, *before = (cast(WatchChange, item.content) for item in changes)
+    return watch_text(newest, before[0] if before else None)
 
 
 def _gap_text(gap: dict[str, Any], now: datetime) -> Text:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import click
 
-from recorder.tokens import new_token
+from recorder.tokens import Scope, new_token
 
 
 @click.command("token")
 @click.argument("name")
-def command(name: str) -> None:
-    """Create a token for reading the API and print it. The token itself is not stored anywhere.
+@click.option("--enrol", "scope", flag_value=Scope.ENROL, help="For enrolling groups as well as reading.")
+@click.option("--probe", "scope", flag_value=Scope.PROBE, help="For /readyz and /metrics alone.")
+def command(name: str, scope: Scope | None) -> None:
+    """Create a token for the API and print it. The token itself is not stored anywhere.
+
+    Without an option it is for reading.
 
     The first line of standard output is the token, the second is what to add to RECORDER_API_TOKENS.
     """
     try:
-        secret, token = new_token(name)
+        secret, token = new_token(name, scope or Scope.READ)
     except ValueError as error:
         raise click.UsageError(f"NAME: {name[:80]!a} is not allowed; {error}") from None
     click.echo(secret)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import click
 
 from recorder.cli.commands.serve import require_servable
-from recorder.cli.common import opened_database, report_errors, settings_with_key, wait_for_database
+from recorder.cli.common import (
+    opened_database,
+    print_warning,
+    report_errors,
+    settings_with_key,
+    wait_for_database,
+    warn_of_misspelt_settings,
+)
+from recorder.cli.workers import require_workers
+from recorder.cli.workers_option import workers_option
 from recorder.processes import Children, stop_requests, wait_while
 from recorder.settings_loading import ALL_SETTINGS
 from recorder.store.engine import display_url
@@ -13,11 +22,14 @@ from recorder.store.migrate import upgrade
 
 
 @click.command("up")
+@workers_option
 @report_errors
-def command() -> None:
+def command(workers: int) -> None:
     """Upgrade the database, record, and serve the API, until Ctrl-C or SIGTERM."""
     settings, _ = settings_with_key(ALL_SETTINGS)
+    warn_of_misspelt_settings(print_warning)
     require_servable(settings)
+    require_workers(settings, workers)
     with opened_database(settings.write_url) as engine:
         wait_for_database(engine)
         before = upgrade(engine)
@@ -27,7 +39,7 @@ def command() -> None:
     children = Children()
     with stop_requests() as asked:
         try:
-            children.start("the recorder (recorder run)", "run")
+            children.start("the recorder (recorder run)", "run", f"--workers={workers}")
             children.start("the API (recorder serve)", "serve")
             ended = wait_while(children, lambda: not asked())
         finally:

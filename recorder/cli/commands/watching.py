@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TextIO
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.common import checked_ids, exit_with, opened_database, report_errors, writable_database
+from recorder.cli.common import (
+    broken_text,
+    check_note,
+    checked_ids,
+    exit_with,
+    opened_database,
+    report_errors,
+    writable_database,
+)
+from recorder.cli.expectations import ByType, RunsType, time_meant
+from recorder.cli.given_ids import GivenIds, check_given, unusual_text
+from recorder.cli.id_sources import read_source
+from recorder.cli.output.files import progress
 from recorder.clock import Clock
-from recorder.ledger.entries import Action
+from recorder.ledger.entries import Action, ExpectationChanges
+from recorder.ledger.group_id import check_taskgroup_id
 from recorder.settings import Settings
 from recorder.settings_loading import ENROLLING, load_settings
 from recorder.store.database_clock import measured_clock
 from recorder.store.engine import display_url
 from recorder.store.enrolment import (
-    BrokenLedgerError,
     Deadline,
-    UnknownGroupError,
-    cease_watching,
-    resume_watching,
-    watch_group,
+    cease_groups,
+    expect_of_groups,
+    resume_groups,
+    watch_groups,
 )
+from recorder.store.groups import known_ids
 from recorder.store.migrate import upgrade
 from recorder.store.schema import require_head, state_of
+from recorder.store.transactions import reading
+from recorder.store.watch_changes import (
+    BrokenLedgerError,
+    NotWatchedError,
+    UnknownGroupError,
+    WatchOutcome,
+    WatchOutcomes,
+)
+
+LISTED = 100
+"""The maximum number of groups that are listed on a terminal; more are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +65,39 @@ class OpenedDatabase:
     settings: Settings
 
 
-Change = Callable[[OpenedDatabase, str, str | None, Deadline], Action | None]
-"""Changes the watch of one group. It takes the database, the id, the note, and how long to wait for polls in
-progress; it returns None if there was nothing to change."""
+_NO_IDS = (
+    "no ids found by --from-file or -; a file has one per line, and a text has tgrp_… or links to groups"
+)
+
+Change = Callable[[OpenedDatabase, Sequence[str], str | None], Iterator[WatchOutcomes]]
+"""Changes the watches of groups. It takes the database, the ids and the note, and yields the outcomes of each
+batch once it is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How to tell what became of a group: `changed` by the action that was written, `unchanged` if there was
+    nothing to change."""
+
+    changed: Mapping[Action, str]
+    unchanged: str
 
 
 def change_command(name: str, help_text: str, change: Change, *, unchanged: str) -> click.Command:
     """Return a command that applies `change` to groups; `unchanged` describes one with nothing to change."""
+    wording = Wording({action: action.value for action in Action}, unchanged)
 
     @click.command(name, help=help_text)
     @click.argument("ids", nargs=-1, required=True, metavar="ID...")
     @click.option("--note", help="The reason, to keep in the ledger with the entry.")
     @report_errors
     def command(ids: tuple[str, ...], note: str | None) -> None:
-        _check_note(note)
+        check_note(note, "--note")
         good, complaints = checked_ids(list(ids))
         settings = load_settings(ENROLLING)
-        deadline = Deadline()
         with writable_database(settings) as engine:
             database = OpenedDatabase(engine, measured_clock(engine), settings)
-            for taskgroup_id in good:
-                try:
-                    action = change(database, taskgroup_id, note, deadline)
-                except UnknownGroupError:
-                    complaints.append(f"{taskgroup_id}: was never watched")
-                except BrokenLedgerError as error:
-                    complaints.append(_broken_text(taskgroup_id, error))
-                else:
-                    complaints += _report(taskgroup_id, action and action.value, unchanged, note)
+            complaints += _tell(change(database, good, note), len(good), wording, note)
         exit_with(complaints)
 
     return command
@@ -76,102 +108,152 @@ def change_command(name: str, help_text: str, change: Change, *, unchanged: str)
 @click.option("--note", help="The reason, to keep in the ledger with the entry.")
 @click.option(
     "--from-file",
-    "file",
-    type=click.File(encoding="utf-8-sig"),
-    help="Read ids from a file, one per line (- for standard input).",
+    "source",
+    metavar="FILE",
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+    help="Read ids from a file, one per line; from a folder that recorder.sdk writes to; or from any text on "
+    "standard input (-).",
+)
+@click.option(
+    "--exact", is_flag=True, help="Take each id as it is; from a file or standard input (-), each line."
+)
+@click.option("--expect-runs", type=RunsType(), help="How many runs each group will have in all.")
+@click.option(
+    "--expect-by", type=ByType(), help="When each group will be done: a time, or a duration from now."
 )
 @report_errors
-def watch_command(ids: tuple[str, ...], note: str | None, file: TextIO | None) -> None:
+def watch_command(
+    ids: tuple[str, ...],
+    note: str | None,
+    source: Path | None,
+    *,
+    exact: bool,
+    expect_runs: int | None,
+    expect_by: datetime | timedelta | None,
+) -> None:
     """Start watching groups; resume those that were paused, stopped, gone or retired.
 
-    If the database is empty, its tables are created first.
+    With - in place of ids, the ids and links to groups in the text on standard input are used. What is
+    expected is written for groups that are watched already, too, if it differs. If the database is empty, its
+    tables are created first.
     """
-    given = [*ids, *_ids_in(file)]
-    if not given:
-        raise click.UsageError("name at least one group, or give --from-file")
-    _check_note(note)
-    good, complaints = checked_ids(given)
-    if good:
+    given = GivenIds()
+    given.add((text for text in ids if text != "-"), check_taskgroup_id if exact else check_given)
+    if "-" in ids:
+        read_source(Path("-"), given, exact=exact)
+    if source is not None:
+        read_source(source, given, exact=exact)
+    if not (given.ids or given.created or given.complaints or _is_folder(source)):
+        raise click.UsageError(_NO_IDS if ids or source else "name at least one group, or give --from-file")
+    check_note(note, "--note")
+    complaints = given.complaints
+    if given.ids or given.created:
         settings = load_settings(ENROLLING)
         with _created_database(settings) as engine:
             database = OpenedDatabase(engine, measured_clock(engine), settings)
-            for taskgroup_id in good:
-                complaints += _watch(database, taskgroup_id, note)
+            good = [*given.ids, *_never_watched(engine, given)]
+            if not exact and (warning := unusual_text(given.ids)):
+                click.echo(f"Warning: {warning}", err=True)
+            changes = _changes(expect_runs, expect_by, database.now)
+            complaints += _tell(_watch(database, good, note, changes), len(good), _WATCHED, note)
     exit_with(complaints)
 
 
-def _ids_in(file: TextIO | None) -> list[str]:
-    if file is None:
-        return []
-    try:
-        lines = [line.strip() for line in file]
-    except UnicodeDecodeError:
-        raise click.UsageError(f"--from-file: {file.name} is not a text file in UTF-8") from None
-    return [line for line in lines if line and not line.startswith("#")]
+def _is_folder(source: Path | None) -> bool:
+    return source is not None and source.is_dir()
 
 
-def _watch(database: OpenedDatabase, taskgroup_id: str, note: str | None) -> list[str]:
-    """Watch one group and print so; return what went wrong."""
-    try:
-        action = watch_group(
-            database.engine,
-            taskgroup_id,
-            actor=database.settings.actor,
-            note=note,
-            now=database.now,
-            rules=database.settings.rules,
-        )
-    except BrokenLedgerError as error:
-        return [_broken_text(taskgroup_id, error)]
-    changed = {Action.STARTED: "watching", Action.RESUMED: "watching again"}
-    return _report(taskgroup_id, action and changed[action], "is being watched already", note)
+def _never_watched(engine: Engine, given: GivenIds) -> list[str]:
+    """Return the created groups that are new; others may have been stopped on purpose since."""
+    with reading(engine) as connection:
+        known = known_ids(connection, given.created)
+    return [one for one in given.created if one not in known and one not in given.ids]
 
 
-def _report(taskgroup_id: str, changed: str | None, unchanged: str, note: str | None) -> list[str]:
-    """Print what became of one group; return a complaint if its note could not be kept."""
-    if changed is None and note is not None:
-        return [f"{taskgroup_id}: {unchanged}, so there is no entry to keep the note with"]
-    click.echo(f"{taskgroup_id}: {changed or unchanged}")
-    return []
+def _changes(runs: int | None, by: datetime | timedelta | None, now: Clock) -> ExpectationChanges:
+    changes: ExpectationChanges = {}
+    if runs is not None:
+        changes["runs"] = runs
+    if by is not None:
+        changes["by"] = time_meant(by, now(), "--expect-by")
+    return changes
 
 
-def _check_note(note: str | None) -> None:
-    """Refuse a note that tables could not show in one line."""
-    if note is not None and not note.isprintable():
-        raise click.UsageError("--note: give one line of printable characters")
+_WATCHED = Wording(
+    {
+        Action.STARTED: "watching",
+        Action.RESUMED: "watching again",
+        Action.EXPECTED: "is being watched already; what is expected of it has changed",
+    },
+    unchanged="is being watched already",
+)
 
 
-def _broken_text(taskgroup_id: str, error: BrokenLedgerError) -> str:
-    return f"{taskgroup_id}: {error}; see what is wrong with: recorder verify, and restore a backup"
+def _watch(
+    database: OpenedDatabase, ids: Sequence[str], note: str | None, changes: ExpectationChanges
+) -> Iterator[WatchOutcomes]:
+    engine, actor, now = database.engine, database.settings.actor, database.now
+    rules, deadline = database.settings.rules, Deadline()
+    for outcomes in watch_groups(engine, ids, actor=actor, note=note, now=now, rules=rules, changes=changes):
+        watched = [taskgroup_id for taskgroup_id, outcome in outcomes.items() if outcome is None]
+        if changes:
+            for expected in expect_of_groups(
+                engine, watched, changes, actor=actor, note=note, now=now, deadline=deadline
+            ):
+                outcomes.update(expected)
+        yield outcomes
+
+
+def _tell(batches: Iterator[WatchOutcomes], total: int, wording: Wording, note: str | None) -> list[str]:
+    """Print what becomes of `total` groups as they are changed; return a complaint about each that failed."""
+    complaints: list[str] = []
+    counts: Counter[str] = Counter()
+    many = total > LISTED
+    listed = not (many and sys.stdout.isatty())
+    with progress("changing groups", total) if many else nullcontext() as advance:
+        for outcomes in batches:
+            for taskgroup_id, outcome in outcomes.items():
+                if complaint := _complaint(taskgroup_id, outcome, wording, note):
+                    complaints.append(complaint)
+                    continue
+                words = wording.changed[outcome] if isinstance(outcome, Action) else wording.unchanged
+                counts[words] += 1
+                if listed:
+                    click.echo(f"{taskgroup_id}: {words}")
+            if advance is not None:
+                advance(counts.total() + len(complaints))
+    if many:
+        for words, count in counts.items():
+            click.echo(f"{count:,} group{'' if count == 1 else 's'}: {words}", err=True)
+    return complaints
+
+
+def _complaint(taskgroup_id: str, outcome: WatchOutcome, wording: Wording, note: str | None) -> str | None:
+    if isinstance(outcome, BrokenLedgerError):
+        return broken_text(taskgroup_id, outcome)
+    if isinstance(outcome, UnknownGroupError):
+        return f"{taskgroup_id}: was never watched"
+    if isinstance(outcome, NotWatchedError):
+        return f"{taskgroup_id}: is {outcome} since a moment ago; try again"
+    if outcome is None and note is not None:
+        return f"{taskgroup_id}: {wording.unchanged}, so there is no entry to keep the note with"
+    return None
 
 
 def _ceasing(action: Action) -> Change:
-    def cease(
-        database: OpenedDatabase, taskgroup_id: str, note: str | None, deadline: Deadline
-    ) -> Action | None:
-        return cease_watching(
-            database.engine,
-            taskgroup_id,
-            action,
-            actor=database.settings.actor,
-            note=note,
-            now=database.now,
-            deadline=deadline,
+    def cease(database: OpenedDatabase, ids: Sequence[str], note: str | None) -> Iterator[WatchOutcomes]:
+        actor = database.settings.actor
+        return cease_groups(
+            database.engine, ids, action, actor=actor, note=note, now=database.now, deadline=Deadline()
         )
 
     return cease
 
 
-def _resume(
-    database: OpenedDatabase, taskgroup_id: str, note: str | None, _deadline: Deadline
-) -> Action | None:
-    return resume_watching(
-        database.engine,
-        taskgroup_id,
-        actor=database.settings.actor,
-        note=note,
-        now=database.now,
-        rules=database.settings.rules,
+def _resume(database: OpenedDatabase, ids: Sequence[str], note: str | None) -> Iterator[WatchOutcomes]:
+    settings = database.settings
+    return resume_groups(
+        database.engine, ids, actor=settings.actor, note=note, now=database.now, rules=settings.rules
     )
 
 

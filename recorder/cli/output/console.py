@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from recorder.queries.paging import ForeignCursorError
 from recorder.queries.query import Query
 from recorder.settings_loading import load_settings
 from recorder.store.data_time import data_time
-from recorder.store.enrolment import UnknownGroupError
+from recorder.store.watch_changes import UnknownGroupError
 
 _Answer = TypeVar("_Answer")
 _Query = TypeVar("_Query", bound=Query)
@@ -42,7 +42,24 @@ def page_options(command: _Command) -> _Command:
     return _limit_option(_cursor_option(json_option(command)))
 
 
-def query_of(kind: type[_Query], given: Mapping[str, str | None]) -> _Query:
+def metadata_options(labels: Iterable[str]) -> dict[str, str]:
+    """Return the values of --metadata, each KEY=VALUE, by key.
+
+    Raises:
+        UsageError: one is of another form, or a key is given twice.
+    """
+    selected: dict[str, str] = {}
+    for label in labels:
+        key, separator, value = label.partition("=")
+        if not key or not separator:
+            raise click.UsageError(f"--metadata {label[:80]!a} is not of the form KEY=VALUE")
+        if key in selected:
+            raise click.UsageError(f"--metadata {key[:80]!a} is given twice; give it once")
+        selected[key] = value
+    return selected
+
+
+def query_of(kind: type[_Query], given: Mapping[str, Any]) -> _Query:
     """Parse options as the API parses its parameters of the same names.
 
     Raises:

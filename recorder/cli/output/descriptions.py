@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from recorder.cli.output.history_text import ReportedStatus, status_text, watch_text
-from recorder.ledger.entries import Kind, WatchChange
+from recorder.ledger.entries import REMARKS, Action, Kind, WatchChange
 from recorder.store.history import Item, StatusItem, find_entries, statuses_before
 
 
@@ -36,8 +36,15 @@ class Descriptions:
         return status_text(
             None if before is None else _reported_status(before),
             _reported_status(entry),
-            None if previous is None else previous.kind,
+            None if previous is None else _follows(previous),
         )
+
+
+def _follows(previous: Item) -> Kind | Action:
+    content = previous.content
+    if isinstance(content, WatchChange) and content.action in REMARKS:
+        return content.action
+    return previous.kind
 
 
 def _reported_status(item: Item) -> ReportedStatus:

@@ -12,7 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from recorder.cli.output.console import column_table, plain
-from recorder.cli.output.format import duration_text, phase_text, show_time, state_text, until_text
+from recorder.cli.output.format import (
+    duration_text,
+    phase_of_group,
+    phase_text,
+    show_time,
+    state_text,
+    until_text,
+)
+from recorder.cli.output.milestone_picture import last_runs_text, milestone_picture
 from recorder.cli.output.survival_plot import bar
 from recorder.completion.episodes import Outcome
 from recorder.completion.time_bounds import Basis
@@ -64,26 +72,48 @@ def print_completion(out: Console, group: dict[str, Any], body: dict[str, Any]) 
     else:
         out.print(_table(body["episodes"], group, _IN_TWO_LINES if out.width >= _WIDE else _IN_LINES))
         out.print()
+    if body["episodes"]:
+        _print_milestones(out, body["episodes"][-1])
     if group["phase"] == Phase.ACTIVE:
-        out.print(eta_text(body["eta"]))
+        out.print(_eta_of_group(group, body["eta"]))
     if any(body["dwell_seconds"].values()):
         out.print()
         out.print(_time_spent(body, out.width))
 
 
-def eta_text(eta: dict[str, Any]) -> str:
-    """Return when a group will be done, or why there is no estimate."""
+def _eta_of_group(group: dict[str, Any], eta: dict[str, Any]) -> str:
+    """Return the estimate, which is for the runs that have been added, and whether more are expected."""
+    if group["arrived"] is not False:
+        return eta_text(eta)
+    so_far, expected = group["progress"]["total"], group["expected"]["runs"]
+    return f"{so_far:,} of {expected:,} runs added so far: {eta_text(eta, 'finished')}"
+
+
+def eta_text(eta: dict[str, Any], what: str = "done") -> str:
+    """Return when a group will be done (or what else), or why there is no estimate."""
     if eta["reason"] is not None:
         return f"no estimate available: {eta['reason']}"
     early, likely, late = eta["p10"], eta["p50"], eta["p90"]
     between = f"between {show_time(early)} and {until_text(late, early)}"
-    return f"done {between}, likely by {until_text(likely, early)} UTC ({_ETA_WORDS[eta['basis']]})"
+    return f"{what} {between}, likely by {until_text(likely, early)} UTC ({_ETA_WORDS[eta['basis']]})"
+
+
+def _print_milestones(out: Console, episode: dict[str, Any]) -> None:
+    picture = milestone_picture(episode, out.width)
+    if picture is None:
+        return
+    out.print(f"runs of episode {episode['number']}")
+    out.print(picture)
+    last_runs = last_runs_text(episode)
+    if last_runs is not None:
+        out.print(last_runs)
+    out.print()
 
 
 def _heading(group: dict[str, Any]) -> Text:
     words = plain(group["taskgroup_id"])
     words.stylize("bold")
-    words.append(": ").append_text(phase_text(group["phase"]))
+    words.append(": ").append_text(phase_of_group(group))
     if group["state"] != WatchState.WATCHING:
         seen = "" if group["phase"] is None else " when last seen"
         words.append(f"{seen}, ").append_text(state_text(group["state"]))

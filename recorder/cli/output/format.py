@@ -34,6 +34,8 @@ _ACTION_STYLES = {
     Action.STOPPED: "yellow",
     Action.GONE: "red",
     Action.RETIRED: "dim",
+    Action.NOTED: "cyan",
+    Action.EXPECTED: "cyan",
 }
 _OWN_SILENCE_STYLE, _FAILURE_STYLE = "yellow", "red"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -42,6 +44,31 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def phase_text(phase: str | None) -> Text:
     """Return a phase in its colour; None means that the group was never seen."""
     return Text("not seen", style="dim") if phase is None else Text(phase, style=_PHASE_STYLES[Phase(phase)])
+
+
+def phase_of_group(group: dict[str, Any]) -> Text:
+    """Return the phase of a group; one that is settled with fewer runs than expected is short, not done."""
+    words = phase_text(group["phase"])
+    return Text(f"{words.plain}, short", style="yellow") if is_short(group) else words
+
+
+def is_short(group: dict[str, Any]) -> bool:
+    """Whether a group is settled, but runs that are expected have not been added yet."""
+    return group["phase"] == Phase.SETTLED and group["arrived"] is False
+
+
+def runs_of_group(group: dict[str, Any]) -> str:
+    """Return the number of finished runs and of all runs, and of those expected while some are missing."""
+    words, expected = runs_text(group["progress"]), group["expected"]
+    return f"{words}, {expected['runs']} expected" if group["arrived"] is False else words
+
+
+def expectation_text(expected: dict[str, Any] | None) -> str:
+    """Return what is expected of a group in words."""
+    if expected is None or not any(expected.values()):
+        return "nothing"
+    runs = "done" if expected["runs"] is None else count_text(expected["runs"], "run")
+    return runs if expected["by"] is None else f"{runs} by {show_time(expected['by'])}"
 
 
 def state_text(state: str) -> Text:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from recorder.cli.output.format import expectation_text
 from recorder.ledger.canonical import JsonObject
+from recorder.ledger.chain import expectation_members
 from recorder.ledger.entries import Action, Kind, WatchChange
 from recorder.ledger.status_fields import Phase, is_count
 from recorder.ledger.transitions import RECORDER_ACTOR
@@ -16,7 +18,12 @@ _ABSENT = object()
 _MAX_TEXT = 60
 _MAX_NAMES = 3
 
-_AFTER = {Kind.GAP: "after the gap", Kind.WATCH: "after the break"}
+_AFTER = {
+    Kind.GAP: "after the gap",
+    Kind.WATCH: "after the break",
+    Action.NOTED: "after the note",
+    Action.EXPECTED: "after the new expectation",
+}
 
 _COUNTS, _TOTAL, _ACTIVE, _MESSAGE = "task_run_status_counts", "num_task_runs", "is_active", "status_message"
 _MODIFIED, _METADATA, _STATUS = "modified_at", "metadata", "status"
@@ -37,10 +44,10 @@ class ReportedStatus:
         return status
 
 
-def status_text(before: ReportedStatus | None, now: ReportedStatus, follows: Kind | None) -> str:
+def status_text(before: ReportedStatus | None, now: ReportedStatus, follows: Kind | Action | None) -> str:
     """Describe what changed between two reports; `before` is None for the first one of a group.
 
-    `follows` is the kind of the entry directly before that of `now`.
+    `follows` is the kind of the entry directly before that of `now`, or its action if that is a remark.
     """
     if before is None:
         return f"first seen: {'; '.join(_at_first(now))}"
@@ -58,6 +65,9 @@ def watch_text(change: WatchChange, before: WatchChange | None) -> str:
     `before` is the change in the entry directly before, None if that has another kind.
     """
     words = f"{change.action} by {change.actor}"
+    if change.expect is not None:
+        words = f"{words}: {expectation_text(expectation_members(change.expect))}"
+        return f"{words} ({change.note})" if change.note else words
     reason = change.note or (_own_reason(change, before) if change.actor == RECORDER_ACTOR else None)
     return f"{words}: {reason}" if reason else words
 

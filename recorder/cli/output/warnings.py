@@ -11,6 +11,7 @@ from rich.text import Text
 from recorder.cli.output.console import plain
 from recorder.cli.output.format import ago_text, show_time
 from recorder.cli.output.recorder_table import failing_line
+from recorder.queries.recorders import SHORT_OF
 from recorder.store.heartbeats import Heartbeat
 
 
@@ -30,11 +31,18 @@ def _lines(beat: Heartbeat, now: datetime) -> Iterator[Text]:
     if upstream is not None and upstream["trouble"] is not None:
         yield _upstream_line(upstream, now)
     if rate is not None and rate["stretch"] > 1:
-        yield Text(
-            f"rate: the groups need {rate['needed_per_second']:g} requests per second, but RECORDER_RATE "
-            f"allows {rate['requests_per_second']:g}: all intervals are {rate['stretch']:.1f} times as long",
-            style="yellow",
-        )
+        yield Text(_stretch_text(rate), style="yellow")
+
+
+def _stretch_text(rate: dict[str, Any]) -> str:
+    limit = rate.get("limited_by") or "rate"
+    allowed = f"RECORDER_RATE allows {rate['requests_per_second']:g}"
+    if limit != "rate":
+        allowed = f"{rate['capacity_per_second']:g} are possible, since {SHORT_OF[limit]}"
+    return (
+        f"{limit}: the groups need {rate['needed_per_second']:g} requests per second, but {allowed}: "
+        f"all intervals are {rate['stretch']:.1f} times as long"
+    )
 
 
 def _upstream_line(upstream: dict[str, Any], now: datetime) -> Text:

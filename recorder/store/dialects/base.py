@@ -6,14 +6,14 @@ The rest of the store is written once. It asks the dialect of its connection and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, Engine, Table
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Executable, Select, Table
 from sqlalchemy.types import TypeEngine
 
 from recorder.clock import utc_now
@@ -23,6 +23,9 @@ BUSY_TIMEOUT_SECONDS = 5
 
 WRITING = "recorder_writing"
 """Execution option of a connection: its transactions are going to write."""
+
+ROWS = "rows"
+"""The parameter of a statement that uses `StoreDialect.rows_of`."""
 
 CatalogueRow = tuple[str, str, str, str]
 """A part of a schema: its kind, its table, its name and its definition as the database spells it."""
@@ -43,6 +46,10 @@ class DatabaseUrlError(ValueError):
 
 class FilesLostError(Exception):
     """The database's files were deleted or replaced; the text says which."""
+
+
+class FilesRefusedError(Exception):
+    """This user may not read the database's files; the text says which, why, and what helps."""
 
 
 class FileWatch:
@@ -80,6 +87,9 @@ class StoreDialect(ABC):
     """What makes the database evaluate a common table expression once, None if it always does."""
     clock_query: ClassVar[str | None] = None
     """The statement that reads the server's clock, None if there is no server."""
+    data_mark_query: ClassVar[str]
+    """The statement whose result differs if another connection has committed anything since the same
+    connection last asked; NULL if that cannot be known. It is cheap however large the database is."""
     has_roles: ClassVar[bool]
     """Whether access can be granted per role."""
 
@@ -130,8 +140,49 @@ class StoreDialect(ABC):
         """Return an INSERT that has `excluded` and `on_conflict_do_update`."""
 
     @abstractmethod
+    def rows_of(self, types: Sequence[TypeEngine[Any]]) -> Sequence[ColumnElement[Any]]:
+        """Return columns of `types` of a table whose rows are the parameter ROWS, made by `rows_value`.
+
+        A statement with it is the same for any number of rows, and so is compiled and prepared once.
+        """
+
+    @abstractmethod
+    def rows_value(self, rows: Sequence[tuple[Any, ...]]) -> str:
+        """Return the parameter ROWS: rows of texts, numbers, aware times and None."""
+
+    def write_rows(
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Insert rows that all have the same columns; with `replace`, in place of those with the same key."""
+        if rows:
+            connection.execute(self.put(table, rows[0].keys(), None, replace=replace), list(rows))
+
+    def put(
+        self, table: Table, names: Collection[str], source: Select[Any] | None, *, replace: bool
+    ) -> Executable:
+        """Return the statement of `write_rows` for columns; their values are parameters unless selected."""
+        statement = self.insert(table)
+        if source is not None:
+            statement = statement.from_select(list(names), source)
+        if replace:
+            keys = [column.name for column in table.primary_key]
+            updated = {name: statement.excluded[name] for name in names if name not in keys}
+            statement = statement.on_conflict_do_update(index_elements=keys, set_=updated)
+        executable: Executable = statement
+        return executable
+
+    @abstractmethod
     def seconds_between(self, start: str, end: str) -> str:
         """Return SQL for the seconds from one time to another; see `functions.seconds_between`."""
+
+    @abstractmethod
+    def digest_of_rows(self, columns: Sequence[str]) -> str:
+        """Return SQL for an aggregate that differs whenever one of these columns does in any row."""
 
     @abstractmethod
     def time_text(self, time: str) -> str:

@@ -34,3 +34,16 @@ class time_text(GenericFunction[str]):  # noqa: N801 (it is called like the othe
 @compiles(time_text)
 def _compile_text(element: Any, compiler: Any, **kw: Any) -> str:
     return dialect_named(compiler.dialect.name).time_text(compiler.process(element.clauses, **kw))
+
+
+class digest_of_rows(GenericFunction[str]):  # noqa: N801 (it is called like the other SQL functions)
+    """An aggregate of texts and numbers that differs whenever a row does; NULL without rows."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(digest_of_rows)
+def _compile_digest(element: Any, compiler: Any, **kw: Any) -> str:
+    columns = [compiler.process(column, **kw) for column in element.clauses]
+    return dialect_named(compiler.dialect.name).digest_of_rows(columns)

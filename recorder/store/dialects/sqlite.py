@@ -11,18 +11,40 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Table, Text, create_engine, event, inspect, text
+import orjson
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    inspect,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
 
 from recorder.ledger.timestamps import format_time, parse_time
 from recorder.store.dialects.base import (
     BUSY_TIMEOUT_SECONDS,
+    ROWS,
     WRITING,
     CatalogueRow,
     DatabaseUrlError,
     StoreDialect,
 )
-from recorder.store.dialects.sqlite_files import SQLiteFileWatch, follow_file, refuse_lost_file
+from recorder.store.dialects.sqlite_files import (
+    SQLiteFileWatch,
+    explain_refusal,
+    follow_file,
+    refuse_lost_file,
+)
 
 _DEADLINE = "recorder_deadline"
 _STEPS_BETWEEN_CHECKS = 10_000
@@ -56,6 +78,7 @@ class SQLite(StoreDialect):
     url_form = "sqlite:///FILE"
     table_options: ClassVar[Mapping[str, Any]] = {"sqlite_with_rowid": False}
     time_type = Text()
+    data_mark_query = "PRAGMA data_version"
     has_roles = False
 
     def check_url(self, url: URL) -> URL:
@@ -72,7 +95,11 @@ class SQLite(StoreDialect):
         if read_only:
             url = url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-        (follow_file if read_only else refuse_lost_file)(engine, path)
+        if read_only:
+            follow_file(engine, path)
+            explain_refusal(engine, path)
+        else:
+            refuse_lost_file(engine, path)
         _prepare(engine, read_only=read_only)
         if timeout_seconds is not None:
             _limit_statements(engine, timeout_seconds)
@@ -94,11 +121,26 @@ class SQLite(StoreDialect):
     def insert(self, table: Table) -> sqlite.Insert:
         return sqlite.insert(table)
 
+    def rows_of(self, types: Sequence[TypeEngine[Any]]) -> Sequence[ColumnElement[Any]]:
+        row = func.json_each(bindparam(ROWS, type_=Text)).table_valued("value", name="given").c.value
+        return [
+            func.json_extract(row, literal_column(f"'$[{number}]'"), type_=type_)
+            for number, type_ in enumerate(types)
+        ]
+
+    def rows_value(self, rows: Sequence[tuple[Any, ...]]) -> str:
+        return orjson.dumps(rows, default=format_time, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+
     def seconds_between(self, start: str, end: str) -> str:
         # SQLite's time functions round to milliseconds, so they are given whole seconds only.
         whole = f"strftime('%s', substr({end}, 1, 19)) - strftime('%s', substr({start}, 1, 19))"
         micros = f"substr({end}, 21, 6) - substr({start}, 21, 6)"
         return f"max(0.0, (({whole}) * 1000000 + {micros}) / 1000000.0)"
+
+    def digest_of_rows(self, columns: Sequence[str]) -> str:
+        # There is no hash function. Rows come in the order of the primary key.
+        row = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
+        return f"group_concat({row})"
 
     def time_text(self, time: str) -> str:
         return time

@@ -1,10 +1,12 @@
-"""The files of a SQLite database: noticing that they were deleted or replaced while in use.
+"""The files of a SQLite database: noticing that they were deleted or replaced while in use, and saying why
+a reader may not open them.
 
 SQLite keeps working on an open file that has lost its name, and nobody would ever see what it writes there.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
@@ -12,12 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import DisconnectionError
 
-from recorder.store.dialects.base import FilesLostError, FileWatch
+from recorder.store.dialects.base import FilesLostError, FilesRefusedError, FileWatch
 
 _FILE = "recorder_file"
+_REFUSALS = {"SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT", "SQLITE_CANTOPEN"}
 
 Identity = tuple[int, int]
 """A file's device and inode."""
@@ -32,6 +35,19 @@ def follow_file(engine: Engine, path: Path) -> None:
         if record.info[_FILE] != _identity(path):
             # The pool opens a new connection instead.
             raise DisconnectionError("the database file was replaced")
+
+
+def explain_refusal(engine: Engine, path: Path) -> None:
+    """Say what keeps a reader from a file, and what helps; SQLite says that it attempted to write.
+
+    Even a reader needs the files beside the database, and creates them if nobody else has it open.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def explain(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if getattr(error, "sqlite_errorname", None) in _REFUSALS and (why := _refusal(path)) is not None:
+            raise FilesRefusedError(why) from error
 
 
 def refuse_lost_file(engine: Engine, path: Path) -> None:
@@ -75,6 +91,19 @@ class SQLiteFileWatch(FileWatch):
             self._opened |= {path: _identity(path) for path in self._files[1:]}
             self._connection = connection
             stack.pop_all()
+
+
+def _refusal(path: Path) -> str | None:
+    """Return why this user may not read a database, None if the permissions are not to blame."""
+    if not os.access(path, os.R_OK):
+        return f"{path} may not be read by this user; run the command as the user of the recorder"
+    if not os.access(path.parent, os.W_OK):
+        return (
+            f"{path} cannot be read while no recorder is running: that takes a file beside it, and this user "
+            "may not write to its folder; run the command as the user of the recorder, or copy the database "
+            f"to another folder, with {path.name}-wal if there is one"
+        )
+    return None
 
 
 def _remember_file(engine: Engine, path: Path) -> None:

@@ -1,0 +1,101 @@
+"""`recorder wait`: wait until groups are done, and tell by the exit status how they ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from math import isnan
+
+import click
+from sqlalchemy import Engine
+
+from recorder.cli.common import exit_with, opened_database, report_errors, require_file
+from recorder.cli.output.awaited import AwaitedView, awaited_view
+from recorder.clock import utc_now
+from recorder.completion.outcome import exit_status, worst_status
+from recorder.processes import stop_requests
+from recorder.queries.waiting import AwaitedGroups
+from recorder.settings_loading import load_settings
+from recorder.store.data_time import data_time
+from recorder.store.schema import require_head, state_of
+from recorder.store.transactions import DatabaseLostError, DatabaseUnavailableError, reading
+
+_INTERVAL_SECONDS = 1.0
+_MOST_LOAD = 0.1
+"""The share of the time that may be spent reading, where there are many groups."""
+_STOPPED = 1
+
+
+@click.command("wait")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait at most this long; 0 only looks."
+)
+@click.option("--any", "first", is_flag=True, help="Wait only until one of the groups is done.")
+@report_errors
+def command(ids: tuple[str, ...], timeout: float | None, first: bool) -> None:
+    """Wait until groups are done; something must be recording them.
+
+    Exit status: 0 settled and all runs completed; 3 settled, some run failed or was cancelled; 4 blocked;
+    5 no longer watched, and not settled; 6 timed out; 7 settled, but short of the expected runs. Of several
+    groups, the worst, in the order 5, 4, 7, 3, 6.
+    """
+    if timeout is not None and isnan(timeout):
+        raise click.UsageError("--timeout: nan is not a number of seconds")
+    settings = load_settings(needed=())
+    window = settings.rules.gap_window.total_seconds()
+    groups = AwaitedGroups(list(dict.fromkeys(ids)), settings.cohort_key, window)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    require_file(settings.read_url)
+    with stop_requests() as asked, opened_database(settings.read_url, read_only=True) as engine:
+        require_head(state_of(engine))
+        now = _read(engine, groups)
+        exit_with([f"{one[:80]!a}: was never watched" for one, body in groups.bodies.items() if body is None])
+        with awaited_view() as view:
+            view.show(groups, now)
+            status = _wait(groups, lambda: _look(engine, groups, view), asked, deadline, first=first)
+    raise click.exceptions.Exit(status)
+
+
+def _wait(
+    groups: AwaitedGroups,
+    look: Callable[[], None],
+    asked: Callable[[], bool],
+    deadline: float | None,
+    *,
+    first: bool,
+) -> int:
+    """Look until the groups are done, the time is over, or a signal asks to stop; return the exit status."""
+    pause = _INTERVAL_SECONDS
+    while not asked():
+        status = exit_status(groups.outcomes.values(), first=first)
+        if status is not None:
+            return status
+        left = pause if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            return worst_status(groups.outcomes.values())
+        time.sleep(min(pause, left))
+        began = time.monotonic()
+        look()
+        pause = max(_INTERVAL_SECONDS, (time.monotonic() - began) / _MOST_LOAD)
+    return _STOPPED
+
+
+def _look(engine: Engine, groups: AwaitedGroups, view: AwaitedView) -> None:
+    """Read the groups and show them. While the database is away, they stay as they were."""
+    try:
+        now = _read(engine, groups)
+    except DatabaseLostError:
+        raise
+    except DatabaseUnavailableError as error:
+        view.show_away(str(error), utc_now())
+    else:
+        view.show(groups, now)
+
+
+def _read(engine: Engine, groups: AwaitedGroups) -> datetime:
+    with reading(engine) as connection:
+        now = data_time(connection).at
+        groups.read(connection, now)
+    return now

@@ -1,0 +1,84 @@
+"""Checks of the database: can it be used, who records into it, and is anything late?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from recorder.cli.common import opened_database, require_file
+from recorder.cli.doctor.check import Check
+from recorder.cli.doctor.upstream import MADE_UP_ID, Asked
+from recorder.cli.output.format import count_text
+from recorder.ledger.watch import WatchState
+from recorder.queries.recorders import LATE_SECONDS, late_reasons
+from recorder.settings import Settings
+from recorder.store.database_clock import clock_of
+from recorder.store.engine import display_url
+from recorder.store.groups import GroupCounts, GroupFilter, list_groups, read_group_counts
+from recorder.store.heartbeats import Heartbeat, heartbeats
+from recorder.store.schema import SchemaError, require_head, require_suitable, state_of
+from recorder.store.transactions import DatabaseUnavailableError, reading
+
+_LOOKED_AT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseChecks:
+    """The results, and the group to ask the provider for."""
+
+    checks: list[Check]
+    asked: Asked
+
+
+def check_database(settings: Settings) -> DatabaseChecks:
+    """Check the database that recorders write to."""
+    place = display_url(settings.write_url)
+    nobody = Asked(MADE_UP_ID, seen_before=False)
+    try:
+        require_file(settings.write_url)
+        with opened_database(settings.write_url, read_only=True, primary=True) as engine:
+            require_head(state_of(engine))
+            with reading(engine) as connection:
+                require_suitable(connection)
+                now = clock_of(connection)()
+                fine = Check("database", True, f"{place} can be read, and has this program's schema")
+                found = heartbeats(connection), read_group_counts(connection, now), now
+                return DatabaseChecks([fine, *check_recording(*found)], _group_to_ask_for(connection))
+    except SchemaError as error:
+        return DatabaseChecks([Check("database", False, str(error))], nobody)
+    except DatabaseUnavailableError as error:
+        text = f"{place} cannot be used: {error}; check RECORDER_DATABASE_URL and the server"
+        return DatabaseChecks([Check("database", False, text)], nobody)
+
+
+def check_recording(recorders: Sequence[Heartbeat], counts: GroupCounts, now: datetime) -> Iterator[Check]:
+    """Check that somebody records, and that no group is late."""
+    alive = sum(beat.is_recording(now) for beat in recorders)
+    watched = counts.states.get(WatchState.WATCHING, 0)
+    late = counts.open_gaps > 0 or counts.late_seconds >= LATE_SECONDS
+    if alive:
+        yield Check("recorders", True, count_text(alive, "recorder is recording", "recorders are recording"))
+    elif watched and not late:
+        yield Check("recorders", True, "none is running now, and nothing is late, as with cron")
+    else:
+        yield Check("recorders", False, "none is recording; start one with: recorder up, or: recorder run")
+    if not late:
+        yield Check("groups", True, f"{count_text(watched, 'group')} watched, none late")
+        return
+    reasons = "; ".join(reason.detail for reason in late_reasons(recorders, counts, now))
+    gaps = count_text(counts.open_gaps, "group has an open gap", "groups have an open gap")
+    due = count_text(counts.due, "poll is due", "polls are due")
+    yield Check("groups", False, f"{gaps}, {due}{reasons and f': {reasons}'}; see: recorder groups --late")
+
+
+def _group_to_ask_for(connection: Connection) -> Asked:
+    """Return a watched group, one that was seen if there is one among the newest."""
+    watching = GroupFilter(states=[WatchState.WATCHING])
+    groups = list_groups(connection, watching, limit=_LOOKED_AT)
+    chosen = next((group for group in groups if group.latest is not None), groups[0] if groups else None)
+    if chosen is None:
+        return Asked(MADE_UP_ID, seen_before=False)
+    return Asked(chosen.watch.taskgroup_id, seen_before=chosen.latest is not None)

@@ -1,0 +1,13 @@
+"""The option of the commands that record in several processes."""
+
+from __future__ import annotations
+
+import click
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many processes record; they share the groups and the rate. More than 1 needs PostgreSQL.",
+)

@@ -1,0 +1,1 @@
+"""Events: what happened to groups and to the upstream, told once each."""

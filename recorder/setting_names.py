@@ -1,0 +1,60 @@
+"""Misspelt names of settings, which would otherwise be ignored without a word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+
+from recorder.settings import Settings
+
+_OURS = ("RECORDER_", "PARALLEL_")
+_OF_OTHERS = {"PARALLEL_API_URL", "RECORDER_DB_PASSWORD"}
+"""Names that resemble ours: parallel-cli reads the first, our docker-compose.yml the second."""
+_SIMILARITY = 0.65
+
+
+def misspelt_names(given: Mapping[str, str | None], known: Collection[str]) -> dict[str, str]:
+    """Return the names in `given` that are probably meant to be one of `known`, each with that one."""
+    found: dict[str, str] = {}
+    for name, value in given.items():
+        upper = name.upper()
+        if upper not in known and upper not in _OF_OTHERS and not _is_of_service(value):
+            meant = next(filter(None, (_meant(prefix, upper, known) for prefix in _OURS)), None)
+            found |= {} if meant is None else {name: meant}
+    return found
+
+
+def _meant(prefix: str, name: str, known: Iterable[str]) -> str | None:
+    """Return the known name with `prefix` that `name` resembles or is the end of."""
+    if not name.startswith(prefix):
+        return None
+    rest = name.removeprefix(prefix)
+    ends = [one.removeprefix(prefix) for one in known if one.startswith(prefix)]
+    close = get_close_matches(rest, ends, n=1, cutoff=_SIMILARITY)
+    close = close or [end for end in ends if end.endswith(f"_{rest}")]
+    return f"{prefix}{close[0]}" if close else None
+
+
+def misspelt_settings() -> list[str]:
+    """Return a line about each misspelt name in the environment and in `.env`."""
+    known = [str(field.alias) for field in Settings.model_fields.values()]
+    found = misspelt_names({**_in_file(), **os.environ}, known)
+    return [f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in found.items()]
+
+
+def _is_of_service(value: str | None) -> bool:
+    """Whether a value is one that Kubernetes sets for a Service, which may well be called `recorder`."""
+    return value is not None and value.startswith("tcp://")
+
+
+def _in_file() -> dict[str, str | None]:
+    from dotenv import dotenv_values  # noqa: PLC0415 - seldom needed
+
+    # If the file cannot be read, loading the settings says so.
+    with suppress(OSError, UnicodeDecodeError):
+        if Path(".env").is_file():
+            return dotenv_values(".env", encoding="utf-8-sig")
+    return {}
