@@ -8,13 +8,16 @@ from flask import Flask, Response
 from sqlalchemy import Engine
 
 from api.context import Context, data_age, set_context
+from api.enrolling import EnrolmentDatabase
 from api.errors import register_problems
 from api.middleware.auth import register_access
 from api.middleware.cors_gzip import answer_options, register_transport
 from api.middleware.etag import add_etag
+from api.pages.register import register_pages
 from api.routes import audit, completion, events, gaps, groups, health, history
 from api.routes import provider as mirror
 from api.routes.docs import register_docs
+from api.routes.enrolment import register_enrolment
 from api.routes.exports import register_exports
 from api.routes.metrics import register_metrics
 from recorder.clock import Clock
@@ -31,8 +34,10 @@ def create_app(
     tokens: Sequence[Token] = (),
     cohort_key: str | None = None,
     cors_origins: Collection[str] = (),
+    enrolment: EnrolmentDatabase | None = None,
 ) -> Flask:
-    """Create the API on `engine`, which should be read-only because the API never writes.
+    """Create the API on `engine`, which should be read-only: `enrolment` alone is written to, and only with
+    a token of scope `enrol`; None turns enrolment off.
 
     `now` replaces the database's clock. `rate` is the limit that the recorders share, in requests per second;
     it is reported, not enforced. If there are `tokens`, requests need one of them. Estimates compare groups
@@ -50,17 +55,19 @@ def create_app(
     app.before_request(answer_options)
     for resource in (groups, history, gaps, completion, events, audit, health, mirror):
         app.register_blueprint(resource.blueprint)
+    register_enrolment(app, enrolment)
     register_exports(app)
     register_docs(app, with_tokens=bool(tokens))
     register_problems(app)
     app.after_request(_add_headers)
     app.after_request(add_etag)
+    register_pages(app)
     return app
 
 
 def _add_headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers.setdefault("Cache-Control", "no-cache")
     age = data_age()
     if age is not None:
         response.headers.setdefault("Age", str(int(age)))

@@ -17,6 +17,7 @@ from api.schemas.common import Problem
 from recorder.queries.formats import CSV, EXPORTS, FORMATS, JSON, MEDIA_TYPES, Format
 from recorder.queries.query import NOT_IN_CSV, PAGE_PARAMETERS, ExportQuery, NoQuery, Query
 
+P = TypeVar("P")
 Q = TypeVar("Q", bound=Query)
 View = Callable[..., Any]
 
@@ -32,7 +33,8 @@ class Operation:
 
     `answer` is the type of its body, None for plain text. `problems` are the HTTP status codes of the errors
     that it may return, each with the type of its body, and `refused` is the body type when access is denied.
-    `absent` are the parameters of `query` that the view does not have.
+    `absent` are the parameters of `query` that the view does not have. `body` is the type of the request's
+    body, `statuses` are those of success, and `headers` are request headers that the view reads.
     """
 
     name: str
@@ -44,6 +46,10 @@ class Operation:
     refused: type[BaseModel] = Problem
     content_type: str = JSON
     absent: Collection[str] = ()
+    method: str = "get"
+    body: type[BaseModel] | None = None
+    statuses: tuple[int, ...] = (200,)
+    headers: tuple[str, ...] = ()
 
     @property
     def is_export(self) -> bool:
@@ -77,6 +83,48 @@ def operation(
         document(
             view, Operation(name, tag, summary, query, answer, _ALWAYS_POSSIBLE | problems, absent=absent)
         )
+        return view
+
+    return decorate
+
+
+def body_operation(
+    name: str,
+    *,
+    tag: str,
+    permit: Callable[[], P],
+    body: type[BaseModel],
+    answer: type[BaseModel],
+    statuses: tuple[int, ...],
+    problems: dict[int, type[BaseModel]],
+    headers: tuple[str, ...] = (),
+) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Turn a function that takes what `permit` returns into a view of requests with a body.
+
+    `permit` refuses the request by an exception, before anything else about it is looked at.
+    """
+
+    def decorate(function: Callable[..., Response]) -> Callable[..., Response]:
+        @wraps(function)
+        def view(**path: str) -> Response:
+            permitted = permit()
+            require_json()
+            require_no_parameters()
+            return function(permitted, **path)
+
+        described = Operation(
+            name,
+            tag,
+            str(function.__doc__).strip(),
+            NoQuery,
+            answer,
+            _ALWAYS_POSSIBLE | problems,
+            method="post",
+            body=body,
+            statuses=statuses,
+            headers=headers,
+        )
+        document(view, described)
         return view
 
     return decorate

@@ -3,11 +3,18 @@
 The `type` of a problem is the address of its entry on the page /docs/problems. These addresses are stable:
 
 - /docs/problems#unknown-group: 404, no group with that id was ever watched
+- /docs/problems#archived: 410, the group is archived; `tombstone` is what is left of it
 - /docs/problems#unauthorized: 401, tokens are set, and the request has no valid one
 - /docs/problems#foreign-host: 403, the request's Host is not a loopback name
 - /docs/problems#insufficient-scope: 403, the token is not meant for this
+- /docs/problems#enrolment-off: 403, no token of scope enrol is set
+- /docs/problems#foreign-origin: 403, a web page of another origin tried to enrol groups
 - /docs/problems#not-acceptable: 406, the header Accept excludes every type that the route has
+- /docs/problems#not-watched: 409, nothing can be expected of a group that is not watched
+- /docs/problems#content-too-large: 413, the body of the request is too large
+- /docs/problems#unsupported-media-type: 415, the body of the request is not declared to be JSON
 - /docs/problems#bad-parameter: 422, `errors` names every bad parameter
+- /docs/problems#bad-body: 422, `errors` names every bad member of the request's body
 - /docs/problems#database-unavailable: 503, the database cannot be read, or has another schema
 - /docs/problems#never-seen: 503, on the provider's own routes: a watched group has not been seen yet
 - /docs/problems#query-timeout: 503, the database needed longer than RECORDER_API_TIMEOUT
@@ -31,13 +38,15 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import HTTPException
 
+from api.bodies import MOST_BODY_BYTES, BadBodyError
 from api.context import context
 from api.responses import json_response
 from recorder.audit.checkpoints import BrokenHeadError
 from recorder.queries.as_of import BadMomentError
 from recorder.queries.paging import ForeignCursorError
 from recorder.store.durations import TooManyCohortsError
-from recorder.store.schema import state_of
+from recorder.store.schema import SchemaError, state_of
+from recorder.store.tombstones import ArchivedGroupError
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError
 from recorder.store.watch_changes import UnknownGroupError
 
@@ -45,8 +54,16 @@ MIRROR_PREFIXES = ("/v1/", "/v1beta/")
 """The provider's own routes start with these; errors there have the provider's shape."""
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+NAMED_ERRORS = 3
+"""How many errors of a body the detail of its problem repeats."""
 PROBLEMS = {
     "unknown-group": (HTTPStatus.NOT_FOUND, "Unknown group", "No group with that id was ever watched."),
+    "archived": (
+        HTTPStatus.GONE,
+        "Archived",
+        "The group's entries were moved to an archive file; tombstone tells which. "
+        "To bring the group back, run: recorder import --restore FILE.",
+    ),
     "unauthorized": (
         HTTPStatus.UNAUTHORIZED,
         "Unauthorized",
@@ -62,21 +79,52 @@ PROBLEMS = {
         "Insufficient scope",
         "The token is not meant for this; recorder token makes tokens of other scopes.",
     ),
+    "enrolment-off": (
+        HTTPStatus.FORBIDDEN,
+        "Enrolment is off",
+        "Groups can be enrolled over HTTP once RECORDER_API_TOKENS has a token of scope enrol, "
+        "which recorder token NAME --enrol makes.",
+    ),
+    "foreign-origin": (
+        HTTPStatus.FORBIDDEN,
+        "Foreign origin",
+        "Web pages of other origins may not enrol groups, whatever password the browser sends.",
+    ),
     "not-found": (HTTPStatus.NOT_FOUND, "Not found", "There is nothing at that path."),
     "method-not-allowed": (
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",
-        "The API is read-only; the header Allow lists the methods that the path accepts.",
+        "The header Allow lists the methods that the path accepts.",
     ),
     "not-acceptable": (
         HTTPStatus.NOT_ACCEPTABLE,
         "Not acceptable",
         "The header Accept excludes every type that the route has.",
     ),
+    "not-watched": (
+        HTTPStatus.CONFLICT,
+        "Not watched",
+        "The group is stopped, gone or retired, so nothing can be expected of it; enrol it again first.",
+    ),
+    "content-too-large": (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "Content too large",
+        "The body of the request is too large; send fewer items at once.",
+    ),
+    "unsupported-media-type": (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type",
+        "The body of the request must be declared as application/json.",
+    ),
     "bad-parameter": (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Bad parameter",
         "Parameters are unknown, repeated or malformed; errors lists all of them.",
+    ),
+    "bad-body": (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Bad body",
+        "The body of the request is not JSON, or has bad members; errors lists all of them. Nothing is done.",
     ),
     "never-seen": (
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -127,11 +175,14 @@ def problem(kind: str, detail: str, **members: Any) -> Response:
 def register_problems(app: Flask) -> None:
     """Answer every error of `app` with a problem."""
     app.register_error_handler(UnknownGroupError, _unknown_group)
+    app.register_error_handler(ArchivedGroupError, _archived_group)
     app.register_error_handler(ValidationError, _bad_parameters)
+    app.register_error_handler(BadBodyError, _bad_body)
     app.register_error_handler(ForeignCursorError, _foreign_cursor)
     app.register_error_handler(TooManyCohortsError, _too_many_cohorts)
     app.register_error_handler(BadMomentError, _bad_moment)
     app.register_error_handler(DatabaseUnavailableError, _database_unavailable)
+    app.register_error_handler(SchemaError, _database_unavailable)
     app.register_error_handler(QueryTimeoutError, _query_timeout)
     app.register_error_handler(BrokenHeadError, _broken_ledger)
     app.register_error_handler(ProgrammingError, _programming_error)
@@ -164,11 +215,23 @@ def _unknown_group(error: UnknownGroupError) -> Response:
     return problem("unknown-group", str(error))
 
 
+def _archived_group(error: ArchivedGroupError) -> Response:
+    return problem("archived", str(error), tombstone=error.tombstone.members())
+
+
 def _bad_parameters(error: ValidationError) -> Response:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     errors = [{"location": str(item["loc"][0]), "message": item["msg"]} for item in details]
     detail = "; ".join(f"{item['location']} {item['message']}" for item in errors)
     return problem("bad-parameter", detail, errors=errors)
+
+
+def _bad_body(error: BadBodyError) -> Response:
+    errors = [{"location": location, "message": message} for location, message in error.errors]
+    named = [f"{location} {message}" for location, message in error.errors[:NAMED_ERRORS]]
+    more = len(errors) - len(named)
+    detail = "; ".join([*named, *([f"and {more} more, listed in errors"] if more else [])])
+    return problem("bad-body", detail, errors=errors)
 
 
 def _foreign_cursor(error: ForeignCursorError) -> Response:
@@ -190,8 +253,8 @@ def _bad_parameter(location: str, error: Exception) -> Response:
 
 def _database_unavailable(error: Exception) -> Response:
     # The driver's message is for the operator and stays in the log.
-    _log.error("the database cannot be read", error=str(error))
-    return problem("database-unavailable", "the database cannot be read at the moment; see /readyz")
+    _log.error("the database cannot be used", error=str(error))
+    return problem("database-unavailable", "the database cannot be used at the moment; see /readyz")
 
 
 def _query_timeout(_: QueryTimeoutError) -> Response:
@@ -223,6 +286,10 @@ def _http(error: HTTPException) -> Response:
         return response
     if status is HTTPStatus.NOT_ACCEPTABLE:
         return problem("not-acceptable", str(error.description))
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return problem("content-too-large", f"the body has more than {MOST_BODY_BYTES} bytes")
+    if status is HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        return problem("unsupported-media-type", str(error.description))
     kind = re.sub(r"\W+", "-", status.phrase.lower())
     return _response(kind, status, status.phrase, status.description)
 

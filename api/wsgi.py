@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Flask
 
 from api.app import create_app
+from api.enrolling import EnrolmentDatabase
 from recorder.log import configure_logs
 from recorder.processes import end_with_parent
+from recorder.settings import Settings
 from recorder.settings_loading import SERVING, load_settings
 from recorder.store.engine import PROGRAM, open_engine
 
@@ -28,4 +30,15 @@ def app() -> Flask:
         tokens=settings.tokens,
         cohort_key=settings.cohort_key,
         cors_origins=settings.cors_origins,
+        enrolment=_enrolment_database(settings),
     )
+
+
+def _enrolment_database(settings: Settings) -> EnrolmentDatabase | None:
+    """Open the recorder's database for enrolment if there is a token for it."""
+    if not settings.may_enrol:
+        return None
+    engine = open_engine(
+        settings.write_url, timeout_seconds=settings.api_timeout, name=f"{PROGRAM} serve, enrolment"
+    )
+    return EnrolmentDatabase(engine, settings.rules)

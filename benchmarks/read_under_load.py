@@ -43,9 +43,9 @@ from recorder.ledger.poll_outcome import Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import Rules, observe
 from recorder.store.engine import check_url, open_engine
-from recorder.store.enrolment import watch_groups
 from recorder.store.leases import Claim, PollResult, claim_due, write_results
 from recorder.store.transactions import writing
+from recorder.store.watch_changes import Enrolment, enrol_many
 
 GROUPS = "/api/v1/groups"
 BUSY_GROUPS = 1000
@@ -118,8 +118,9 @@ def _prepare(url: str, entries: int) -> None:
                 connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = on")
             connection.exec_driver_sql("SELECT pg_reload_conf()")
     names = [f"busy-{number:04d}" for number in range(BUSY_GROUPS)]
-    for _ in watch_groups(engine, names, actor="benchmark", note=None, now=utc_now, rules=RULES):
-        pass
+    wanted = dict.fromkeys(names, Enrolment())
+    with writing(engine) as connection:
+        enrol_many(connection, wanted, actor="benchmark", now=utc_now, rules=RULES)
     _Writer(engine).write(BUSY_GROUPS)
     engine.dispose()
 

@@ -32,7 +32,7 @@ INTERVAL = "3"
 SAMPLE_SECONDS = 5.0
 WARM_UP = 0.2
 """The share of the samples that are ignored: caches fill and the database grows to its first pages."""
-FAULTS = ("server_error", "refuse", "rate_limit", "hang", "close", "unauthorized")
+FAULTS = ("server_error", "refuse", "rate_limit", "hang", "close", "unauthorized", "not_found")
 WAL_MIB = 8.0
 """The WAL may be this large after the last reader has ended."""
 

@@ -19,10 +19,12 @@ from sqlalchemy import URL, Connection, Engine
 
 from recorder.settings import SettingsError
 from recorder.settings_loading import load_settings
+from recorder.store import archive_tables  # noqa: F401 (adds its tables to the metadata)
 from recorder.store.derived import rebuild_stale
 from recorder.store.engine import open_engine
+from recorder.store.event_tables import metadata
 from recorder.store.schema import SchemaError, refuse_unknown, require_suitable, state_in
-from recorder.store.tables import Time, metadata
+from recorder.store.tables import Time
 from recorder.store.transactions import DatabaseUnavailableError, migrating
 
 

@@ -75,6 +75,20 @@ def refuse_entries(condition: str, what: str) -> None:
         )
 
 
+def refuse_rows(table: str, what: str, why: str) -> None:
+    """Refuse to go on while `table` has a row for any group, unless `-x discard_ledger=yes` allows it.
+
+    Raises:
+        CommandError: the text has the number of groups; `what` they are, and `why` the rows must not go.
+    """
+    if context.get_x_argument(as_dictionary=True).get("discard_ledger") == "yes":
+        return
+    count = _connection().scalar(sa.text(f"SELECT count(*) FROM {table}"))
+    if count:
+        groups = "1 group is" if count == 1 else f"{count} groups are"
+        raise CommandError(f"{groups} {what}, {why}; nothing was changed")
+
+
 def refuse_dependent_views(*names: str, column: str | None = None) -> None:
     """Refuse to go on while other views depend on tables or views that are about to be dropped.
 

@@ -1,4 +1,4 @@
-"""Misspelt names of settings, which would otherwise be ignored without a word."""
+"""Misspelt names of settings, and lines of `.env` that are no settings: what would be ignored in silence."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recorder.settings import Settings
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 _OURS = ("RECORDER_", "PARALLEL_")
 _OF_OTHERS = {"PARALLEL_API_URL", "RECORDER_DB_PASSWORD"}
 """Names that resemble ours: parallel-cli reads the first, our docker-compose.yml the second."""
 _SIMILARITY = 0.65
+_PREFIX_SIMILARITY = 0.85
 
 
 def misspelt_names(given: Mapping[str, str | None], known: Collection[str]) -> dict[str, str]:
@@ -29,9 +34,9 @@ def misspelt_names(given: Mapping[str, str | None], known: Collection[str]) -> d
 
 def _meant(prefix: str, name: str, known: Iterable[str]) -> str | None:
     """Return the known name with `prefix` that `name` resembles or is the end of."""
-    if not name.startswith(prefix):
+    start, _, rest = name.partition("_")
+    if not get_close_matches(f"{start}_", [prefix], cutoff=_PREFIX_SIMILARITY):
         return None
-    rest = name.removeprefix(prefix)
     ends = [one.removeprefix(prefix) for one in known if one.startswith(prefix)]
     close = get_close_matches(rest, ends, n=1, cutoff=_SIMILARITY)
     close = close or [end for end in ends if end.endswith(f"_{rest}")]
@@ -41,8 +46,11 @@ def _meant(prefix: str, name: str, known: Iterable[str]) -> str | None:
 def misspelt_settings() -> list[str]:
     """Return a line about each misspelt name in the environment and in `.env`."""
     known = [str(field.alias) for field in Settings.model_fields.values()]
-    found = misspelt_names({**_in_file(), **os.environ}, known)
-    return [f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in found.items()]
+    found = misspelt_names(given_values(), known)
+    return [
+        *_unreadable_lines(),
+        *(f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in found.items()),
+    ]
 
 
 def _is_of_service(value: str | None) -> bool:
@@ -50,11 +58,33 @@ def _is_of_service(value: str | None) -> bool:
     return value is not None and value.startswith("tcp://")
 
 
+def given_values() -> dict[str, str | None]:
+    """Return the variables of the environment and those of `.env`, by name."""
+    return {**_in_file(), **os.environ}
+
+
 def _in_file() -> dict[str, str | None]:
-    from dotenv import dotenv_values  # noqa: PLC0415 - seldom needed
+    return {line.key: line.value for line in _lines_of_file() if line.key is not None}
+
+
+def names_in_file() -> set[str]:
+    """Return the names that `.env` gives values to, in capitals."""
+    return set(map(str.upper, _in_file()))
+
+
+def _unreadable_lines() -> list[str]:
+    place = Path(".env").absolute()
+    return [
+        f"{place}, line {line.original.line}, is not NAME=value and is ignored"
+        for line in _lines_of_file()
+        if line.error
+    ]
+
+
+def _lines_of_file() -> list[Binding]:
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - seldom needed
 
     # If the file cannot be read, loading the settings says so.
-    with suppress(OSError, UnicodeDecodeError):
-        if Path(".env").is_file():
-            return dotenv_values(".env", encoding="utf-8-sig")
-    return {}
+    with suppress(OSError, UnicodeDecodeError), Path(".env").open(encoding="utf-8-sig") as file:
+        return list(parse_stream(file))
+    return []

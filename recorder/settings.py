@@ -31,7 +31,7 @@ from recorder.settings_validators import (
     user_at_host,
 )
 from recorder.store.engine import check_url, with_pooler
-from recorder.tokens import Token, read_tokens
+from recorder.tokens import Scope, Token, read_tokens
 
 LEASE_MARGIN_SECONDS = 2
 """The part of a lease that is reserved for writing the outcome of a request."""
@@ -179,11 +179,32 @@ class Settings(BaseSettings):
         None, alias="RECORDER_CHECKPOINT_DIR", description="an existing folder"
     )
     checkpoint_interval: Seconds = Field(3600, alias="RECORDER_CHECKPOINT_INTERVAL", description=_SECONDS)
+    enrol_dir: Path | None = Field(None, alias="RECORDER_ENROL_DIR", description="an existing folder")
+    notify_file: Path | None = Field(
+        None, alias="RECORDER_NOTIFY_FILE", description="a TOML file that lists sinks of events"
+    )
+    archive_dir: Path | None = Field(None, alias="RECORDER_ARCHIVE_DIR", description="an existing folder")
+    archive_after: float = Field(
+        0,
+        ge=0,
+        le=MAX_DURATION_SECONDS,
+        allow_inf_nan=False,
+        alias="RECORDER_ARCHIVE_AFTER",
+        description=f"seconds, at most {MAX_DURATION_SECONDS}, or 0 for never; needs RECORDER_ARCHIVE_DIR",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", alias="RECORDER_LOG_FORMAT", description="console or json"
     )
 
-    @field_validator("checkpoint_dir")
+    @field_validator("archive_after")
+    @classmethod
+    def _with_folder(cls, seconds: float, info: ValidationInfo) -> float:
+        # An invalid folder is missing from `info.data`; it is reported separately.
+        if seconds and info.data.get("archive_dir", "") is None:
+            raise ValueError("no folder to write archives into")
+        return seconds
+
+    @field_validator("checkpoint_dir", "enrol_dir", "archive_dir")
     @classmethod
     def _present(cls, folder: Path | None) -> Path | None:
         if folder is not None and not folder.is_dir():
@@ -252,6 +273,11 @@ class Settings(BaseSettings):
     def tokens(self) -> tuple[Token, ...]:
         """The tokens that give access to the API; without any, access from this machine needs none."""
         return () if self.api_tokens is None else read_tokens(self.api_tokens)
+
+    @property
+    def may_enrol(self) -> bool:
+        """Whether there is a token that allows to enrol groups over HTTP."""
+        return any(token.scope is Scope.ENROL for token in self.tokens)
 
     @property
     def cors_origins(self) -> tuple[str, ...]:

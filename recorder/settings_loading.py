@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from recorder.setting_names import names_in_file
 from recorder.settings import Settings, SettingsError
 from recorder.settings_sources import hint
+
+# Lines of .env that it cannot parse are told by `misspelt_settings`, once and with the file's path.
+logging.getLogger("dotenv.main").disabled = True
 
 _DATABASE_SETTINGS = {"database_url", "database_pooler"}
 _API_SETTINGS = {"api_tokens", "api_host", "api_port", "api_cors_origins", "api_timeout"}
@@ -19,9 +26,10 @@ _READER_SETTINGS = {"read_database_url", "cohort_key"}
 ALL_SETTINGS = frozenset(Settings.model_fields)
 RECORDING = ALL_SETTINGS - _API_SETTINGS - _READER_SETTINGS
 """What `recorder run` uses."""
-ENROLLING = _DATABASE_SETTINGS | {"actor", "poll_interval", "gap_grace", "gone_after", "retire_after"}
+_RULES_SETTINGS = {"poll_interval", "gap_grace", "gone_after", "retire_after"}
+ENROLLING = _DATABASE_SETTINGS | _RULES_SETTINGS | {"actor"}
 """What `recorder watch` and the like use."""
-SERVING = _API_SETTINGS | _READER_SETTINGS | _DATABASE_SETTINGS | {"rate", "log_format"}
+SERVING = _API_SETTINGS | _READER_SETTINGS | _DATABASE_SETTINGS | _RULES_SETTINGS | {"rate", "log_format"}
 """What `recorder serve` uses."""
 
 
@@ -63,9 +71,9 @@ def _readable_file() -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError:
-        raise SettingsError(".env is not a text file in UTF-8") from None
+        raise SettingsError(f"{_file()} is not a text file in UTF-8") from None
     except OSError as error:
-        raise SettingsError(f".env cannot be read: {error.strerror or error}") from None
+        raise SettingsError(f"{_file()} cannot be read: {error.strerror or error}") from None
 
 
 def _default(name: str) -> Any:
@@ -100,4 +108,17 @@ def _line(name: str, value: str) -> str:
     field = Settings.model_fields[name]
     secret = field.alias in _SECRET or "@" in value
     shown = "" if secret else f" {value[:80]!a}"
-    return f"{field.alias}:{shown}{hint(value) or ' is not allowed;'} allowed: {field.description}"
+    return (
+        f"{field.alias}{_place(name)}:{shown}{hint(value) or ' is not allowed;'} allowed: {field.description}"
+    )
+
+
+def _place(name: str) -> str:
+    """Name the file that a setting's value is from, if it is from the file."""
+    alias = str(Settings.model_fields[name].alias)
+    of_file = names_in_file() - {given.upper() for given, value in os.environ.items() if value.strip()}
+    return f" in {_file()}" if alias in of_file else ""
+
+
+def _file() -> Path:
+    return Path(".env").absolute()

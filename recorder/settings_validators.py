@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import socket
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -28,6 +29,14 @@ def checked_base_url(text: str) -> str:
     ):
         raise ValueError("not an http:// or https:// address")
     return text.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is one of this machine alone."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def checked_prefix(text: str) -> str:

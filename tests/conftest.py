@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from tests.support.databases import (
     Engines,
+    FilledTemplates,
     make_postgres_template,
     postgres_database,
     sqlite_database,
@@ -28,9 +29,10 @@ from tests.support.integration import MARK, Isolation, is_integration
 from tests.support.postgres import shared_postgres, stop_shared_postgres
 
 # The time an example takes depends more on the machine than on the code.
-hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.register_profile("usual", deadline=None, max_examples=50)
 hypothesis_settings.register_profile("quick", deadline=None, max_examples=10, stateful_step_count=15)
-hypothesis_settings.load_profile("untimed")
+hypothesis_settings.register_profile("thorough", deadline=None, max_examples=500)
+hypothesis_settings.load_profile("usual")
 
 _SERVER = pytest.StashKey[Path]()
 _ISOLATION = pytest.StashKey[Isolation]()
@@ -115,17 +117,29 @@ def sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a fresh database with the schema at head."""
-    get = request.getfixturevalue
+def database_url(request: pytest.FixtureRequest, templates: FilledTemplates) -> Iterator[str]:
+    """The URL of a fresh database with the schema at head.
+
+    It is empty, or with the mark `ledger(fill=…)` a copy of a database that `fill(engine)` has filled; it
+    does so once for all tests with the same `fill`.
+    """
+    get, mark = request.getfixturevalue, request.node.get_closest_marker("ledger")
+    fill = None if mark is None else mark.kwargs["fill"]
     if request.param == "sqlite":
-        path, template = get("sqlite_folder") / "recorder.db", get("sqlite_template")
-        with sqlite_database(path, template) as url:
+        template = templates.sqlite(get("sqlite_template"), fill)
+        with sqlite_database(get("sqlite_folder") / "recorder.db", template) as url:
             yield url
     else:
-        server, template = get("postgres"), get("postgres_template")
-        with postgres_database(server, "recorder", template) as url:
+        server = get("postgres")
+        name = templates.postgres(server, get("postgres_template"), fill)
+        with postgres_database(server, "recorder", name) as url:
             yield url
+
+
+@pytest.fixture(scope="session")
+def templates(kept_engines: Engines) -> Iterator[FilledTemplates]:
+    with FilledTemplates(kept_engines) as templates:
+        yield templates
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from recorder.setting_names import misspelt_names
+from recorder.setting_names import misspelt_names, misspelt_settings
 from recorder.settings import Settings
 from tests.support.compose import variables
 
@@ -19,6 +21,8 @@ MISSPELT = {
     "PARALLEL_APIKEY": "PARALLEL_API_KEY",
     "PARALLEL_KEY": "PARALLEL_API_KEY",
     "PARALLEL_URL": "PARALLEL_BASE_URL",
+    "PARALEL_API_KEY": "PARALLEL_API_KEY",
+    "RECODER_DATABASE_URL": "RECORDER_DATABASE_URL",
 }
 
 
@@ -39,9 +43,20 @@ OTHERS = {
     "RECORDER_SERVICE_HOST": "10.0.0.1",
     "RECORDER_SERVICE_PORT": "8000",
     "MY_RECORDER_POLL_INTERVALL": "1",
+    "PARALLELS_HOME": "1",
+    "RECORDING_API_PORT": "1",
 }
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_names_are_left_alone(name: str) -> None:
     assert misspelt_names({name: OTHERS[name]}, KNOWN) == {}
+
+
+def test_a_line_of_the_file_that_is_no_setting_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / ".env"
+    file.write_text("RECORDER_RATE=5\n  poll often\nexport RECORDER_LEASE='40'\n\n# RECORDER_X y\n")
+    assert misspelt_settings() == [f"{file}, line 2, is not NAME=value and is ignored"]

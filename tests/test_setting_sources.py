@@ -93,3 +93,26 @@ def test_an_env_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_folder_of_that_name_is_no_env_file(tmp_path: Path) -> None:
     tmp_path.joinpath(".env").mkdir()
     assert load_settings().rate == 20
+
+
+def test_a_bad_value_is_told_with_the_file_that_it_is_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("RECORDER_RATE=often\n", "utf-8")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert str(raised.value).startswith(f"RECORDER_RATE in {file}: 'often'")
+    monkeypatch.setenv("RECORDER_RATE", "seldom")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert str(raised.value).startswith("RECORDER_RATE: 'seldom'")
+
+
+def test_a_default_that_another_setting_makes_too_small_is_from_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath(".env").write_text("RECORDER_RATE=7\n", "utf-8")
+    monkeypatch.setenv("RECORDER_REQUEST_TIMEOUT", "60")
+    with pytest.raises(SettingsError, match=r"^RECORDER_LEASE: "):
+        load_settings()

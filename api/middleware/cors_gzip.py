@@ -18,7 +18,11 @@ _COMPRESSIBLE = (
     "application/json",
     "application/problem+json",
     "application/x-ndjson",
+    "image/svg+xml",
+    "text/css",
     "text/csv",
+    "text/html",
+    "text/javascript",
     "text/plain",
 )
 

@@ -24,10 +24,15 @@ _VERSION = version("task-group-recorder")
 
 def not_modified_or(mark: str, build: Callable[[], Response]) -> Response:
     """Return 304 if the client already has the response with `mark`, else build it. Both have an ETag."""
-    tag = sha256(f"{_VERSION} {request.full_path} {mark}".encode()).hexdigest()[:32]
+    tag = etag_of(mark)
     response = Response(status=304) if request.if_none_match.contains_weak(tag) else build()
     response.set_etag(tag, weak=True)
     return response
+
+
+def etag_of(mark: str) -> str:
+    """Return the ETag of the current request's response with `mark`."""
+    return sha256(f"{_VERSION} {request.full_path} {mark}".encode()).hexdigest()[:32]
 
 
 def mark_of_group(group: WatchRow, now: datetime, *more: Any) -> str:
@@ -48,7 +53,9 @@ def mark_of_all(connection: Connection) -> str:
 
 def add_etag(response: Response) -> Response:
     """Add an ETag computed from the body to a response without one; for responses that are cheap to build."""
-    if response.status_code != 200 or not response.is_json or response.is_streamed:
+    if request.method not in {"GET", "HEAD"} or response.status_code != 200:
+        return response
+    if not response.is_json or response.is_streamed:
         return response
     if response.get_etag()[0] is None:
         response.add_etag(weak=True)

@@ -77,15 +77,31 @@ _PATH_PARAMETER = {
     "description": "the group's id, percent-encoded UTF-8",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+_HEADER_PARAMETERS = {
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "a text of your choice, such as a UUID: of several requests about a group with the "
+        "same key, one is carried out",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    }
+}
 _DESCRIPTIONS = {
     200: "success",
+    201: "success; at least one group was not being watched before",
     401: "no valid token was sent",
-    403: "the request's Host is not a loopback name of the server's machine",
+    403: "the request's Host is not a loopback name of the server's machine, or enrolment is off or not "
+    "allowed",
     404: "no such group",
+    410: "the group is archived",
     406: "the header Accept excludes every type that the route has",
-    422: "bad parameters; all of them are listed",
+    409: "the group is not watched, so nothing can be expected of it",
+    413: "the body is too large",
+    415: "the body is not declared to be JSON",
+    422: "bad parameters, or bad members of the body; all of them are listed",
     500: "a bug in the server",
-    503: "the database cannot be read, or has another schema",
+    503: "the database cannot be used, or has another schema",
 }
 
 
@@ -98,20 +114,24 @@ class _AnswerSchemas(GenerateJsonSchema):
 
 def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the documented views of `app`."""
-    operations = dict(_operations(app))
+    operations = sorted(_operations(app), key=lambda item: item[1].method)
+    paths: dict[str, Any] = {}
     refusal = 401 if with_tokens else 403
+    for path, found in operations:
+        paths.setdefault(path, {})[found.method] = _operation(path, found, refusal)
     document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Task Group Recorder",
             "version": version("task-group-recorder"),
             "description": "The recording of task groups: their current state, their history, how long they "
-            "took, and when they were not seen. Read-only. Times are UTC, durations are in seconds, and "
-            "unknown values are null. [Errors](/docs/problems) explain what is wrong and what is allowed.",
+            "took, and when they were not seen. Groups can be enrolled; all else is read-only. Times are "
+            "UTC, durations are in seconds, and unknown values are null. [Errors](/docs/problems) explain "
+            "what is wrong and what is allowed.",
         },
         "servers": [{"url": "/"}],
-        "paths": {path: {"get": _operation(path, found, refusal)} for path, found in operations.items()},
-        "components": {"schemas": _schemas(operations.values())},
+        "paths": paths,
+        "components": {"schemas": _schemas([found for _, found in operations])},
     }
     return _secured(document) if with_tokens else document
 
@@ -138,13 +158,16 @@ def _operations(app: Flask) -> Iterator[tuple[str, Operation]]:
 def _operation(path: str, found: Operation, refusal: int) -> dict[str, Any]:
     in_path = [_PATH_PARAMETER] if "{taskgroup_id}" in path else []
     problems = {refusal: found.refused} | found.problems
+    in_headers = [_HEADER_PARAMETERS[name] for name in found.headers]
+    body = {} if found.body is None else {"requestBody": _request_body(found.name, found.body)}
     return {
         "operationId": found.name,
         "tags": [found.tag],
         "summary": found.summary,
-        "parameters": [*in_path, *_parameters(found)],
+        "parameters": [*in_path, *in_headers, *_parameters(found)],
+        **body,
         "responses": {
-            "200": _answer(found),
+            **{str(status): _answer(found, status) for status in found.statuses},
             **{
                 str(status): _response(status, PROBLEM_JSON if issubclass(body, Problem) else JSON, body)
                 for status, body in sorted(problems.items())
@@ -162,7 +185,12 @@ def _examples() -> dict[str, Any]:
     return found
 
 
-def _answer(found: Operation) -> dict[str, Any]:
+def _request_body(name: str, body: type[BaseModel]) -> dict[str, Any]:
+    content = {"schema": {"$ref": _REF.format(model=body.__name__)}, "example": _examples()[f"{name} body"]}
+    return {"required": True, "content": {JSON: content}}
+
+
+def _answer(found: Operation, status: int) -> dict[str, Any]:
     if found.is_export:
         content = {CSV: {"schema": _CSV_SCHEMA}}
         return {"description": _DESCRIPTIONS[200], "headers": _EXPORT_HEADERS, "content": content}
@@ -171,8 +199,11 @@ def _answer(found: Operation) -> dict[str, Any]:
             "description": _DESCRIPTIONS[200],
             "content": {found.content_type: {"schema": {"type": "string"}}},
         }
-    response = _response(200, JSON, found.answer)
+    response = _response(status, JSON, found.answer)
     response["content"][JSON]["example"] = _examples().get(found.name)
+    if found.body is not None:
+        response.pop("headers", None)
+        return response
     if 503 in found.problems:
         # It reads the database.
         response["headers"] = {**response["headers"], "Age": _DATA_AGE}
@@ -217,7 +248,7 @@ def _response(status: int, mimetype: str, body: type[BaseModel]) -> dict[str, An
 
 
 def _schemas(operations: Any) -> dict[str, Any]:
-    found = [(one.answer, one.refused, *one.problems.values()) for one in operations]
+    found = [(one.answer, one.body, one.refused, *one.problems.values()) for one in operations]
     bodies = {body for bodies in found for body in bodies if body is not None}
     ordered = sorted(bodies, key=lambda body: body.__name__)
     _, definitions = models_json_schema(

@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from api.context import snapshot
 from api.endpoint import operation
 from api.responses import json_response
+from api.schemas.archived import GROUP_PROBLEMS
 from api.schemas.audit import Audit, Checkpoint
 from api.schemas.common import Problem
 from recorder.queries.audit import audit_answer, checkpoint_answer
@@ -23,7 +24,13 @@ blueprint = Blueprint(TAG, __name__)
 
 
 @blueprint.get(f"{GROUPS_PATH}/<taskgroup_id>/audit")
-@operation("getAudit", tag=TAG, query=NoQuery, answer=Audit, problems={404: Problem, 503: Problem})
+@operation(
+    "getAudit",
+    tag=TAG,
+    query=NoQuery,
+    answer=Audit,
+    problems=GROUP_PROBLEMS,
+)
 def audit(_: NoQuery, taskgroup_id: str) -> Response:
     """An audit summary of a group: its head, the number of entries, and their anomalies."""
     with snapshot() as read:

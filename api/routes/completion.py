@@ -10,6 +10,7 @@ from api.exports.batches import completion_export
 from api.exports.streaming import export_response
 from api.middleware.etag import mark_of_all, mark_of_group, not_modified_or
 from api.responses import json_response
+from api.schemas.archived import GROUP_PROBLEMS
 from api.schemas.common import Problem
 from api.schemas.completion import CompletionStatistics, Curve, GroupCompletion
 from recorder.queries.comparison import StatisticsQuery, statistics_or_comparison
@@ -26,7 +27,11 @@ blueprint = Blueprint(TAG, __name__)
 
 @blueprint.get(f"{GROUPS_PATH}/<taskgroup_id>/completion")
 @operation(
-    "getCompletion", tag=TAG, query=ExportQuery, answer=GroupCompletion, problems={404: Problem, 503: Problem}
+    "getCompletion",
+    tag=TAG,
+    query=ExportQuery,
+    answer=GroupCompletion,
+    problems=GROUP_PROBLEMS,
 )
 def group_completion(query: ExportQuery, taskgroup_id: str) -> Response:
     """A group's episodes, how its time was spent, and when it is expected to be done."""

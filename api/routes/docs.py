@@ -6,28 +6,20 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, render_template, send_from_directory
+from flask import Blueprint, Flask, Response, render_template
 
 from api.endpoint import require_no_parameters
 from api.errors import PROBLEMS
+from api.middleware.files import file_response
 from api.middleware.negotiation import require_json
+from api.middleware.policy import restrict
 from api.openapi.document import openapi_document
 from recorder.queries.json_output import dumps
 
-# Swagger UI needs inline styles; scripts are loaded from our own files only.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_STATIC = Path(__file__).parents[1] / "static"
 
-blueprint = Blueprint(
-    "docs",
-    "api",
-    url_prefix="/docs",
-    template_folder="templates",
-    static_folder="static",
-    static_url_path="/static",
-)
+blueprint = Blueprint("docs", "api", url_prefix="/docs", template_folder="templates")
+blueprint.after_request(restrict)
 
 
 def register_docs(app: Flask, *, with_tokens: bool) -> None:
@@ -59,13 +51,12 @@ def problems() -> str:
 @blueprint.get("/<any('swagger-ui.css'):name>", defaults={"folder": "css"})
 @blueprint.get("/<any('swagger-ui-bundle.js'):name>", defaults={"folder": "js"})
 def swagger(folder: str, name: str) -> Response:
-    return send_from_directory(_swagger_folder() / folder, name)
+    return file_response(_swagger_folder() / folder, name)
 
 
-@blueprint.after_request
-def restrict(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = _POLICY
-    return response
+@blueprint.get("/static/<name>")
+def docs_file(name: str) -> Response:
+    return file_response(_STATIC, name)
 
 
 def _swagger_folder() -> Path:

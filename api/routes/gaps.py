@@ -10,7 +10,8 @@ from api.exports.batches import gaps_export
 from api.exports.streaming import export_response
 from api.middleware.etag import mark_of_group, not_modified_or
 from api.responses import page_response
-from api.schemas.common import GapsPage, Problem
+from api.schemas.archived import GROUP_PROBLEMS
+from api.schemas.common import GapsPage
 from recorder.queries.formats import EXPORTS
 from recorder.queries.gaps import GapsQuery, gaps_body, gaps_request
 from recorder.queries.groups import require_watch
@@ -22,7 +23,13 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
 
 
 @blueprint.get("/<taskgroup_id>/gaps")
-@operation("getGaps", tag=TAG, query=GapsQuery, answer=GapsPage, problems={404: Problem, 503: Problem})
+@operation(
+    "getGaps",
+    tag=TAG,
+    query=GapsQuery,
+    answer=GapsPage,
+    problems=GROUP_PROBLEMS,
+)
 def gaps(query: GapsQuery, taskgroup_id: str) -> Response:
     """Periods in which a group should have been seen but was not, with their causes, and its coverage."""
     if query.format in EXPORTS:

@@ -10,6 +10,7 @@ from api.exports.batches import groups_export
 from api.exports.streaming import export_response
 from api.middleware.etag import mark_of_group, mark_of_groups, not_modified_or
 from api.responses import json_response, page_response
+from api.schemas.archived import GROUP_PROBLEMS
 from api.schemas.as_of import StatusAnswer
 from api.schemas.common import Group, GroupsPage, Problem
 from recorder.queries.as_of import StatusQuery, require_past, status_at_answer
@@ -39,7 +40,13 @@ def groups(query: GroupsQuery) -> Response:
 
 
 @blueprint.get("/<taskgroup_id>")
-@operation("getGroup", tag=TAG, query=NoQuery, answer=Group, problems={404: Problem, 503: Problem})
+@operation(
+    "getGroup",
+    tag=TAG,
+    query=NoQuery,
+    answer=Group,
+    problems=GROUP_PROBLEMS,
+)
 def group(_: NoQuery, taskgroup_id: str) -> Response:
     """The current state of a group."""
     here = context()
@@ -53,7 +60,11 @@ def group(_: NoQuery, taskgroup_id: str) -> Response:
 
 @blueprint.get("/<taskgroup_id>/status")
 @operation(
-    "getStatus", tag=TAG, query=StatusQuery, answer=StatusAnswer, problems={404: Problem, 503: Problem}
+    "getStatus",
+    tag=TAG,
+    query=StatusQuery,
+    answer=StatusAnswer,
+    problems=GROUP_PROBLEMS,
 )
 def status(query: StatusQuery, taskgroup_id: str) -> Response:
     """A group's latest status, or its status at a moment in the past and how certain that is."""

@@ -13,6 +13,8 @@ from api.responses import json_response
 from api.schemas.health import Health, Readiness, UnreadyProblem
 from recorder.queries.query import NoQuery
 from recorder.queries.recorders import is_recording, rate_budget_body, recorder_body
+from recorder.queries.sinks import sink_body
+from recorder.store.deliveries import sink_states
 from recorder.store.heartbeats import heartbeats
 from recorder.store.schema import SchemaError, SchemaState, require_head, state_of
 from recorder.store.transactions import DatabaseUnavailableError
@@ -38,6 +40,7 @@ def readyz(_: NoQuery) -> Response:
         require_head(state)
         with snapshot() as read:
             recorders, now = heartbeats(read.connection), read.now
+            sinks = sink_states(read.connection)
     except SchemaError as mismatch:
         return _unready(str(mismatch), _database(state, ok=False))
     except DatabaseUnavailableError:
@@ -49,6 +52,7 @@ def readyz(_: NoQuery) -> Response:
             "database": _database(state, ok=True),
             "recorders": [recorder_body(heartbeat, now) for heartbeat in recorders],
             "rate_budget": rate_budget_body(recorders, now, here.rate),
+            "sinks": [sink_body(state) for state in sinks],
         }
     )
 

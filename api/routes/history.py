@@ -10,8 +10,8 @@ from api.exports.batches import history_export
 from api.exports.streaming import export_response
 from api.middleware.etag import mark_of_group, not_modified_or
 from api.responses import json_response, page_response
+from api.schemas.archived import GROUP_PROBLEMS
 from api.schemas.as_of import HistoryAnswer
-from api.schemas.common import Problem
 from recorder.queries.as_of import HistoryOrSamplesQuery, samples_answer
 from recorder.queries.formats import EXPORTS
 from recorder.queries.groups import require_watch
@@ -28,7 +28,7 @@ blueprint = Blueprint(TAG, __name__, url_prefix=GROUPS_PATH)
     tag=TAG,
     query=HistoryOrSamplesQuery,
     answer=HistoryAnswer,
-    problems={404: Problem, 503: Problem},
+    problems=GROUP_PROBLEMS,
 )
 def history(query: HistoryOrSamplesQuery, taskgroup_id: str) -> Response:
     """A group's ledger: status changes, gaps and changes of the watch; or samples of it."""

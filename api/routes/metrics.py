@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Histogram
@@ -19,9 +20,10 @@ from recorder.ledger.status_fields import Phase
 from recorder.ledger.timestamps import parse_time
 from recorder.ledger.watch import WatchState
 from recorder.queries.query import NoQuery
-from recorder.queries.recorders import recorder_body
+from recorder.queries.recorders import rate_budget_body, recorder_body
+from recorder.store.deliveries import SinkState, sink_states
 from recorder.store.groups import GroupCounts, read_group_counts
-from recorder.store.heartbeats import Heartbeat, heartbeats
+from recorder.store.heartbeats import Heartbeat, PollLimit, heartbeats
 from recorder.store.transactions import DatabaseUnavailableError
 
 TAG = "health"
@@ -102,7 +104,10 @@ def _database_metrics(read: Snapshot) -> Iterator[Metric]:
         value=read.time.age_seconds,
     )
     yield from _group_metrics(read_group_counts(read.connection, read.now))
-    yield from _recorder_metrics(heartbeats(read.connection), read.now)
+    recorders = heartbeats(read.connection)
+    yield from _capacity_metrics(rate_budget_body(recorders, read.now, 0.0))
+    yield from _recorder_metrics(recorders, read.now)
+    yield from _sink_metrics(sink_states(read.connection))
 
 
 def _group_metrics(counts: GroupCounts) -> Iterator[Metric]:
@@ -126,6 +131,45 @@ def _group_metrics(counts: GroupCounts) -> Iterator[Metric]:
     }
     for name, (description, value) in gauges.items():
         yield GaugeMetricFamily(name, description, value=value)
+
+
+def _capacity_metrics(budget: dict[str, Any]) -> Iterator[Metric]:
+    """Yield what the recorders report of their polls; without a report there are no samples."""
+    gauges = {
+        "needed_per_second": ("needed_polls_per_second", "What the watched groups need at their intervals."),
+        "capacity_per_second": ("possible_polls_per_second", "How many polls the recorders can make."),
+        "reached_per_second": ("reached_polls_per_second", "How many polls the recorders made lately."),
+        "stretch": ("interval_stretch", "Factor by which intervals are longer for want of capacity."),
+    }
+    for member, (name, description) in gauges.items():
+        gauge = GaugeMetricFamily(f"recorder_{name}", description)
+        if (value := budget[member]) is not None:
+            gauge.add_metric([], value)
+        yield gauge
+    bottleneck = GaugeMetricFamily(
+        "recorder_bottleneck", "What keeps the recorders from making more polls (1).", labels=["limit"]
+    )
+    if budget["stretch"] is not None:
+        for limit in (PollLimit.RATE, PollLimit.CONCURRENCY, PollLimit.CPU, PollLimit.DATABASE):
+            bottleneck.add_metric([limit], int(budget["limited_by"] == limit))
+    yield bottleneck
+
+
+def _sink_metrics(states: list[SinkState]) -> Iterator[Metric]:
+    descriptions = {
+        "pending": "Number of events that a sink is still to be told.",
+        "failed": "Number of events that a sink could not be told.",
+        "disabled": "Whether a sink wants no more events (1) or not (0).",
+    }
+    gauges = {
+        name: GaugeMetricFamily(f"recorder_sink_{name}", description, labels=["sink"])
+        for name, description in descriptions.items()
+    }
+    for state in states:
+        gauges["pending"].add_metric([state.name], state.pending)
+        gauges["failed"].add_metric([state.name], state.failed)
+        gauges["disabled"].add_metric([state.name], state.disabled_at is not None)
+    yield from gauges.values()
 
 
 def _recorder_metrics(recorders: list[Heartbeat], now: datetime) -> Iterator[Metric]:

@@ -33,7 +33,7 @@ def register_routes() -> None:
                 str(provider_group.__doc__),
                 NoQuery,
                 ProviderGroup,
-                {404: ProviderError, 500: ProviderError, 503: ProviderError},
+                {404: ProviderError, 410: ProviderError, 500: ProviderError, 503: ProviderError},
                 refused=ProviderError,
             ),
         )

@@ -49,6 +49,7 @@ CreatedAt = Annotated[
 ]
 StatusSeq = Annotated[int | None, Field(description="the number of the entry with the status")]
 
+GapStart = Annotated[TimeText, Field(alias="from", description="the last response before the gap, UTC")]
 GapCause = Annotated[
     Cause, Field(description="why nothing was seen: the recorder was not polling, or how its polls failed")
 ]
@@ -97,7 +98,7 @@ class Eta(BaseModel):
 class GapMembers(BaseModel):
     """A period in which the group should have been seen but was not."""
 
-    from_: TimeText = Field(alias="from", description="the last response before the gap, UTC")
+    from_: GapStart
     to: TimeText | None = Field(description="the response that ended it, UTC; null while it is open")
     cause: GapCause
     attempts: GapAttempts
@@ -110,7 +111,7 @@ class GapItem(BaseModel):
     """A gap, closed or still open."""
 
     seq: int | None = Field(description="the number of the gap's entry; null while it is open")
-    from_: TimeText = Field(alias="from", description="the last response before the gap, UTC")
+    from_: GapStart
     to: TimeText | None = Field(description="when it ended, UTC; null while it is open")
     duration_seconds: float | None = Field(
         description="how long it lasted, in seconds; null while it is open"

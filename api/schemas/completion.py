@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
@@ -11,12 +11,14 @@ from recorder.completion.episodes import Outcome
 from recorder.completion.time_bounds import Basis
 from recorder.ledger.status_fields import RUN_STATUSES
 
+Earliest = Annotated[TimeText | None, Field(description="the lower bound, UTC; null if there is none")]
+
 
 class MomentMembers(BaseModel):
     """When something happened between two observations."""
 
     at: TimeText = Field(description="the best guess, UTC")
-    earliest: TimeText | None = Field(description="the lower bound, UTC; null if there is none")
+    earliest: Earliest
     latest: TimeText = Field(description="the upper bound, UTC")
     basis: Basis = Field(description="what the guess is based on")
 
@@ -36,7 +38,7 @@ class MilestoneMembers(BaseModel):
     fraction: float = Field(description="the share: 0.5, 0.9, 0.95, 0.99 or 1")
     runs: int | None = Field(description="how many of the runs that is, rounded up; null if unknown")
     at: TimeText | None = Field(description="the best guess, UTC")
-    earliest: TimeText | None = Field(description="the lower bound, UTC; null if there is none")
+    earliest: Earliest
     latest: TimeText | None = Field(description="the upper bound, UTC")
     basis: Basis | None = Field(description="what the guess is based on")
     seconds: float | None = Field(description="from started.at to at, in seconds")

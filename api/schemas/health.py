@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.schemas.common import Problem, TimeText
 from recorder.ledger.poll_outcome import Cause
+from recorder.notify.sinks import SinkKind
 from recorder.store.heartbeats import PollLimit
 
 
@@ -56,11 +57,17 @@ class TroubleMembers(BaseModel):
 class UpstreamMembers(BaseModel):
     """The state of the provider's API, as seen by one recorder's polls."""
 
-    state: Literal["ok", "failing", "key_rejected"] = Field(
-        description="`key_rejected`: polling pauses, apart from one poll at a time that tests whether the "
-        "API key is accepted again"
+    state: Literal["ok", "failing", "not_found", "key_rejected"] = Field(
+        description="`not_found`: groups that were seen before are not found, so many together that none of "
+        "them becomes gone; `key_rejected`: polling pauses, apart from one poll at a time that tests whether "
+        "the API key is accepted again"
     )
     trouble: TroubleMembers | None = Field(description="null while polls succeed")
+    prefix: str | None = Field(
+        None,
+        description="the prefix that polls take since groups are found under it, and not under "
+        "RECORDER_UPSTREAM_PREFIX; null if they take that one",
+    )
 
 
 class RecorderMembers(BaseModel):
@@ -114,15 +121,38 @@ class RateBudgetMembers(BaseModel):
         description="what the watched groups need at their configured intervals; null if no recorder is alive"
     )
     stretch: float | None = Field(
-        description="the factor by which intervals are longer because the recorders cannot make more polls; "
+        description="the factor by which intervals are longer on average as more polls are not possible; "
         "1 if they can"
     )
     capacity_per_second: float | None = Field(
         description="how many polls the recorders can make; null if not reported"
     )
+    reached_per_second: float | None = Field(
+        description="how many polls the recorders have made lately; null if not reported"
+    )
     limited_by: PollLimit | None = Field(
         description="what keeps the capacity from being more; null if it suffices"
     )
+
+
+class SinkMembers(BaseModel):
+    """A sink of events, as the recorder that delivers knows it."""
+
+    name: str
+    kind: SinkKind
+    pending: int = Field(description="how many events it is still to be told")
+    failed: int = Field(description="how many events it could not be told, until they are replayed")
+    oldest_pending_at: TimeText | None = Field(
+        description="since when the oldest of the pending ones has waited, UTC; null if there is none"
+    )
+    disabled_at: TimeText | None = Field(
+        description="when it said that it wants no more events, UTC; null if it did not"
+    )
+    last_success_at: TimeText | None = Field(
+        description="when it last took an event, UTC; null if it never did"
+    )
+    last_error_at: TimeText | None = Field(description="when it last did not, UTC; null if it always did")
+    last_error: str | None = Field(description="why it did not; null if it always did")
 
 
 class Readiness(BaseModel):
@@ -133,6 +163,7 @@ class Readiness(BaseModel):
     database: DatabaseMembers
     recorders: list[RecorderMembers] = Field(description="longest running first")
     rate_budget: RateBudgetMembers = Field(description="how many requests may be sent to the upstream")
+    sinks: list[SinkMembers] = Field(description="where events are delivered, by name")
 
 
 class UnreadyProblem(Problem):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from sqlalchemy import URL, Connection, Engine
@@ -16,9 +17,12 @@ from recorder.processes import STOP_SIGNALS
 from recorder.setting_names import misspelt_settings
 from recorder.settings import Settings, SettingsError
 from recorder.settings_loading import load_settings
+from recorder.settings_validators import is_loopback
+from recorder.store.demo_mark import is_of_demo
 from recorder.store.engine import PROGRAM, database_file, display_url, open_engine
-from recorder.store.schema import SchemaError, require_head, require_suitable, state_of
+from recorder.store.schema import SchemaError, require_head, require_own, require_suitable, state_of
 from recorder.store.startup import SERVER_WAIT_SECONDS, wait_for_server
+from recorder.store.tombstones import ArchivedGroupError
 from recorder.store.transactions import DatabaseUnavailableError, reading
 from recorder.store.watch_changes import BrokenLedgerError
 
@@ -43,7 +47,7 @@ def report_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
             return command(*args, **kwargs)
         except SettingsError as error:
             raise WrongSettingsError(str(error)) from None
-        except SchemaError as error:
+        except (SchemaError, ArchivedGroupError) as error:
             raise click.ClickException(str(error)) from None
         except DatabaseUnavailableError as error:
             raise click.ClickException(f"the database cannot be used: {error}") from None
@@ -90,6 +94,7 @@ def writable_database(settings: Settings, *, wait: bool = False) -> Iterator[Eng
         require_head(state_of(engine))
         with reading(engine) as connection:
             require_suitable(connection)
+            require_own(connection)
         yield engine
 
 
@@ -106,6 +111,22 @@ def readable_database(settings: Settings) -> Iterator[Connection]:
         require_head(state_of(engine))
         with reading(engine) as connection:
             yield connection
+
+
+def refuse_demo_database(settings: Settings, engine: Engine) -> None:
+    """Refuse to ask a real provider, with the user's key, for the groups that a demo made up.
+
+    Raises:
+        ClickException: it would be done.
+    """
+    if is_loopback(urlsplit(settings.base_url).hostname or ""):
+        return
+    with reading(engine) as connection:
+        if is_of_demo(connection):
+            raise click.ClickException(
+                f"{display_url(settings.write_url)} was made by recorder demo: the provider does not know "
+                "its groups; set RECORDER_DATABASE_URL to another database to record your own"
+            )
 
 
 def checked_ids(ids: list[str]) -> tuple[list[str], list[str]]:
@@ -136,6 +157,11 @@ def check_note(note: str | None, option: str) -> None:
     """
     if note is not None and not note.isprintable():
         raise click.UsageError(f"{option}: give one line of printable characters")
+
+
+def archived_text(taskgroup_id: str) -> str:
+    """Return what to say about a group among others that is archived."""
+    return f"{taskgroup_id}: is archived; bring it back first with: recorder import --restore FILE"
 
 
 def broken_text(taskgroup_id: str, error: BrokenLedgerError) -> str:

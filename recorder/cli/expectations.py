@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
+from recorder.cli.time_options import parse_duration
 from recorder.ledger.entries import MOST_RUNS
 from recorder.ledger.timestamps import parse_time
 
 TAKEN_BACK = "none"
 """What the options of `recorder expect` take for: nothing is expected any more."""
-
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhd]?)", re.ASCII)
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class RunsType(click.ParamType[int]):
@@ -42,11 +39,9 @@ class ByType(click.ParamType[datetime | timedelta]):
     ) -> datetime | timedelta:
         """Return the time or the duration; anything else is wrong usage."""
         text = str(value)
-        duration = _DURATION.fullmatch(text)
         try:
-            if duration is None:
-                return parse_time(text)
-            return timedelta(seconds=float(duration[1]) * _UNITS[duration[2]])
+            duration = parse_duration(text)
+            return parse_time(text) if duration is None else duration
         except (ValueError, OverflowError):
             self.fail(
                 f"{text[:80]!a} is neither an RFC 3339 time with an offset, such as 2026-11-24T12:16:00Z, "

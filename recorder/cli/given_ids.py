@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import unquote
@@ -26,11 +26,11 @@ _NAMED = 3
 class GivenIds:
     """Ids to watch, each once and in the order given, and a complaint about each that cannot be used.
 
-    Those in `created` are to be watched only if they never were: they are told of again at each reading.
+    `created` are groups that programs have created, each with how many runs were added to it by key.
     """
 
     ids: dict[str, None] = field(default_factory=dict)
-    created: dict[str, None] = field(default_factory=dict)
+    created: dict[str, Mapping[str, int]] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
 
     def add(self, texts: Iterable[str], check: Callable[[str], str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from recorder.cli.given_ids import GivenIds, check_given
-from recorder.enrolment_folder import read_folder
+from recorder.enrolment_folder import EnrolmentFolder, EnrolmentLine, created_groups
 from recorder.ledger.group_id import check_taskgroup_id
 
 
@@ -30,10 +30,19 @@ def read_source(source: Path, given: GivenIds, *, exact: bool) -> None:
 
 
 def _read_folder(folder: Path, given: GivenIds) -> None:
-    """Add the groups that programs created, which are enrolled once; `add_runs` adds nothing here."""
-    content = read_folder(folder)
-    given.complaints += content.complaints
-    given.created |= dict.fromkeys(line.taskgroup_id for line in content.lines)
+    """Add the groups that programs have created, and the runs that they have added to them."""
+    lines: list[EnrolmentLine] = []
+    reader = EnrolmentFolder(folder)
+    try:
+        while True:
+            content = reader.read()
+            lines += content.lines
+            given.complaints += content.complaints
+            if not content.more:
+                break
+    except OSError as error:
+        raise click.UsageError(f"--from-file: {folder}: {error.strerror or error}") from None
+    given.created |= created_groups(lines)
 
 
 def _lines(source: Path) -> Iterator[str]:

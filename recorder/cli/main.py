@@ -10,9 +10,11 @@ from typing import cast
 
 import click
 
+from recorder.cli.help_epilogs import add_epilog
 from recorder.log_stream import LogStream
 
 _COMMANDS = {
+    "archive": "Move the ledgers of old groups into a file that proves them.",
     "checkpoint": "Write the head of every ledger, to keep in a safe place.",
     "completion": "Show how long work took, and when it will be done.",
     "db": "Create, upgrade and check the database schema.",
@@ -26,6 +28,7 @@ _COMMANDS = {
     "history": "Show the entries of a group's ledger.",
     "import": "Import an export into an empty database.",
     "note": "Write a note into the ledger of a group.",
+    "notify": "Check, try and list the sinks of events.",
     "pause": "Stop polling groups until they are resumed.",
     "resume": "Resume watching groups that are not being watched.",
     "run": "Record: poll every watched group on its schedule.",
@@ -54,9 +57,8 @@ class _Commands(click.Group):
             return None
         module = _MODULES.get(cmd_name, cmd_name)
         commands = import_module(f"recorder.cli.commands.{module}")
-        return cast(
-            click.Command, getattr(commands, f"{cmd_name}_command" if module == "watching" else "command")
-        )
+        found = getattr(commands, f"{cmd_name}_command" if module == "watching" else "command")
+        return add_epilog(cast(click.Command, found), cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -89,7 +91,8 @@ def main(*, within_another: bool = False) -> None:
         finally:
             _flush_output()
             # The command has ended: a signal can change nothing but the tidying up of Python.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
         sys.exit(status)
     except KeyboardInterrupt:
         sys.exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NoReturn
 
@@ -12,15 +13,19 @@ import structlog
 from sqlalchemy import Engine
 
 from recorder.cli.common import (
+    refuse_demo_database,
     report_errors,
     settings_with_key,
     stop_on_signals,
     warn_of_misspelt_settings,
     writable_database,
 )
+from recorder.cli.sink_loading import load_sinks
 from recorder.log import configure_logs
 from recorder.log_stream import LogStream
+from recorder.notify.sinks import Sink
 from recorder.polling.capacity import RAISE_FACTOR
+from recorder.polling.delivery_job import DeliveryJob
 from recorder.polling.service import Recorder
 from recorder.polling.upstream_health import Counters
 from recorder.settings import Settings
@@ -43,11 +48,13 @@ def record(*, once: bool, every: timedelta | None = None) -> None:
     log = configure_logs(settings.log_format)
     warn_of_misspelt_settings(_log.warning)
     settings, most_at_once = _fit_to_descriptors(settings)
+    sinks = load_sinks(settings)
     with writable_database(settings, wait=not once) as engine:
-        recorder, error = asyncio.run(
-            _record(settings, api_key, engine, most_at_once, once=once, every=every)
+        refuse_demo_database(settings, engine)
+        recorder, error, stuck = asyncio.run(
+            _record(settings, sinks, api_key, engine, most_at_once, once=once, every=every)
         )
-        if recorder.stuck:
+        if stuck:
             _end_now(recorder, error, log)
     if error is not None:
         raise error
@@ -94,14 +101,16 @@ def _fit_to_descriptors(settings: Settings) -> tuple[Settings, int]:
 
 async def _record(
     settings: Settings,
+    sinks: Sequence[Sink],
     api_key: str,
     engine: Engine,
     most_at_once: int,
     *,
     once: bool,
     every: timedelta | None,
-) -> tuple[Recorder, DatabaseUnavailableError | None]:
-    """Run a recorder to its end; return it, and the error that ended it, if any."""
+) -> tuple[Recorder, DatabaseUnavailableError | None, bool]:
+    """Run a recorder to its end; return it, the error that ended it, if any, and whether a thread of it is
+    stuck."""
     clock = DatabaseClock()
     async with UpstreamClient(
         base_url=settings.base_url,
@@ -113,9 +122,16 @@ async def _record(
         now=clock,
     ) as client:
         recorder = Recorder(settings, engine, client, clock, most_at_once=most_at_once)
+        deliveries = DeliveryJob(sinks, engine, clock)
         stop = stop_on_signals(asyncio.get_running_loop())
+        problem = None
         try:
-            await (recorder.run_once(stop, every) if once else recorder.run(stop))
+            if once:
+                await recorder.run_once(stop, every)
+                await deliveries.run_once(stop)
+            else:
+                async with deliveries.running(stop):
+                    await recorder.run(stop)
         except DatabaseUnavailableError as error:
-            return recorder, error
-        return recorder, None
+            problem = error
+        return recorder, problem, recorder.stuck or deliveries.stuck

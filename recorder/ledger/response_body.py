@@ -24,6 +24,7 @@ MAX_DEPTH = 256
 _MAX_INTEGER_DIGITS = 400
 _ES_INTEGER_LIMIT = 10**21
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_HTML = re.compile(r"\s*<(!doctype|html)\b", re.IGNORECASE)
 _NOT_ZERO = re.compile(r"[1-9]")
 
 
@@ -73,6 +74,8 @@ def parse_body(raw: bytes) -> ResponseBody:
             parse_constant=_constant,
         )
     except json.JSONDecodeError as error:
+        if _HTML.match(text):
+            raise MalformedBodyError("an HTML page instead of JSON") from None
         raise MalformedBodyError(f"not JSON: {error.msg} at character {error.pos}") from None
     if not isinstance(value, dict):
         raise MalformedBodyError("not a JSON object")

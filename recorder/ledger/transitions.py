@@ -46,11 +46,11 @@ STATE_AFTER = {
 @value_class
 class Rules:
     """`gap_window`: how late a response may be without a gap (grace or poll interval, whichever is longer).
-    `gone_after`: after how long a period of 404s a group is gone. `retire_after`: how long a settled group
-    stays watched while nothing changes, None for no limit."""
+    `gone_after`: after how long a period of 404s a group is gone, None for never. `retire_after`: how long a
+    settled group stays watched while nothing changes, None for no limit."""
 
     gap_window: timedelta
-    gone_after: timedelta
+    gone_after: timedelta | None
     retire_after: timedelta | None
 
 
@@ -123,7 +123,7 @@ def fail(watch: Watch, failure: Failure, rules: Rules) -> Transition:
     watch = replace(watch, failures=run)
     if run.missing_since is None or run.missing_polls < MIN_MISSING_POLLS:
         return Transition(watch)
-    if failure.ended_at - run.missing_since < rules.gone_after:
+    if rules.gone_after is None or failure.ended_at - run.missing_since < rules.gone_after:
         return Transition(watch)
     gone = WatchChange(Action.GONE, RECORDER_ACTOR, None)
     return cease(replace(watch, poll_due_at=None), gone, failure.ended_at)

@@ -29,6 +29,8 @@ class EventType(StrEnum):
     ANOMALY = "group.anomaly"
     STALLED = "group.stalled"
     SETTLED = "group.settled"
+    SHORT = "group.short"
+    OVERDUE = "group.overdue"
     GONE = "group.gone"
     UPSTREAM_DOWN = "upstream.down"
     UPSTREAM_UP = "upstream.up"

@@ -40,12 +40,15 @@ class UpstreamReport:
     refused: bool = False
     rejected: bool = False
 
-    def with_outcome(self, outcome: PollOutcome) -> UpstreamReport:
+    def with_outcome(self, outcome: PollOutcome, *, missing_together: bool = False) -> UpstreamReport:
         """Return the report after one more poll.
 
-        A 404 is a response: it is about one group. A refused key is neither a response nor a failure.
+        A 404 is a response: it is about one group, unless groups are `missing_together`. A refused key is
+        neither a response nor a failure.
         """
-        if not isinstance(outcome, Failure) or outcome.cause is Cause.NOT_FOUND:
+        if not isinstance(outcome, Failure):
+            return replace(self, answered=True)
+        if outcome.cause is Cause.NOT_FOUND and not missing_together:
             return replace(self, answered=True)
         if outcome.cause is Cause.UNAUTHORIZED:
             return replace(self, refused=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from recorder.polling.poll_load import Period
 from recorder.store.heartbeats import PollLimit
@@ -19,8 +20,9 @@ GROWTH = 1.25
 
 A smaller load looks like a faster machine, so the schedule would swing if it trusted that immediately."""
 SMOOTHING = 0.5
-SATURATED_PERIODS = 2
-"""The capacity is known once polls have been held back for so many periods in a row."""
+COUNTED_PERIODS = 2
+COUNTED_ANSWERS = 4
+"""Polls are counted over so many periods and answer times at least: slow answers can come in bursts."""
 BUSY_CPU = 0.85
 """The share of a processor from which it is what holds polls back."""
 
@@ -38,6 +40,9 @@ class CapacityMeter:
 
     That is `concurrency`, or up to `most_at_once` while answers are slow and the rate is not used up.
     `machine` is which part of the machine is slower, CPU or DATABASE.
+
+    The capacity is the number of places divided by the time of an answer, or what a recorder that is held
+    back all the time really reaches, whichever is lower.
     """
 
     def __init__(self, concurrency: int, most_at_once: int) -> None:
@@ -47,11 +52,15 @@ class CapacityMeter:
         self.machine = PollLimit.DATABASE
         self._seconds: float | None = None
         self._bound = math.inf
-        self._reached: list[float] = []
         self._limit = PollLimit.CONCURRENCY
+        self._saturated: list[Period] = []
+        self._recent: list[Period] = []
 
-    def update(self, period: Period, rate: float) -> None:
-        """Take note of the polls since the last call; `rate` is this recorder's share of RECORDER_RATE."""
+    def update(self, period: Period, rate: float, *, stretched: bool) -> None:
+        """Take note of the polls since the last call; `rate` is this recorder's share of RECORDER_RATE.
+
+        `stretched` is whether the schedule was stretched, so that fewer polls were due than may be possible.
+        """
         busy = period.cpu_share >= BUSY_CPU
         self.machine = PollLimit.CPU if busy else PollLimit.DATABASE
         self._measure(period)
@@ -61,24 +70,49 @@ class CapacityMeter:
         if self._seconds >= SLOW_ANSWER_SECONDS and not period.mostly_failed:
             wanted = math.ceil(rate * self._seconds * SPARE_PLACES)
             self.places = min(max(wanted, self._concurrency), self.most_at_once)
-        self._reached = [*self._reached, period.polls / period.seconds] if period.saturated else []
         ceiling = self.places / self._seconds
-        if len(self._reached) < SATURATED_PERIODS:
-            # Polls that do not wait for each other tell how many could be made at once.
-            self._bound = min(self._bound * GROWTH, max(self._bound, ceiling))
+        self._recent = self._counted([*self._recent, period])
+        self._saturated = self._counted([*self._saturated, period]) if period.saturated else []
+        if len(self._saturated) < COUNTED_PERIODS:
+            self._grow(ceiling, stretched=stretched)
             return
-        bound, limit = ceiling, PollLimit.CPU if busy else PollLimit.CONCURRENCY
+        bound = min(ceiling, self._bound * GROWTH)
+        if _seconds_of(self._saturated) >= COUNTED_ANSWERS * self._seconds:
+            bound = min(bound, max(1.0, _best_half(self._saturated)))
+        self._bound = bound
+        self._limit = PollLimit.CPU if busy else PollLimit.CONCURRENCY
         if period.limit is PollLimit.MACHINE:
-            # The first periods of a recorder, or after a pause, are slower than the machine.
-            reached = max(1.0, *self._reached[-SATURATED_PERIODS:])
-            bound, limit = min((reached, self.machine), (bound, limit))
-        self._bound, self._limit = min((bound, limit), (self._bound * GROWTH, self._limit))
+            self._limit = self.machine
 
     def capacity(self, rate: float) -> Capacity:
         """Return the capacity of a recorder whose share of RECORDER_RATE is `rate`."""
         return min(
             Capacity(rate, PollLimit.RATE), Capacity(self._bound, self._limit), key=lambda it: it.per_second
         )
+
+    @property
+    def reached_per_second(self) -> float:
+        """How many polls per second have ended lately."""
+        return _per_second(self._recent)
+
+    def as_json(self, rate: float) -> dict[str, Any]:
+        """Return `places`, the capacity and its limit, and `reached_per_second` as JSON members."""
+        capacity = self.capacity(rate)
+        return {
+            "places": self.places,
+            "capacity_per_second": round(capacity.per_second, 3),
+            "capacity_limit": capacity.limit,
+            "reached_per_second": round(self.reached_per_second, 3),
+        }
+
+    def _grow(self, ceiling: float, *, stretched: bool) -> None:
+        """Raise the bound of a recorder that was not held back.
+
+        While the schedule is stretched, that shows no more than that the polls that were made are possible:
+        how many more are depends on how many were due.
+        """
+        grown = self.reached_per_second * GROWTH if stretched else self._bound * GROWTH
+        self._bound = max(self._bound, min(grown, ceiling))
 
     def _measure(self, period: Period) -> None:
         """Follow how long a poll takes; those that have not ended are known to take longer than so far."""
@@ -88,3 +122,24 @@ class CapacityMeter:
         seconds = max(known)
         before = seconds if self._seconds is None else self._seconds
         self._seconds = before + (seconds - before) * SMOOTHING
+
+    def _counted(self, periods: list[Period]) -> list[Period]:
+        """Return the last periods, as many as it takes to count polls."""
+        least = COUNTED_ANSWERS * (self._seconds or 0.0)
+        while len(periods) > COUNTED_PERIODS and _seconds_of(periods[1:]) >= least:
+            periods = periods[1:]
+        return periods
+
+
+def _seconds_of(periods: list[Period]) -> float:
+    return sum(period.seconds for period in periods)
+
+
+def _per_second(periods: list[Period]) -> float:
+    return sum(period.polls for period in periods) / max(_seconds_of(periods), 1e-3)
+
+
+def _best_half(periods: list[Period]) -> float:
+    """Return the polls per second of the better half: the first periods after a start or pause are slower."""
+    middle = len(periods) // 2
+    return max(_per_second(periods[:middle]), _per_second(periods[middle:]))

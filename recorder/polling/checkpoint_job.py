@@ -13,8 +13,6 @@ from recorder.clock import Clock
 from recorder.polling.background import BackgroundThread
 from recorder.settings import Settings
 
-CHECK_SECONDS = 5.0
-"""How often to check whether a checkpoint is due."""
 CHECKPOINT_TIMEOUT_SECONDS = 600.0
 """How long a checkpoint may take before its connection is considered dead."""
 
@@ -23,6 +21,9 @@ _log = structlog.get_logger("recorder")
 
 class CheckpointJob:
     """Writes a checkpoint into `folder` every `interval`, counted from the last one of any recorder."""
+
+    check_seconds = 5.0
+    """How often to check whether a checkpoint is due."""
 
     def __init__(self, engine: Engine, folder: Path, interval: timedelta, now: Clock) -> None:
         self._engine = engine

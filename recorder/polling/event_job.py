@@ -15,7 +15,13 @@ from recorder.notify.upstream import UpstreamReport, judge
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.write_health import WriteKind
 from recorder.settings import Settings
-from recorder.store.clock_events import find_stalled, read_upstream_state, report_upstream
+from recorder.store.clock_events import (
+    find_overdue,
+    find_short,
+    find_stalled,
+    read_upstream_state,
+    report_upstream,
+)
 from recorder.store.events import add_events, has_unpublished, publish_events
 
 PUBLISH_SECONDS = 0.3
@@ -27,8 +33,8 @@ _log = structlog.get_logger("recorder")
 class EventJob:
     """Publishes the events of all recorders, and watches the clock and the upstream for some.
 
-    A group is stalled after `stall_after` without a change of its counts, None for never; the upstream is
-    down after `gap_window` without a response.
+    A group is stalled after `stall_after` without a change of its counts, None for never. After
+    `gap_window`, a group is short, and the upstream down.
     """
 
     def __init__(
@@ -40,9 +46,13 @@ class EventJob:
         self._gap_window = gap_window
         self._report = UpstreamReport()
 
-    def polled(self, outcome: PollOutcome, *, key_rejected: bool) -> None:
-        """Take note of a poll, and whether the upstream was found to reject the API key because of it."""
-        self._report |= UpstreamReport(rejected=key_rejected).with_outcome(outcome)
+    def polled(
+        self, outcome: PollOutcome, *, key_rejected: bool = False, missing_together: bool = False
+    ) -> None:
+        """Take note of a poll, whether the upstream was found to reject the API key because of it, and
+        whether groups that were seen before are missing together."""
+        report = UpstreamReport(rejected=key_rejected)
+        self._report |= report.with_outcome(outcome, missing_together=missing_together)
 
     async def publish(self) -> None:
         """Publish events that are written. Reading whether there are any does not keep others from writing.
@@ -57,18 +67,23 @@ class EventJob:
                 _log_event(item.event)
 
     async def check(self) -> None:
-        """Report what the polls saw of the upstream, and look for groups that stand still.
+        """Report what the polls saw of the upstream, and look for groups that stand still, or are not as they
+        were expected to be.
 
         Raises:
             DatabaseUnavailableError: the next run tries again.
         """
         now = self._now()
         await self._report_upstream(now)
-        if self._stall_after is None:
-            return
-        stalled = await self._writer.read(partial(find_stalled, stall_after=self._stall_after, now=now))
-        if stalled:
-            await self._writer.write(partial(add_events, new=stalled), WriteKind.EVENTS)
+        found = await self._writer.read(partial(self._find, now=now))
+        if found:
+            await self._writer.write(partial(add_events, new=found), WriteKind.EVENTS)
+
+    def _find(self, connection: Connection, now: datetime) -> list[Event]:
+        found = [*find_short(connection, self._gap_window, now), *find_overdue(connection, now)]
+        if self._stall_after is not None:
+            found += find_stalled(connection, self._stall_after, now)
+        return found
 
     async def _report_upstream(self, now: datetime) -> None:
         report, self._report = self._report, UpstreamReport()
@@ -102,6 +117,15 @@ def _log_event(event: Event) -> None:
         )
     elif event.type is EventType.BLOCKED:
         _log.warning("blocked: a run needs an action", taskgroup=event.taskgroup_id)
+    elif event.type is EventType.SHORT:
+        _log.warning(
+            "settled with fewer runs than expected",
+            taskgroup=event.taskgroup_id,
+            runs=event.data["runs"],
+            expected=event.data["expected"]["runs"],
+        )
+    elif event.type is EventType.OVERDUE:
+        _log.warning("overdue", taskgroup=event.taskgroup_id, expected_by=event.data["expected"]["by"])
     elif event.type is EventType.STALLED:
         _log.warning(
             "stalled", taskgroup=event.taskgroup_id, unchanged_seconds=event.data["unchanged_seconds"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,16 +14,25 @@ from sqlalchemy import Connection
 
 from recorder.clock import SteadyClock
 from recorder.ledger.timestamps import format_time, parse_time
+from recorder.polling.bookings import SLOTS, Survey, slot_length
 from recorder.polling.capacity import Capacity
 from recorder.polling.retry_hold import RetryHold
-from recorder.polling.schedule import Intervals, Quietness, requests_per_second, stretch_of
+from recorder.polling.schedule import (
+    NO_STRETCH,
+    USABLE_SHARE,
+    Intervals,
+    IntervalStretch,
+    Quietness,
+    requests_per_second,
+    stretch_of,
+)
 from recorder.process_identity import this_process
 from recorder.status_file import ALIVE_SECONDS
 from recorder.store.database_clock import DatabaseClock
 from recorder.store.heartbeats import Heartbeat, PollLimit, beat, heartbeats, sign_off
 from recorder.store.leases import release
 from recorder.store.transactions import DatabaseUnavailableError
-from recorder.store.workload import workload
+from recorder.store.workload import planned_polls, workload
 
 _LOGGED_CHANGE = 0.2
 """The relative change of the stretch from which it is logged again."""
@@ -42,14 +51,19 @@ _log = structlog.get_logger("recorder")
 class Load:
     """What the groups need and what the recorders can do, in requests per second.
 
-    `stretch` is the factor by which all intervals are longer because `capacity` does not suffice, and `limit`
-    what keeps that from being more.
+    `stretch` is how much longer intervals are because `capacity` does not suffice, and `limit` what keeps
+    that from being more.
     """
 
     needed: float
     capacity: float
     limit: PollLimit
-    stretch: float
+    stretch: IntervalStretch
+
+    @property
+    def mean_stretch(self) -> float:
+        """The factor by which polls are fewer than needed; what each group waits depends on its interval."""
+        return max(1.0, self.needed / (self.capacity * USABLE_SHARE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +93,9 @@ class HeartbeatWriter:
         hold: RetryHold,
         steady: SteadyClock,
     ) -> None:
-        self.load = Load(0.0, rate, PollLimit.RATE, 1.0)
+        self.load = Load(0.0, rate, PollLimit.RATE, NO_STRETCH)
         self._others: list[Capacity] = []
+        self._others_reached = 0.0
         self.alive = frozenset({recorder_id})
         self._id = recorder_id
         self._rate = rate
@@ -110,25 +125,30 @@ class HeartbeatWriter:
         self.alive = alive
         others = [other for other in listed if other.recorder_id in alive - {self._id}]
         self._others = [_capacity_of(other, self._rate / len(alive)) for other in others]
+        self._others_reached = sum(_reached_by(other.report) for other in others)
         for other in listed:
             self._learn_hold(other, now)
         beat(connection, self._heartbeat(now, self._started_at, counters, self._report(report, now)))
         return departures
 
-    def survey(self, connection: Connection, capacity: Capacity) -> None:
+    def survey(self, connection: Connection, capacity: Capacity) -> Survey:
         """Compare what the watched groups need with what all recorders can do, this one with `capacity`.
 
         This is apart from the heartbeat because it reads all groups.
         """
+        now = self._clock()
         groups = [
             (Quietness(same.phase, same.polls, same.quiet_seconds, same.interrupted), same.groups)
-            for same in workload(connection, self._clock())
+            for same in workload(connection, now)
         ]
         needed = requests_per_second(groups, self._intervals)
         all_of_them = [capacity, *self._others]
         total = sum(each.per_second for each in all_of_them)
         limit = next((each.limit for each in all_of_them if each.limit is not PollLimit.RATE), PollLimit.RATE)
-        self.load = Load(needed, total, limit, stretch_of(needed, total))
+        self.load = Load(needed, total, limit, stretch_of(groups, total, self._intervals))
+        slot = slot_length(self._intervals, total)
+        planned = planned_polls(connection, now, slot, SLOTS)
+        return Survey(now, planned, total, max(0.0, total * USABLE_SHARE - needed) / len(self.alive))
 
     def take_over(self, connection: Connection, dead: Collection[str]) -> None:
         """Remove dead recorders and release their claims, before the leases expire."""
@@ -138,7 +158,7 @@ class HeartbeatWriter:
 
     def log_load(self) -> None:
         """Log when the capacity stops or starts to suffice, and when the shortfall changes."""
-        stretch = self.load.stretch
+        stretch = self.load.mean_stretch
         if abs(stretch - self._logged_stretch) <= _LOGGED_CHANGE * self._logged_stretch and (stretch > 1) == (
             self._logged_stretch > 1
         ):
@@ -154,15 +174,18 @@ class HeartbeatWriter:
             "requests_per_second": self._rate,
             "needed_per_second": round(self.load.needed, 3),
             "capacity_per_second": round(self.load.capacity, 3),
-            "limited_by": self.load.limit if self.load.stretch > 1 else None,
-            "stretch": round(self.load.stretch, 3),
+            "limited_by": self.load.limit if self.load.mean_stretch > 1 else None,
+            "stretch": round(self.load.mean_stretch, 3),
         }
 
     def _report(self, report: dict[str, Any], now: datetime) -> dict[str, Any]:
         until = self._hold.until if self._hold.holds(now) else None
         return {
             **report,
-            "rate": self._figures(),
+            "rate": {
+                **self._figures(),
+                "reached_per_second": round(self._others_reached + _reached_by(report), 3),
+            },
             "clock_offset_seconds": self._clock.offset_seconds(),
             "held_until": until and format_time(until),
             "process": this_process().as_json(),
@@ -194,6 +217,11 @@ def _capacity_of(other: Heartbeat, share: float) -> Capacity:
     if per_second is None or per_second >= share:
         return Capacity(share, PollLimit.RATE)
     return Capacity(per_second, PollLimit(limit))
+
+
+def _reached_by(report: Mapping[str, Any]) -> float:
+    """Return how many polls per second a recorder reports to have made lately."""
+    return float(report.get("polling", {}).get("reached_per_second", 0))
 
 
 @dataclass(frozen=True, slots=True)

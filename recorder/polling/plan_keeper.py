@@ -69,7 +69,7 @@ class PlanKeeper:
         work = partial(
             make_due,
             now=self._clock(),
-            longest=longest_wait(self._intervals, self._heartbeat.load.stretch),
+            longest=longest_wait(self._intervals, self._heartbeat.load.stretch.factor),
             longest_retry=timedelta(seconds=MAX_RETRY_AFTER_SECONDS),
             alive=self._heartbeat.alive,
         )

@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 
 from recorder.ledger.entries import Gap, WatchChange
+from recorder.ledger.failure_run import NO_FAILURES
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.upstream_health import Counters
 from recorder.polling.write_health import WriteKind
@@ -82,6 +83,9 @@ class ResultWriter:
     def _count(self, written: list[PollResult], dropped: int) -> None:
         gaps: Counter[str] = Counter()
         self._counters.dropped(dropped)
+        for watch in (result.claim.watch for result in written):
+            if watch.in_force is None and watch.failures == NO_FAILURES:
+                _log.info("enrolled", taskgroup=watch.taskgroup_id)
         for entry in (entry for result in written for entry in result.entries):
             self._counters.wrote(entry)
             if isinstance(entry.content, Gap):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -23,6 +23,9 @@ EARLY_RETRY_SHARE = 4
 LONGEST_RETRY = timedelta(minutes=5)
 USABLE_SHARE = 0.9
 """The share of the capacity that regular polls may use; the rest is reserved for retries."""
+
+STRETCH_PRECISION = 1e-4
+LARGEST_STRETCH = 1e9
 
 _QUIET_PHASES = {Phase.SETTLED, Phase.EMPTY}
 
@@ -68,6 +71,24 @@ class Quietness:
 
 
 @dataclass(frozen=True, slots=True)
+class IntervalStretch:
+    """How much longer intervals are because not enough polls can be made.
+
+    That is by `factor`, but at most until they are `of_longest` times what the group would back off to.
+    """
+
+    factor: float = 1.0
+    of_longest: float = 1.0
+
+    def of(self, interval: timedelta, longest: timedelta) -> timedelta:
+        """Return the stretched interval of a group that backs off to `longest`."""
+        return min(interval * self.factor, max(interval, longest) * self.of_longest)
+
+
+NO_STRETCH = IntervalStretch()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A watch with its next times set.
 
@@ -86,30 +107,42 @@ def plan(
     intervals: Intervals,
     *,
     chance: float,
-    stretch: float = 1.0,
+    stretch: IntervalStretch = NO_STRETCH,
+    at_most: timedelta | None = None,
     retry_after_seconds: float | None = None,
 ) -> Plan:
     """Set the next times of a group that has just been polled.
 
-    `chance` in [-1, 1] spreads polls that would otherwise coincide. `stretch` is the factor by which every
-    wait is longer because the rate does not suffice. After a failure `due_at` and `gap_at` stay unchanged,
-    and the upstream's `Retry-After` is honored if it is longer than the planned wait.
+    `chance` in [-1, 1] spreads polls that would otherwise coincide. `at_most` bounds the interval further.
+    After a failure `due_at` and `gap_at` stay unchanged, and the upstream's `Retry-After` is honored if it is
+    longer than the planned wait.
     """
     retry_after = timedelta(seconds=retry_after_seconds or 0)
     if watch.state is WatchState.GONE:
         return Plan(
-            watch, now + max(_spread(intervals.settled_interval * stretch, chance), retry_after), None
+            watch, now + max(_spread(intervals.settled_interval * stretch.factor, chance), retry_after), None
         )
     if watch.state is not WatchState.WATCHING:
         return Plan(watch, None, None)
-    interval = interval_of(watch, now, intervals) * stretch
+    interval = stretched_interval(watch, now, intervals, stretch)
+    if at_most is not None:
+        interval = min(interval, at_most)
     if watch.failures.attempts:
-        delay = min(_retry_delay(watch, now, intervals) * stretch, max(LONGEST_RETRY, interval))
+        delay = min(_retry_delay(watch, now, intervals) * stretch.factor, max(LONGEST_RETRY, interval))
         retry_at = now + max(_spread(delay, chance), retry_after)
         return Plan(replace(watch, poll_due_at=retry_at), retry_at, interval.total_seconds())
     due_at = now + _spread(interval, chance)
     due = replace(watch, due_at=due_at, gap_at=due_at + intervals.gap_window, poll_due_at=due_at)
     return Plan(due, due_at, interval.total_seconds())
+
+
+def postponed(planned: Plan, due_at: datetime, intervals: Intervals) -> Plan:
+    """Return the plan of a group with `due_at` in place of an earlier due time; its interval stays."""
+    watch = planned.watch
+    if watch.due_at is None or due_at <= watch.due_at:
+        return planned
+    due = replace(watch, due_at=due_at, gap_at=due_at + intervals.gap_window, poll_due_at=due_at)
+    return Plan(due, due_at, planned.interval_seconds)
 
 
 def interval_of(watch: Watch, now: datetime, intervals: Intervals) -> timedelta:
@@ -122,15 +155,27 @@ def interval_of(watch: Watch, now: datetime, intervals: Intervals) -> timedelta:
     return interval_after(Quietness(watch.in_force.phase, polls, quiet_seconds, interrupted), intervals)
 
 
+def stretched_interval(
+    watch: Watch, now: datetime, intervals: Intervals, stretch: IntervalStretch
+) -> timedelta:
+    """Return the interval of a group at `now`, made longer by `stretch`."""
+    phase = None if watch.in_force is None else watch.in_force.phase
+    return stretch.of(interval_of(watch, now, intervals), longest_interval(phase, intervals))
+
+
+def longest_interval(phase: Phase | None, intervals: Intervals) -> timedelta:
+    """Return what a group in `phase` backs off to."""
+    longest = intervals.settled_interval if phase in _QUIET_PHASES else intervals.max_interval
+    return max(longest, intervals.poll_interval)
+
+
 def interval_after(group: Quietness, intervals: Intervals) -> timedelta:
     """Return the interval of a group, which grows by half with every unchanged response.
 
     A group that has not changed across a gap or a note keeps its place in that: starting again would ask for
     more polls when there were too few. A settled group's interval goes on growing.
     """
-    shortest, longest = intervals.poll_interval, max(intervals.max_interval, intervals.poll_interval)
-    if group.phase in _QUIET_PHASES:
-        longest = max(intervals.settled_interval, shortest)
+    shortest, longest = intervals.poll_interval, longest_interval(group.phase, intervals)
     quiet = timedelta(seconds=group.quiet_seconds)
     if group.phase is Phase.SETTLED and quiet > STILL_AFTER:
         still = longest + (quiet - STILL_AFTER) / STILL_SHARE
@@ -146,12 +191,38 @@ def requests_per_second(groups: Iterable[tuple[Quietness, int]], intervals: Inte
     return sum(count / interval_after(group, intervals).total_seconds() for group, count in groups)
 
 
-def stretch_of(needed: float, capacity: float) -> float:
-    """Return the factor by which intervals must be longer so that `capacity` covers what is needed.
+def stretch_of(
+    groups: Collection[tuple[Quietness, int]], capacity: float, intervals: Intervals
+) -> IntervalStretch:
+    """Return the stretch with which `capacity`, in requests per second, covers what is needed.
 
-    Both are in requests per second.
+    Each item has a number of watched groups. No group waits longer than it would if all had backed off.
     """
-    return max(1.0, needed / (capacity * USABLE_SHARE))
+    usable = capacity * USABLE_SHARE
+    known = [
+        (count, interval_after(group, intervals), longest_interval(group.phase, intervals))
+        for group, count in groups
+    ]
+
+    def needed(stretch: IntervalStretch) -> float:
+        return sum(
+            count / stretch.of(interval, longest).total_seconds() for count, interval, longest in known
+        )
+
+    if needed(NO_STRETCH) <= usable:
+        return NO_STRETCH
+    backed_off = sum(count / max(interval, longest).total_seconds() for count, interval, longest in known)
+    of_longest = max(1.0, backed_off / usable)
+    low, high = 1.0, needed(NO_STRETCH) / usable
+    while (
+        needed(IntervalStretch(high, of_longest)) > usable * (1 + STRETCH_PRECISION)
+        and high < LARGEST_STRETCH
+    ):
+        low, high = high, high * 2
+    while high - low > STRETCH_PRECISION * low:
+        middle = (low + high) / 2
+        low, high = (middle, high) if needed(IntervalStretch(middle, of_longest)) > usable else (low, middle)
+    return IntervalStretch(high, of_longest)
 
 
 def longest_wait(intervals: Intervals, stretch: float) -> timedelta:

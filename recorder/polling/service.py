@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -18,20 +17,22 @@ from sqlalchemy import Engine
 
 from recorder.clock import SteadyClock, steady_seconds, utc_now
 from recorder.database_url import database_key
+from recorder.ledger.poll_outcome import Cause
 from recorder.polling.capacity import CapacityMeter
-from recorder.polling.checkpoint_job import CHECK_SECONDS, checkpoint_job_of
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.clock_steps import ClockWatch
 from recorder.polling.db_writer import DatabaseWriter
+from recorder.polling.enrol_job import enrol_job_of
 from recorder.polling.event_job import CHECK_CLOCK_SECONDS, PUBLISH_SECONDS, event_job_of
 from recorder.polling.heartbeat import HeartbeatWriter
 from recorder.polling.jobs import first_of, retry_if_unavailable
 from recorder.polling.lost_files import wait_until_lost
 from recorder.polling.plan_keeper import PlanKeeper
-from recorder.polling.poller import Poller
+from recorder.polling.poller import poller_of
 from recorder.polling.rate_limiter import RateLimiter
 from recorder.polling.retry_hold import RetryHold
 from recorder.polling.schedule import EARLY_RETRY_SHARE, Intervals
+from recorder.polling.side_jobs import side_jobs_of
 from recorder.polling.upstream_health import Counters
 from recorder.polling.worker import Worker
 from recorder.polling.write_health import WriteHealth, WriteKind
@@ -75,8 +76,7 @@ class Recorder:
         self.lost_file: str | None = None
         self._database = engine.url
         self._id = uuid.uuid4().hex
-        self._clock = clock
-        self._steady = steady
+        self._clock, self._steady = clock, steady
         self._lease = timedelta(seconds=settings.lease)
         self._rate_limiter = RateLimiter(settings.rate, time.monotonic())
         self._capacity = CapacityMeter(settings.concurrency, most_at_once or settings.concurrency)
@@ -91,8 +91,9 @@ class Recorder:
         self._heartbeats = DatabaseWriter(engine, health)
         self._events = event_job_of(settings, self._writer, clock)
         self._plans = PlanKeeper(self._writer, self._heartbeat, intervals, clock)
-        self._checkpoint_job = checkpoint_job_of(settings, engine, clock)
-        self._poller = Poller(client, settings.rules, intervals, steady, random.Random())  # noqa: S311 - jitter
+        self._enrolments = enrol_job_of(settings, self._writer, clock)
+        self._side_jobs = side_jobs_of(settings, engine, clock, self._id, self._enrolments)
+        self._poller = poller_of(settings, client, self._rate_limiter, self._heartbeats, steady)
         self._worker = Worker(
             owner=self._id,
             writer=self._writer,
@@ -145,6 +146,8 @@ class Recorder:
         try:
             await self._beat()
             await self._plans.run()
+            if self._enrolments is not None:
+                await self._enrolments.run()
             due_until = self._clock()
             self._poller.follow_runs(due_until, await self._writer.read(last_response_at), every)
             while not stop.is_set() and (await self._worker.claim(due_until) or self._worker.waiting):
@@ -163,8 +166,7 @@ class Recorder:
     @property
     def stuck(self) -> bool:
         """Whether work with the database has not ended; its thread would keep the process from exiting."""
-        job = self._checkpoint_job
-        return self._writer.stuck or self._heartbeats.stuck or (job is not None and job.stuck)
+        return any(one.stuck for one in (self._writer, self._heartbeats, *self._side_jobs))
 
     async def _wait_until_lost(self) -> None:
         self.lost_file = await wait_until_lost(self._database)
@@ -183,8 +185,7 @@ class Recorder:
             (self._events.publish, PUBLISH_SECONDS),
             (self._events.check, CHECK_CLOCK_SECONDS),
         ]
-        if self._checkpoint_job is not None:
-            jobs.append((self._checkpoint_job.run, CHECK_SECONDS))
+        jobs += [(job.run, job.check_seconds) for job in self._side_jobs]
         for job, seconds in jobs:
             scheduler.add_job(retry_if_unavailable, "interval", args=[job], seconds=seconds)
         scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)
@@ -223,26 +224,26 @@ class Recorder:
             self._status_file.write(self._writer.health.as_json(), heartbeat=sent)
         self._rate_limiter.share_among(len(self._heartbeat.alive))
         capacity = self._capacity.capacity(self._rate_limiter.share)
-        await self._heartbeats.read(partial(self._heartbeat.survey, capacity=capacity))
+        survey = await self._heartbeats.read(partial(self._heartbeat.survey, capacity=capacity))
+        self._poller.follow_survey(survey)
+        if self._worker.upstream_health.has_met(Cause.NOT_FOUND) or self._poller.missing.together:
+            await self._poller.missing.look()
         self._heartbeat.log_load()
         self._worker.stretch = self._heartbeat.load.stretch
 
     def _measure_capacity(self) -> None:
         period = self._worker.load.period(time.monotonic(), time.process_time(), self._worker.in_flight_since)
-        self._capacity.update(period, self._rate_limiter.share)
+        self._capacity.update(period, self._rate_limiter.share, stretched=self._worker.stretch.factor > 1)
         self._worker.gate.places = self._capacity.places
 
     def _report(self) -> dict[str, Any]:
-        trouble = self._worker.upstream_health.as_json()
-        capacity = self._capacity.capacity(self._rate_limiter.share)
-        state = "key_rejected" if self._circuit_breaker.tripped else "ok" if trouble is None else "failing"
         return {
-            "upstream": {"state": state, "trouble": trouble},
+            "upstream": self._poller.upstream_report(
+                self._worker.upstream_health, key_rejected=self._circuit_breaker.tripped
+            ),
             "polling": {
                 **self._worker.load.as_json(self._capacity.machine),
-                "places": self._worker.gate.places,
-                "capacity_per_second": round(capacity.per_second, 3),
-                "capacity_limit": capacity.limit,
+                **self._capacity.as_json(self._rate_limiter.share),
             },
             "writing": self._writer.health.as_json(),
         }
@@ -290,9 +291,8 @@ class Recorder:
             await self._worker.wait_for_polls(0)
             self._unwritten = self._worker.unwritten
             self._status_file.remove()
-            for closing in (self._writer, self._heartbeats, self._checkpoint_job):
-                if closing is not None:
-                    closing.close()
+            for closing in (self._writer, self._heartbeats, *self._side_jobs):
+                closing.close()
         for event in ended:
             _log.error(event, unwritten=self._unwritten)
         _log.info("ended", **self.counters.as_dict())

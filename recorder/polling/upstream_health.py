@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from recorder.ledger.entries import Entry
-from recorder.ledger.poll_outcome import Failure, PollOutcome
+from recorder.ledger.poll_outcome import Cause, Failure, PollOutcome
 from recorder.ledger.timestamps import format_time
 
 GOOD_BEATS = 3
@@ -46,6 +46,10 @@ class UpstreamHealth:
             self._failing = _Failing(outcome.ended_at, outcome)
         self._failing.last = outcome
         self._failing.failures[outcome.cause.value] += 1
+
+    def has_met(self, cause: Cause) -> bool:
+        """Whether polls are failing, and some did for this cause."""
+        return self._failing is not None and cause.value in self._failing.failures
 
     def news(self) -> dict[str, Any] | None:
         """Return what to log now; must be called once per heartbeat.

@@ -25,6 +25,7 @@ from recorder.polling.poller import Poller
 from recorder.polling.rate_limiter import RateLimiter
 from recorder.polling.result_writer import ResultWriter
 from recorder.polling.retry_hold import RetryHold
+from recorder.polling.schedule import NO_STRETCH
 from recorder.polling.start_gate import StartGate
 from recorder.polling.upstream_health import Counters, UpstreamHealth
 from recorder.polling.write_health import WriteKind
@@ -70,7 +71,7 @@ class Worker:
         self.counters = Counters()
         self.upstream_health = UpstreamHealth()
         self.load = PollLoad(time.monotonic(), time.process_time())
-        self.stretch = 1.0
+        self.stretch = NO_STRETCH
         self._owner = owner
         self._writer = writer
         self._poller = poller
@@ -218,7 +219,8 @@ class Worker:
         was_tripped = self._circuit_breaker.tripped
         self._circuit_breaker.polled(outcome, time.monotonic())
         key_rejected = self._circuit_breaker.tripped and not was_tripped
-        self._events.polled(outcome, key_rejected=key_rejected)
+        missing = self._poller.missing.together
+        self._events.polled(outcome, key_rejected=key_rejected, missing_together=missing)
         if key_rejected:
             _log.error(
                 "the upstream rejects the API key: polling is paused except for one probe at a time",

@@ -22,6 +22,7 @@ class WriteKind(StrEnum):
     CLAIM = "claims"
     RESULTS = "results"
     EVENTS = "events"
+    ENROLMENTS = "enrolments"
 
 
 class WriteHealth:

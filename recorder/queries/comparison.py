@@ -80,7 +80,7 @@ def statistics_or_comparison(connection: Connection, query: StatisticsQuery) -> 
     """
     if query.compare is None:
         return statistics_answer(connection, query)
-    both = [durations_of(connection, side) for side in _sides(query)]
+    both = [durations_of(connection, side) for side in sides_of(query)]
     sides, comparison = compared(*(selected.cohorts[0].durations for selected in both))
     keys = (query.value, query.than_value)
     as_of = max((selected.as_of for selected in both if selected.as_of is not None), default=None)
@@ -91,7 +91,8 @@ def statistics_or_comparison(connection: Connection, query: StatisticsQuery) -> 
     }
 
 
-def _sides(query: StatisticsQuery) -> tuple[Selection, Selection]:
+def sides_of(query: StatisticsQuery) -> tuple[Selection, Selection]:
+    """Return the two selections that a query with `compare` compares."""
     chosen, key = selection_of(query), query.compared_key
     if key is None:
         return chosen, replace(chosen, from_=query.than_from, until=query.than_to)

@@ -28,7 +28,8 @@ EVENTS_PATH = "/api/v1/events"
 _MAX_ID = 2**63 - 1
 
 
-def _event_id(text: object) -> int:
+def read_event_id(text: object) -> int:
+    """Parse the id of an event, for a parameter."""
     number = int(text) if isinstance(text, int) or (isinstance(text, str) and _is_number(text)) else -1
     if not 0 <= number <= _MAX_ID:
         raise complaint("is not the id of an event: a whole number, 0 for the beginning")
@@ -48,7 +49,7 @@ def _group_id(text: str) -> str:
 
 AfterParam = Annotated[
     int,
-    BeforeValidator(_event_id),
+    BeforeValidator(read_event_id),
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _MAX_ID, "default": 0}),
 ]
 GroupIdParam = Annotated[str | None, AfterValidator(lambda text: None if text is None else _group_id(text))]

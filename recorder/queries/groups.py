@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from recorder.ledger.chain import expectation_members, gap_members
 from recorder.ledger.entries import NOTHING_EXPECTED, Expectation
@@ -44,6 +44,7 @@ from recorder.store.groups import (
     find_watch,
     list_groups,
 )
+from recorder.store.tombstones import ArchivedGroupError, find_tombstone
 from recorder.store.watch_changes import UnknownGroupError
 
 T = TypeVar("T", bound=WatchRow)
@@ -107,17 +108,18 @@ def list_page(
     cohort_key: str | None,
     *,
     stopped_unseen: bool = True,
+    conditions: tuple[ColumnElement[bool], ...] = (),
 ) -> GroupListing:
     """Read a page of groups, newest enrolment first.
 
     Groups with the same value of `cohort_key` in their metadata are alike; without it, all are. Groups that
-    were stopped and never seen can be left out.
+    were stopped and never seen can be left out, and `conditions` of `GroupFilter` added.
 
     Raises:
         ForeignCursorError: the cursor belongs to another query.
     """
     paging = Paging(GROUPS_PATH, query)
-    matching = replace(groups_filter(query, now), stopped_unseen=stopped_unseen)
+    matching = replace(groups_filter(query, now), stopped_unseen=stopped_unseen, conditions=conditions)
     after = _enrolment(paging.position(query.cursor))
     groups = list_groups(connection, matching, limit=query.limit + 1, after=after)
     count = count_groups(connection, matching, most=MAX_COUNT + 1) if query.count else None
@@ -133,13 +135,14 @@ def list_whole(
     cohort_key: str | None,
     *,
     stopped_unseen: bool = True,
+    conditions: tuple[ColumnElement[bool], ...] = (),
 ) -> list[dict[str, Any]]:
     """Return the bodies of all groups that `list_page` would list, page by page.
 
     Raises:
         TooManyGroupsError: there are more than MAX_COUNT.
     """
-    matching = replace(groups_filter(query, now), stopped_unseen=stopped_unseen)
+    matching = replace(groups_filter(query, now), stopped_unseen=stopped_unseen, conditions=conditions)
     groups = list_groups(connection, matching, limit=MAX_COUNT + 1)
     if len(groups) > MAX_COUNT:
         raise TooManyGroupsError
@@ -172,8 +175,9 @@ def require_group(connection: Connection, taskgroup_id: str) -> GroupItem:
 
     Raises:
         UnknownGroupError: it was never watched.
+        ArchivedGroupError: it is archived.
     """
-    return _found(find_group(connection, _checked_id(taskgroup_id)), taskgroup_id)
+    return _found(connection, find_group(connection, _checked_id(taskgroup_id)), taskgroup_id)
 
 
 def require_watch(connection: Connection, taskgroup_id: str) -> WatchRow:
@@ -181,8 +185,9 @@ def require_watch(connection: Connection, taskgroup_id: str) -> WatchRow:
 
     Raises:
         UnknownGroupError: it was never watched.
+        ArchivedGroupError: it is archived.
     """
-    return _found(find_watch(connection, _checked_id(taskgroup_id)), taskgroup_id)
+    return _found(connection, find_watch(connection, _checked_id(taskgroup_id)), taskgroup_id)
 
 
 def _checked_id(taskgroup_id: str) -> str:
@@ -192,8 +197,11 @@ def _checked_id(taskgroup_id: str) -> str:
         raise UnknownGroupError(f"{taskgroup_id!r} {error}") from None
 
 
-def _found(row: T | None, taskgroup_id: str) -> T:
+def _found(connection: Connection, row: T | None, taskgroup_id: str) -> T:
     if row is None:
+        tombstone = find_tombstone(connection, taskgroup_id)
+        if tombstone is not None:
+            raise ArchivedGroupError(tombstone)
         raise UnknownGroupError(f"no group {taskgroup_id!r} was ever watched")
     return row
 

@@ -86,7 +86,7 @@ def rate_budget_body(recorders: Sequence[Heartbeat], now: datetime, rate: float)
     """Return the rate that the recorders report; `rate` is the default while none has reported one."""
     alive = [beat for beat in recorders if beat.is_alive(now)]
     reported = [beat.report["rate"] for beat in alive if "rate" in beat.report]
-    unknown = ("needed_per_second", "stretch", "capacity_per_second", "limited_by")
+    unknown = ("needed_per_second", "stretch", "capacity_per_second", "reached_per_second", "limited_by")
     figures = {"requests_per_second": rate, **dict.fromkeys(unknown)}
     return {**figures, **(reported[-1] if reported else {}), "recorders": len(alive)}
 
@@ -120,10 +120,13 @@ def _reasons(beat: Heartbeat) -> Iterator[Reason]:
     elif (seconds := writing.get("write_seconds") or 0) >= SLOW_WRITE_SECONDS:
         yield Reason(LateReason.DATABASE_SLOW, name, f"the database takes {seconds:g} s for a write")
     yield from _limit_reasons(beat, polling)
-    trouble = (report.get("upstream") or {}).get("trouble")
+    upstream = report.get("upstream") or {}
+    trouble = upstream.get("trouble")
     if trouble is not None:
         failures = ", ".join(f"{count} {cause}" for cause, count in trouble["failures"].items())
         text = f"polls have failed since {trouble['since']}: {failures}"
+        if upstream["state"] == "not_found":
+            text += "; groups that were seen before are not found, and none of them becomes gone"
         yield Reason(LateReason.PROVIDER_FAILING, name, text)
 
 

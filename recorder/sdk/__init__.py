@@ -11,7 +11,7 @@ from typing import Any
 
 from recorder.sdk.courier import Courier
 from recorder.sdk.destinations import destination_of
-from recorder.sdk.spool import Spool, spool_folder
+from recorder.sdk.spool import spool_folder
 from recorder.sdk.tap import install, remove
 
 __all__ = ["Attachment", "attach"]
@@ -30,7 +30,10 @@ class Attachment:
         return self._courier.flush(timeout)
 
     def detach(self) -> None:
-        """Take the hook out of the client. What waits is spooled, and delivered by the next process."""
+        """Take the hook out of the client.
+
+        What cannot be delivered within a moment waits on disk for the next process.
+        """
         remove(self._client, self._hook)
         self._courier.close()
 
@@ -39,14 +42,14 @@ def attach(client: Any, *, to: str | os.PathLike[str], token: str | None = None)
     """Enrol every group that `client` creates, and add the runs of every `add_runs` to what is expected.
 
     `client` is the SDK's `Parallel` or `AsyncParallel`. `to` is the address of the recorder's API, which
-    needs a `token` of scope `enrol`, or a folder that a recorder takes in. What cannot be
-    delivered waits on disk, below `$XDG_STATE_HOME` or `~/.local/state`, and is delivered later, at the next
-    start of a program with the same `to` at the latest.
+    needs a `token` of scope `enrol`; the URL of its database; or a folder that a recorder takes in. What
+    cannot be delivered waits on disk, below `$XDG_STATE_HOME` or `~/.local/state`, and is delivered later, at
+    the next start of a program with the same `to` at the latest.
 
     Raises:
         TypeError: `client` is not a client of the SDK.
         ValueError: `to` cannot be used; the message says why.
     """
     destination = destination_of(os.fspath(to), token)
-    courier = Courier(destination, Spool(spool_folder(os.fspath(to))))
+    courier = Courier(destination, spool_folder(destination.name))
     return Attachment(client, install(client, courier.take), courier)

@@ -9,8 +9,11 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections import deque
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Protocol
 
@@ -20,9 +23,8 @@ from recorder.sdk.spool import Record, Spool
 from recorder.sdk.tap import Seen
 
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 60.0
-LAST_WORDS_SECONDS = 2.0
-"""How long the end of the process waits for what was just handed over."""
-
+MOST_WAITING = 250_000
+"""How many records are kept while the recorder is away."""
 _log = logging.getLogger("recorder.sdk")
 
 
@@ -35,17 +37,26 @@ class RefusedError(Exception):
 
 
 class Destination(Protocol):
-    """Where records go; `deliver` raises UndeliverableError or RefusedError."""
+    """Where records go.
 
-    def deliver(self, record: Record) -> None: ...
+    `name` tells destinations apart. `deliver` takes up to `most_at_once` records, and may be given the same
+    ones again; it raises UndeliverableError, or RefusedError about a single one. The end of the process waits
+    `last_words_seconds` for what was just handed over.
+    """
+
+    name: str
+    most_at_once: int
+    last_words_seconds: float
+
+    def deliver(self, records: Sequence[Record]) -> None: ...
 
 
 class Courier:
     """Takes what was seen without delay; a thread spools it and delivers it, in the order it came."""
 
-    def __init__(self, destination: Destination, spool: Spool) -> None:
+    def __init__(self, destination: Destination, spool_folder: Path) -> None:
         self._destination = destination
-        self._spool = spool
+        self._folder = spool_folder
         self._start()
         atexit.register(self.close)
 
@@ -69,12 +80,12 @@ class Courier:
         """End the thread; what is not delivered within a moment stays spooled."""
         atexit.unregister(self.close)
         if self._pid == os.getpid():
-            self._ending = True
             self._queue.put(None)
-            self._thread.join(LAST_WORDS_SECONDS)
+            self._thread.join(self._destination.last_words_seconds)
 
     def _start(self) -> None:
         self._pid = os.getpid()
+        self._spool = Spool(self._folder)
         self._queue: Queue[Seen | None] = Queue()
         self._waiting: deque[Record] = deque()
         self._ending = False
@@ -85,15 +96,15 @@ class Courier:
 
     def _work(self) -> None:
         others_wait, taken = True, 0
-        while not self._ending:
+        while True:
             with contextlib.suppress(Exception):
-                if self._deliver_waiting() and others_wait:
+                if self._deliver_waiting() and others_wait and not self._ending:
                     others_wait = not self._deliver_left_behind()
             for _ in range(taken):
                 self._queue.task_done()
+            if self._ending:
+                break
             taken = self._take_in(self._pause() if self._waiting or others_wait else None)
-        for _ in range(taken):
-            self._queue.task_done()
         with contextlib.suppress(Exception):
             self._spool.close()
 
@@ -109,50 +120,57 @@ class Courier:
             seen = self._queue.get(timeout=timeout)
             while True:
                 taken += 1
-                if seen is not None:
+                if seen is None:
+                    self._ending = True
+                else:
                     with contextlib.suppress(Exception):
                         records += _records_of(seen)
                 seen = self._queue.get_nowait()
         except Empty:
             pass
-        if records:
+        if len(self._waiting) + len(records) > MOST_WAITING:
+            self._complain(f"more than {MOST_WAITING} groups wait to be delivered; further ones are not kept")
+        elif records:
             self._waiting.extend(records)
             try:
                 self._spool.append(records)
             except Exception as error:
-                self._complain(f"cannot keep groups on disk until they are delivered: {error or type(error)}")
+                self._complain(f"cannot keep groups on disk until they are delivered: {error}")
         return taken
 
     def _deliver_waiting(self) -> bool:
         """Deliver what this process has seen; return whether nothing waits any more."""
         had = bool(self._waiting)
-        while self._waiting and not self._ending:
-            if not self._deliver(self._waiting[0]):
+        while batch := list(islice(self._waiting, self._destination.most_at_once)):
+            if not self._deliver(batch):
                 return False
-            self._waiting.popleft()
-        if had and not self._waiting:
+            for _ in batch:
+                self._waiting.popleft()
+        if had:
             self._spool.clear()
-        return not self._waiting
+        return True
 
     def _deliver_left_behind(self) -> bool:
         """Deliver what processes that have ended left behind; return whether all of it was."""
         for records, path in self._spool.left_by_others():
-            if not all(self._deliver(record) for record in records):
-                return False
+            rest = iter(records)
+            while batch := list(islice(rest, self._destination.most_at_once)):
+                if not self._deliver(batch):
+                    return False
             path.unlink(missing_ok=True)
         return True
 
-    def _deliver(self, record: Record) -> bool:
+    def _deliver(self, records: list[Record]) -> bool:
         try:
-            self._destination.deliver(record)
+            self._destination.deliver(records)
         except UndeliverableError as error:
             self._failures += 1
             self._complain(f"the recorder takes no groups now, which wait on disk: {error}")
             return False
         except RefusedError as error:
-            _log.error("the recorder refuses %s: %s", record.get("taskgroup_id"), error)
+            _log.error("the recorder refuses %s: %s", records[0].get("taskgroup_id"), error)
         except Exception:
-            _log.exception("%s cannot be delivered because of a bug", record.get("taskgroup_id"))
+            _log.exception("%s cannot be delivered because of a bug", records[0].get("taskgroup_id"))
         self._failures = 0
         self._complaints.clear()
         return True
@@ -165,15 +183,22 @@ class Courier:
 
 
 def _records_of(seen: Seen) -> list[Record]:
-    """Return what a response means: a group to enrol, or a number of runs to expect in one."""
+    """Return what a response means: a group to enrol, or a number of runs to expect in one.
+
+    The key is that of the response: however often it is delivered, and by whom, it counts once.
+    """
     body = _json(seen)
-    key = str(uuid.uuid4())
     if seen.group is None:
-        return [{"taskgroup_id": body["taskgroup_id"], "key": key}]
+        return [{"taskgroup_id": body["taskgroup_id"], "key": _key(body["taskgroup_id"])}]
     group = httpx.URL(f"http://x/{seen.group}").path[1:]
     runs = body.get("run_ids")
-    added = len(runs) if isinstance(runs, list) else 0
-    return [{"taskgroup_id": group, "add_runs": added, "key": key}] if added else []
+    if not isinstance(runs, list) or not runs:
+        return []
+    return [{"taskgroup_id": group, "add_runs": len(runs), "key": _key(group, *runs)}]
+
+
+def _key(*ids: Any) -> str:
+    return sha256(json.dumps(ids).encode()).hexdigest()
 
 
 def _json(seen: Seen) -> Any:

@@ -1,4 +1,4 @@
-"""Where groups are enrolled: the recorder's API, or a folder that it takes in."""
+"""Where groups are enrolled: the recorder's API, its database, or a folder that it takes in."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import os
 import secrets
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from recorder.sdk.courier import Destination, RefusedError, UndeliverableError
-from recorder.sdk.spool import Record
+from recorder.sdk.database import DATABASE_SCHEMES, Database
+from recorder.sdk.spool import Record, lines_of
 
 TIMEOUT_SECONDS = 10.0
 _MOST_ANSWER = 65536
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST,
+    HTTPStatus.GONE,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 }
+_NOT_WATCHED = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
 
 
 def destination_of(to: str, token: str | None) -> Destination:
@@ -35,32 +39,48 @@ def destination_of(to: str, token: str | None) -> Destination:
         return Api(to, token)
     if token is not None:
         raise ValueError("only the address of an API, http://… or https://…, takes a token")
+    if scheme in DATABASE_SCHEMES:
+        return Database(to)
     if scheme:
-        raise ValueError(f"{scheme}:// is neither the address of an API nor a folder")
+        raise ValueError(f"{scheme}:// is neither the address of an API nor a database nor a folder")
     return Folder(Path(to))
 
 
 class Api:
     """The API of a recorder, at `address`."""
 
+    most_at_once = 1
+    last_words_seconds = 2.0
+
     def __init__(self, address: str, token: str | None) -> None:
         if urlsplit(address).hostname is None:
             raise ValueError(f"{address!r} has no host")
-        self._groups = f"{address.rstrip('/')}/api/v1/groups"
+        self.name = address.rstrip("/")
+        self._groups = f"{self.name}/api/v1/groups"
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
         self._opener = urllib.request.build_opener(_NoRedirects)
-        self._enrolled: set[str] = set()
 
-    def deliver(self, record: Record) -> None:
-        taskgroup_id, runs = record["taskgroup_id"], record.get("add_runs")
-        if taskgroup_id not in self._enrolled:
-            self._post(self._groups, {"taskgroup_id": taskgroup_id}, {})
-            self._enrolled.add(taskgroup_id)
-        if runs:
-            address = f"{self._groups}/{quote(taskgroup_id, safe='')}/expectation"
-            self._post(address, {"add_runs": runs}, {"Idempotency-Key": record["key"]})
+    def deliver(self, records: Sequence[Record]) -> None:
+        (record,) = records
+        if record.get("add_runs"):
+            self._expect(record)
+        else:
+            self._enrol(record)
+
+    def _expect(self, record: Record) -> None:
+        """Add to what is expected; a group that is not watched is enrolled first."""
+        address = f"{self._groups}/{quote(record['taskgroup_id'], safe='')}/expectation"
+        body, headers = {"add_runs": record["add_runs"]}, {"Idempotency-Key": record["key"]}
+        try:
+            self._post(address, body, headers)
+        except _NotWatchedError:
+            self._enrol(record)
+            self._post(address, body, headers)
+
+    def _enrol(self, record: Record) -> None:
+        self._post(self._groups, {"taskgroup_id": record["taskgroup_id"]}, {})
 
     def _post(self, address: str, body: dict[str, Any], headers: dict[str, str]) -> None:
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
@@ -70,33 +90,40 @@ class Api:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 answer.read(_MOST_ANSWER)
         except urllib.error.HTTPError as error:
-            reason = _reason(error)
-            if error.code in _REFUSALS:
-                raise RefusedError(reason) from None
-            raise UndeliverableError(reason) from None
-        except (OSError, ValueError) as error:
-            raise UndeliverableError(str(error)) from None
+            raise _error_of(error) from None
+        except Exception as error:
+            # A broken answer raises errors of several modules.
+            raise UndeliverableError(str(error) or type(error).__name__) from None
 
 
 class Folder:
     """A folder that `recorder watch --from-file` or a running recorder takes in."""
 
+    most_at_once = 1000
+    last_words_seconds = 2.0
+
     def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+        self.name = str(self._folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"{folder} cannot be used as a folder: {error.strerror}") from None
-        self._path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.ndjson"
+        self._token = secrets.token_hex(4)
 
-    def deliver(self, record: Record) -> None:
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    def deliver(self, records: Sequence[Record]) -> None:
         try:
-            with self._path.open("ab") as file:
-                file.write(line)
+            # A process that was forked has a file of its own.
+            with (self._folder / f"{os.getpid()}-{self._token}.ndjson").open("ab+") as file:
+                file.write(_end_of_line(file) + lines_of(records))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise UndeliverableError(str(error)) from None
+
+
+class _NotWatchedError(UndeliverableError):
+    """The group is not being watched, so nothing can be expected of it."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -106,12 +133,27 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def _end_of_line(file: Any) -> bytes:
+    """Return what ends the last line of a file, should a full disk have cut it off."""
+    if not file.seek(0, os.SEEK_END):
+        return b""
+    file.seek(-1, os.SEEK_END)
+    return b"" if file.read(1) == b"\n" else b"\n"
+
+
+def _error_of(error: urllib.error.HTTPError) -> Exception:
+    reason = _reason(error)
+    if error.code in _REFUSALS:
+        return RefusedError(reason)
+    return _NotWatchedError(reason) if error.code in _NOT_WATCHED else UndeliverableError(reason)
+
+
 def _reason(error: urllib.error.HTTPError) -> str:
     """Return what the API says about its refusal, cut to a line."""
     with error:
         try:
             problem = json.loads(error.read(_MOST_ANSWER))
             detail = problem.get("detail") or problem.get("title")
-        except (OSError, ValueError, AttributeError):
+        except Exception:
             detail = None
     return f"{error.code} {str(detail or error.reason)[:300]}"

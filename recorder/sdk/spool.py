@@ -5,13 +5,15 @@ A record is a line of JSON. The file of a living process is locked, so that no o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +24,11 @@ LARGEST_SPOOL_BYTES = 64 << 20
 """A spool does not grow beyond this."""
 
 Record = dict[str, Any]
+
+
+def lines_of(records: Iterable[Record]) -> bytes:
+    """Return records as lines of JSON."""
+    return b"".join(json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records)
 
 
 class SpoolFullError(Exception):
@@ -40,7 +47,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     def append(self, records: list[Record]) -> None:
         """Write records to the disk.
@@ -49,13 +56,20 @@ class Spool:
             OSError: the folder or the file cannot be written to.
             SpoolFullError: there is no room; nothing was written.
         """
-        data = b"".join(json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records)
+        data = lines_of(records)
         file = self._opened()
-        if file.tell() + len(data) > LARGEST_SPOOL_BYTES:
-            raise SpoolFullError
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        start = file.tell()
+        if start + len(data) > LARGEST_SPOOL_BYTES:
+            raise SpoolFullError(f"{self._folder} has reached {LARGEST_SPOOL_BYTES} bytes")
+        try:
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError:
+            # Half a line would spoil the next one.
+            file.seek(start)
+            file.truncate()
+            raise
 
     def clear(self) -> None:
         """Forget this process's records, all of which have been delivered."""
@@ -84,7 +98,7 @@ class Spool:
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             name = f"{os.getpid()}-{secrets.token_hex(4)}.ndjson"
-            self._file = (self._folder / name).open("xb")
+            self._file = (self._folder / name).open("xb", buffering=0)
             if sys.platform != "win32":
                 fcntl.flock(self._file, fcntl.LOCK_EX)
         return self._file

@@ -200,6 +200,15 @@ def _retry_headers(request: FaultyRequest) -> dict[str, str]:
     return {name: str(value) for name, value in headers.items() if value is not None}
 
 
+def _served_under(prefix: str) -> FaultAct:
+    def act(request: FaultyRequest) -> web.Response:
+        if request.group is None or not request.path.startswith(f"{prefix}/"):
+            return error_response(404, "Not Found")
+        return compact_json_response(request.truth)
+
+    return act
+
+
 def _unprocessable(_: FaultyRequest) -> web.Response:
     problem = {"loc": ["path", "taskgroup_id"], "msg": "Value error, no such id", "type": "value_error"}
     return compact_json_response({"detail": [problem]}, 422)
@@ -215,6 +224,12 @@ FAULTS.update(
         ),
         "not_found": SceneKind(
             "gets a 404 with an error body", lambda request: group_not_found(request.taskgroup_id)
+        ),
+        "v1_only": SceneKind(
+            "gets a 404 with an error body unless its path begins with `/v1/`", _served_under("/v1")
+        ),
+        "v1beta_only": SceneKind(
+            "gets a 404 with an error body unless its path begins with `/v1beta/`", _served_under("/v1beta")
         ),
         "request_timeout": _error(408, "The request took too long"),
         "gone": _error(410, "The task group is gone"),

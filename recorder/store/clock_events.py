@@ -6,30 +6,43 @@ Several recorders may look at the same time. The primary key of `events` keeps t
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Row, exists, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 
+from recorder.ledger.chain import expectation_members
+from recorder.ledger.entries import Expectation
 from recorder.ledger.timestamps import format_time
 from recorder.ledger.watch import WatchState
 from recorder.notify.events import Event, EventType
 from recorder.notify.upstream import UpstreamReport, UpstreamState, judge
-from recorder.store.dialects.functions import seconds_between
+from recorder.store.dialects.functions import seconds_between, time_text
+from recorder.store.event_tables import events, upstream_state
 from recorder.store.events import add_events
-from recorder.store.tables import events, summaries, upstream_state, watches
+from recorder.store.tables import NOT_DONE, SHORT, episodes, summaries, watches
 
-STALL_BATCH = 500
-"""The maximum number of groups that are found to stand still at once."""
+FOUND_AT_ONCE = 500
+"""The maximum number of groups about which an event of a type is found at once."""
 
 
 def find_stalled(connection: Connection, stall_after: timedelta, now: datetime) -> list[Event]:
     """Return an event for each watched group that has newly been seen active for `stall_after` or longer
     without a change of its counts."""
     seconds = seconds_between(summaries.c.standing_since, watches.c.last_seen_at)
-    told = exists().where(
-        events.c.taskgroup_id == summaries.c.taskgroup_id,
-        events.c.type == EventType.STALLED.value,
-        events.c.seq == summaries.c.standing_seq,
-    )
+    told = _told(EventType.STALLED, cast(summaries.c.standing_seq, Text))
     statement = (
         select(
             summaries.c.taskgroup_id,
@@ -45,7 +58,7 @@ def find_stalled(connection: Connection, stall_after: timedelta, now: datetime) 
             seconds >= stall_after.total_seconds(),
             ~told,
         )
-        .limit(STALL_BATCH)
+        .limit(FOUND_AT_ONCE)
     )
     return [
         Event(
@@ -64,6 +77,92 @@ def find_stalled(connection: Connection, stall_after: timedelta, now: datetime) 
         )
         for row in connection.execute(statement)
     ]
+
+
+def find_short(connection: Connection, window: timedelta, now: datetime) -> list[Event]:
+    """Return an event for each watched group that has newly been settled for longer than `window` with fewer
+    runs than expected.
+
+    The time counts from the first response after the newest watch entry, since runs that an expectation is
+    about may not have been seen before it. While a group has an open gap, nobody knows how it is.
+    """
+    number = (
+        select(func.max(episodes.c.number))
+        .where(episodes.c.taskgroup_id == watches.c.taskgroup_id)
+        .scalar_subquery()
+    )
+    statement = (
+        select(watches, number.label("number"))
+        .where(
+            text(SHORT),
+            watches.c.state == WatchState.WATCHING.value,
+            watches.c.last_seen_at.is_not(None),
+            watches.c.head_at < now - window,
+            watches.c.gap_at > now,
+            ~_told(EventType.SHORT, cast(number, Text)),
+        )
+        .limit(FOUND_AT_ONCE)
+    )
+    return [
+        _of_expectation(
+            EventType.SHORT,
+            str(row.number),
+            row,
+            now,
+            {"number": row.number, "runs": row.finished, "since": format_time(row.head_at)},
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def find_overdue(connection: Connection, now: datetime) -> list[Event]:
+    """Return an event for each group that is not done although its expected time has newly passed.
+
+    A group that is being watched must have been asked for since then, or have an open gap.
+    """
+    statement = (
+        select(watches)
+        .where(
+            text(NOT_DONE),
+            watches.c.expected_by <= now,
+            or_(
+                watches.c.state == WatchState.PAUSED.value,
+                and_(
+                    watches.c.state == WatchState.WATCHING.value,
+                    or_(watches.c.last_asked_at >= watches.c.expected_by, watches.c.gap_at <= now),
+                ),
+            ),
+            ~_told(EventType.OVERDUE, time_text(watches.c.expected_by)),
+        )
+        .limit(FOUND_AT_ONCE)
+    )
+    return [
+        _of_expectation(
+            EventType.OVERDUE,
+            format_time(row.expected_by),
+            row,
+            now,
+            {"phase": row.phase, "finished": row.finished},
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def _told(kind: EventType, subject: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a group of `watches` has an event of this type with this subject."""
+    return exists().where(
+        events.c.taskgroup_id == watches.c.taskgroup_id,
+        events.c.type == kind.value,
+        events.c.subject == subject,
+    )
+
+
+def _of_expectation(
+    kind: EventType, subject: str, row: Row[Any], now: datetime, data: dict[str, Any]
+) -> Event:
+    place = {"taskgroup_id": row.taskgroup_id, "seq": row.head_seq}
+    expected = expectation_members(Expectation(row.expected_runs, row.expected_by))
+    return Event(kind, subject, now, row.taskgroup_id, row.head_seq, {**place, **data, "expected": expected})
 
 
 def read_upstream_state(connection: Connection, *, lock: bool = False) -> UpstreamState:

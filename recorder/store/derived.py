@@ -97,10 +97,15 @@ def find_summaries(connection: Connection, taskgroup_ids: Collection[str]) -> di
 
 def rebuild_stale(connection: Connection) -> None:
     """Rebuild the derived rows of groups whose summary is missing or was made by other rules."""
+    for taskgroup_id in stale_ids(connection):
+        rebuild_group(connection, taskgroup_id)
+
+
+def stale_ids(connection: Connection) -> Sequence[str]:
+    """Return the groups whose summary is missing or was made by other rules."""
     stale = or_(summaries.c.taskgroup_id.is_(None), summaries.c.rules != SUMMARY_RULES)
     joined = watches.outerjoin(summaries, summaries.c.taskgroup_id == watches.c.taskgroup_id)
-    for taskgroup_id in connection.scalars(_ids.select_from(joined).where(stale)).all():
-        rebuild_group(connection, taskgroup_id)
+    return connection.scalars(_ids.select_from(joined).where(stale)).all()
 
 
 def rebuild_all(engine: Engine) -> Iterator[int]:
@@ -111,7 +116,12 @@ def rebuild_all(engine: Engine) -> Iterator[int]:
     """
     with reading(engine) as connection:
         ids = connection.scalars(_ids).all()
-    for done, taskgroup_id in enumerate(ids, 1):
+    return rebuild_groups(engine, ids)
+
+
+def rebuild_groups(engine: Engine, taskgroup_ids: Iterable[str]) -> Iterator[int]:
+    """Rebuild the derived rows of groups that have a watch, as `rebuild_all` does for all of them."""
+    for done, taskgroup_id in enumerate(taskgroup_ids, 1):
         with writing(engine) as connection:
             dialect_of(connection).allow_idling(connection)
             # A recorder that has an entry to write meanwhile waits for the group's row.

@@ -195,7 +195,7 @@ def _open(selection: Selection) -> _Source:
     source = _WITH_WATCHES
     if selection.since_created:
         starts = [summaries.c.created_at] * 3
-        source = _WITH_CREATION.join(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
+        source = _WITH_CREATION.outerjoin(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
         conditions.append(summaries.c.created_at <= _SEEN_AT)
     spans: list[ColumnElement[Any]] = [seconds_between(start, _SEEN_AT) for start in starts]
     table, value = _with_label(source, selection.group_by)
@@ -271,7 +271,7 @@ def _with_full_values(connection: Connection, key: str, cohorts: list[Cohort]) -
 
 
 _is_over: ColumnElement[bool] = episodes.c.completed_at.is_not(None)
-_WITH_WATCHES = episodes.join(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
+_WITH_WATCHES = episodes.outerjoin(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
 _WITH_CREATION = episodes.join(summaries, summaries.c.taskgroup_id == episodes.c.taskgroup_id)
 _SEEN_AT = case((watches.c.head_seq == episodes.c.seen_seq, watches.c.last_seen_at), else_=episodes.c.seen_at)
-"""The last clear observation of an open episode."""
+"""The last clear observation of an open episode; an archived group has no watch row."""

@@ -1,16 +1,10 @@
-"""Enrol groups, pause, resume and stop their watches, and remark on them; each of these writes an entry.
-
-Many groups are changed in batches, one transaction each, which are small enough for a recorder to wait for.
-Each batch is committed before its outcomes are told, and stays whatever happens to the ones after it.
-"""
+"""Enrol groups, pause, resume and stop their watches, and remark on them; each of these writes an entry."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from sqlalchemy import Connection, Engine, select
 
@@ -18,9 +12,11 @@ from recorder.clock import Clock
 from recorder.ledger.entries import Action, Expectation, ExpectationChanges, WatchChange
 from recorder.ledger.transitions import Rules, Transition, expect, remark
 from recorder.ledger.watch import Watch, WatchState
+from recorder.store.batches import Deadline, in_batches, when_not_polled
 from recorder.store.tables import watches
-from recorder.store.transactions import reading, writing
+from recorder.store.transactions import reading
 from recorder.store.watch_changes import (
+    Enrolment,
     NotWatchedError,
     WatchOutcomes,
     cease_many,
@@ -29,52 +25,38 @@ from recorder.store.watch_changes import (
     resume_many,
 )
 
-_EXPECTING = (WatchState.WATCHING, WatchState.PAUSED)
-BATCH = 500
-"""The maximum number of groups that are changed in one transaction."""
-WAIT_SECONDS = 2.0
-"""How long to wait for polls in flight, so that their results are written before the watches end."""
-_CHECK_SECONDS = 0.05
-_TURN_SECONDS = 0.5
-_REST_SECONDS = 0.1
-"""Batches follow each other for a turn, then rest: SQLite's lock goes to whoever asks while it is free, and
-those who wait ask every 0.1 s."""
+EXPECTING = (WatchState.WATCHING, WatchState.PAUSED)
+"""The states of groups of which something can be expected."""
 
 
-class Deadline:
-    """The time that a command may wait for polls in flight, for all groups that it changes together.
-
-    It begins when it is first asked about.
-    """
-
-    def __init__(self, seconds: float = WAIT_SECONDS) -> None:
-        self._seconds = seconds
-        self._until: float | None = None
-
-    @property
-    def passed(self) -> bool:
-        if self._until is None:
-            self._until = time.monotonic() + self._seconds
-        return time.monotonic() >= self._until
-
-
-def watch_groups(
+def enrol_groups(
     engine: Engine,
-    taskgroup_ids: Iterable[str],
+    wanted: Mapping[str, Enrolment],
     *,
     actor: str,
-    note: str | None,
     now: Clock,
     rules: Rules,
-    changes: ExpectationChanges | None = None,
+    deadline: Deadline,
 ) -> Iterator[WatchOutcomes]:
-    """Watch groups as `enrol_many` does, all alike; yield the outcomes of each batch."""
+    """Watch groups as `enrol_many` does; yield the outcomes of each batch.
+
+    What is expected of groups that are being watched already is changed as by `expect_of_groups`, and noted.
+    """
 
     def enrol(connection: Connection, batch: Sequence[str]) -> WatchOutcomes:
-        notes = dict.fromkeys(batch, note)
-        return enrol_many(connection, notes, actor=actor, now=now, rules=rules, changes=changes)
+        chosen = {taskgroup_id: wanted[taskgroup_id] for taskgroup_id in batch}
+        return enrol_many(connection, chosen, actor=actor, now=now, rules=rules)
 
-    return _in_batches(engine, taskgroup_ids, enrol)
+    def remark_on(watch: Watch, at: datetime) -> Transition:
+        enrolment = wanted[watch.taskgroup_id]
+        return _expect(watch, enrolment.expected, actor, at, enrolment.note)
+
+    change = partial(remark_many, action=Action.EXPECTED, remark_on=remark_on, now=now)
+    for outcomes in in_batches(engine, wanted, enrol):
+        watched = [one for one, outcome in outcomes.items() if outcome is None and wanted[one].expected]
+        for expected in when_not_polled(engine, watched, change, deadline):
+            outcomes.update(expected)
+        yield outcomes
 
 
 def resume_groups(
@@ -83,7 +65,7 @@ def resume_groups(
     """Watch groups again that were watched before; yield the outcomes of each batch."""
     change = WatchChange(Action.RESUMED, actor, note)
     again = partial(resume_many, change=change, now=now, rules=rules)
-    return _in_batches(engine, taskgroup_ids, again)
+    return in_batches(engine, taskgroup_ids, again)
 
 
 def cease_groups(
@@ -102,7 +84,7 @@ def cease_groups(
     claims, and their results are dropped.
     """
     end = partial(cease_many, change=WatchChange(action, actor, note), now=now)
-    return _when_not_polled(engine, taskgroup_ids, end, deadline)
+    return when_not_polled(engine, taskgroup_ids, end, deadline)
 
 
 def expect_of_groups(
@@ -122,55 +104,24 @@ def expect_of_groups(
     """
 
     def remark_on(watch: Watch, at: datetime) -> Transition:
-        if watch.state not in _EXPECTING:
-            raise NotWatchedError(watch.state.value)
-        return expect(watch, changes, actor, at, note)
+        return _expect(watch, changes, actor, at, note)
 
     change = partial(remark_many, action=Action.EXPECTED, remark_on=remark_on, now=now)
-    return _when_not_polled(engine, taskgroup_ids, change, deadline)
-
-
-def _when_not_polled(
-    engine: Engine,
-    taskgroup_ids: Iterable[str],
-    change: Callable[..., WatchOutcomes],
-    deadline: Deadline,
-) -> Iterator[WatchOutcomes]:
-    """Change groups; those with a poll in flight last, at the deadline whether it has ended or not."""
-    waiting, claimed_too = list(taskgroup_ids), False
-    while waiting:
-        done: set[str] = set()
-        now_or_later = partial(change, claimed_too=claimed_too)
-        for outcomes in _in_batches(engine, waiting, now_or_later):
-            yield outcomes
-            done |= outcomes.keys()
-        waiting = [taskgroup_id for taskgroup_id in waiting if taskgroup_id not in done]
-        if waiting:
-            claimed_too = deadline.passed
-            time.sleep(0.0 if claimed_too else _CHECK_SECONDS)
+    return when_not_polled(engine, taskgroup_ids, change, deadline)
 
 
 def watch_group(
-    engine: Engine,
-    taskgroup_id: str,
-    *,
-    actor: str,
-    note: str | None,
-    now: Clock,
-    rules: Rules,
-    changes: ExpectationChanges | None = None,
+    engine: Engine, taskgroup_id: str, *, actor: str, note: str | None, now: Clock, rules: Rules
 ) -> Action | None:
     """Watch a group: `started` if it is new, `resumed` if it is not being watched.
 
-    With `changes`, what is expected of it is written after that. Returns the action that was written, None if
-    the group is being watched already; then nothing was written.
+    Returns the action that was written, None if the group is being watched already; then nothing was written.
 
     Raises:
         BrokenLedgerError: the watch row is missing or older than the ledger.
     """
-    return _only(
-        watch_groups(engine, [taskgroup_id], actor=actor, note=note, now=now, rules=rules, changes=changes)
-    )
+    wanted = {taskgroup_id: Enrolment(note)}
+    return _only(enrol_groups(engine, wanted, actor=actor, now=now, rules=rules, deadline=Deadline(0)))
 
 
 def resume_watching(
@@ -224,7 +175,7 @@ def note_group(
         return remark(watch, WatchChange(Action.NOTED, actor, text), at)
 
     change = partial(remark_many, action=Action.NOTED, remark_on=remark_on, now=now)
-    _only(_when_not_polled(engine, [taskgroup_id], change, deadline))
+    _only(when_not_polled(engine, [taskgroup_id], change, deadline))
 
 
 def expect_of_group(
@@ -255,23 +206,16 @@ def expect_of_group(
     return Expectation(row.expected_runs, row.expected_by), is_new
 
 
+def _expect(
+    watch: Watch, changes: ExpectationChanges, actor: str, at: datetime, note: str | None
+) -> Transition:
+    if watch.state not in EXPECTING:
+        raise NotWatchedError(watch.state.value)
+    return expect(watch, changes, actor, at, note)
+
+
 def _only(batches: Iterator[WatchOutcomes]) -> Action | None:
     (outcome,) = (outcome for outcomes in batches for outcome in outcomes.values())
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
-
-
-def _in_batches(
-    engine: Engine, taskgroup_ids: Iterable[str], change: Callable[[Connection, Sequence[str]], WatchOutcomes]
-) -> Iterator[WatchOutcomes]:
-    """Change groups in their order, BATCH at a time; yield the outcomes of each batch after its commit."""
-    ids = iter(taskgroup_ids)
-    turn_ends = time.monotonic() + _TURN_SECONDS
-    while batch := list(islice(ids, BATCH)):
-        if time.monotonic() >= turn_ends:
-            time.sleep(_REST_SECONDS)
-            turn_ends = time.monotonic() + _TURN_SECONDS
-        with writing(engine) as connection:
-            outcomes = change(connection, batch)
-        yield outcomes

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, tuple_
 
 from recorder.completion.episodes import Episode, Outcome, RunCounts, State, open_episode, open_gap_seconds
 from recorder.completion.milestones import Milestone
@@ -101,6 +101,15 @@ def completed_episodes(
     last = rows[-1].number if rows else 0
     reached = _find_milestones(connection, taskgroup_id, max(after, milestones_after), last)
     return [_episode_of(row, reached.get(row.number)) for row in rows]
+
+
+def find_completed(connection: Connection, numbers: Mapping[str, int]) -> dict[str, Episode]:
+    """Return one completed episode of each group, given its number by group id, without milestones."""
+    if not numbers:
+        return {}
+    keys = tuple_(episodes.c.taskgroup_id, episodes.c.number).in_(list(numbers.items()))
+    rows = connection.execute(select(episodes).where(keys, episodes.c.completed_at.is_not(None)))
+    return {row.taskgroup_id: _episode_of(row, None) for row in rows}
 
 
 def _episode_of(row: Row[Any], reached: list[Milestone] | None) -> Episode:

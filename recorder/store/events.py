@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, exists, select, update
 
 from recorder.ledger.entries import Entry
 from recorder.notify.events import Event, EventType, events_of
 from recorder.store.derived import SummaryChange
 from recorder.store.dialects.registry import dialect_of
-from recorder.store.tables import events, published_events
+from recorder.store.event_tables import events, published_events
 
 PUBLISH_BATCH = 1000
 """The maximum number of events that one transaction publishes."""
@@ -72,7 +72,7 @@ def publish_events(connection: Connection) -> list[PublishedEvent]:
     if not rows:
         return []
     published = [
-        PublishedEvent(last_id + place, _event_of(row)) for place, row in enumerate(_ordered(rows), 1)
+        PublishedEvent(last_id + place, event_of_row(row)) for place, row in enumerate(_ordered(rows), 1)
     ]
     key = {f"its_{name}": events.c[name] for name in ("taskgroup_id", "type", "subject")}
     mine = [column == bindparam(name) for name, column in key.items()]
@@ -99,11 +99,36 @@ def read_events(
 ) -> list[PublishedEvent]:
     """Return up to `limit` published events with an id above `after`, in the order of the ids."""
     found = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
+    return [
+        PublishedEvent(row.id, event_of_row(row))
+        for row in connection.execute(_matching(found, types, taskgroup_id))
+    ]
+
+
+def read_newest_events(
+    connection: Connection,
+    *,
+    before: int | None = None,
+    types: Collection[EventType] | None = None,
+    taskgroup_id: str | None = None,
+    limit: int,
+) -> list[PublishedEvent]:
+    """Return up to `limit` published events with an id below `before`, the newest first."""
+    found = select(events).where(events.c.id.is_not(None)).order_by(events.c.id.desc()).limit(limit)
+    if before is not None:
+        found = found.where(events.c.id < before)
+    return [
+        PublishedEvent(row.id, event_of_row(row))
+        for row in connection.execute(_matching(found, types, taskgroup_id))
+    ]
+
+
+def _matching(
+    found: Select[Any], types: Collection[EventType] | None, taskgroup_id: str | None
+) -> Select[Any]:
     if types is not None:
         found = found.where(events.c.type.in_([kind.value for kind in types]))
-    if taskgroup_id is not None:
-        found = found.where(events.c.taskgroup_id == taskgroup_id)
-    return [PublishedEvent(row.id, _event_of(row)) for row in connection.execute(found)]
+    return found if taskgroup_id is None else found.where(events.c.taskgroup_id == taskgroup_id)
 
 
 def _ordered(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
@@ -142,6 +167,7 @@ def _key(event: Event) -> dict[str, Any]:
     }
 
 
-def _event_of(row: Row[Any]) -> Event:
+def event_of_row(row: Row[Any]) -> Event:
+    """Return the event in a row of `events`."""
     data = json.loads(row.data)
     return Event(EventType(row.type), row.subject, row.at, row.taskgroup_id or None, row.seq, data)

@@ -26,9 +26,16 @@ from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import Watch, WatchState
 from recorder.store.derived import groups_with
 from recorder.store.dialects.functions import digest_of_rows
+from recorder.store.group_order import (
+    GroupOrder,
+    GroupPosition,
+    conditions_after,
+    order_clauses,
+    time_in_order,
+)
 from recorder.store.history import ITEMS, Item, item_of
 from recorder.store.mapping import watch_of
-from recorder.store.tables import entries, watches
+from recorder.store.tables import entries, group_labels, watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,9 @@ class GroupItem(WatchRow):
 class GroupFilter:
     """Which groups to select: in one of `phases`, with a watch in one of `states` (None: any), with a gap
     that is open at `late_at`, with every one of `labels` (key, text of the value) in their metadata, created
-    in [`created_from`, `created_to`), and with an entry at or after `changed_from`; without `stopped_unseen`,
-    none that was stopped and never seen."""
+    in [`created_from`, `created_to`), with an entry at or after `changed_from`, and with `text` in the id or
+    in a value of the metadata, whatever its case; without `stopped_unseen`, none that was stopped and never
+    seen; and with all `conditions` true of its row in `watches`."""
 
     phases: Collection[Phase] | None = None
     states: Collection[WatchState] | None = None
@@ -60,7 +68,9 @@ class GroupFilter:
     created_from: datetime | None = None
     created_to: datetime | None = None
     changed_from: datetime | None = None
+    text: str | None = None
     stopped_unseen: bool = True
+    conditions: tuple[ColumnElement[bool], ...] = ()
 
 
 ALL_GROUPS = GroupFilter()
@@ -104,10 +114,10 @@ def find_groups(connection: Connection, taskgroup_ids: Collection[str]) -> dict[
     return {item.watch.taskgroup_id: item for part in parts for item in _group_items(connection, part)}
 
 
-def known_ids(connection: Connection, taskgroup_ids: Collection[str]) -> set[str]:
-    """Return which of the groups were ever watched."""
-    rows = _rows_of(connection, select(watches.c.taskgroup_id), taskgroup_ids)
-    return {row.taskgroup_id for row in rows}
+def states_of(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, WatchState]:
+    """Return the states of the watches of groups, without those that were never watched."""
+    rows = _rows_of(connection, select(watches.c.taskgroup_id, watches.c.state), taskgroup_ids)
+    return {row.taskgroup_id: WatchState(row.state) for row in rows}
 
 
 def _rows_of(connection: Connection, rows: Select[Any], taskgroup_ids: Collection[str]) -> list[Row[Any]]:
@@ -130,6 +140,23 @@ def list_groups(
     """
     statement = select(watches).where(*_group_conditions(query)).order_by(*_ENROLMENT).limit(limit)
     return _group_items(connection, connection.execute(statement.where(*_after(after))).all())
+
+
+def list_ordered(
+    connection: Connection,
+    query: GroupFilter,
+    order: GroupOrder,
+    *,
+    limit: int,
+    after: GroupPosition | None = None,
+) -> tuple[list[GroupItem], GroupPosition | None]:
+    """Return up to `limit` groups in an order, and the position of the last one if others follow it."""
+    statement = select(watches, time_in_order(order).label("placed_at")).where(*_group_conditions(query))
+    statement = statement.where(*conditions_after(order, after)).order_by(*order_clauses(order))
+    rows = connection.execute(statement.limit(limit + 1)).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    position = None if last is None else (last.placed_at, last.taskgroup_id)
+    return _group_items(connection, rows[:limit]), position
 
 
 def list_ids(
@@ -176,8 +203,12 @@ def _group_conditions(query: GroupFilter) -> Iterator[ColumnElement[bool]]:
         yield watches.c.gap_at < query.late_at
     if not query.stopped_unseen:
         yield or_(watches.c.state != WatchState.STOPPED.value, watches.c.status_seq.is_not(None))
+    yield from query.conditions
     for key, text in query.labels:
         yield watches.c.taskgroup_id.in_(groups_with(key, text))
+    if query.text is not None:
+        labelled = select(group_labels.c.taskgroup_id).where(_contains(group_labels.c.text, query.text))
+        yield or_(_contains(watches.c.taskgroup_id, query.text), watches.c.taskgroup_id.in_(labelled))
     newest = and_(entries.c.taskgroup_id == watches.c.taskgroup_id, entries.c.seq == watches.c.status_seq)
     created_at = select(entries.c.created_at).where(newest).scalar_subquery()
     if query.created_from is not None:
@@ -186,6 +217,10 @@ def _group_conditions(query: GroupFilter) -> Iterator[ColumnElement[bool]]:
         yield created_at < query.created_to
     if query.changed_from is not None:
         yield watches.c.head_at >= query.changed_from
+
+
+def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    return column.icontains(text, autoescape=True)
 
 
 def _group_items(connection: Connection, rows: Collection[Row[Any]]) -> list[GroupItem]:

@@ -95,7 +95,7 @@ def watch_of(row: Row[Any]) -> Watch:
         poll_due_at=row.poll_due_at,
         open=opened or None,
         in_force=force or None,
-        failures=_failures_of(row.failures),
+        failures=failures_of(row.failures),
         expected=Expectation(row.expected_runs, row.expected_by),
         earlier_sight=row.earlier_sight_at,
     )
@@ -221,7 +221,8 @@ def _failures_text(run: FailureRun) -> str | None:
     return json.dumps(members)
 
 
-def _failures_of(text: str | None) -> FailureRun:
+def failures_of(text: str | None) -> FailureRun:
+    """Read the column `failures` of a watch."""
     if text is None:
         return NO_FAILURES
     members = json.loads(text)

@@ -14,6 +14,7 @@ from recorder.store.dialects.registry import dialect_of
 from recorder.store.transactions import reading
 
 _VERSION_TABLE = "alembic_version"
+_BACKUP_TOOLS = ("_litestream_",)
 _ASSIGNMENT = re.compile(r"^(revision|down_revision)(?:: [^=]+)? = (.+)$", re.MULTILINE)
 
 
@@ -47,6 +48,11 @@ class SchemaState:
         return self.current is None and not self.foreign
 
 
+def is_of_backup_tool(table: str) -> bool:
+    """Whether a table belongs to a tool that backs up the database, and keeps its own notes in it."""
+    return table.startswith(_BACKUP_TOOLS)
+
+
 def state_of(engine: Engine) -> SchemaState:
     """Return the state of a database's schema.
 
@@ -59,9 +65,8 @@ def state_of(engine: Engine) -> SchemaState:
 
 def state_in(connection: Connection) -> SchemaState:
     """Return the state of the schema as a transaction sees it."""
-    tables = set(
-        inspect(connection).get_table_names(schema=dialect_of(connection).current_schema(connection))
-    )
+    names = inspect(connection).get_table_names(schema=dialect_of(connection).current_schema(connection))
+    tables = {name for name in names if not is_of_backup_tool(name)}
     revisions: list[str] = []
     if _VERSION_TABLE in tables:
         query = f"SELECT version_num FROM {_VERSION_TABLE} ORDER BY 1"  # noqa: S608
@@ -91,6 +96,21 @@ def require_suitable(connection: Connection) -> None:
     unsuitable = dialect_of(connection).unsuitable(connection)
     if unsuitable is not None:
         raise SchemaError(unsuitable)
+
+
+def require_own(connection: Connection) -> None:
+    """Refuse to write to a database whose ledger comes from another one.
+
+    Raises:
+        SchemaError: with what feeds it.
+    """
+    feeding = dialect_of(connection).fed_by(connection)
+    if feeding is not None:
+        raise SchemaError(
+            f"the database is a logical replica, written to by the subscription {feeding}; only its primary "
+            "can be recorded into; name that one in RECORDER_DATABASE_URL, and this one in "
+            "RECORDER_READ_DATABASE_URL"
+        )
 
 
 def require_head(state: SchemaState) -> None:

@@ -10,12 +10,12 @@ from sqlalchemy import Connection, Engine
 from recorder.store.dialects.base import StoreDialect
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.migrate import bring_to_head
-from recorder.store.schema import SchemaError
+from recorder.store.schema import SchemaError, is_of_backup_tool
 from recorder.store.transactions import reading
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Part:
+class SchemaPart:
     """A table or view, or something that belongs to one."""
 
     table: str
@@ -29,14 +29,35 @@ class _Part:
         return f"{self.kind} {self.name}{place}"
 
 
-_Parts = dict[_Part, str]
+_Parts = dict[SchemaPart, str]
 """Each part with its definition as the database words it."""
 
 
-def differences(engine: Engine) -> list[str]:
-    """Return how the database differs from what the migrations create: a line for each difference, by table.
+@dataclass(frozen=True, slots=True)
+class SchemaDifference:
+    """A part that differs from what the migrations create, and how, in words."""
 
-    Views that somebody added are harmless and not reported; anything else that was added is.
+    part: SchemaPart
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.how}"
+
+
+def differences(engine: Engine) -> list[str]:
+    """Return how the database differs from what the migrations create: a line for each difference.
+
+    Raises:
+        SchemaError, DatabaseUnavailableError: as `find_differences` does.
+    """
+    return list(map(str, find_differences(engine)))
+
+
+def find_differences(engine: Engine) -> list[SchemaDifference]:
+    """Return how the database differs from what the migrations create, by table.
+
+    Views that somebody added are harmless and not reported, and neither are the tables of a backup tool;
+    anything else that was added is.
 
     Raises:
         SchemaError: on PostgreSQL, the role may not create the schema needed for the comparison.
@@ -57,25 +78,31 @@ def differences(engine: Engine) -> list[str]:
 
 def _parts(dialect: StoreDialect, connection: Connection) -> _Parts:
     found = dialect.catalogue(connection)
-    return {_Part(table, kind, name): " ".join(definition.split()) for kind, table, name, definition in found}
+    return {
+        SchemaPart(table, kind, name): " ".join(definition.split()) for kind, table, name, definition in found
+    }
 
 
-def _compare(present: _Parts, expected: _Parts) -> Iterator[str]:
+def _compare(present: _Parts, expected: _Parts) -> Iterator[SchemaDifference]:
     missing = _missing_from(present, expected)
-    added = [part for part in _missing_from(expected, present) if part.kind != "view"]
+    added = [
+        part
+        for part in _missing_from(expected, present)
+        if part.kind != "view" and not is_of_backup_tool(part.table)
+    ]
     changed = [part for part in expected if part in present and present[part] != expected[part]]
     for part in sorted([*missing, *added, *changed]):
         if part not in present:
-            yield f"{part}: is missing"
+            yield SchemaDifference(part, "is missing")
         elif part not in expected:
-            yield f"{part}: is not this program's"
+            yield SchemaDifference(part, "is not this program's")
         elif part.kind == "column":
-            yield f"{part}: is {present[part]}, should be {expected[part]}"
+            yield SchemaDifference(part, f"is {present[part]}, should be {expected[part]}")
         else:
-            yield f"{part}: differs from this program's"
+            yield SchemaDifference(part, "differs from this program's")
 
 
-def _missing_from(parts: _Parts, others: Iterable[_Part]) -> list[_Part]:
+def _missing_from(parts: _Parts, others: Iterable[SchemaPart]) -> list[SchemaPart]:
     """Return which of `others` are not among `parts`; for a table, without its columns and the like."""
     missing = [part for part in others if part not in parts]
     tables = {part.table for part in missing if part.kind == "table"}

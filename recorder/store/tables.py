@@ -53,6 +53,11 @@ class Time(TypeDecorator[datetime]):
 Id = id_type()
 """Ids and other texts that sort by their UTF-8 bytes."""
 
+SHORT = "phase = 'settled' AND finished < expected_runs"
+"""The condition of a watch that its group is settled with fewer runs than expected."""
+NOT_DONE = "expected_by IS NOT NULL AND (phase IS NULL OR phase <> 'settled' OR finished < expected_runs)"
+"""The condition of a watch that its group was expected to be done by some time, and is not."""
+
 watches = Table(
     "watches",
     metadata,
@@ -85,6 +90,8 @@ watches = Table(
     Column("earlier_sight_at", Time),
     Index(None, "next_poll_at"),
     Index(None, "enrolled_at", "taskgroup_id"),
+    Index("ix_watches_short", "taskgroup_id", **partial_index(text(SHORT))),
+    Index("ix_watches_expected_by", "expected_by", **partial_index(text(NOT_DONE))),
     **TABLE_OPTIONS,
 )
 
@@ -236,45 +243,15 @@ summaries = Table(
 """Derived: the summary of each ledger up to its entry `seq`. Of an active group, `standing_seq` is the entry
 since which its counts have not changed, and `standing_since` its time."""
 
-events = Table(
-    "events",
+request_keys = Table(
+    "request_keys",
     metadata,
     Column("taskgroup_id", Id, primary_key=True),
-    Column("type", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("id", BigInteger),
+    Column("key", Id, primary_key=True),
+    Column("digest", Text, nullable=False),
     Column("at", Time, nullable=False),
-    Column("seq", BigInteger),
-    Column("data", Text, nullable=False),
-    Index("ix_events_id", "id", unique=True),
-    Index("ix_events_type_id", "type", "id"),
-    Index("ix_events_unpublished", "taskgroup_id", "seq", **partial_index(text("id IS NULL"))),
     **TABLE_OPTIONS,
 )
-"""What happened. The primary key keeps an event from being written twice: of the same type, a group has one
-for each `subject`. Events about the upstream have the empty id. `id` is null until they are published."""
-
-published_events = Table(
-    "published_events",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("last_id", BigInteger, nullable=False),
-    **TABLE_OPTIONS,
-)
-"""One row, with the id of the newest published event; whoever publishes locks it."""
-
-upstream_state = Table(
-    "upstream_state",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("failing_since", Time),
-    Column("down_since", Time),
-    Column("outages", BigInteger, nullable=False),
-    Column("rejected_since", Time),
-    Column("rejections", BigInteger, nullable=False),
-    **TABLE_OPTIONS,
-)
-"""One row: how the upstream responds to all recorders."""
 
 recorders = Table(
     "recorders",

@@ -10,7 +10,7 @@ from recorder.ledger.status_fields import RUN_STATUSES
 
 VIEWS = (
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
 )
 
 
@@ -24,6 +24,7 @@ def create_view_statements(dialect: str) -> dict[str, str]:
         _GROUP_MILESTONES,
         _GROUP_METADATA,
         _observation_gaps(sql),
+        _ARCHIVED_GROUPS,
     )
     return {name: f"CREATE VIEW {name} AS {query}" for name, query in zip(VIEWS, queries, strict=True)}
 
@@ -201,7 +202,21 @@ _GROUP_METADATA = """
             l.name AS key,
             l.text AS value,
             l.type
-        FROM group_labels l"""
+        FROM group_labels l
+        JOIN watches w ON w.taskgroup_id = l.taskgroup_id"""
+
+
+_ARCHIVED_GROUPS = """
+        SELECT
+            t.taskgroup_id,
+            t.head_seq,
+            t.head_digest,
+            t.entries,
+            t.first_at,
+            t.last_at,
+            t.archived_at,
+            t.archive_sha256
+        FROM tombstones t"""
 
 
 def _observation_gaps(sql: _Sql) -> str:

@@ -8,6 +8,7 @@ waited.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from recorder.store.dialects.registry import dialect_of
 from recorder.store.events import write_events
 from recorder.store.mapping import entry_row, watch_of, watch_row
 from recorder.store.tables import entries, watches
+from recorder.store.tombstones import ArchivedGroupError, find_tombstones
 
 
 class UnknownGroupError(LookupError):
@@ -32,11 +34,23 @@ class BrokenLedgerError(Exception):
     """The rows of a group contradict each other; nothing was written. The text says how."""
 
 
-class NotWatchedError(ValueError):
+class RefusedChangeError(ValueError):
+    """A group cannot be changed like this; nothing was written about it."""
+
+
+class NotWatchedError(RefusedChangeError):
     """Nothing can be expected of a group that is no longer watched; the text is the state of its watch."""
 
 
-WatchOutcome = Action | UnknownGroupError | BrokenLedgerError | NotWatchedError | None
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """How to enrol a group: the note of its entry, and what is expected of the group from then on."""
+
+    note: str | None = None
+    expected: ExpectationChanges = field(default_factory=ExpectationChanges)
+
+
+WatchOutcome = Action | UnknownGroupError | ArchivedGroupError | BrokenLedgerError | RefusedChangeError | None
 """What became of a group: the action that was written, None if there was nothing to change, or why it could
 not be changed."""
 WatchOutcomes = dict[str, WatchOutcome]
@@ -44,43 +58,39 @@ WatchOutcomes = dict[str, WatchOutcome]
 
 
 def enrol_many(
-    connection: Connection,
-    notes: Mapping[str, str | None],
-    *,
-    actor: str,
-    now: Clock,
-    rules: Rules,
-    changes: ExpectationChanges | None = None,
+    connection: Connection, wanted: Mapping[str, Enrolment], *, actor: str, now: Clock, rules: Rules
 ) -> WatchOutcomes:
-    """Watch groups in the transaction of `connection`, each with its note; return what became of each.
+    """Watch groups in the transaction of `connection`; return what became of each.
 
-    They are `started` if they are new and `resumed` if they are not being watched; with `changes`, what is
-    expected of these is written after that. A recorder waits for the locks of their rows until the
-    transaction ends, so there should not be too many.
+    They are `started` if they are new and `resumed` if they are not being watched; what is expected of these
+    is written after that. A recorder waits for the locks of their rows until the transaction ends, so there
+    should not be too many.
     """
-    expected = changes or {}
-    rows, at = _locked(connection, notes), now()
+    rows, at = _locked(connection, wanted), now()
+    archived = _archived(connection, wanted.keys() - rows.keys())
+
+    def then_expect(step: Transition) -> Transition:
+        then = expect(step.watch, wanted[step.watch.taskgroup_id].expected, actor, at)
+        return Transition(then.watch, (*step.entries, *then.entries))
+
+    def change(action: Action, taskgroup_id: str) -> WatchChange:
+        return WatchChange(action, actor, wanted[taskgroup_id].note)
+
     new = [
-        _then_expect(
-            start(taskgroup_id, WatchChange(Action.STARTED, actor, notes[taskgroup_id]), at, rules),
-            expected,
-            actor,
-            at,
-        )
-        for taskgroup_id in sorted(notes.keys() - rows.keys())
+        then_expect(start(taskgroup_id, change(Action.STARTED, taskgroup_id), at, rules))
+        for taskgroup_id in sorted(wanted.keys() - rows.keys() - archived.keys())
     ]
-    outcomes = _start(connection, new, at)
-    if others := notes.keys() - rows.keys() - outcomes.keys():
+    outcomes: WatchOutcomes = {**archived, **_start(connection, new, at)}
+    if others := wanted.keys() - rows.keys() - outcomes.keys():
         # Someone else enrolled these between our SELECT and our INSERT.
         rows |= _locked(connection, others)
         at = now()
 
     def again(watch: Watch) -> Transition:
-        change = WatchChange(Action.RESUMED, actor, notes[watch.taskgroup_id])
-        return _then_expect(resume(watch, change, at, rules), expected, actor, at)
+        return then_expect(resume(watch, change(Action.RESUMED, watch.taskgroup_id), at, rules))
 
     outcomes |= _resume(connection, rows.values(), at, again)
-    return {taskgroup_id: outcomes.get(taskgroup_id) for taskgroup_id in notes}
+    return {taskgroup_id: outcomes.get(taskgroup_id) for taskgroup_id in wanted}
 
 
 def resume_many(
@@ -89,7 +99,7 @@ def resume_many(
     """Watch groups again that were watched before; return what became of each."""
     rows, at = _locked(connection, taskgroup_ids), now()
     outcomes = _resume(connection, rows.values(), at, lambda watch: resume(watch, change, at, rules))
-    return _with_unknown(taskgroup_ids, rows, outcomes)
+    return _with_unknown(connection, taskgroup_ids, rows, outcomes)
 
 
 def cease_many(
@@ -111,7 +121,7 @@ def cease_many(
     steps = [cease(watch, change, at) for watch in map(watch_of, free) if watch.state not in done]
     outcomes: WatchOutcomes = {row.taskgroup_id: None for row in free}
     outcomes |= _change(connection, steps, change.action, _replanned(None))
-    return _with_unknown(taskgroup_ids, rows, outcomes)
+    return _with_unknown(connection, taskgroup_ids, rows, outcomes)
 
 
 def remark_many(
@@ -126,7 +136,7 @@ def remark_many(
     """Write what `remark_on` returns for each watch, an entry of `action` or nothing; return what became of
     each group. The schedule stays as it is; polls in flight are treated as by `cease_many`, and made again.
 
-    `remark_on` may raise NotWatchedError, which is the group's outcome then.
+    `remark_on` may raise RefusedChangeError, which is the group's outcome then.
     """
     rows, at = _locked(connection, taskgroup_ids), now()
     steps: list[Transition] = []
@@ -136,10 +146,10 @@ def remark_many(
             outcomes[row.taskgroup_id] = None
             try:
                 steps.append(remark_on(watch_of(row), at))
-            except NotWatchedError as error:
+            except RefusedChangeError as error:
                 outcomes[row.taskgroup_id] = error
     outcomes |= _change(connection, [step for step in steps if step.entries], action, _UNCLAIMED)
-    return _with_unknown(taskgroup_ids, rows, outcomes)
+    return _with_unknown(connection, taskgroup_ids, rows, outcomes)
 
 
 _UNCLAIMED = {"owner": None, "lease_until": None}
@@ -149,11 +159,6 @@ def _replanned(next_poll_at: datetime | None) -> dict[str, Any]:
     return _UNCLAIMED | {"next_poll_at": next_poll_at, "interval_seconds": None}
 
 
-def _then_expect(step: Transition, changes: ExpectationChanges, actor: str, at: datetime) -> Transition:
-    then = expect(step.watch, changes, actor, at)
-    return Transition(then.watch, (*step.entries, *then.entries))
-
-
 def _locked(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, Row[Any]]:
     """Lock the rows of groups and return them by id; groups that were never watched have none."""
     wanted = select(watches).where(watches.c.taskgroup_id.in_(taskgroup_ids))
@@ -161,11 +166,19 @@ def _locked(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str,
     return {row.taskgroup_id: row for row in rows}
 
 
+def _archived(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, ArchivedGroupError]:
+    """Return an outcome for each of the groups that is archived."""
+    found = find_tombstones(connection, taskgroup_ids)
+    return {taskgroup_id: ArchivedGroupError(tombstone) for taskgroup_id, tombstone in found.items()}
+
+
 def _with_unknown(
-    taskgroup_ids: Iterable[str], rows: Collection[str], outcomes: WatchOutcomes
+    connection: Connection, taskgroup_ids: Iterable[str], rows: Collection[str], outcomes: WatchOutcomes
 ) -> WatchOutcomes:
     """Return outcomes in the order of the ids, with one for each group that has no row."""
-    outcomes |= {one: UnknownGroupError(one) for one in taskgroup_ids if one not in rows}
+    absent = [one for one in taskgroup_ids if one not in rows]
+    outcomes |= {one: UnknownGroupError(one) for one in absent}
+    outcomes |= _archived(connection, absent)
     return {one: outcomes[one] for one in taskgroup_ids if one in outcomes}
 
 
@@ -185,10 +198,14 @@ def _start(connection: Connection, steps: Sequence[Transition], at: datetime) ->
     put = dialect_of(connection).insert(watches).on_conflict_do_nothing().returning(watches.c.taskgroup_id)
     added = set(connection.scalars(put, rows))
     mine = [step for step in steps if step.watch.taskgroup_id in added]
-    broken = _broken(connection, mine)
-    if broken:
-        connection.execute(delete(watches).where(watches.c.taskgroup_id.in_(broken)))
-    return _append(connection, mine, Action.STARTED, broken)
+    # Somebody else may have archived a group while the INSERT waited for its row.
+    refused: dict[str, ArchivedGroupError | BrokenLedgerError] = {
+        **_archived(connection, added),
+        **_broken(connection, mine),
+    }
+    if refused:
+        connection.execute(delete(watches).where(watches.c.taskgroup_id.in_(refused)))
+    return _append(connection, mine, Action.STARTED, refused)
 
 
 def _resume(
@@ -221,14 +238,14 @@ def _append(
     connection: Connection,
     steps: Sequence[Transition],
     action: Action,
-    broken: Mapping[str, BrokenLedgerError],
+    refused: Mapping[str, ArchivedGroupError | BrokenLedgerError],
 ) -> WatchOutcomes:
-    written = [entry for step in steps if step.watch.taskgroup_id not in broken for entry in step.entries]
+    written = [entry for step in steps if step.watch.taskgroup_id not in refused for entry in step.entries]
     if written:
         connection.execute(insert(entries), [entry_row(entry) for entry in written])
         write_events(connection, apply_entries(connection, written), written)
     ids = (step.watch.taskgroup_id for step in steps)
-    return {taskgroup_id: broken.get(taskgroup_id, action) for taskgroup_id in ids}
+    return {taskgroup_id: refused.get(taskgroup_id, action) for taskgroup_id in ids}
 
 
 def _broken(connection: Connection, steps: Sequence[Transition]) -> dict[str, BrokenLedgerError]:

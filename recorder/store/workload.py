@@ -6,11 +6,25 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, case, false, func, not_, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
-from recorder.store.tables import watches
+from recorder.store.dialects.functions import seconds_between
+from recorder.store.tables import Time, watches
 
 INTERVAL_MARGIN = 1.5
 """A poll that is planned for more than this many intervals ahead was planned by another clock."""
@@ -58,6 +72,16 @@ def workload(connection: Connection, now: datetime) -> list[QuietGroups]:
         QuietGroups(phase and Phase(phase), polls, bool(broken), (0.0, *QUIET_SECONDS)[index], count)
         for phase, polls, broken, index, count in connection.execute(statement)
     ]
+
+
+def planned_polls(connection: Connection, since: datetime, slot: timedelta, slots: int) -> dict[int, int]:
+    """Count the planned polls by slot of time from `since` on; overdue ones are in slot 0."""
+    milliseconds = cast(seconds_between(literal(since, Time), watches.c.next_poll_at) * 1000, BigInteger)
+    number = milliseconds // max(1, round(slot.total_seconds() * 1000))
+    statement = (
+        select(number, func.count()).where(watches.c.next_poll_at < since + slot * slots).group_by(number)
+    )
+    return {row[0]: row[1] for row in connection.execute(statement)}
 
 
 def last_response_at(connection: Connection) -> datetime | None:

@@ -27,7 +27,7 @@ _KEPT_REQUESTS = 10_000
 
 
 class UpstreamClient:
-    """Polls the upstream for the status of groups.
+    """Polls the upstream for the status of groups, under a `prefix` that may be changed.
 
     At most `concurrency` requests run at once; further polls wait, and their waiting does not count towards
     the timeout. `timeout_seconds` limits one request as a whole. Bodies larger than `max_body_bytes` are
@@ -52,7 +52,8 @@ class UpstreamClient:
             raise ValueError("the API key must consist of printable ASCII characters")
         for codec in _CODECS:
             codecs.lookup(codec)
-        self._groups_url = f"{base_url.rstrip('/')}{prefix.rstrip('/')}/tasks/groups/"
+        self.prefix = prefix.rstrip("/")
+        self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._timeout_seconds = timeout_seconds
         self._max_body_bytes = max_body_bytes
@@ -87,9 +88,13 @@ class UpstreamClient:
             NoDescriptorError: the group was not polled, because no file descriptor was left.
             RuntimeError: the client is closed.
         """
-        return interpret(await self.exchange(taskgroup_id), self._api_key)
+        return await self.poll_under(self.prefix, taskgroup_id)
 
-    async def exchange(self, taskgroup_id: str) -> Exchange:
+    async def poll_under(self, prefix: str, taskgroup_id: str) -> Observation | Failure:
+        """Poll a group once as `poll` does, but under another prefix."""
+        return interpret(await self.exchange(taskgroup_id, prefix), self._api_key)
+
+    async def exchange(self, taskgroup_id: str, prefix: str) -> Exchange:
         """Ask for a group once, and return the response as it came.
 
         Raises:
@@ -100,23 +105,24 @@ class UpstreamClient:
             # The transport would open a new session.
             raise RuntimeError("the client is closed")
         async with self._turns:
-            return await self._exchange(taskgroup_id)
+            return await self._exchange(taskgroup_id, prefix)
 
-    async def _exchange(self, taskgroup_id: str) -> Exchange:
+    async def _exchange(self, taskgroup_id: str, prefix: str) -> Exchange:
         response = ReceivedResponse()
         interruption = None
         asked_at = self._now()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self._receive(self._request(taskgroup_id), response)
+                await self._receive(self._request(taskgroup_id, prefix), response)
         except NETWORK_ERRORS as error:
             interruption = classify(error)
         ended_at = self._now()
         # The clock may have been set back meanwhile, but `asked_at` must not be after `ended_at`.
         return Exchange(min(asked_at, ended_at), ended_at, response, interruption)
 
-    def _new_request(self, taskgroup_id: str) -> httpx.Request:
-        return httpx.Request("GET", self._groups_url + quote(taskgroup_id, safe=""), headers=self._headers)
+    def _new_request(self, taskgroup_id: str, prefix: str) -> httpx.Request:
+        url = f"{self._base_url}{prefix}/tasks/groups/{quote(taskgroup_id, safe='')}"
+        return httpx.Request("GET", url, headers=self._headers)
 
     async def _receive(self, request: httpx.Request, received: ReceivedResponse) -> None:
         """Fill in `received` as data arrives, so that the head is known even if the body breaks off."""

@@ -9,9 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
-from api.app import create_app
+from api.app import DEFAULT_RATE, create_app
+from api.context import Context, set_context
 from api.exports import batches
-from tests.api.export_data import populate
 from tests.support.api_client import Client, Clock, app_without_database
 from tests.support.databases import Engines
 from tests.support.recording import Recording
@@ -27,10 +27,22 @@ def recording(engine: Engine) -> Recording:
     return Recording(engine)
 
 
+@pytest.fixture(scope="session")
+def kept_apps() -> dict[Engine, Flask]:
+    """Apps by engine: to create one takes longer than most tests."""
+    return {}
+
+
 @pytest.fixture
-def app(kept_engines: Engines, database_url: str, clock: Clock) -> Iterator[Flask]:
+def app(
+    kept_engines: Engines, kept_apps: dict[Engine, Flask], database_url: str, clock: Clock
+) -> Iterator[Flask]:
     with kept_engines.open(database_url, read_only=True) as engine:
-        yield create_app(engine, now=clock)
+        if engine not in kept_apps:
+            kept_apps[engine] = create_app(engine)
+        app = kept_apps[engine]
+        set_context(app, Context(engine, clock, DEFAULT_RATE, None))
+        yield app
 
 
 @pytest.fixture
@@ -47,11 +59,6 @@ def offline() -> Client:
 @pytest.fixture
 def flask_client(app: Flask) -> FlaskClient:
     return app.test_client()
-
-
-@pytest.fixture
-def populated(recording: Recording) -> None:
-    populate(recording)
 
 
 @pytest.fixture

@@ -20,13 +20,18 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from api.app import create_app
+from api.bodies import MOST_BODY_BYTES
+from api.enrolling import EnrolmentDatabase
+from recorder.ledger.entries import Action
+from recorder.store.batches import Deadline
 from recorder.store.engine import check_url, open_engine
+from recorder.store.enrolment import cease_watching, watch_group
 from recorder.store.events import publish_events
 from recorder.store.migrate import upgrade
 from recorder.store.transactions import writing
 from recorder.tokens import read_tokens
 from tests.support.api_client import app_without_database
-from tests.support.recording import Recording, active, after, settled
+from tests.support.recording import RULES, Recording, active, after, settled
 
 FILE = Path(__file__).resolve().parents[2] / "api" / "openapi" / "examples.json"
 GROUP = "tgrp_4f2a"
@@ -47,6 +52,16 @@ ADDRESSES = {
     "getProviderGroup": f"/v1/tasks/groups/{GROUP}",
     "getProviderGroupBeta": f"/v1beta/tasks/groups/{GROUP}",
 }
+
+
+BODIES = {
+    "enrolGroups": {"taskgroup_id": "tgrp_c7d0", "note": "November batch", "expected_runs": 200},
+    "expectOfGroup": {"add_runs": 50},
+}
+"""An example of the body of each operation that takes one, by its ID."""
+POSTED = {"enrolGroups": "/api/v1/groups", "expectOfGroup": "/api/v1/groups/tgrp_c7d0/expectation"}
+SECRET = "example"
+JSON_TYPE = {"Content-Type": "application/json"}
 
 
 def record_groups(engine: Engine) -> None:
@@ -79,7 +94,20 @@ def example_responses(engine: Engine) -> dict[str, Any]:
     """Return a response for each operation, by its ID, and a problem for each HTTP error status."""
     app = app_over(engine)
     examples = {name: app.test_client().get(address).get_json() for name, address in ADDRESSES.items()}
-    return examples | {str(status): problem for status, problem in _problems(engine)}
+    problems = {str(status): problem for status, problem in _problems(engine)}
+    enrolling = enrolling_app(engine).test_client()
+    headers = {"x-api-key": SECRET}
+    for name, address in POSTED.items():
+        examples[name] = enrolling.post(address, json=BODIES[name], headers=headers).get_json()
+    bodies = {f"{name} body": body for name, body in BODIES.items()}
+    return examples | bodies | problems
+
+
+def enrolling_app(engine: Engine) -> Flask:
+    """The same API with a token for enrolling, whose secret is SECRET."""
+    token = read_tokens(f"batches:{sha256(SECRET.encode()).hexdigest()}:enrol")
+    database = EnrolmentDatabase(engine, RULES, lambda: after(113))
+    return create_app(engine, now=lambda: after(113), tokens=token, enrolment=database)
 
 
 def _problems(engine: Engine) -> Iterator[tuple[int, Any]]:
@@ -90,8 +118,30 @@ def _problems(engine: Engine) -> Iterator[tuple[int, Any]]:
     yield _problem(app, f"{group}0")
     yield _problem(app, group, {"Accept": "text/html"})
     yield _problem(app, "/api/v1/groups?phase=done&limti=10")
+    yield from _problems_of_bodies(engine)
     yield _problem(create_app(engine, now=_broken_clock), group)
     yield _problem(app_without_database(), group)
+
+
+def _problems_of_bodies(engine: Engine) -> Iterator[tuple[int, Any]]:
+    client, headers = enrolling_app(engine).test_client(), {"x-api-key": SECRET}
+    watch_group(engine, "tgrp_old", actor="ada", note=None, now=lambda: after(90), rules=RULES)
+    cease_watching(
+        engine,
+        "tgrp_old",
+        Action.STOPPED,
+        actor="ada",
+        note=None,
+        now=lambda: after(91),
+        deadline=Deadline(0),
+    )
+    expectation = "/api/v1/groups/tgrp_old/expectation"
+    for response in (
+        client.post(expectation, json=BODIES["expectOfGroup"], headers=headers),
+        client.post(POSTED["enrolGroups"], data=b" " * (MOST_BODY_BYTES + 1), headers=headers | JSON_TYPE),
+        client.post(POSTED["enrolGroups"], data="taskgroup_id=tgrp_c7d0", headers=headers),
+    ):
+        yield response.status_code, response.get_json()
 
 
 def _problem(app: Flask, address: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask.testing import FlaskClient
+from sqlalchemy import Engine
 
 from tests.support.recording import Recording, active, settled
 
@@ -42,8 +43,9 @@ CSV_CELLS = [
 """The texts of `HOSTILE` as they appear in CSV."""
 
 
-def populate(recording: Recording) -> None:
+def populate(engine: Engine) -> None:
     """Record a variety of groups; tgrp_1 has hostile texts, and its last episode and last gap are open."""
+    recording = Recording(engine)
     for number, name in enumerate(("tgrp_1", "=cmd()", "ä, b", "tgrp_never")):
         recording.watch(name, number)
     for number, message in enumerate(HOSTILE):

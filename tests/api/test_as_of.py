@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from recorder.queries import as_of
 from tests.support.api_client import Client, Clock
@@ -19,10 +20,9 @@ def _time(seconds: float) -> str:
     return f"2026-11-24T12:{int(minutes):02}:{rest:09.6f}Z"
 
 
-@pytest.fixture(autouse=True)
-def recorded(recording: Recording, clock: Clock) -> None:
+def _record(engine: Engine) -> None:
     """Two running from 10 to 20, another status at 30, a gap from 30 to 90, a pause from 100 to 110."""
-    clock.seconds = 125
+    recording = Recording(engine)
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 10, active(running=2))
     recording.see("tgrp_1", 20, active(running=2))
@@ -32,6 +32,14 @@ def recorded(recording: Recording, clock: Clock) -> None:
     recording.see("tgrp_1", 90, settled(completed=2))
     recording.pause("tgrp_1", 100)
     recording.watch("tgrp_1", 110)
+
+
+pytestmark = pytest.mark.ledger(fill=_record)
+
+
+@pytest.fixture(autouse=True)
+def late_clock(clock: Clock) -> None:
+    clock.seconds = 125
 
 
 KNOWN: list[tuple[float, str, int | None, dict[str, int] | None]] = [

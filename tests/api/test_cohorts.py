@@ -25,12 +25,19 @@ ADDRESSES = [
 ]
 
 
-@pytest.fixture
-def client(engine: Engine, recording: Recording, app: Flask) -> FlaskClient:
-    """A client of an API with an active group in a rare cohort and many newer groups in another one."""
+def _record(engine: Engine) -> None:
+    """Record an active group in a rare cohort and many newer groups in another one."""
+    recording = Recording(engine)
     recording.watch("tgrp_rare")
     recording.see("tgrp_rare", 1, {**active(running=1), "modified_at": None}, metadata={KEY: "rare"})
     add_completed(engine, "tgrp_", "common", [(3600, 5)] * (MOST_RECENT + 1))
+
+
+pytestmark = pytest.mark.ledger(fill=_record)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
     return create_app(app.extensions["recorder"].engine, cohort_key=KEY).test_client()
 
 

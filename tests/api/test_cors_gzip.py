@@ -32,9 +32,7 @@ def cors_client(app: Flask) -> FlaskClient:
     return create_app(engine, tokens=[token], cors_origins=[ORIGIN]).test_client()
 
 
-@pytest.mark.parametrize(
-    "path", [GROUPS, f"{GROUPS}/nobody/history", "/healthz", "/v1/tasks/groups/x", "/docs"]
-)
+@pytest.mark.parametrize("path", [f"{GROUPS}/nobody/history", "/healthz", "/v1/tasks/groups/x", "/docs"])
 def test_options_lists_the_allowed_methods(app: Flask, path: str) -> None:
     response = app.test_client().options(path)
     assert (response.status_code, response.get_data()) == (204, b"")
@@ -42,6 +40,14 @@ def test_options_lists_the_allowed_methods(app: Flask, path: str) -> None:
     assert "Content-Type" not in response.headers
     assert app.test_client().options("/nowhere").status_code == 404
     assert app.test_client().post(path).status_code == 405
+
+
+def test_options_of_a_route_that_enrols(app: Flask) -> None:
+    response = app.test_client().options(GROUPS)
+    assert (response.status_code, response.headers["Allow"]) == (204, "GET, HEAD, OPTIONS, POST")
+    refused = app.test_client().put(GROUPS)
+    assert refused.status_code == 405
+    assert set(refused.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
 def test_no_origin_is_allowed_by_default(app: Flask) -> None:

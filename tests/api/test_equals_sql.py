@@ -30,6 +30,7 @@ from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from tests.support.api_client import Client
 from tests.support.audit_ledgers import random_ledgers, write
+from tests.support.examples import examples
 from tests.support.ledgers import T0, Ledger
 from tests.support.strategies import ledgers
 
@@ -78,7 +79,9 @@ def test_ledgers_with_odd_bodies(new_databases: Callable[[], Any]) -> None:
     _check_agreement(new_databases, samples, now)
 
 
-@settings(max_examples=8, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(0.2), derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(ledger=ledgers(steps_back=True, remarks=True))
 def test_any_ledger(new_databases: Callable[[], Any], ledger: Ledger) -> None:
     sample = SimpleNamespace(watch=ledger.watch, entries=ledger.entries, enrolled_at=T0)

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from recorder.store.transactions import writing
-from tests.support.api_client import Client
+from tests.support.api_client import Client, headers_of
 from tests.support.postgres import free_port
 from tests.support.recording import Recording, after
 
@@ -47,7 +47,7 @@ def test_an_unknown_path(offline: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE"])
-@pytest.mark.parametrize("path", [GROUPS, "/healthz", "/openapi.json", "/docs"])
+@pytest.mark.parametrize("path", [f"{GROUPS}/a", "/healthz", "/openapi.json", "/docs"])
 def test_other_methods_are_not_allowed(offline: Client, method: str, path: str) -> None:
     response = offline.request(method, path)
     assert response.status_code == 405
@@ -55,11 +55,22 @@ def test_other_methods_are_not_allowed(offline: Client, method: str, path: str) 
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE"])
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [(GROUPS, {"GET", "HEAD", "OPTIONS", "POST"}), (f"{GROUPS}/a/expectation", {"OPTIONS", "POST"})],
+)
+def test_routes_that_enrol_allow_posting(offline: Client, method: str, path: str, allowed: set[str]) -> None:
+    response = offline.request(method, path)
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
 @pytest.mark.parametrize("path", [GROUPS, "/healthz", "/readyz", "/openapi.json", "/docs", f"{GROUPS}/nope"])
 def test_head_matches_get(client: Client, path: str) -> None:
     head, got = client.request("HEAD", path), client.request("GET", path)
     assert (head.status_code, head.get_data()) == (got.status_code, b"")
-    assert list(head.headers) == list(got.headers)
+    assert list(headers_of(head).items()) == list(headers_of(got).items())
 
 
 def test_an_internal_error_is_only_detailed_in_the_log(app: Flask) -> None:

@@ -16,8 +16,8 @@ def publish(engine: Engine) -> None:
         publish_events(connection)
 
 
-@pytest.fixture
-def happened(engine: Engine, recording: Recording) -> None:
+def happened(engine: Engine) -> None:
+    recording = Recording(engine)
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 10, active(running=2))
     recording.see("tgrp_1", 20, settled(completed=2))
@@ -26,7 +26,7 @@ def happened(engine: Engine, recording: Recording) -> None:
     publish(engine)
 
 
-@pytest.mark.usefixtures("happened")
+@pytest.mark.ledger(fill=happened)
 def test_events_have_the_documented_members(client: Client) -> None:
     started, over, _ = client.get("/api/v1/events")["items"]
     place = {"taskgroup_id": "tgrp_1", "seq": 2}
@@ -36,7 +36,7 @@ def test_events_have_the_documented_members(client: Client) -> None:
     assert over["data"] == {"taskgroup_id": "tgrp_1", "seq": 3, **episode}
 
 
-@pytest.mark.usefixtures("happened")
+@pytest.mark.ledger(fill=happened)
 @pytest.mark.parametrize(
     ("query", "ids"),
     [
@@ -53,7 +53,7 @@ def test_filters(client: Client, query: str, ids: list[int]) -> None:
     assert [item["id"] for item in client.get(f"/api/v1/events?{query}")["items"]] == ids
 
 
-@pytest.mark.usefixtures("happened")
+@pytest.mark.ledger(fill=happened)
 def test_pages_go_on_where_the_last_one_ended(client: Client) -> None:
     pages = client.pages("/api/v1/events?limit=2")
     assert [[item["id"] for item in page["items"]] for page in pages] == [[1, 2], [3]]
@@ -61,7 +61,7 @@ def test_pages_go_on_where_the_last_one_ended(client: Client) -> None:
     assert [error["location"] for error in problem["errors"]] == ["cursor"]
 
 
-@pytest.mark.usefixtures("happened")
+@pytest.mark.ledger(fill=happened)
 def test_the_etag_changes_with_the_next_event_that_is_published(
     client: Client, engine: Engine, recording: Recording
 ) -> None:

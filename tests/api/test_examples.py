@@ -21,11 +21,15 @@ def test_every_response_has_an_example() -> None:
     document = app_without_database().test_client().get("/openapi.json").get_json()
     examples = json.loads(FILE.read_text(encoding="utf-8"))
     shown = {}
-    for item in document["paths"].values():
-        for status, response in item["get"]["responses"].items():
+    for found in (found for item in document["paths"].values() for found in item.values()):
+        if "requestBody" in found:
+            name = f"{found['operationId']} body"
+            shown[name] = found["requestBody"]["content"]["application/json"]["example"]
+            assert shown[name] == examples[name]
+        for status, response in found["responses"].items():
             ((_, content), *_) = response["content"].items()
-            name = item["get"]["operationId"] if status == "200" else status
-            is_example = status == "200" and "$ref" in content["schema"]
+            name = found["operationId"] if status in {"200", "201"} else status
+            is_example = status in {"200", "201"} and "$ref" in content["schema"]
             if is_example or content["schema"].get("$ref", "").endswith("/Problem"):
                 shown[name] = content["example"]
                 assert content["example"] == examples[name]

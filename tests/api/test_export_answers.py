@@ -8,12 +8,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from api.context import context
-from tests.api.export_data import GROUP, GROUPS, VIEWS
+from tests.api.export_data import GROUP, GROUPS, VIEWS, populate
 from tests.support.api_client import Client, headers_of
 from tests.support.recording import Recording
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 def test_headers(flask_client: FlaskClient) -> None:
     for export_format, content_type in (
         ("csv", "text/csv; charset=utf-8; header=present"),
@@ -30,7 +30,7 @@ def test_headers(flask_client: FlaskClient) -> None:
     assert "Accept" in flask_client.get(GROUPS).vary
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 def test_head_reads_no_rows(flask_client: FlaskClient, app: Flask) -> None:
     statements: list[str] = []
     with app.app_context():
@@ -82,13 +82,13 @@ def test_pages_keep_the_format(client: Client, recording: Recording) -> None:
     assert client.get(without)["items"] == pages[1]["items"]
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 def test_samples_are_available_as_json(client: Client) -> None:
     address = f"{GROUP}/history?step=60"
     assert client.get(f"{address}&format=json") == client.get(address)
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 @pytest.mark.parametrize("headers", [{}, {"Accept": "text/csv"}])
 def test_parameters_that_exports_do_not_support_are_refused(
     flask_client: FlaskClient, headers: dict[str, str]
@@ -117,7 +117,7 @@ def test_unknown_and_unacceptable_formats(flask_client: FlaskClient) -> None:
     assert flask_client.get("/api/v1/completion", headers={"Accept": "text/csv"}).status_code == 406
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 @pytest.mark.parametrize("export_format", ["csv", "ndjson"])
 def test_parameters_at_their_defaults_are_accepted(flask_client: FlaskClient, export_format: str) -> None:
     plain = flask_client.get(f"{GROUPS}?format={export_format}").get_data()

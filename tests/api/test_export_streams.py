@@ -8,7 +8,6 @@ import json
 import tracemalloc
 from typing import Any
 
-import pandas
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -27,13 +26,14 @@ from recorder.ledger.transitions import observe
 from recorder.store.engine import check_url, open_engine
 from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError, reading, writing
-from tests.api.export_data import GROUP, GROUPS, VIEWS, csv_rows, stream
+from tests.api.export_data import GROUP, GROUPS, VIEWS, csv_rows, populate, stream
 from tests.support.recording import INTERVAL, RULES, Recording, active, after
 
 SLOW = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n"
 
 
-@pytest.mark.usefixtures("populated", "small_batches")
+@pytest.mark.ledger(fill=populate)
+@pytest.mark.usefixtures("small_batches")
 def test_no_connection_is_held_between_batches(flask_client: FlaskClient, app: Flask) -> None:
     with app.app_context():
         pool: Any = context().engine.pool
@@ -63,7 +63,8 @@ def test_an_export_leaves_out_what_is_recorded_meanwhile(
         assert response.headers["X-Total-Items"] == str(len(seqs))
 
 
-@pytest.mark.usefixtures("populated", "small_batches")
+@pytest.mark.ledger(fill=populate)
+@pytest.mark.usefixtures("small_batches")
 def test_the_number_of_items_is_known_beforehand(flask_client: FlaskClient) -> None:
     for path in VIEWS:
         for question in ("?format=ndjson", "?format=csv", "?format=ndjson&order=desc"):
@@ -79,7 +80,8 @@ def test_the_number_of_items_is_known_beforehand(flask_client: FlaskClient) -> N
         assert response.status_code == 200 and "X-Total-Items" not in response.headers
 
 
-@pytest.mark.usefixtures("populated", "small_batches")
+@pytest.mark.ledger(fill=populate)
+@pytest.mark.usefixtures("small_batches")
 def test_http_1_0_is_told_the_length_beforehand(flask_client: FlaskClient) -> None:
     """There, a response without a length ends with the connection, whole or not."""
     old = {"SERVER_PROTOCOL": "HTTP/1.0"}
@@ -104,7 +106,8 @@ def test_a_line_is_one_line_for_every_reader(flask_client: FlaskClient, recordin
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("populated", "small_batches")
+@pytest.mark.ledger(fill=populate)
+@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -129,6 +132,8 @@ def test_a_failed_export_does_not_look_complete(
     table += b"".join(streams[0])
     header, *_, last = csv.reader(io.StringIO(table.decode(), newline=""), strict=True)
     assert len(last) == len(header) + 1 and "incomplete" in last[0] and kind in last[0]
+    import pandas
+
     with pytest.raises(pandas.errors.ParserError):
         pandas.read_csv(io.BytesIO(table))
     lines += b"".join(streams[1])
@@ -169,7 +174,7 @@ def test_the_size_of_the_next_batch(size: int, length: int) -> None:
         assert (next_size + 1) * length > batches.PART_BYTES * size
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 @pytest.mark.parametrize("path", VIEWS)
 def test_the_first_batch_is_small(
     flask_client: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from api.exports import batches
 from recorder.store.transactions import reading
-from tests.api.export_data import CSV_CELLS, GROUP, GROUPS, HOSTILE, VIEWS, csv_rows, ndjson_items
+from tests.api.export_data import CSV_CELLS, GROUP, GROUPS, HOSTILE, VIEWS, csv_rows, ndjson_items, populate
 from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active, settled
 
@@ -42,7 +42,8 @@ def _cell(name: str, value: Any) -> Any:
     return str(value)
 
 
-@pytest.mark.usefixtures("populated", "small_batches")
+@pytest.mark.ledger(fill=populate)
+@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("path", VIEWS)
 def test_csv_matches_its_view(flask_client: FlaskClient, engine: Engine, clock: Clock, path: str) -> None:
     clock.seconds = 400
@@ -67,7 +68,7 @@ def _items(client: Client, address: str) -> list[dict[str, Any]]:
     return [item for page in pages for item in page["items"]]
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 @pytest.mark.parametrize("batch", [1, 2, 3, 1000])
 def test_ndjson_has_the_items_of_all_pages(
     client: Client, flask_client: FlaskClient, clock: Clock, monkeypatch: pytest.MonkeyPatch, batch: int
@@ -90,7 +91,8 @@ def test_ndjson_has_the_items_of_all_pages(
         assert ndjson_items(flask_client, address) == items, address
 
 
-@pytest.mark.usefixtures("populated", "small_batches")
+@pytest.mark.ledger(fill=populate)
+@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize(
     "query", ["from=2026-11-24T12:00:10Z&to=2026-11-24T12:02:00Z", "order=desc", "anomaly=unknown_field"]
 )
@@ -103,7 +105,8 @@ def test_csv_of_a_history_has_status_entries_only(
         assert [row[1] for row in csv_rows(flask_client, address)[1:]] == expected
 
 
-@pytest.mark.usefixtures("populated", "small_batches")
+@pytest.mark.ledger(fill=populate)
+@pytest.mark.usefixtures("small_batches")
 def test_csv_of_groups_applies_filters(client: Client, flask_client: FlaskClient) -> None:
     for query in (
         "state=watching",
@@ -116,7 +119,7 @@ def test_csv_of_groups_applies_filters(client: Client, flask_client: FlaskClient
         assert [row[0].removeprefix("'") for row in rows] == expected
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 def test_formulas_are_made_inert(flask_client: FlaskClient) -> None:
     header, *rows = csv_rows(flask_client, f"{GROUP}/history")
     assert [row[header.index("status_message")] for row in rows[: len(CSV_CELLS)]] == CSV_CELLS
@@ -167,7 +170,7 @@ def test_an_empty_selection(flask_client: FlaskClient, recording: Recording, clo
         assert ndjson_items(flask_client, filtered) == []
 
 
-@pytest.mark.usefixtures("populated")
+@pytest.mark.ledger(fill=populate)
 def test_exports_have_paths_of_their_own(flask_client: FlaskClient) -> None:
     for path in VIEWS:
         for form, accept in (("csv", "text/csv"), ("ndjson", "application/x-ndjson")):

@@ -21,9 +21,14 @@ MEMBERS = [
 ]
 
 
-@pytest.fixture
-def recorded(recording: Recording, clock: Clock) -> Recording:
-    """Seen at 10; a gap to 60.000001; seen until 70; a gap to 150, when it is paused; it is now 200."""
+@pytest.fixture(autouse=True)
+def late_clock(clock: Clock) -> None:
+    clock.seconds = 200
+
+
+def _record(engine: Engine) -> None:
+    """Seen at 10; a gap to 60.000001; seen until 70; a gap to 150, when it is paused."""
+    recording = Recording(engine)
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 10, active(running=1))
     for seconds in (20.25, 30.25, 40.25, 50.25):
@@ -31,17 +36,15 @@ def recorded(recording: Recording, clock: Clock) -> Recording:
     recording.see("tgrp_1", 60.000001, active(running=1))
     recording.see("tgrp_1", 70, settled(completed=1))
     recording.pause("tgrp_1", 150)
-    clock.seconds = 200
-    return recording
 
 
-@pytest.fixture
-def open_gap(recorded: Recording, clock: Clock) -> Recording:
+def _record_open_gap(engine: Engine) -> None:
     """Watched again from 160 and seen at 161; a third gap, with one failed poll, is still open."""
-    recorded.watch("tgrp_1", 160)
-    recorded.see("tgrp_1", 161, settled(completed=1))
-    recorded.fail("tgrp_1", 171)
-    return recorded
+    _record(engine)
+    recording = Recording(engine)
+    recording.watch("tgrp_1", 160)
+    recording.see("tgrp_1", 161, settled(completed=1))
+    recording.fail("tgrp_1", 171)
 
 
 def _seqs(body: dict[str, Any]) -> list[int | None]:
@@ -57,7 +60,7 @@ def _pages(client: Client, address: str) -> list[dict[str, Any]]:
     return pages
 
 
-@pytest.mark.usefixtures("recorded")
+@pytest.mark.ledger(fill=_record)
 def test_closed_gaps_and_coverage(client: Client) -> None:
     body = client.get(GAPS)
     assert list(body) == ["items", "next", "coverage"]
@@ -93,7 +96,7 @@ def test_closed_gaps_and_coverage(client: Client) -> None:
     }
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_closed_gaps_match_the_view(client: Client, engine: Engine) -> None:
     with reading(engine) as connection:
         rows = connection.execute(text("SELECT * FROM observation_gaps ORDER BY seq")).mappings().all()
@@ -112,7 +115,7 @@ def _plain(value: Any) -> Any:
     return format_time(value) if isinstance(value, datetime) else value
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_an_open_gap_comes_last_whatever_the_time(client: Client, clock: Clock) -> None:
     clock.seconds = 201
     before = client.get(GAPS)
@@ -130,7 +133,7 @@ def test_an_open_gap_comes_last_whatever_the_time(client: Client, clock: Clock) 
     assert client.get_response(GAPS).get_data() == raw
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_gaps_match_the_history(client: Client, clock: Clock) -> None:
     clock.seconds = 300
     gaps = client.get(GAPS)["items"]
@@ -140,7 +143,7 @@ def test_gaps_match_the_history(client: Client, clock: Clock) -> None:
     ]
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_pages(client: Client, clock: Clock) -> None:
     clock.seconds = 300
     for order in ["asc", "desc"]:
@@ -154,19 +157,20 @@ def test_pages(client: Client, clock: Clock) -> None:
             assert all(page["coverage"] == client.get(GAPS)["coverage"] for page in pages)
 
 
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_a_gap_that_closes_between_pages_is_returned_once(
-    client: Client, open_gap: Recording, clock: Clock
+    client: Client, recording: Recording, clock: Clock
 ) -> None:
     clock.seconds = 300
     oldest, newest = (client.get(f"{GAPS}?limit=1&order={order}") for order in ("asc", "desc"))
     assert (_seqs(oldest), _seqs(newest)) == ([3], [None])
-    open_gap.see("tgrp_1", 310, settled(completed=1))
+    recording.see("tgrp_1", 310, settled(completed=1))
     clock.seconds = 320
     assert [seq for page in _pages(client, oldest["next"]) for seq in _seqs(page)] == [6, 10]
     assert [seq for page in _pages(client, newest["next"]) for seq in _seqs(page)] == [6, 3]
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_the_next_page_is_in_the_link_header(client: Client) -> None:
     response = client.get_response(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")
     next_url = client.get(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")["next"]
@@ -188,7 +192,7 @@ FILTERS = [
 ]
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_filters(client: Client, clock: Clock) -> None:
     clock.seconds = 300
     for query, seqs in FILTERS:
@@ -214,7 +218,7 @@ def test_an_unknown_group(client: Client) -> None:
     assert client.request("HEAD", GAPS).status_code == 404
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_head_matches_get(client: Client) -> None:
     head, got = client.request("HEAD", f"{GAPS}?limit=1"), client.request("GET", f"{GAPS}?limit=1")
     assert (head.status_code, head.get_data()) == (200, b"")
@@ -222,7 +226,7 @@ def test_head_matches_get(client: Client) -> None:
     assert "Link" in head.headers
 
 
-@pytest.mark.usefixtures("open_gap")
+@pytest.mark.ledger(fill=_record_open_gap)
 def test_bad_parameters(client: Client) -> None:
     problem = client.get(f"{GAPS}?kind=gap&order=up&limit=0&from=noon&to=2026-11-24&cursor=x", 422)
     assert {error["location"] for error in problem["errors"]} == {

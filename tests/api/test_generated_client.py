@@ -114,7 +114,9 @@ def test_parameters_are_typed(package: GeneratedClient) -> None:
     assert hints["from_"] == datetime | unset
     assert hints["order"] == models.GetHistoryOrder | unset
     assert (hints["limit"], hints["step"]) == (int | unset, float | unset)
-    assert hints["return"] == models.HistoryPage | models.Samples | models.Problem | None
+    assert hints["return"] == (
+        models.ArchivedProblem | models.HistoryPage | models.Samples | models.Problem | None
+    )
 
 
 def test_groups_by_filters(call: ApiCaller) -> None:

@@ -14,8 +14,8 @@ from tests.support.recording import Recording, active, after, settled
 GROUPS = "/api/v1/groups"
 
 
-@pytest.fixture(autouse=True)
-def recorded(recording: Recording) -> None:
+def _record(engine: Engine) -> None:
+    recording = Recording(engine)
     groups: dict[str, dict[str, Any]] = {
         "tgrp_1": {"metadata": {"customer": "acme", "size": 1}, "created_at": after(-60).isoformat()},
         "tgrp_2": {"metadata": {"customer": "acme", "size": "1"}, "created_at": after(-30).isoformat()},
@@ -27,6 +27,9 @@ def recorded(recording: Recording) -> None:
         recording.see(group, number + 10, active(running=1), **members)
     recording.watch("tgrp_5", 5)
     recording.see("tgrp_2", 50, settled(completed=1), **groups["tgrp_2"])
+
+
+pytestmark = pytest.mark.ledger(fill=_record)
 
 
 FILTERS = [

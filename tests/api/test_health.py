@@ -12,6 +12,7 @@ from recorder.store.schema import state_of
 from recorder.store.transactions import writing
 from tests.support.api_client import Client
 from tests.support.recording import after
+from tests.support.told_sinks import told_sink
 
 UNREPORTED = (
     *("clock_offset_seconds", "last_poll_at", "last_write_at", "write_failures", "failing_since"),
@@ -31,11 +32,30 @@ def test_healthy_and_ready(client: Client, engine: Engine) -> None:
             "requests_per_second": 20.0,
             "needed_per_second": None,
             "capacity_per_second": None,
+            "reached_per_second": None,
             "limited_by": None,
             "stretch": None,
             "recorders": 0,
         },
+        "sinks": [],
     }
+
+
+def test_sinks_that_failed_are_told(client: Client, engine: Engine) -> None:
+    told_sink(engine, "ops")
+    assert client.get("/readyz")["sinks"] == [
+        {
+            "name": "ops",
+            "kind": "notify",
+            "pending": 1,
+            "failed": 1,
+            "oldest_pending_at": "2026-11-24T12:00:10.000000Z",
+            "disabled_at": "2026-11-24T12:00:30.000000Z",
+            "last_success_at": "2026-11-24T12:00:10.000000Z",
+            "last_error_at": "2026-11-24T12:00:30.000000Z",
+            "last_error": "410 Gone",
+        }
+    ]
 
 
 def test_recorders_are_listed_by_start_oldest_first(client: Client, engine: Engine) -> None:
@@ -72,7 +92,7 @@ def test_reports_about_the_upstream_and_the_rate(client: Client, engine: Engine)
         },
     }
     rate = {"requests_per_second": 5.0, "needed_per_second": 9.0, "stretch": 2.0}
-    rate |= {"capacity_per_second": 4.5, "limited_by": "concurrency"}  # type: ignore[dict-item]
+    rate |= {"capacity_per_second": 4.5, "reached_per_second": 4.4, "limited_by": "concurrency"}  # type: ignore[dict-item]
     with writing(engine) as connection:
         report = {"upstream": upstream, "rate": rate}
         beat(connection, Heartbeat("a", "host", 7, after(1), after(90), {"polls": 1}, report))

@@ -15,6 +15,7 @@ from recorder.store.transactions import writing
 from tests.support.api_client import Clock, app_without_database
 from tests.support.pages import first_codes, table
 from tests.support.recording import Recording, active, after, settled
+from tests.support.told_sinks import told_sink
 
 COUNTERS = {"polls": 9, "failures": 2, "failures.timeout": 2, "entries": 3, "entries.status": 3, "dropped": 1}
 
@@ -71,6 +72,34 @@ def test_the_series_of_a_recorder_end_when_it_signs_off(app: Flask, engine: Engi
     with writing(engine) as connection:
         sign_off(connection, ["r1"])
     assert [key for key in _samples(app) if "r1" in key] == []
+
+
+@pytest.fixture
+def app(app: Flask, clock: Clock) -> Flask:
+    """An app that has counted no requests yet."""
+    return create_app(app.extensions["recorder"].engine, now=clock)
+
+
+def test_what_is_needed_reached_and_in_the_way(app: Flask, engine: Engine, clock: Clock) -> None:
+    clock.seconds = 6
+    rate = {"requests_per_second": 20.0, "needed_per_second": 9.0, "capacity_per_second": 5.0}
+    rate |= {"reached_per_second": 4.5, "stretch": 2.0, "limited_by": "concurrency"}  # type: ignore[dict-item]
+    with writing(engine) as connection:
+        beat(connection, _heartbeat(report={"rate": rate}))
+    found = _samples(app)
+    assert found["recorder_needed_polls_per_second",] == 9
+    assert found["recorder_possible_polls_per_second",] == 5
+    assert found["recorder_reached_polls_per_second",] == 4.5
+    assert found["recorder_interval_stretch",] == 2
+    limits = {key[1]: value for key, value in found.items() if key[0] == "recorder_bottleneck"}
+    assert limits == {"rate": 0, "concurrency": 1, "cpu": 0, "database": 0}
+
+
+def test_sinks(app: Flask, engine: Engine) -> None:
+    told_sink(engine, "ops")
+    found = _samples(app)
+    names = ("pending", "failed", "disabled")
+    assert [found[f"recorder_sink_{name}", "ops"] for name in names] == [1, 1, 1]
 
 
 def test_requests_are_counted_by_route(app: Flask, recording: Recording) -> None:

@@ -8,6 +8,7 @@ from threading import Condition, Event, Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from tests.support.api_client import Client, Clock
 from tests.support.recording import Recording, active
@@ -86,20 +87,20 @@ def _see(recording: Recording, number: int) -> None:
     recording.see("tgrp_0", 1 + at, active(running=number + 1))
 
 
-@pytest.fixture
-def watched(recording: Recording) -> Recording:
-    """A group with some entries."""
+def _record(engine: Engine) -> None:
+    """Record a group with some entries."""
+    recording = Recording(engine)
     recording.watch("tgrp_0")
     for number in range(INITIAL_GROUPS // 2):
         _see(recording, number)
-    return recording
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_growing_history(client: Client, watched: Recording, order: str) -> None:
+def test_a_growing_history(client: Client, recording: Recording, order: str) -> None:
     initial = len(client.get(f"{HISTORY}?limit=1000")["items"])
     assert initial >= INITIAL_GROUPS // 2
-    with _writing(lambda number: _see(watched, INITIAL_GROUPS // 2 + number)) as writer:
+    with _writing(lambda number: _see(recording, INITIAL_GROUPS // 2 + number)) as writer:
         seqs = [item["seq"] for item in _read(client, f"{HISTORY}?limit=3&order={order}", writer)]
     assert len(client.get(f"{HISTORY}?limit=1000")["items"]) > initial
     if order == "asc":
@@ -110,24 +111,26 @@ def test_a_growing_history(client: Client, watched: Recording, order: str) -> No
         assert seqs[0] >= initial
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_a_growing_history_with_an_open_gap(
-    client: Client, clock: Clock, watched: Recording, order: str
+    client: Client, clock: Clock, recording: Recording, order: str
 ) -> None:
     clock.seconds = 10**6
-    with _writing(lambda number: _see(watched, INITIAL_GROUPS // 2 + number)) as writer:
+    with _writing(lambda number: _see(recording, INITIAL_GROUPS // 2 + number)) as writer:
         seqs = [item["seq"] for item in _read(client, f"{HISTORY}?limit=3&order={order}", writer)]
     newest_last = seqs if order == "asc" else seqs[::-1]
     assert newest_last == [*range(1, len(seqs)), None]
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize("resource", ["gaps?limit=2", "history?kind=gap&limit=2"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_gaps_while_more_are_closed(client: Client, watched: Recording, resource: str, order: str) -> None:
+def test_gaps_while_more_are_closed(client: Client, recording: Recording, resource: str, order: str) -> None:
     address = f"{GROUPS}/tgrp_0/{resource}&order={order}"
     initial = [item["seq"] for page in client.pages(address) for item in page["items"]]
     assert len(initial) > 5
-    with _writing(lambda number: _see(watched, INITIAL_GROUPS // 2 + number)) as writer:
+    with _writing(lambda number: _see(recording, INITIAL_GROUPS // 2 + number)) as writer:
         seqs = [item["seq"] for item in _read(client, address, writer)]
     assert len(seqs) == len(set(seqs))
     assert seqs == sorted(seqs, reverse=order == "desc")

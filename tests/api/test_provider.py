@@ -10,6 +10,7 @@ import httpx
 import pytest
 from flask import Flask
 from parallel import AsyncParallel, InternalServerError, NotFoundError, Parallel
+from sqlalchemy import Engine
 
 from api.app import create_app
 from api.context import context
@@ -33,12 +34,15 @@ def url(app: Flask) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(autouse=True)
-def recorded(recording: Recording) -> None:
+def _record(engine: Engine) -> None:
+    recording = Recording(engine)
     recording.watch(GROUP)
     recording.see(GROUP, 10, active(running=2), **MEMBERS)
     recording.see(GROUP, 20, active(running=2), **MEMBERS)
     recording.watch("tgrp_never")
+
+
+pytestmark = pytest.mark.ledger(fill=_record)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

@@ -31,10 +31,11 @@ PROCESSORS: list[Any] = ["lite", "pro", 1, "1", True, 'ö "quoted"', None]
 Row = dict[str, Any]
 
 
-def _record(recording: Recording, seed: int, groups: int) -> None:
+def _record(engine: Engine) -> None:
     """Record groups with one or two episodes, first seen before the start or later, completed or not."""
-    chance = random.Random(seed)
-    for number in range(groups):
+    recording = Recording(engine)
+    chance = random.Random(7)
+    for number in range(25):
         group, at = f"tgrp_{number:02}", float(number)
         recording.watch(group, at)
         metadata = {"processor": chance.choice(PROCESSORS), "batch": number % 2}
@@ -165,8 +166,8 @@ SELECTIONS: dict[str, Callable[[Row], bool]] = {
 
 
 @pytest.fixture
-def recorded(engine: Engine, recording: Recording) -> list[Row]:
-    _record(recording, seed=7, groups=25)
+def recorded(engine: Engine) -> list[Row]:
+    """The episodes of a ledger that `_record` has filled."""
     rows = _episode_rows(engine)
     assert len(rows) > 25
     assert (
@@ -175,6 +176,7 @@ def recorded(engine: Engine, recording: Recording) -> list[Row]:
     return rows
 
 
+@pytest.mark.ledger(fill=_record)
 def test_statistics_match_the_views(client: Client, recorded: list[Row]) -> None:
     for selection, chosen in SELECTIONS.items():
         rows = [row for row in recorded if chosen(row)]
@@ -185,6 +187,7 @@ def test_statistics_match_the_views(client: Client, recorded: list[Row]) -> None
         assert _figures(item) == _expected(_since_created(rows)), selection
 
 
+@pytest.mark.ledger(fill=_record)
 def test_cohorts_partition_the_selection(client: Client, recorded: list[Row]) -> None:
     for address in ("group_by=metadata.processor", "group_by=metadata%5Bprocessor%5D"):
         items = client.get(f"{STATISTICS}?{address}")["items"]
@@ -203,6 +206,7 @@ def _equal(one: object, other: object) -> bool:
     return type(one) is type(other) and one == other
 
 
+@pytest.mark.ledger(fill=_record)
 def test_the_curve_matches_the_same_selection(client: Client, recorded: list[Row]) -> None:
     for selection, chosen in SELECTIONS.items():
         spans = _spans([row for row in recorded if chosen(row)])
@@ -221,6 +225,7 @@ def test_the_curve_matches_the_same_selection(client: Client, recorded: list[Row
 ODD_VALUES = ["%00", "a%00b", "%22", "1e999", "NaN", "null", "[1]", "%7B%7D", "9" * 5000]
 
 
+@pytest.mark.ledger(fill=_record)
 def test_odd_values_match_nothing(client: Client, recorded: list[Row]) -> None:
     for value in ODD_VALUES:
         (item,) = client.get(f"{STATISTICS}?metadata.processor={value}")["items"]

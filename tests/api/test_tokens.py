@@ -126,12 +126,14 @@ def test_the_document_describes_authentication(client: FlaskClient) -> None:
     assert set(document["components"]["securitySchemes"]) == {"bearer", "basic", "key"}
     assert document["paths"]["/healthz"]["get"]["security"] == []
     for path, item in document["paths"].items():
-        assert ("401" in item["get"]["responses"]) is (path != "/healthz")
-        assert "403" not in item["get"]["responses"]
+        for method, found in item.items():
+            assert ("401" in found["responses"]) is (path != "/healthz")
+            assert ("403" in found["responses"]) is (method == "post")
 
 
 def test_without_tokens_the_document_requires_none(engine: Engine) -> None:
     document = create_app(engine).test_client().get("/openapi.json").get_json()
     assert "security" not in document and "securitySchemes" not in document["components"]
     for item in document["paths"].values():
-        assert "403" in item["get"]["responses"] and "401" not in item["get"]["responses"]
+        for found in item.values():
+            assert "403" in found["responses"] and "401" not in found["responses"]

@@ -45,8 +45,8 @@ def _lines(heads: Sequence[CheckpointHead]) -> list[bytes]:
     return list(checkpoint_lines(heads))
 
 
+@pytest.mark.ledger(fill=record)
 def test_the_heads_are_the_newest_entries_of_an_export(engine: Engine) -> None:
-    record(engine)
     digests = [json.loads(line) for line in exported(engine).splitlines()]
     expected = [
         {

@@ -23,14 +23,9 @@ from tests.support.recording import Recording, active, after
 VERIFIER = Path(__file__).parents[2] / "docs/examples/verify_export.py"
 
 
-@pytest.fixture
-def recorded(engine: Engine) -> Engine:
-    record(engine)
-    return engine
-
-
-def test_every_digest_follows_from_its_line_and_the_previous_digest(recorded: Engine) -> None:
-    found = verified(exported(recorded))
+@pytest.mark.ledger(fill=record)
+def test_every_digest_follows_from_its_line_and_the_previous_digest(engine: Engine) -> None:
+    found = verified(exported(engine))
     kinds = {
         taskgroup_id: [record["kind"] for record in records] for taskgroup_id, (records, _) in found.items()
     }
@@ -44,17 +39,19 @@ def test_every_digest_follows_from_its_line_and_the_previous_digest(recorded: En
     assert found[ODD][0][2]["previous"]["polls"] == 2
 
 
-def test_records_match_the_ledger(recorded: Engine) -> None:
-    found = verified(exported(recorded))
+@pytest.mark.ledger(fill=record)
+def test_records_match_the_ledger(engine: Engine) -> None:
+    found = verified(exported(engine))
     for taskgroup_id, (records, _) in found.items():
-        with reading(recorded) as connection:
+        with reading(engine) as connection:
             expected = [record_of(entry) for entry in read_entries(connection, taskgroup_id)]
         assert [_plain(record) for record in records] == [_plain(record) for record in expected]
 
 
-def test_open_lines_have_the_state_of_the_watch(recorded: Engine) -> None:
+@pytest.mark.ledger(fill=record)
+def test_open_lines_have_the_state_of_the_watch(engine: Engine) -> None:
     unseen = dict.fromkeys(["last_asked_at", "last_seen_at", "polls"])
-    assert {taskgroup_id: opened for taskgroup_id, (_, opened) in verified(exported(recorded)).items()} == {
+    assert {taskgroup_id: opened for taskgroup_id, (_, opened) in verified(exported(engine)).items()} == {
         ODD: {"taskgroup_id": ODD, "state": "paused", **unseen, "due_at": None},
         "never": {
             "taskgroup_id": "never",
@@ -82,33 +79,35 @@ def test_groups_are_sorted_by_the_bytes_of_their_ids(engine: Engine) -> None:
     assert exported(engine, IDS) == exported(engine, [*IDS, *reversed(IDS)]) == exported(engine)
 
 
-def test_selected_groups_have_the_same_lines_as_in_a_full_export(recorded: Engine) -> None:
-    whole = exported(recorded).splitlines(keepends=True)
-    some = exported(recorded, ["one", "nobody", ODD])
+@pytest.mark.ledger(fill=record)
+def test_selected_groups_have_the_same_lines_as_in_a_full_export(engine: Engine) -> None:
+    whole = exported(engine).splitlines(keepends=True)
+    some = exported(engine, ["one", "nobody", ODD])
     assert list(verified(some)) == [ODD, "one"]
     assert [line for line in whole if line in some] == some.splitlines(keepends=True)
-    with reading(recorded) as connection:
+    with reading(engine) as connection:
         assert entries_of_groups(connection, ["one", "nobody", ODD]) == {"one": 5, ODD: 3}
-    assert exported(recorded, []) == b""
+    assert exported(engine, []) == b""
 
 
 def test_an_export_without_groups_is_empty(engine: Engine) -> None:
     assert exported(engine) == b""
 
 
-def test_an_export_is_a_snapshot(recorded: Engine, database_url: str) -> None:
-    before = exported(recorded)
+@pytest.mark.ledger(fill=record)
+def test_an_export_is_a_snapshot(engine: Engine, database_url: str) -> None:
+    before = exported(engine)
     reader = open_engine(check_url(database_url), read_only=True)
     with reading(reader) as connection:
         lines = export_lines(connection)
         first = next(lines)
-        recording = Recording(recorded)
+        recording = Recording(engine)
         recording.see("one", 141, active(running=1))
         recording.pause("never", at=150)
         recording.watch("zzz", at=160)
         assert first + b"".join(lines) == before
     reader.dispose()
-    assert len(verified(exported(recorded))["one"][0]) == 7
+    assert len(verified(exported(engine))["one"][0]) == 7
 
 
 def _plain(value: Any) -> str:
@@ -150,16 +149,17 @@ DAMAGES = {
 }
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_error_names_a_damaged_ledger(recorded: Engine, damage: str) -> None:
+def test_the_error_names_a_damaged_ledger(engine: Engine, damage: str) -> None:
     statement, words = DAMAGES[damage]
     if statement.is_update:
         statement = statement.where(watches.c.taskgroup_id == "one")
-    with writing(recorded) as connection:
+    with writing(engine) as connection:
         connection.execute(statement)
     with pytest.raises(ExportError, match=words):
-        exported(recorded)
-    assert list(verified(exported(recorded, [ODD, "never"]))) == [ODD, "never"]
+        exported(engine)
+    assert list(verified(exported(engine, [ODD, "never"]))) == [ODD, "never"]
 
 
 def _verifier(export: bytes, *arguments: str) -> tuple[int, str]:
@@ -169,9 +169,10 @@ def _verifier(export: bytes, *arguments: str) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_example_script_verifies_an_export(recorded: Engine, tmp_path: Path) -> None:
-    export = exported(recorded)
+def test_the_example_script_verifies_an_export(engine: Engine, tmp_path: Path) -> None:
+    export = exported(engine)
     path = tmp_path / "export.ndjson"
     path.write_bytes(export)
     assert _verifier(export) == (0, "12 entries in 4 groups: intact\n")
@@ -179,9 +180,10 @@ def test_the_example_script_verifies_an_export(recorded: Engine, tmp_path: Path)
     assert _verifier(b"") == (0, "0 entries in 0 groups: intact\n")
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_example_script_names_the_first_broken_line(recorded: Engine) -> None:
-    export = exported(recorded)
+def test_the_example_script_names_the_first_broken_line(engine: Engine) -> None:
+    export = exported(engine)
     lines = export.splitlines(keepends=True)
     changed = export.replace(b'"queued":3', b'"queued":4')
     assert changed != export

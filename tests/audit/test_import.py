@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -42,6 +41,7 @@ from recorder.store.tables import (
 )
 from recorder.store.transactions import reading, writing
 from tests.support.databases import postgres_database, sqlite_database
+from tests.support.examples import examples
 from tests.support.exports import exported, record, verified
 from tests.support.json_texts import bodies, json_text
 from tests.support.ledgers import GAP_WINDOW, GROUP, Ledger
@@ -121,13 +121,13 @@ def check_round_trip(engines: Sequence[Engine], ledger: Ledger) -> None:
                 assert watch_of(connection.execute(select(watches)).one()) == watch
 
 
-@settings(max_examples=25, **SLOW)
+@settings(max_examples=examples(0.5), **SLOW)
 @given(ledger=ledgers(steps_back=True, remarks=True))
 def test_any_ledger_survives_a_round_trip(engines: list[Engine], ledger: Ledger) -> None:
     check_round_trip(engines, ledger)
 
 
-@settings(max_examples=25, **SLOW)
+@settings(max_examples=examples(0.5), **SLOW)
 @given(drawn=st.lists(st.tuples(bodies(st.just(GROUP)), st.booleans()), min_size=1, max_size=3))
 def test_any_body_survives_a_round_trip(engines: list[Engine], drawn: list[tuple[Any, bool]]) -> None:
     ledger = Ledger()
@@ -136,15 +136,20 @@ def test_any_body_survives_a_round_trip(engines: list[Engine], drawn: list[tuple
     check_round_trip(engines, ledger)
 
 
-@pytest.fixture
-def lines(tmp_path: Path, sqlite_template: Path) -> list[bytes]:
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> bytes:
     """An export of four groups, with entries of every kind."""
-    path = tmp_path / "recorded.db"
-    shutil.copyfile(sqlite_template, path)
-    engine = open_engine(check_url(f"sqlite:///{path}"))
-    record(engine)
-    export = exported(engine)
-    engine.dispose()
+    path = tmp_path_factory.mktemp("recorded") / "recorder.db"
+    with sqlite_database(path, sqlite_template) as url:
+        engine = open_engine(check_url(url))
+        record(engine)
+        export = exported(engine)
+        engine.dispose()
+    return export
+
+
+@pytest.fixture
+def lines(export: bytes) -> list[bytes]:
     return export.splitlines(keepends=True)
 
 
@@ -536,7 +541,7 @@ def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from places(inner, (*above, key))
 
 
-@settings(max_examples=120, **SLOW)
+@settings(max_examples=examples(2), **SLOW)
 @given(data=st.data(), ledger=ledgers(steps_back=True, remarks=True))
 def test_any_forgery_is_refused_or_survives_a_round_trip(
     engines: list[Engine], data: st.DataObject, ledger: Ledger

@@ -74,9 +74,11 @@ REWRITTEN: dict[str, tuple[Harm, int, str]] = {
 """Changes to group `one` before its digests are recomputed, with the expected finding."""
 
 
+pytestmark = pytest.mark.ledger(fill=record)
+
+
 @pytest.fixture
 def recorded(engine: Engine) -> Engine:
-    record(engine)
     unprotect(engine)
     return engine
 

@@ -45,11 +45,11 @@ def test_ten_thousand_random_entries_are_intact(engine: Engine, ledgers: list[Ra
     assert findings(engine, heads_of(engine)) == []
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 11, 12])
 def test_findings_do_not_depend_on_the_size_of_a_snapshot(
     engine: Engine, cut: Callable[[int], None], size: int
 ) -> None:
-    record(engine)
     heads = heads_of(engine)
     assert findings(engine, heads) == []
     cut(size)
@@ -66,6 +66,7 @@ def test_findings_do_not_depend_on_the_size_of_a_snapshot(
     assert [seq for name, seq, _ in brief(sorted(found)) if name == "one"] == [2, 4, 6, 9, 11]
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 10_000])
 def test_concurrent_recording_causes_no_findings(
@@ -73,7 +74,6 @@ def test_concurrent_recording_causes_no_findings(
 ) -> None:
     """Verification may see a snapshot between any two of the recorder's entries."""
     cut(size)
-    record(engine)
     heads = heads_of(engine)
     done = threading.Event()
     writer = threading.Thread(target=_go_on_recording, args=(engine, done))
@@ -123,9 +123,9 @@ def test_groups_are_read_between_writes_of_another(
     assert read == 9
 
 
+@pytest.mark.ledger(fill=record)
 def test_the_size_of_snapshots_is_limited(engine: Engine, cut: Callable[[int], None]) -> None:
     cut(5)
-    record(engine)
     reader = open_engine(engine.url, read_only=True)
     pieces = list(verify(reader, tasks_of(reader)))
     reader.dispose()
@@ -133,8 +133,8 @@ def test_the_size_of_snapshots_is_limited(engine: Engine, cut: Callable[[int], N
     assert sum(piece.groups for piece in pieces) == 3
 
 
+@pytest.mark.ledger(fill=record)
 def test_selected_groups_only(engine: Engine) -> None:
-    record(engine)
     unprotect(engine)
     with writing(engine) as connection:
         entry(5, failed=7)(connection)

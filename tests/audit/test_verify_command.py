@@ -30,12 +30,6 @@ def program(tmp_path: Path, forker: Forker, database_url: str) -> Program:
     return Program(tmp_path, forker, {"RECORDER_DATABASE_URL": database_url})
 
 
-@pytest.fixture
-def recorded(engine: Engine) -> Engine:
-    record(engine)
-    return engine
-
-
 def harm(engine: Engine, what: Harm) -> None:
     unprotect(engine)
     with writing(engine) as connection:
@@ -43,16 +37,17 @@ def harm(engine: Engine, what: Harm) -> None:
 
 
 @pytest.fixture
-def checkpoint(recorded: Engine, tmp_path: Path) -> Path:
+def checkpoint(engine: Engine, tmp_path: Path) -> Path:
     """A checkpoint of the recorded database, with its digest file."""
     path = tmp_path / "heads.ndjson"
-    lines = list(checkpoint_lines(heads_of(recorded).values()))
+    lines = list(checkpoint_lines(heads_of(engine).values()))
     path.write_bytes(b"".join(lines))
     path.with_name("heads.ndjson.sha256").write_text(f"{checkpoint_digest(lines)}  heads.ndjson\n")
     return path
 
 
-def test_an_intact_database(program: Program, recorded: Engine) -> None:
+@pytest.mark.ledger(fill=record)
+def test_an_intact_database(program: Program, engine: Engine) -> None:
     assert program.ok("verify") == INTACT
     assert json.loads(program.ok("verify", "--json")) == {"entries": 23, "groups": 3, "findings": []}
 
@@ -61,8 +56,9 @@ def test_an_empty_database_is_intact(program: Program) -> None:
     assert program.ok("verify") == "0 entries in 0 groups: intact\n"
 
 
-def test_findings_are_printed_as_a_table_and_set_the_exit_status(program: Program, recorded: Engine) -> None:
-    harm(recorded, all_of(entry(5, failed=7), gone(11)))
+@pytest.mark.ledger(fill=record)
+def test_findings_are_printed_as_a_table_and_set_the_exit_status(program: Program, engine: Engine) -> None:
+    harm(engine, all_of(entry(5, failed=7), gone(11)))
     result = program.run("verify")
     assert (result.status, result.err) == (1, "")
     rows = [line.split(maxsplit=3) for line in result.out.splitlines() if line.startswith("one ")]
@@ -72,8 +68,9 @@ def test_findings_are_printed_as_a_table_and_set_the_exit_status(program: Progra
     assert result.out.splitlines()[-1] == "22 entries in 3 groups: 2 findings"
 
 
-def test_findings_as_json(program: Program, recorded: Engine) -> None:
-    harm(recorded, all_of(entry(5, failed=7), gone(11)))
+@pytest.mark.ledger(fill=record)
+def test_findings_as_json(program: Program, engine: Engine) -> None:
+    harm(engine, all_of(entry(5, failed=7), gone(11)))
     result = program.run("verify", "--json")
     assert (result.status, result.err) == (1, "")
     report = json.loads(result.out)
@@ -85,21 +82,25 @@ def test_findings_as_json(program: Program, recorded: Engine) -> None:
     assert all(one.keys() == {"taskgroup_id", "seq", "problem", "detail"} for one in report["findings"])
 
 
-def test_selected_groups(program: Program, recorded: Engine) -> None:
-    harm(recorded, entry(5, failed=7))
+@pytest.mark.ledger(fill=record)
+def test_selected_groups(program: Program, engine: Engine) -> None:
+    harm(engine, entry(5, failed=7))
     assert program.ok("verify", "two", "never seen", "two") == "12 entries in 2 groups: intact\n"
     assert "digest_mismatch" in program.run("verify", "one").out
 
 
-def test_an_unknown_group_is_reported_in_one_line(program: Program, recorded: Engine) -> None:
+@pytest.mark.ledger(fill=record)
+def test_an_unknown_group_is_reported_in_one_line(program: Program, engine: Engine) -> None:
     for options in ([], ["--json"]):
         assert "nobody" in program.run("verify", "one", "nobody", *options).complaint()
 
 
+@pytest.mark.ledger(fill=record)
 def test_a_matching_checkpoint(program: Program, checkpoint: Path) -> None:
     assert program.ok("verify", "--checkpoint", str(checkpoint)) == INTACT
 
 
+@pytest.mark.ledger(fill=record)
 def test_a_group_that_is_only_in_the_checkpoint(program: Program, checkpoint: Path) -> None:
     other = checkpoint.with_name("other.ndjson")
     other.write_bytes(checkpoint.read_bytes().replace(b'"one"', b'"lost"'))
@@ -110,6 +111,7 @@ def test_a_group_that_is_only_in_the_checkpoint(program: Program, checkpoint: Pa
     assert program.ok("verify", "two", "--checkpoint", str(other)) == "11 entries in 1 group: intact\n"
 
 
+@pytest.mark.ledger(fill=record)
 def test_a_changed_checkpoint_file_is_refused(program: Program, checkpoint: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes().replace(b'"seq":11', b'"seq":10', 1))
     assert (
@@ -118,8 +120,9 @@ def test_a_changed_checkpoint_file_is_refused(program: Program, checkpoint: Path
     )
 
 
+@pytest.mark.ledger(fill=record)
 def test_a_checkpoint_without_a_digest_file_is_accepted(
-    program: Program, recorded: Engine, checkpoint: Path
+    program: Program, engine: Engine, checkpoint: Path
 ) -> None:
     checkpoint.with_name("heads.ndjson.sha256").unlink()
     checkpoint.write_bytes(checkpoint.read_bytes().replace(b'"seq":11', b'"seq":12', 1))
@@ -152,8 +155,9 @@ def test_several_processes_find_the_same(program: Program, engine: Engine) -> No
     assert two.out == one.out
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_terminal_shows_progress(program: Program, recorded: Engine) -> None:
+def test_a_terminal_shows_progress(program: Program, engine: Engine) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command_line("verify"),
@@ -169,24 +173,26 @@ def test_a_terminal_shows_progress(program: Program, recorded: Engine) -> None:
     assert (process.returncode, output.decode()) == (0, INTACT)
 
 
-def test_hostile_ids_cannot_control_the_terminal(program: Program, recorded: Engine) -> None:
-    unprotect(recorded)
-    with writing(recorded) as connection:
+@pytest.mark.ledger(fill=record)
+def test_hostile_ids_cannot_control_the_terminal(program: Program, engine: Engine) -> None:
+    unprotect(engine)
+    with writing(engine) as connection:
         entry(5, taskgroup_id="[red]\x1b[2J")(connection)
     out = program.run("verify").out
     assert "\x1b" not in out
     assert "[red]\\x1b[2J" in out
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_waiting_verification(
-    program: Program, recorded: Engine, number: signal.Signals
+    program: Program, engine: Engine, number: signal.Signals
 ) -> None:
-    with recorded.begin() as connection:
+    with engine.begin() as connection:
         connection.execute(text("LOCK TABLE group_labels IN ACCESS EXCLUSIVE MODE"))
         with program.start("verify") as verifying:
-            wait_until(lambda: waiting_sessions(recorded) or None, "the verification to wait for the table")
+            wait_until(lambda: waiting_sessions(engine) or None, "the verification to wait for the table")
             assert verifying.stop(number) == 1
             assert "stopped: the verification is incomplete" in verifying.printed
 

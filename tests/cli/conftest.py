@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from recorder.simulator import SimulatorSettings
 from tests.support.forker import Forker
 from tests.support.program import KEY, PASSWORD, Program
+from tests.support.recording import Recording
 from tests.support.scripted_upstream import Upstream
 from tests.support.simulator import simulating
 
@@ -33,6 +35,11 @@ def blank(tmp_path: Path, forker: Forker, blank_database_url: str) -> Program:
     """The program with an empty database."""
     url = with_password(blank_database_url)
     return Program(tmp_path, forker, {"PARALLEL_API_KEY": KEY, "RECORDER_DATABASE_URL": url})
+
+
+@pytest.fixture
+def recording(engine: Engine) -> Recording:
+    return Recording(engine)
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ def summary(checkpoint: bytes, heads: str) -> str:
     return f"{heads}, sha256 {hashlib.sha256(checkpoint).hexdigest()}\n"
 
 
+@pytest.mark.ledger(fill=record)
 def test_the_checkpoint_goes_to_stdout_and_a_summary_to_stderr(program: Program, engine: Engine) -> None:
-    record(engine)
     result = program.run("checkpoint")
     assert result.status == 0
     assert [json.loads(line)["taskgroup_id"] for line in result.out.splitlines()] == [

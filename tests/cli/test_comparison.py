@@ -6,6 +6,7 @@ import json
 
 from sqlalchemy import Engine
 
+from tests.support.databases import ON_SQLITE
 from tests.support.episode_rows import KEY, add_completed
 from tests.support.program import Program
 
@@ -25,6 +26,7 @@ def test_two_values_side_by_side(engine: Engine, program: Program) -> None:
     assert any("log-rank test, p < 0.001" in line for line in lines)
 
 
+@ON_SQLITE
 def test_what_is_missing_is_named(program: Program) -> None:
     done = program.run("completion", "--compare", "time")
     assert done.status == 2

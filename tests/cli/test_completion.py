@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from api.app import create_app
 from recorder.cli.output.episode_table import eta_text
 from recorder.store.engine import check_url, open_engine
+from tests.support.databases import ON_SQLITE
 from tests.support.program import Program
 from tests.support.recording import Recording, active, settled
 from tests.support.terminal import EVIL, GROUP, WIDTHS, control_characters, shown, unwrapped
@@ -21,8 +22,7 @@ CREATED = "2026-11-24T11:50:00Z"
 EMPTY = {"num_task_runs": 0, "task_run_status_counts": {}}
 
 
-@pytest.fixture
-def recording(engine: Engine) -> Recording:
+def _record(engine: Engine) -> None:
     """Groups in each state that an episode can be in, of processors `lite`, `core` and none."""
     recording = Recording(engine)
     lite, core = {"metadata": {"processor": "lite", "a": "b=c"}}, {"metadata": {"processor": "core"}}
@@ -47,7 +47,6 @@ def recording(engine: Engine) -> Recording:
     recording.watch("idle", at=92)
     recording.see("idle", 93, EMPTY)
     recording.watch("never", at=94)
-    return recording
 
 
 QUERIES: list[tuple[list[str], str, dict[str, str]]] = [
@@ -73,7 +72,8 @@ QUERIES: list[tuple[list[str], str, dict[str, str]]] = [
 ]
 
 
-def test_json_equals_the_api_response(program: Program, recording: Recording, database_url: str) -> None:
+@pytest.mark.ledger(fill=_record)
+def test_json_equals_the_api_response(program: Program, database_url: str) -> None:
     engine = open_engine(check_url(database_url), read_only=True)
     client = create_app(engine).test_client()
     for arguments, path, query in QUERIES:
@@ -105,7 +105,9 @@ def test_the_cohort_key_applies(program: Program, engine: Engine) -> None:
     assert bases == ["cohort", None]
 
 
-def test_episodes_as_a_table(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_episodes_as_a_table(program: Program) -> None:
     out = program.ok("completion", "twice")
     assert out.splitlines()[0] == "twice: active"
     assert [re.split(" {2,}", line.strip()) for line in out.splitlines()[3:7]] == [
@@ -145,7 +147,9 @@ def test_episodes_as_a_table(program: Program, recording: Recording) -> None:
     assert "no estimate available: fewer than 10 runs" in out
 
 
-def test_time_per_phase_is_shown_with_proportional_bars(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_time_per_phase_is_shown_with_proportional_bars(program: Program) -> None:
     out = program.ok("completion", "twice")
     bars = {
         name: (words, len(blocks))
@@ -160,9 +164,10 @@ def test_time_per_phase_is_shown_with_proportional_bars(program: Program, record
     assert re.search(r"running +40\.0 s", out)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.ledger(fill=_record)
+@ON_SQLITE
 @pytest.mark.parametrize("width", WIDTHS)
-def test_edge_cases_at_every_width(program: Program, recording: Recording, width: int) -> None:
+def test_edge_cases_at_every_width(program: Program, width: int) -> None:
     blocked = unwrapped(shown(program, width, "blocked"))
     for words in ("open for at least 11 min 24 s", "now blocked"):
         assert words in blocked
@@ -182,11 +187,10 @@ def test_edge_cases_at_every_width(program: Program, recording: Recording, width
     assert "not seen" in unwrapped(shown(program, width, "never"))
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.ledger(fill=_record)
+@ON_SQLITE
 @pytest.mark.parametrize("width", WIDTHS)
-def test_lines_fit_the_terminal_and_nothing_is_cut(
-    program: Program, recording: Recording, width: int
-) -> None:
+def test_lines_fit_the_terminal_and_nothing_is_cut(program: Program, width: int) -> None:
     commands = [[name] for name in ("twice", "blocked", "unknown", "done", "left", "idle", "never")]
     commands += [[], ["--group-by", "metadata.processor"], ["--since", "created"]]
     for arguments in commands:
@@ -195,12 +199,14 @@ def test_lines_fit_the_terminal_and_nothing_is_cut(
         assert "…" not in out
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_tiny_terminal_is_not_an_error(program: Program, recording: Recording) -> None:
+@pytest.mark.ledger(fill=_record)
+@ON_SQLITE
+def test_a_tiny_terminal_is_not_an_error(program: Program) -> None:
     for arguments in (["twice"], [], ["--group-by", "metadata.processor"]):
         assert shown(program, 8, *arguments)
 
 
+@ON_SQLITE
 def test_an_id_cannot_control_the_terminal(program: Program, engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch(GROUP)
@@ -210,6 +216,7 @@ def test_an_id_cannot_control_the_terminal(program: Program, engine: Engine) -> 
     assert control_characters(out) == []
 
 
+@ON_SQLITE
 def test_an_end_without_a_lower_bound_is_marked(program: Program, engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch("done")

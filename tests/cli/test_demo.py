@@ -31,6 +31,15 @@ def require_no_database(program: Program) -> None:
     assert list(program.folder.glob("*.db*")) == []
 
 
+def require_refused(with_demo_database: Program) -> None:
+    """The user's key and the groups that the demo made up are not sent to the real provider."""
+    elsewhere = with_demo_database.using(
+        RECORDER_POLL_INTERVAL="1", RECORDER_API_PORT="8000", PARALLEL_BASE_URL="https://api.parallel.ai"
+    )
+    for command in (["up"], ["run"], ["run", "--once"]):
+        assert "was made by recorder demo" in elsewhere.run(*command).complaint()
+
+
 def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> None:
     result = stage.run("demo", "--for", "8")
     assert (result.status, result.err) == (0, "")
@@ -43,11 +52,14 @@ def test_without_a_terminal_it_prints_lines_and_a_summary(stage: Program) -> Non
     for cohort in ("base", "core", "lite", "pro", "ultra8x"):
         assert re.search(rf"^{cohort} +\d+ of \d+ ", summary, re.MULTILINE)
     assert "are still open, and counted as lasting longer" in summary
-    (database,) = re.findall(r"RECORDER_DATABASE_URL=sqlite:///(.+) recorder groups", result.out)
+    (database,) = re.findall(
+        r"RECORDER_DATABASE_URL=sqlite:///(.+) \S*recorder groups$", result.out, re.MULTILINE
+    )
     assert re.findall(r"^database +(.+)", result.out, re.MULTILINE) == [database]
     assert Path(database).is_relative_to(stage.folder / "temporary")
     assert Path(database).is_file()
     require_no_database(stage)
+    require_refused(stage.using(RECORDER_DATABASE_URL=f"sqlite:///{database}", PARALLEL_API_KEY="mine"))
 
 
 def test_a_signal_stops_it_and_its_child_processes(stage: Program) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
-from recorder.cli.doctor.database import check_recording
+from recorder.cli.doctor.database import check_missing, check_recording
 from recorder.cli.doctor.upstream import MADE_UP_ID, Asked, check_address, check_answer, check_clock
+from recorder.ledger.missing_groups import MissingGroups
 from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.ledger.watch import WatchState
+from recorder.simulator import SimulatorSettings
+from recorder.simulator.scenes import Scene
 from recorder.store.groups import GroupCounts
 from recorder.store.heartbeats import Heartbeat
 from recorder.upstream.interpret import Exchange, ReceivedResponse
-from tests.support.program import Program
+from tests.support.program import KEY, Program
 from tests.support.recording import after
 from tests.support.request_log import read_log
 from tests.support.scripted_upstream import Upstream
+from tests.support.simulator import simulating
 
 
 def lines(program: Program) -> tuple[int, dict[str, list[str]]]:
@@ -147,3 +152,28 @@ def test_who_records_and_what_is_late(
     counts = GroupCounts({}, {WatchState.WATCHING: watched}, open_gaps, 0, late_seconds, 0)
     found = check_recording(recorders, counts, after(0) + timedelta(seconds=1))
     assert {check.subject for check in found if not check.fine} == problems
+
+
+def test_a_provider_that_moved_is_told_and_followed(bare: Program, tmp_path: Path, database_url: str) -> None:
+    log = tmp_path / "moved.log"
+    moved = SimulatorSettings(api_key=KEY, log_path=log, scenario=(Scene(1, "v1_only"),))
+    with simulating(moved) as url, Upstream(url, log) as provider:
+        program = bare.using(PARALLEL_API_KEY=KEY, RECORDER_DATABASE_URL=database_url, **provider.settings)
+        ids = [provider.create(runs=1) for _ in range(2)]
+        program.ok("watch", *ids)
+        assert program.using(RECORDER_UPSTREAM_PREFIX="/v1").run("run", "--once").status == 0
+        for command in ("pause", "resume"):
+            program.ok(command, *ids)
+        result = program.run("run", "--once")
+        status, problems = lines(program)
+    assert result.status == 0 and "2 polled, 0 failed" in result.out
+    assert any("found under another prefix" in line for line in result.complaints)
+    assert (status, list(problems)) == (1, ["prefix"])
+    assert problems["prefix"][-3:] == ["RECORDER_UPSTREAM_PREFIX", "to", "/v1"]
+
+
+def test_groups_that_are_missing_together_are_told() -> None:
+    assert list(check_missing(MissingGroups(1, 0, after(0)))) == []
+    (check,) = check_missing(MissingGroups(6, 5, after(0)))
+    assert not check.fine
+    assert "6 groups" in check.text and "5 others" in check.text and "none becomes gone" in check.text

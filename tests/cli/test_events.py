@@ -13,14 +13,12 @@ from tests.support.program import Program
 from tests.support.recording import Recording, active, settled
 
 
-@pytest.fixture
-def recording(engine: Engine) -> Recording:
+def _record(engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch("tgrp_1")
     recording.see("tgrp_1", 10, active(running=2))
     recording.see("tgrp_1", 20, settled(completed=2))
     publish(engine)
-    return recording
 
 
 def publish(engine: Engine) -> None:
@@ -28,7 +26,7 @@ def publish(engine: Engine) -> None:
         publish_events(connection)
 
 
-@pytest.mark.usefixtures("recording")
+@pytest.mark.ledger(fill=_record)
 def test_an_event_is_a_line(program: Program) -> None:
     started, over = program.ok("events").splitlines()
     assert started.split() == ["1", "2026-11-24", "12:00:10", "group.started", "tgrp_1"]
@@ -38,13 +36,14 @@ def test_an_event_is_a_line(program: Program) -> None:
     assert program.ok("events", "--after", "2") == ""
 
 
-@pytest.mark.usefixtures("recording")
+@pytest.mark.ledger(fill=_record)
 def test_json_is_the_page_of_the_api(program: Program) -> None:
     page = json.loads(program.ok("events", "--json"))
     assert [item["id"] for item in page["items"]] == [1, 2]
     assert page["next"] is None
 
 
+@pytest.mark.ledger(fill=_record)
 def test_a_follower_gets_each_event_once_and_ends_cleanly(
     program: Program, engine: Engine, recording: Recording
 ) -> None:

@@ -21,40 +21,37 @@ SQLITE = ["sqlite"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
-@pytest.fixture
-def recorded(engine: Engine) -> Engine:
-    record(engine)
-    return engine
-
-
 def temporary_files(program: Program) -> list[Path]:
     return list(program.folder.glob(".*"))
 
 
-def test_everything_goes_to_stdout_by_default(program: Program, recorded: Engine) -> None:
+@pytest.mark.ledger(fill=record)
+def test_everything_goes_to_stdout_by_default(program: Program, engine: Engine) -> None:
     out = program.ok("export")
-    assert out.encode() == exported(recorded)
+    assert out.encode() == exported(engine)
     assert program.ok("export", "--out", "-") == out
     assert list(verified(program.ok("export", "one", ODD, "one").encode())) == [ODD, "one"]
 
 
-def test_a_file_gets_its_name_once_it_is_complete(program: Program, recorded: Engine) -> None:
+@pytest.mark.ledger(fill=record)
+def test_a_file_gets_its_name_once_it_is_complete(program: Program, engine: Engine) -> None:
     assert program.ok("export", "--out", "ä.ndjson") == "12 entries in 4 groups exported to ä.ndjson\n"
     path = program.folder / "ä.ndjson"
-    assert path.read_bytes() == exported(recorded)
+    assert path.read_bytes() == exported(engine)
     assert program.ok("export", "never", "--out", "ä.ndjson") == "1 entry in 1 group exported to ä.ndjson\n"
-    assert path.read_bytes() == exported(recorded, ["never"])
+    assert path.read_bytes() == exported(engine, ["never"])
     assert temporary_files(program) == []
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", SQLITE, indirect=True)
-def test_a_file_follows_the_umask_and_symbolic_links(program: Program, recorded: Engine) -> None:
+def test_a_file_follows_the_umask_and_symbolic_links(program: Program, engine: Engine) -> None:
     """A special file is written to and not replaced."""
     program.folder.joinpath("real").write_text("old")
     program.folder.joinpath("link").symlink_to("real")
     program.ok("export", "--out", "link")
     assert program.folder.joinpath("link").is_symlink()
-    assert program.folder.joinpath("real").read_bytes() == exported(recorded)
+    assert program.folder.joinpath("real").read_bytes() == exported(engine)
     program.folder.joinpath("other").write_text("")
     program.ok("export", "--out", "created")
     modes = [program.folder.joinpath(name).stat().st_mode for name in ("other", "created")]
@@ -63,10 +60,11 @@ def test_a_file_follows_the_umask_and_symbolic_links(program: Program, recorded:
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", SQLITE, indirect=True)
 @pytest.mark.parametrize("out", [[], ["--out", "file"]])
 def test_an_unknown_group_is_reported_before_anything_is_written(
-    program: Program, recorded: Engine, out: list[str]
+    program: Program, engine: Engine, out: list[str]
 ) -> None:
     assert program.run("export", "one", "nobody", *out).complaint() == "Error: nobody: was never watched"
     result = program.run("export", "nobody", "a/b", "two\nlines", "one", *out)
@@ -74,9 +72,10 @@ def test_an_unknown_group_is_reported_before_anything_is_written(
     assert not program.folder.joinpath("file").exists()
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", SQLITE, indirect=True)
-def test_a_damaged_ledger_leaves_no_file(program: Program, recorded: Engine) -> None:
-    with recorded.begin() as connection:
+def test_a_damaged_ledger_leaves_no_file(program: Program, engine: Engine) -> None:
+    with engine.begin() as connection:
         connection.execute(text("UPDATE watches SET head_seq = 9 WHERE taskgroup_id = 'one'"))
     program.folder.joinpath("file").write_text("old")
     assert "one: its ledger does not end" in program.run("export", "--out", "file").complaint()
@@ -130,15 +129,16 @@ def test_a_signal_stops_an_export_whose_reader_has_stalled(
         assert export.stderr.read() == b"Error: stopped: the export is incomplete\n"
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(("command", "number"), list(zip(["export", "checkpoint"], SIGNALS, strict=True)))
 def test_a_signal_leaves_an_existing_file_unchanged(
-    program: Program, recorded: Engine, command: str, number: signal.Signals
+    program: Program, engine: Engine, command: str, number: signal.Signals
 ) -> None:
     program.folder.joinpath("file").write_text("old")
-    with program.start(command, "--out", "file") as running, recorded.begin() as connection:
+    with program.start(command, "--out", "file") as running, engine.begin() as connection:
         connection.execute(text("LOCK TABLE watches IN ACCESS EXCLUSIVE MODE"))
-        running.wait_until(lambda: waiting_sessions(recorded) or None, "it to wait for the table")
+        running.wait_until(lambda: waiting_sessions(engine) or None, "it to wait for the table")
         assert running.stop(number) == 1
         assert "stopped: the " in running.printed
     assert program.folder.joinpath("file").read_text() == "old"
@@ -174,13 +174,14 @@ def in_terminal(program: Program, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, require_clean(out.decode()), require_clean(shown)
 
 
+@pytest.mark.ledger(fill=record)
 @pytest.mark.parametrize("database_url", SQLITE, indirect=True)
-def test_progress_is_shown_in_a_terminal(program: Program, recorded: Engine) -> None:
+def test_progress_is_shown_in_a_terminal(program: Program, engine: Engine) -> None:
     status, out, shown = in_terminal(program, "export")
-    assert (status, out.encode()) == (0, exported(recorded))
+    assert (status, out.encode()) == (0, exported(engine))
     assert "exporting" in shown and "100%" in shown
     program.folder.joinpath("file").write_text(out)
     other = program.using(RECORDER_DATABASE_URL="sqlite:///other.db")
     status, out, shown = in_terminal(other, "import", "file")
-    assert (status, out) == (0, "12 entries in 4 groups imported into sqlite:///other.db\n")
+    assert (status, out) == (0, f"12 entries in 4 groups imported into sqlite:///{program.folder}/other.db\n")
     assert "importing" in shown and "100%" in shown

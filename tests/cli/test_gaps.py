@@ -14,12 +14,12 @@ from recorder.cli.commands.gaps import coverage_text
 from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.ledger.transitions import fail
 from recorder.store.engine import check_url, open_engine
+from tests.support.databases import ON_SQLITE
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after
 
 
-@pytest.fixture
-def recording(engine: Engine) -> Recording:
+def _record(engine: Engine) -> None:
     """A group with a gap of each kind, the second ended by a pause, and a group with an open gap."""
     recording = Recording(engine)
     recording.watch("one")
@@ -33,9 +33,9 @@ def recording(engine: Engine) -> Recording:
     recording.see("two", 90, active(running=1))
     recording.see("two", 100, active(running=1))
     recording.fail("two", 110)
-    return recording
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize(
     "options",
     [
@@ -49,7 +49,7 @@ def recording(engine: Engine) -> Recording:
 )
 @pytest.mark.parametrize("group", ["one", "two"])
 def test_json_equals_the_api_response(
-    program: Program, recording: Recording, database_url: str, group: str, options: list[str]
+    program: Program, database_url: str, group: str, options: list[str]
 ) -> None:
     names = [name.removeprefix("--") for name in options[::2]]
     query = dict(zip(names, options[1::2], strict=True))
@@ -65,7 +65,9 @@ def _rows(out: str) -> list[list[str]]:
     return [re.split(" {2,}", line.strip()) for line in out.splitlines() if re.match(r" *\d* +\d{4}-", line)]
 
 
-def test_closed_gaps(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_closed_gaps(program: Program) -> None:
     out = program.ok("gaps", "one")
     assert _rows(out) == [
         ["3", "2026-11-24 12:00:10", "12:01:00", "server_error (503)", "50.0 s", "4", "0.0 s", "busy"],
@@ -74,7 +76,9 @@ def test_closed_gaps(program: Program, recording: Recording) -> None:
     assert out.splitlines()[-1] == "seen for 20.0 s of 2 min 30 s watched (13.3 %); 2 gaps"
 
 
-def test_an_open_gap_is_marked(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_an_open_gap_is_marked(program: Program) -> None:
     out = program.ok("gaps", "two")
     ((since, mark, cause, lasted, *_),) = _rows(out)
     assert (since, mark, cause) == ("2026-11-24 12:01:40", "open", "server_error (503)")
@@ -83,6 +87,7 @@ def test_an_open_gap_is_marked(program: Program, recording: Recording) -> None:
     assert out.splitlines()[-1] == words
 
 
+@ON_SQLITE
 def test_no_gaps(program: Program, engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch("three")
@@ -92,13 +97,17 @@ def test_no_gaps(program: Program, engine: Engine) -> None:
     assert program.ok("gaps", "three") == "seen for 11.0 s of 11.0 s watched (100 %); no gaps\n"
 
 
-def test_no_gaps_in_a_period(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_no_gaps_in_a_period(program: Program) -> None:
     first, second = program.ok("gaps", "one", "--to", "2026-11-24T12:00:00Z").splitlines()
     assert first == "no gaps in this period"
     assert second.endswith("; 2 gaps")
 
 
-def test_a_page_shows_how_to_continue_and_counts_all_gaps(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_a_page_shows_how_to_continue_and_counts_all_gaps(program: Program) -> None:
     out = program.ok("gaps", "one", "--limit", "1")
     words, following = out.splitlines()[-2:]
     assert words.endswith("; 2 gaps")
@@ -114,6 +123,7 @@ class Failing(Recording):
         self._poll(taskgroup_id, at, lambda claim: fail(claim.watch, failure, RULES), due=False)
 
 
+@ON_SQLITE
 def test_upstream_text_is_shown_literally(program: Program, engine: Engine) -> None:
     failing = Failing(engine)
     failing.watch("one")
@@ -137,6 +147,7 @@ def test_wrong_usage(bare: Program, arguments: list[str], word: str) -> None:
     assert word in bare.run("gaps", *arguments).wrong_usage()
 
 
+@ON_SQLITE
 def test_an_unknown_group_is_reported_in_one_line(program: Program) -> None:
     for options in ([], ["--json"]):
         assert "nobody" in program.run("gaps", "nobody", *options).complaint()

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from recorder.cli.output.group_columns import ORDERS, in_order
 from recorder.store.enrolment import watch_group
+from tests.support.databases import ON_SQLITE
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after, settled
 
@@ -35,6 +36,7 @@ def row(table: str, name: str) -> str:
     return next(line for line in table.splitlines() if line.startswith(f"{name} "))
 
 
+@ON_SQLITE
 def test_columns_are_added_to_the_table(groups: Program) -> None:
     table = groups.ok("groups", "--columns", "note, failed,metadata.customer,metadata.n")
     assert table.splitlines()[0].split()[-4:] == ["note", "failed", "metadata.customer", "metadata.n"]
@@ -43,6 +45,7 @@ def test_columns_are_added_to_the_table(groups: Program) -> None:
     assert row(table, "bolt").split()[-2:] == ["1", "bolt"]
 
 
+@ON_SQLITE
 def test_what_is_expected_is_a_column(groups: Program) -> None:
     groups.ok("expect", "bolt", "--runs", "7")
     table = groups.ok("groups", "--columns", "expected,eta")
@@ -68,6 +71,17 @@ def test_groups_are_filtered_as_in_the_api(groups: Program) -> None:
     assert "no such groups" in groups.ok("groups", "--metadata", "customer=carl")
 
 
+def test_groups_that_need_attention(groups: Program) -> None:
+    assert "no such groups" in groups.ok("groups", "--stalled")
+    assert groups.run("expect", "bolt", "--by", "2026-11-24T12:00:02Z").status == 0
+    assert names(groups.ok("groups", "--overdue")) == ["bolt"]
+    assert names(groups.ok("groups", "--overdue", "--sort", "id")) == ["bolt"]
+    assert "no such groups" in groups.ok("groups", "--overdue", "--short")
+    never = groups.using(RECORDER_STALL_AFTER="0")
+    assert "RECORDER_STALL_AFTER" in never.run("groups", "--stalled").wrong_usage()
+
+
+@ON_SQLITE
 def test_the_whole_table_is_sorted_before_it_is_cut(groups: Program) -> None:
     assert names(groups.ok("groups", "--sort", "failed", "--limit", "1")) == ["acme"]
     assert names(groups.ok("groups", "--sort", "finished", "--limit", "1")) == ["bolt"]

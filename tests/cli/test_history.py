@@ -32,8 +32,7 @@ LINES = {
 KINDS = {"watch": {1, 7, 8}, "gap": {4}, "status": {2, 3, 5, 6, 9}}
 
 
-@pytest.fixture
-def recording(engine: Engine) -> Recording:
+def _record(engine: Engine) -> None:
     """A group with every kind of entry, and an open gap."""
     recording = Recording(engine)
     recording.watch("one")
@@ -46,7 +45,6 @@ def recording(engine: Engine) -> Recording:
     recording.pause("one", 100)
     watch_group(engine, "one", actor="bob", note="back", now=lambda: after(200), rules=RULES)
     recording.see("one", 201, {**settled(completed=1, failed=1), "n": 1}, metadata={"plan": "b"})
-    return recording
 
 
 def _lines(out: str) -> dict[int | None, str]:
@@ -60,7 +58,8 @@ def _check_lines(lines: dict[int | None, str]) -> None:
         assert ("not_polled" if seq is None else f" {LINES[seq]} ") in f" {line} ", (seq, line)
 
 
-def test_the_table(program: Program, recording: Recording) -> None:
+@pytest.mark.ledger(fill=_record)
+def test_the_table(program: Program) -> None:
     lines = _lines(program.ok("history", "one"))
     assert list(lines) == [*LINES, None]
     _check_lines(lines)
@@ -69,11 +68,10 @@ def test_the_table(program: Program, recording: Recording) -> None:
     assert re.search(r"^gap .* so far +open *$", lines[None])
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", ["1", "4"])
-def test_a_page_takes_earlier_entries_into_account(
-    program: Program, recording: Recording, order: str, limit: str
-) -> None:
+def test_a_page_takes_earlier_entries_into_account(program: Program, order: str, limit: str) -> None:
     seqs: list[int | None] = []
     cursor: list[str] = []
     while True:
@@ -89,11 +87,10 @@ def test_a_page_takes_earlier_entries_into_account(
     assert seqs == (expected if order == "asc" else expected[::-1])
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_filters_do_not_change_the_lines(
-    program: Program, recording: Recording, kind: str, order: str
-) -> None:
+def test_filters_do_not_change_the_lines(program: Program, kind: str, order: str) -> None:
     lines = _lines(program.ok("history", "one", "--kind", kind, "--order", order))
     _check_lines(lines)
     assert lines.keys() - {None} == KINDS[kind]
@@ -163,6 +160,7 @@ def test_a_retired_group(program: Program, ended: EndedRecording) -> None:
         assert words in status
 
 
+@pytest.mark.ledger(fill=_record)
 def test_the_status_shows_who_paused_a_group_and_why(program: Program, recording: Recording) -> None:
     recording.pause("one", 300)
     status = program.ok("status", "one")

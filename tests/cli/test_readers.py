@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from recorder.clock import utc_now
 from recorder.store.enrolment import watch_group
+from tests.support.databases import ON_SQLITE
 from tests.support.postgres import free_port
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after, settled
@@ -21,8 +22,7 @@ ODD = "a b%ü 日本&?#"
 READERS = [["groups"], ["status", "one"], ["history", "one"], ["gaps", "one"], ["completion"]]
 
 
-@pytest.fixture
-def recording(engine: Engine) -> Recording:
+def _record(engine: Engine) -> None:
     """Three groups with a history, and an overdue one that was never seen."""
     recording = Recording(engine)
     recording.watch("one")
@@ -38,7 +38,6 @@ def recording(engine: Engine) -> Recording:
     recording.see_raw("three", 3, '{"status": {"num_task_runs": "many", "is_active": 1}, "new": null}')
     hour_ago = utc_now() - (after(3600) - after(0))
     watch_group(engine, "overdue", actor="ada", note=None, now=lambda: hour_ago, rules=RULES)
-    return recording
 
 
 def path(taskgroup_id: str, resource: str) -> str:
@@ -74,7 +73,8 @@ QUERIES += [
 QUERIES += [(["history", ODD], path(ODD, "history"), {"limit": "1", "order": "desc", "kind": "status,watch"})]
 
 
-def test_json_equals_the_servers_responses(program: Program, recording: Recording) -> None:
+@pytest.mark.ledger(fill=_record)
+def test_json_equals_the_servers_responses(program: Program) -> None:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     with program.using(RECORDER_API_PORT=str(port)).start("serve") as server:
@@ -99,7 +99,9 @@ def compared_pages(
         cursor = ["--cursor", url.rpartition("cursor=")[2]] if url else []
 
 
-def test_json_is_one_line_of_utf_8(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_json_is_one_line_of_utf_8(program: Program) -> None:
     out = program.ok("status", ODD, "--json")
     assert out.endswith("}\n")
     assert out.count("\n") == 1
@@ -107,7 +109,9 @@ def test_json_is_one_line_of_utf_8(program: Program, recording: Recording) -> No
     assert str(10**25) in out
 
 
-def test_tables_for_people(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_tables_for_people(program: Program) -> None:
     groups = program.ok("groups")
     for words in (
         "group",
@@ -142,9 +146,10 @@ def test_tables_for_people(program: Program, recording: Recording) -> None:
     assert "paused by ada: lunch" in program.ok("history", ODD)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.ledger(fill=_record)
+@ON_SQLITE
 @pytest.mark.parametrize("command", [["groups"], ["history", "one"]], ids=" ".join)
-def test_a_table_shows_how_to_continue(program: Program, recording: Recording, command: list[str]) -> None:
+def test_a_table_shows_how_to_continue(program: Program, command: list[str]) -> None:
     tables, following = 0, [""]
     while following:
         cursor = ["--cursor", following[0].split()[-1]] if tables else []
@@ -226,7 +231,9 @@ def test_every_bad_option_is_named(bare: Program) -> None:
     assert all(name in line for name in ("--limit", "--order", "--from"))
 
 
-def test_a_cursor_from_another_query_is_wrong_usage(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_a_cursor_from_another_query_is_wrong_usage(program: Program) -> None:
     page = json.loads(program.ok("groups", "--limit", "1", "--json"))
     cursor = page["next"].rpartition("cursor=")[2]
     program.ok("groups", "--cursor", cursor)

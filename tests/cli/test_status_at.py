@@ -13,12 +13,12 @@ from sqlalchemy import Engine
 from api.app import create_app
 from recorder.clock import utc_now
 from recorder.store.engine import check_url, open_engine
+from tests.support.databases import ON_SQLITE
 from tests.support.program import Program
 from tests.support.recording import NOON, Recording, active, settled
 
 
-@pytest.fixture
-def recording(engine: Engine) -> Recording:
+def _record(engine: Engine) -> None:
     recording = Recording(engine)
     recording.watch("one")
     recording.see("one", 10, active(running=2))
@@ -28,7 +28,6 @@ def recording(engine: Engine) -> Recording:
         recording.fail("one", at)
     recording.see("one", 90, settled(completed=2))
     recording.pause("one", 100)
-    return recording
 
 
 @pytest.fixture
@@ -42,6 +41,7 @@ def _time(seconds: int) -> str:
     return f"2026-11-24T12:{seconds // 60:02}:{seconds % 60:02}Z"
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize(
     ("at", "words"),
     [
@@ -53,15 +53,15 @@ def _time(seconds: int) -> str:
         (110, ["not watched"]),
     ],
 )
-def test_the_status_at_a_time(
-    program: Program, recording: Recording, app: Flask, at: int, words: list[str]
-) -> None:
+def test_the_status_at_a_time(program: Program, app: Flask, at: int, words: list[str]) -> None:
     out = program.ok("status", "one", "--at", _time(at))
     assert [word for word in words if word not in out] == []
     response = app.test_client().get(f"/api/v1/groups/one/status?at={_time(at)}").get_json()
     assert json.loads(program.ok("status", "one", "--at", _time(at), "--json")) == response
 
 
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -70,11 +70,12 @@ def test_the_status_at_a_time(
         (["--at", _time(5), "--follow"], "--follow starts from now"),
     ],
 )
-def test_invalid_times(program: Program, recording: Recording, arguments: list[str], words: str) -> None:
+def test_invalid_times(program: Program, arguments: list[str], words: str) -> None:
     assert words in program.run("status", "one", *arguments).complaint(2)
 
 
-def test_history_by_anomaly(program: Program, recording: Recording, app: Flask) -> None:
+@pytest.mark.ledger(fill=_record)
+def test_history_by_anomaly(program: Program, app: Flask) -> None:
     response = app.test_client().get("/api/v1/groups/one/history?anomaly=unknown_field").get_json()
     body = json.loads(program.ok("history", "one", "--anomaly", "unknown_field", "--json"))
     assert body == response and [item["seq"] for item in body["items"]] == [3]
@@ -82,6 +83,7 @@ def test_history_by_anomaly(program: Program, recording: Recording, app: Flask) 
     assert "--anomaly 'strange' is not one of" in wrong.complaint(2)
 
 
+@pytest.mark.ledger(fill=_record)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_following_prints_each_entry_as_it_is_recorded(
     program: Program, recording: Recording, number: signal.Signals
@@ -97,6 +99,8 @@ def test_following_prints_each_entry_as_it_is_recorded(
         assert running.stop(number) == 0
 
 
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
 def test_following_as_json(program: Program, recording: Recording) -> None:
     with program.start("status", "one", "--follow", "--json") as running:
         running.wait_for('"digest"')
@@ -106,5 +110,7 @@ def test_following_as_json(program: Program, recording: Recording) -> None:
         assert running.stop() == 0
 
 
-def test_following_an_unknown_group(program: Program, recording: Recording) -> None:
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_following_an_unknown_group(program: Program) -> None:
     assert "was ever watched" in program.run("status", "nobody", "--follow").complaint()

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.store.enrolment import watch_group
+from tests.support.databases import ON_SQLITE
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after
 from tests.support.terminal import EVIL, GROUP, control_characters
@@ -26,6 +27,7 @@ def hostile(program: Program, engine: Engine) -> Program:
     return program
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("command", [["groups"], ["status", GROUP], ["history", GROUP], ["gaps", GROUP]])
 def test_tables_have_no_control_characters(hostile: Program, command: list[str]) -> None:
     out = hostile.ok(*command)
@@ -33,6 +35,7 @@ def test_tables_have_no_control_characters(hostile: Program, command: list[str])
     assert GROUP in "".join(out.split("\n")) or command[0] in {"history", "gaps"}
 
 
+@ON_SQLITE
 def test_the_text_is_shown_with_escapes(hostile: Program) -> None:
     status = hostile.ok("status", GROUP)
     unwrapped = " ".join(status.split())
@@ -41,6 +44,7 @@ def test_the_text_is_shown_with_escapes(hostile: Program) -> None:
     assert "note [/foo] [bold red] \\x1b[2J" in hostile.ok("history", GROUP)
 
 
+@ON_SQLITE
 def test_json_has_the_original_text(hostile: Program) -> None:
     out = hostile.ok("status", GROUP, "--json")
     assert [c for c in control_characters(out) if unicodedata.category(c) == "Cc" and ord(c) < 32] == []

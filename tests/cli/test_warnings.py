@@ -54,6 +54,18 @@ def test_a_rejected_key() -> None:
     assert line.startswith("upstream: the API key is rejected, polls pause except for one at a time, since")
 
 
+def test_groups_that_are_missing_together() -> None:
+    (line,) = _lines(_beat({**HEALTHY, "upstream": {"state": "not_found", "trouble": TROUBLE}}))
+    assert line.startswith("upstream: groups that were seen before are not found, which is its doing: none")
+
+
+def test_a_prefix_that_polls_have_taken() -> None:
+    upstream = {"state": "ok", "trouble": None, "prefix": "/v1"}
+    assert _lines(_beat({**HEALTHY, "upstream": upstream})) == [
+        "upstream: groups are found under /v1 alone, which polls take: set RECORDER_UPSTREAM_PREFIX to it"
+    ]
+
+
 def test_an_insufficient_rate_is_reported_once_for_all_recorders() -> None:
     rate = {"requests_per_second": 20.0, "needed_per_second": 103.25, "stretch": 5.736}
     (line,) = _lines(*(_beat({**HEALTHY, "rate": rate}, name=name) for name in "ab"))

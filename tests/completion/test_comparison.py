@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.completion.comparison import compared, log_rank
@@ -20,7 +20,6 @@ def _durations(sample: Sample) -> Durations:
     return Durations.of([(float(time), float(time), float(time), censored) for time, censored in sample])
 
 
-@settings(max_examples=60)
 @given(SAMPLES, SAMPLES)
 def test_the_log_rank_test_matches_lifelines(one: Sample, other: Sample) -> None:
     test = log_rank(_durations(one), _durations(other))

@@ -10,7 +10,7 @@ from fractions import Fraction
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.completion import milestones
@@ -221,14 +221,12 @@ RISES = st.lists(st.integers(1, 4), min_size=45, max_size=55)
 WAITS = st.lists(st.sampled_from([2.0, 10.0, 45.0, -3.0]), min_size=1, max_size=5)
 
 
-@settings(max_examples=40)
 @given(st.integers(0, 10), RISES, WAITS)
 def test_no_window_widens_while_the_runs_are_known(more: int, rises: list[int], waits: list[float]) -> None:
     ledger = _long([sum(rises) + more], rises, waits)
     assert _with_limit(14, ledger) == _with_limit(10**6, ledger)
 
 
-@settings(max_examples=40)
 @given(st.lists(st.integers(1, 120), min_size=1, max_size=30), RISES, WAITS)
 def test_when_the_number_of_runs_moves_a_window_can_only_widen(
     totals: list[int], rises: list[int], waits: list[float]

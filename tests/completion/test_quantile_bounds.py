@@ -9,7 +9,7 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.completion import quantile_bounds
@@ -66,7 +66,6 @@ def _at(curve: list[tuple[float, Fraction]], time: float) -> Fraction:
     return next((surviving for seconds, surviving in reversed(curve) if seconds <= time), Fraction(1))
 
 
-@settings(max_examples=50)
 @given(_intervals(most=3))
 def test_the_bounds_are_the_extremes_over_all_choices(intervals: list[Interval]) -> None:
     """The least one may lie just behind a censoring, at most the half second between two choices earlier."""
@@ -79,7 +78,6 @@ def test_the_bounds_are_the_extremes_over_all_choices(intervals: list[Interval])
         assert min(found) in {least, least + 0.5} or min(found) >= FAR
 
 
-@settings(max_examples=50)
 @given(_intervals(most=3))
 def test_the_envelopes_are_the_extremes_over_all_choices(intervals: list[Interval]) -> None:
     envelopes, curves = _envelopes(intervals), _curves(intervals)
@@ -109,6 +107,17 @@ def test_the_curve_of_the_earliest_durations_is_no_bound() -> None:
     envelopes = Envelopes(earliest, latest, np.array([False, True, True]))
     assert exact_quantile([(1.0, False), (0.5, True), (100.0, True)], SHARES[0]) == 100
     assert envelopes.bounds(0.5) == (1.0, 100.0)
+
+
+def test_a_bound_that_need_not_be_reached_is_none() -> None:
+    earliest, latest = np.array([1.0, 2.0]), np.array([inf, 3.0])
+    for events, bounds in (
+        ([True, True], {0.5: (1.0, 3.0), 0.9: (2.0, None)}),
+        ([True, False], {0.5: (1.0, None), 0.9: (2.0, None)}),
+        ([False, False], {0.5: (None, None)}),
+    ):
+        envelopes = Envelopes(earliest, latest, np.array(events))
+        assert {share: envelopes.bounds(share) for share in bounds} == bounds
 
 
 def test_between_the_times_at_which_it_is_computed_the_upper_envelope_is_a_bound(

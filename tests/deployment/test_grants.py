@@ -17,17 +17,23 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 VIEWS = (
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
 )
 DERIVED = ("episodes", "milestones", "group_labels", "labelled_durations", "summaries")
-EVENTS = ("events", "published_events", "upstream_state")
-TABLES = ("entries", "watches", *DERIVED, *EVENTS, "recorders", "alembic_version")
-READ = {name: {"SELECT"} for name in (*TABLES, *VIEWS)}
+EVENTS = ("events", "published_events", "upstream_state", "sinks", "delivery_lease")
+ARCHIVE = ("tombstones", "archive_turns")
+TABLES = (
+    *("entries", "watches", *ARCHIVE, *DERIVED, *EVENTS),
+    *("deliveries", "recorders", "request_keys", "alembic_version"),
+)
+READ = {name: {"SELECT"} for name in (*TABLES, *VIEWS) if name != "request_keys"}
 EXPECTED = {
     "recorder": {
-        "entries": {"SELECT", "INSERT"},
+        **{name: {"SELECT", "INSERT"} for name in ("entries", "request_keys")},
         **{name: {"SELECT", "INSERT", "UPDATE"} for name in ("watches", *EVENTS)},
-        **{name: {"SELECT", "INSERT", "UPDATE", "DELETE"} for name in (*DERIVED, "recorders")},
+        **{name: {"SELECT", "INSERT", "UPDATE", "DELETE"} for name in (*DERIVED, "deliveries", "recorders")},
+        "tombstones": {"SELECT"},
+        "archive_turns": {"SELECT", "UPDATE"},
         "alembic_version": {"SELECT"},
     },
     "api": READ,
@@ -80,11 +86,20 @@ def test_roles_have_exactly_the_expected_privileges(connection: Connection, role
     _assert_exact(connection, roles)
 
 
+def test_a_role_that_archives_may_let_entries_go(connection: Connection, roles: Roles) -> None:
+    apply(connection, roles, archiving=True)
+    found = _privileges(connection, roles.recorder)
+    more = {"entries": {"DELETE"}, "watches": {"DELETE"}, "tombstones": {"INSERT", "DELETE"}}
+    assert found == {name: given | more.get(name, set()) for name, given in EXPECTED["recorder"].items()}
+    apply(connection, roles)
+    _assert_exact(connection, roles)
+
+
 def test_every_table_and_view_is_covered(connection: Connection) -> None:
     names = (
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
     )
-    assert set(connection.scalars(text(names))) == set(READ)
+    assert set(connection.scalars(text(names))) == {*TABLES, *VIEWS}
 
 
 def test_earlier_privileges_are_revoked(connection: Connection, roles: Roles) -> None:

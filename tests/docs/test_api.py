@@ -19,7 +19,12 @@ APP = app_without_database()
 DOCUMENT: dict[str, Any] = Client(APP).document
 EXPORTED = {path.removesuffix(".csv") for path in DOCUMENT["paths"] if path.endswith(".csv")}
 """Routes with exports, which have the same parameters without those for pages."""
-PATHS = {path for path in DOCUMENT["paths"] if not path.endswith(".csv")}
+OPERATIONS: dict[str, Any] = {
+    f"{method.upper()} {path}": found
+    for path, item in DOCUMENT["paths"].items()
+    for method, found in item.items()
+    if not path.endswith(".csv")
+}
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 DESCRIBED_SCHEMAS = {
     match[1]: heading for heading in headings(page(PAGE)) if (match := re.search(r"\(`(\w+)`\)$", heading))
@@ -27,8 +32,10 @@ DESCRIBED_SCHEMAS = {
 
 
 def test_headings_match_the_routes() -> None:
-    described = {match[1] for heading in headings(page(PAGE)) if (match := re.match(r"`GET (.*)`$", heading))}
-    assert described == PATHS | UNDOCUMENTED_ROUTES
+    described = {
+        match[1] for heading in headings(page(PAGE)) if (match := re.match(r"`((?:GET|POST) .*)`$", heading))
+    }
+    assert described == OPERATIONS.keys() | {f"GET {path}" for path in UNDOCUMENTED_ROUTES}
 
 
 def test_exports_are_listed() -> None:
@@ -43,13 +50,12 @@ def test_undocumented_routes_exist() -> None:
             assert response.status_code == 200
 
 
-@pytest.mark.parametrize("path", sorted(PATHS))
-def test_parameters(path: str) -> None:
-    operation = DOCUMENT["paths"][path]["get"]
-    described = first_codes(table(PAGE, f"`GET {path}`"))
-    own = [parameter["name"] for parameter in operation["parameters"]]
+@pytest.mark.parametrize("heading", sorted(OPERATIONS))
+def test_parameters(heading: str) -> None:
+    described = first_codes(table(PAGE, f"`{heading}`"))
+    own = [parameter["name"] for parameter in OPERATIONS[heading]["parameters"]]
     assert [name for name in described if name != "format"] == own
-    assert ("format" in described) == (path in EXPORTED)
+    assert ("format" in described) == (heading.removeprefix("GET ") in EXPORTED)
 
 
 @pytest.mark.parametrize("schema", DESCRIBED_SCHEMAS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recorder.ledger.anomalies import Anomaly
-from recorder.ledger.chain import GENESIS, digest_of, record_of
+from recorder.ledger.chain import GENESIS, digest_of
 from recorder.ledger.entries import Action, Kind
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import MAX_DEPTH, parse_body
@@ -18,6 +18,7 @@ from recorder.ledger.transitions import MIN_MISSING_POLLS
 from recorder.ledger.watch import WatchState
 from recorder.upstream.redaction import MAX_CHARACTERS
 from tests.support.pages import blocks, first_codes, page, plain, rows, section, table
+from tests.support.records import made_record
 from tests.support.stories import Story
 
 PAGE = "docs/reference/ledger.md"
@@ -55,16 +56,7 @@ def _records() -> list[dict[str, Any]]:
     story.fail(11)
     story.answer(100)
     story.answer(110, parse_body(b'{"status":{"num_task_runs":9007199254740993}}'))
-    return [
-        record_of(
-            taskgroup_id=entry.taskgroup_id,
-            seq=entry.seq,
-            at=entry.at,
-            previous=entry.previous,
-            content=entry.content,
-        )
-        for entry in story.entries
-    ]
+    return [made_record(entry) for entry in story.entries]
 
 
 def test_members_of_gaps() -> None:

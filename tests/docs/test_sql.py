@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, insert, inspect, text
 
 from recorder.ledger.timestamps import format_time
+from recorder.store.archive_tables import tombstones
 from recorder.store.engine import check_url, open_engine
-from recorder.store.transactions import reading
+from recorder.store.transactions import reading, writing
 from tests.support.databases import postgres_database, sqlite_database
 from tests.support.hostile_ledger import METADATA, VALUES, record_hostile
 from tests.support.pages import blocks, page, plain, rows, table
+from tests.support.recording import NOON
 
 PAGE = "docs/reference/sql.md"
 VIEWS = (
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
 )
 QUERIES = [block for block in blocks(page(PAGE)) if block.language.split()[0] == "sql"]
 
@@ -40,6 +42,11 @@ def _described(view: str) -> list[tuple[str, str]]:
 def recorded(engine: Engine) -> Engine:
     """A database in which every column has a value in some row."""
     record_hostile(engine)
+    with writing(engine) as connection:
+        times = dict.fromkeys(("first_at", "last_at", "archived_at"), NOON)
+        texts = dict.fromkeys(("head_digest", "archive_sha256", "watch", "kept", "digest"), "0" * 64)
+        row = {"taskgroup_id": "archived", "head_seq": 3, "entries": 3, **times, **texts}
+        connection.execute(insert(tombstones).values(row))
     return engine
 
 

@@ -134,10 +134,10 @@ def inexact(text: str) -> bool:
 
 
 def read_requests(log: Path) -> dict[str, list[Request]]:
-    """The GETs of each group in order of arrival."""
+    """The GETs of each group in order of arrival, without those that only ask if it is found elsewhere."""
     found: dict[str, list[Request]] = {}
     for record in read_log(log):
-        if record["method"] == "GET" and record["taskgroup_id"] is not None:
+        if record["method"] == "GET" and record["path"].startswith("/v1beta/tasks/groups/"):
             found.setdefault(record["taskgroup_id"], []).append(_request(record))
     return found
 

@@ -49,11 +49,12 @@ class Pace:
     def due(self, polls: int, *, after_gap: bool = False) -> tuple[timedelta, timedelta]:
         """The least and greatest delay until the next poll after `polls` equal responses.
 
-        After a gap they may have been equal for longer.
+        After a gap they may have been equal for longer. Polls to spare are made of groups that may soon end.
         """
         seconds = min(self.poll_interval * 1.5 ** (polls - 1), self.longest_interval)
         most = self.longest_interval if after_gap else seconds
-        return timedelta(seconds=0.9 * seconds - 1e-3), timedelta(seconds=1.1 * most + 1e-3)
+        least = min(self.poll_interval, self.longest_interval)
+        return timedelta(seconds=0.9 * least - 1e-3), timedelta(seconds=1.1 * most + 1e-3)
 
     @property
     def window(self) -> timedelta:

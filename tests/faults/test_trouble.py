@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+
+import psycopg
 
 from recorder.ledger.entries import Kind
 from tests.faults.ledgers import read_ledgers
 from tests.faults.oracle import ON_THE_WAY, Pace
 from tests.faults.stage import Stage, play, quick_stage
-from tests.support.breakable_postgres import Server, own_server
-from tests.support.program import Program, Running
+from tests.support.breakable_postgres import Server, own_server, small_disk
+from tests.support.program import Program, Running, alive
 
 GROUPS, RUNS = 16, 8
 CUTS = 20
-PACE = Pace(poll_interval=0.3, longest_interval=1.8, gap_window=1.0, request_timeout=3.0)
+PACE = Pace(poll_interval=0.3, longest_interval=0.9, gap_window=1.0, request_timeout=3.0)
 LONG = (PACE.due(99)[1] + PACE.window + ON_THE_WAY).total_seconds()
 """A database outage of this many seconds leaves a gap in every ledger."""
 NO_ROOM = """
@@ -28,6 +31,7 @@ NO_ROOM = """
         RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
     END $$"""
 NO_ROOM_IN = "CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION no_room()"
+NEEDS_ROOM = "CREATE TABLE more AS SELECT repeat('x', 8000) FROM generate_series(1, 3000)"
 MOST_GROWTH = 12 * 2**20
 """In bytes. An outage of some seconds fills caches, but nothing may collect while it lasts."""
 AWAY, BACK = "database unavailable", "database is back"
@@ -127,7 +131,28 @@ def crashed(server: Server, recorder: Running) -> None:
         server.start()
 
 
-def disk_full(server: Server, recorder: Running) -> None:
+def disk_full(server: Server, disk: Path, recorder: Running) -> None:
+    """The server's disk is full: it gives errors, and stops when it needs a new file for its WAL."""
+    filler = disk / "filler"
+
+    def gave_up() -> bool | None:
+        with suppress(psycopg.Error):
+            server.execute(NEEDS_ROOM, "SELECT pg_switch_wal()", "CHECKPOINT")
+        return len(set(count(recorder))) == 2 or None
+
+    with said_once(recorder):
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**16))
+        assert os.statvfs(disk).f_bavail == 0
+        recorder.wait_until(gave_up, "the recorder to notice")
+        stay_away(recorder)
+        filler.unlink()
+        if not alive(server.pid):
+            server.start()
+
+
+def no_room(server: Server, recorder: Running) -> None:
     """The server has no room for rows: a trigger raises the error that it then gives."""
     with said_once(recorder):
         server.execute(NO_ROOM, *(NO_ROOM_IN.format(table) for table in ("watches", "recorders")))
@@ -149,12 +174,17 @@ def on_sqlite(program: Program) -> None:
 
 
 def on_postgresql(program: Program) -> None:
-    with own_server() as server, quick_stage(program, "postgresql", server.url, PACE, speed=2) as on:
+    with (
+        small_disk() as disk,
+        own_server(disk) as server,
+        quick_stage(program, "postgresql", server.url, PACE, speed=2) as on,
+    ):
         through(
             on,
             partial(cut, server),
             partial(refusing, server),
-            partial(disk_full, server),
+            # An ordinary container may not mount anything.
+            partial(no_room, server) if disk is None else partial(disk_full, server, disk),
             partial(crashed, server),
         )
         assert fewest_gaps(on) >= 3

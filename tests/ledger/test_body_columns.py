@@ -14,6 +14,7 @@ from recorder.ledger.body_columns import decode, decode_value, extra_of
 from recorder.ledger.response_body import ResponseBody, parse_body
 from recorder.ledger.status_fields import RUN_STATUSES, StatusFields, read_body
 from tests.support.bodies import ABSENT, GROUP, body_value, parsed, status_value
+from tests.support.examples import examples
 
 SAFE = 2**53 - 1
 
@@ -120,7 +121,7 @@ def _has_nul(value: Any) -> bool:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_bodies(VALUES), st.booleans())
 def test_any_body_is_rebuilt(value: dict[str, Any], escaped: bool) -> None:
     raw = json.dumps(value, ensure_ascii=escaped).encode()
@@ -132,7 +133,7 @@ def test_any_body_is_rebuilt(value: dict[str, Any], escaped: bool) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_bodies(VALUES | HUGE), HUGE)
 def test_body_with_an_inexact_number_is_rebuilt_byte_for_byte(value: dict[str, Any], huge: int) -> None:
     raw = json.dumps(value | {"huge": huge}, indent=1).encode()
@@ -141,7 +142,7 @@ def test_body_with_an_inexact_number_is_rebuilt_byte_for_byte(value: dict[str, A
     assert rebuilt.text.encode() == raw
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(0.5), deadline=None)
 @given(
     st.integers(1, 197), st.sampled_from(["list", "object", "mixed"]), st.sampled_from(["body", "metadata"])
 )

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from recorder.ledger.chain import digest_of, record_of
-from recorder.ledger.entries import Action, Entry
+from recorder.ledger.chain import digest_of
+from recorder.ledger.entries import Action
 from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.response_body import parse_body
 from tests.support import chain_oracle as oracle
 from tests.support.bodies import FURTHER, GROUP, RUNNING, body_value
+from tests.support.records import made_record
 from tests.support.stories import Story
 
 INEXACT = f'{{"taskgroup_id": "{GROUP}", "status": {{}}, "x": 1e400, "é": "\\u0000"}}'.encode()
@@ -37,23 +38,13 @@ def _story() -> Story:
     return story
 
 
-def _record(entry: Entry) -> dict[str, Any]:
-    return record_of(
-        taskgroup_id=entry.taskgroup_id,
-        seq=entry.seq,
-        at=entry.at,
-        previous=entry.previous,
-        content=entry.content,
-    )
-
-
 def test_story_has_every_kind() -> None:
     assert _story().kinds == ["watch", "status", "gap", "status", "watch", "watch", "status"]
 
 
 def test_records_agree() -> None:
     for entry in _story().entries:
-        assert _record(entry) == oracle.record_of(entry)
+        assert made_record(entry) == oracle.record_of(entry)
 
 
 def test_chain_agrees() -> None:
@@ -72,7 +63,7 @@ def test_status_is_chained_as_it_was_received(raw: bytes) -> None:
 
 def test_gap_in_full() -> None:
     entry = _story().entries[2]
-    assert _record(entry) == {
+    assert made_record(entry) == {
         "v": 1,
         "taskgroup_id": "tgrp_1",
         "seq": 3,
@@ -96,7 +87,7 @@ def test_gap_in_full() -> None:
 
 
 def test_watch_in_full() -> None:
-    assert _record(_story().entries[0]) == {
+    assert made_record(_story().entries[0]) == {
         "v": 1,
         "taskgroup_id": "tgrp_1",
         "seq": 1,
@@ -112,13 +103,13 @@ def test_watch_in_full() -> None:
     [(0, {"watch"}), (1, {"upstream"}), (2, {"gap"}), (3, {"upstream"}), (4, {"watch"}), (5, {"watch"})],
 )
 def test_record_has_exactly_its_members(place: int, member: set[str]) -> None:
-    assert set(_record(_story().entries[place])) == ENVELOPE | member
+    assert set(made_record(_story().entries[place])) == ENVELOPE | member
 
 
 def test_inexact_record_has_exactly_its_members() -> None:
     story = Story()
     story.answer(1, parse_body(INEXACT))
-    assert set(_record(story.entries[1])) == ENVELOPE | {"upstream_text"}
+    assert set(made_record(story.entries[1])) == ENVELOPE | {"upstream_text"}
 
 
 def _changed(value: Any) -> Any:
@@ -157,13 +148,13 @@ def _paths(record: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[st
 
 @pytest.mark.parametrize("place", range(7))
 def test_every_member_changes_the_digest(place: int) -> None:
-    record = _record(_story().entries[place])
+    record = made_record(_story().entries[place])
     variants = _variants(record)
     digests = {digest_of("0" * 64, variant) for variant in [record, *variants]}
     assert len(digests) == len(variants) + 1
 
 
-def test_every_part_of_an_entry_is_in_its_record() -> None:
+def test_every_part_of_an_entry_is_in_itsmade_record() -> None:
     entry = _story().entries[2]
     assert entry.previous is not None
     others = [
@@ -175,12 +166,12 @@ def test_every_part_of_an_entry_is_in_its_record() -> None:
         replace(entry, previous=replace(entry.previous, last_asked_at=entry.at)),
         replace(entry, previous=replace(entry.previous, last_seen_at=entry.at)),
     ]
-    digests = {digest_of("0" * 64, _record(other)) for other in [entry, *others]}
+    digests = {digest_of("0" * 64, made_record(other)) for other in [entry, *others]}
     assert len(digests) == len(others) + 1
 
 
 def test_digest_depends_on_the_previous_digest() -> None:
-    record = _record(_story().entries[0])
+    record = made_record(_story().entries[0])
     assert digest_of("0" * 64, record) != digest_of("0" * 63 + "1", record)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.ledger.group_id import check_taskgroup_id
+from tests.support.examples import examples
 
 LETTERS = st.characters(categories=["L", "M", "N", "P", "S"], exclude_characters="/")
 
@@ -70,14 +71,14 @@ def test_invalid_id(text: str) -> None:
     assert str(caught.value).isprintable()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.text(LETTERS | st.just(" "), min_size=1, max_size=255))
 def test_letters_digits_symbols_and_spaces_are_valid(text: str) -> None:
     if text not in {".", ".."}:
         assert check_taskgroup_id(text) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.text(min_size=1, max_size=20), st.characters(categories=["Cc", "Cs"]))
 def test_control_characters_and_surrogates_are_invalid(text: str, character: str) -> None:
     assert unicodedata.category(character) in {"Cc", "Cs"}

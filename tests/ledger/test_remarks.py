@@ -8,24 +8,14 @@ from typing import Any
 from hypothesis import given
 
 from recorder.completion.dwell import dwell_of
-from recorder.ledger.chain import record_of
-from recorder.ledger.entries import Action, Entry, Expectation, Gap, Kind, WatchChange
+from recorder.ledger.entries import Action, Expectation, Gap, Kind, WatchChange
 from recorder.ledger.transitions import open_gap
 from recorder.ledger.watch import WatchState
 from tests.support.bodies import RUNNING, moment
 from tests.support.ledgers import Ledger
+from tests.support.records import made_record
 from tests.support.stories import DUE_AT, GAP_AT, INTERVAL, SEEN, Story, seen_at_100
 from tests.support.strategies import Event, events, ledger_of
-
-
-def _record(entry: Entry) -> dict[str, Any]:
-    return record_of(
-        taskgroup_id=entry.taskgroup_id,
-        seq=entry.seq,
-        at=entry.at,
-        previous=entry.previous,
-        content=entry.content,
-    )
 
 
 def test_a_note_ends_the_interval_and_the_next_response_is_written_anew() -> None:
@@ -72,7 +62,7 @@ def test_a_note_on_a_group_that_is_not_watched() -> None:
 def test_what_is_expected_is_in_the_record_of_that_action_alone() -> None:
     story = Story()
     (expected,) = story.expect(1, runs=500, by=moment(90))
-    watch = _record(expected)["watch"]
+    watch = made_record(expected)["watch"]
     assert watch == {
         "action": "expected",
         "actor": "ann",
@@ -80,8 +70,8 @@ def test_what_is_expected_is_in_the_record_of_that_action_alone() -> None:
         "expect": {"runs": 500, "by": "2026-11-24T12:01:30.000000Z"},
     }
     (noted,) = story.note(2, "hello")
-    assert _record(noted)["watch"] == {"action": "noted", "actor": "ann", "note": "hello"}
-    assert _record(story.entries[0])["watch"] == {"action": "started", "actor": "ann", "note": None}
+    assert made_record(noted)["watch"] == {"action": "noted", "actor": "ann", "note": "hello"}
+    assert made_record(story.entries[0])["watch"] == {"action": "started", "actor": "ann", "note": None}
 
 
 def test_what_is_not_given_stays_as_it_was() -> None:

@@ -14,6 +14,7 @@ from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
 from recorder.ledger.transitions import fail, observe, open_gap
 from tests.support.bodies import moment
+from tests.support.examples import examples
 from tests.support.ledger_model import Model
 from tests.support.short_forms import BODIES, FAILURES, HTTP_STATUS, seconds_or_none, short, short_interval
 from tests.support.soundness import assert_sound
@@ -184,7 +185,7 @@ class Ledger(RuleBasedStateMachine):
 
 TestLedger = Ledger.TestCase
 TestLedger.settings = settings(
-    max_examples=150,
+    max_examples=examples(2),
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.ledger.timestamps import format_time, parse_time, parse_upstream_time
+from tests.support.examples import examples
 
 NOON = datetime(2026, 11, 24, 12, 16, tzinfo=UTC)
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -104,19 +105,19 @@ def test_format(instant: datetime, text: str) -> None:
     assert format_time(instant) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(MOMENTS)
 def test_round_trip(instant: datetime) -> None:
     assert parse_time(format_time(instant)) == instant
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(MOMENTS)
 def test_parse_isoformat_with_an_offset(instant: datetime) -> None:
     assert parse_time(instant.isoformat()) == instant
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(MOMENTS, MOMENTS)
 def test_texts_sort_like_instants(one: datetime, two: datetime) -> None:
     assert (format_time(one) < format_time(two)) == (one < two)

@@ -28,10 +28,12 @@ class Recorders:
         self.state = UpstreamState()
         self.told: list[tuple[float, str, str]] = []
 
-    def report(self, at: float, *outcomes: PollOutcome, rejected: bool = False) -> None:
+    def report(
+        self, at: float, *outcomes: PollOutcome, rejected: bool = False, missing_together: bool = False
+    ) -> None:
         report = UpstreamReport(rejected=rejected)
         for outcome in outcomes:
-            report = report.with_outcome(outcome)
+            report = report.with_outcome(outcome, missing_together=missing_together)
         self.state, events = judge(self.state, report, time(at), WINDOW)
         self.told += [(at, event.type.value, event.subject) for event in events]
 
@@ -52,6 +54,16 @@ def test_an_outage_is_told_once_and_so_is_its_end(recorders: Recorders) -> None:
     for at in (130, 140, 200):
         recorders.report(at, failed(at))
     assert recorders.told[2:] == [(200, "upstream.down", "2")]
+
+
+def test_groups_that_are_missing_together_are_an_outage_and_one_alone_is_none(recorders: Recorders) -> None:
+    for at in range(0, 100, 10):
+        recorders.report(at, failed(at, Cause.NOT_FOUND))
+    assert recorders.told == []
+    for at in range(100, 200, 10):
+        recorders.report(at, failed(at, Cause.NOT_FOUND), missing_together=True)
+    recorders.report(200, answered(200))
+    assert recorders.told == [(140, "upstream.down", "1"), (200, "upstream.up", "1")]
 
 
 def test_the_upstream_is_not_down_while_another_recorder_has_responses(recorders: Recorders) -> None:

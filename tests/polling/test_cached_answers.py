@@ -15,7 +15,7 @@ from recorder.ledger.transitions import Rules, start
 from recorder.ledger.watch import Watch
 from recorder.polling.circuit_breaker import REJECTIONS, CircuitBreaker
 from recorder.polling.poller import Poller
-from recorder.polling.schedule import Intervals
+from recorder.polling.schedule import NO_STRETCH, Intervals
 from recorder.polling.upstream_health import Counters, UpstreamHealth
 from recorder.store.leases import Claim, PollResult
 from tests.support.bodies import GROUP, RUNNING, moment
@@ -31,7 +31,7 @@ class Cache:
     def __init__(self) -> None:
         self.now = self.given = 0.0
 
-    async def poll(self, _taskgroup_id: str) -> PollOutcome:
+    async def poll(self, _watch: Watch) -> PollOutcome:
         asked, received = moment(self.now - 0.25), moment(self.now)
         return Observation(asked, received, RUNNING, timedelta(seconds=int(self.now - self.given)))
 
@@ -42,13 +42,15 @@ class Recorder:
     def __init__(self) -> None:
         self.cache = Cache()
         self.watch = start(GROUP, WatchChange(Action.STARTED, "ann", None), moment(-5), RULES).watch
-        client = cast(Any, self.cache)
-        self._poller = Poller(client, RULES, INTERVALS, lambda: self.cache.now, _Middle())
+        upstream, missing = cast(Any, self.cache), cast(Any, None)
+        self._poller = Poller(
+            upstream, missing, RULES, INTERVALS, steady=lambda: self.cache.now, chance=_Middle()
+        )
 
     def poll(self, at: float, *, given: float) -> tuple[PollOutcome, PollResult]:
         self.cache.now, self.cache.given = at, given
         claim = Claim(self.watch, "me", moment(at + 30))
-        outcome, result = asyncio.run(self._poller.poll(claim, stretch=1.0, held_until={}))
+        outcome, result = asyncio.run(self._poller.poll(claim, stretch=NO_STRETCH, held_until={}))
         self.watch = result.watch
         return outcome, result
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import Phase as HypothesisPhase
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.ledger.status_fields import Phase
-from recorder.polling.capacity import CapacityMeter
+from recorder.polling.bookings import Bookings, Survey, slot_length
+from recorder.polling.capacity import GROWTH, CapacityMeter
 from recorder.polling.poll_load import Period
-from recorder.polling.schedule import Intervals, Quietness, interval_after, requests_per_second, stretch_of
+from recorder.polling.schedule import NO_STRETCH, Intervals, Quietness, interval_after, stretch_of
 from recorder.store.heartbeats import HEARTBEAT_SECONDS, PollLimit
+from tests.support.bodies import NOON, moment
+from tests.support.examples import examples
 
 INTERVALS = Intervals(*(timedelta(seconds=each) for each in (10, 60, 300, 30)))
 WINDOW = INTERVALS.gap_window.total_seconds()
@@ -37,9 +41,21 @@ def _period(**members: object) -> Period:
     return Period(**(usual | members))  # type: ignore[arg-type]
 
 
-def _after(meter: CapacityMeter, rate: float, *periods: Period) -> tuple[float, PollLimit]:
+def _seconds(at: datetime) -> float:
+    return (at - NOON).total_seconds()
+
+
+def _about(group: Quietness) -> Quietness:
+    """Return what the group's interval depends on, rounded so that there are few kinds of groups."""
+    quiet_seconds = float(min(100, int(group.quiet_seconds))) if group.interrupted else 0.0
+    return Quietness(group.phase, min(group.polls, 8), quiet_seconds, group.interrupted)
+
+
+def _after(
+    meter: CapacityMeter, rate: float, *periods: Period, stretched: bool = False
+) -> tuple[float, PollLimit]:
     for period in periods:
-        meter.update(period, rate)
+        meter.update(period, rate, stretched=stretched)
     capacity = meter.capacity(rate)
     return capacity.per_second, capacity.limit
 
@@ -80,14 +96,42 @@ def test_a_capacity_that_was_low_rises_step_by_step() -> None:
     assert _after(meter, 1000.0, *[quiet] * 40) == (1000.0, PollLimit.RATE)
 
 
+def test_what_is_reached_counts_if_it_is_less_than_places_and_answers_allow() -> None:
+    """Places that are used up only most of the time make fewer polls than the time of an answer says."""
+    busy = _period(polls=54, response_seconds=0.4, limit=PollLimit.CONCURRENCY, saturated=True)
+    assert _after(CapacityMeter(20, 20), 100.0, busy, busy) == (27.0, PollLimit.CONCURRENCY)
+
+
+def test_answers_in_bursts_are_counted_over_several_answer_times() -> None:
+    """50 polls that began together end together, 8 s later: most periods see none of them end."""
+    waiting = _period(waiting_seconds=7.0, limit=PollLimit.CONCURRENCY, saturated=True)
+    burst = _period(polls=50, response_seconds=8.0, limit=PollLimit.CONCURRENCY, saturated=True)
+    meter = CapacityMeter(50, 50)
+    for period in [waiting, waiting, waiting, burst] * 8:
+        meter.update(period, 20.0, stretched=True)
+    assert meter.capacity(20.0).per_second == pytest.approx(50 / 8, rel=0.15)
+    assert meter.capacity(20.0).limit is PollLimit.CONCURRENCY
+    assert meter.reached_per_second == pytest.approx(50 / 8)
+
+
+def test_a_stretched_schedule_is_relaxed_no_faster_than_polls_show_to_be_possible() -> None:
+    starved = _period(polls=20, response_seconds=0.01, limit=PollLimit.MACHINE, saturated=True)
+    calm = _period(polls=18, response_seconds=0.01)
+    meter = CapacityMeter(50, 50)
+    assert _after(meter, 1000.0, starved, starved, stretched=True) == (10.0, PollLimit.DATABASE)
+    # Nine tenths of the capacity are used: that shows only that a little more is possible, however often.
+    relaxed, _ = _after(meter, 1000.0, *[calm] * 40, stretched=True)
+    assert 10.0 < relaxed <= 10.0 * GROWTH
+
+
 def test_more_polls_run_at_once_while_answers_are_slow_and_the_rate_is_not_used_up() -> None:
     meter = CapacityMeter(50, 200)
     waiting = _period(waiting_seconds=6.0, limit=PollLimit.CONCURRENCY, saturated=True)
-    meter.update(waiting, 20.0)
+    meter.update(waiting, 20.0, stretched=False)
     assert meter.places == 150
-    meter.update(_period(polls=40, response_seconds=0.1), 20.0)
-    meter.update(_period(polls=40, response_seconds=0.1), 20.0)
-    meter.update(_period(polls=40, response_seconds=0.1), 20.0)
+    meter.update(_period(polls=40, response_seconds=0.1), 20.0, stretched=False)
+    meter.update(_period(polls=40, response_seconds=0.1), 20.0, stretched=False)
+    meter.update(_period(polls=40, response_seconds=0.1), 20.0, stretched=False)
     assert meter.places == 50
 
 
@@ -96,7 +140,7 @@ def test_the_number_of_polls_at_once_is_bounded_and_not_raised_for_failures(
     most: int, failed: bool, places: int
 ) -> None:
     meter = CapacityMeter(50, most)
-    meter.update(_period(polls=9, response_seconds=8.0, mostly_failed=failed), 20.0)
+    meter.update(_period(polls=9, response_seconds=8.0, mostly_failed=failed), 20.0, stretched=False)
     assert meter.places == places
 
 
@@ -109,6 +153,7 @@ class Simulation:
     rate: float
     concurrency: int
     most_at_once: int
+    end: float = END
     now: float = 0.0
     gaps: list[float] = field(default_factory=list)
     polls: int = 0
@@ -120,10 +165,10 @@ class Simulation:
         quiet = [Quietness(None)] * self.groups
         due = [(0.0, group) for group in range(self.groups)]
         running: deque[tuple[float, int, float]] = deque()
-        stretch, saved = 1.0, 1.0
+        stretch, saved, bookings = NO_STRETCH, 1.0, Bookings(INTERVALS)
         looks: list[PollLimit | None] = []
         ended = 0
-        while self.now < END:
+        while self.now < self.end:
             self.now += 0.2
             saved = min(1 + self.rate, saved + self.rate * 0.2)
             while running and running[0][0] + self.answer_seconds <= self.now:
@@ -139,8 +184,10 @@ class Simulation:
                 quiet_seconds = self.now - changed[group]
                 broken = quiet[group].interrupted or (polls == 1 and quiet_seconds > 0)
                 quiet[group] = Quietness(Phase.ACTIVE, polls, quiet_seconds, broken)
-                wait = interval_after(quiet[group], INTERVALS).total_seconds() * stretch
-                heapq.heappush(due, (self.now + wait, group))
+                interval = interval_after(quiet[group], INTERVALS)
+                wait = stretch.of(interval, INTERVALS.max_interval)
+                due_at = _seconds(bookings.place(moment(self.now) + wait))
+                heapq.heappush(due, (due_at, group))
             while due and due[0][0] <= self.now and len(running) < meter.places and saved >= 1:
                 due_at, group = heapq.heappop(due)
                 saved -= 1
@@ -162,34 +209,38 @@ class Simulation:
                         saturated=own >= 0.8 * len(looks),
                     ),
                     self.rate,
+                    stretched=stretch.factor > 1,
                 )
                 looks, ended = [], 0
-                counts: dict[Quietness, int] = {}
-                for each in quiet:
-                    counts[each] = counts.get(each, 0) + 1
-                needed = requests_per_second(counts.items(), INTERVALS)
-                stretch = stretch_of(needed, meter.capacity(self.rate).per_second)
+                possible = meter.capacity(self.rate).per_second
+                stretch = stretch_of(Counter(map(_about, quiet)).items(), possible, INTERVALS)
+                length = slot_length(INTERVALS, possible).total_seconds()
+                planned = Counter(max(0, int((due_at - self.now) / length)) for due_at, _ in due)
+                bookings.refresh(Survey(moment(self.now), planned, possible, 0.0))
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(
+    max_examples=examples(0.3), deadline=None, phases=[HypothesisPhase.explicit, HypothesisPhase.generate]
+)
 @given(
-    groups=st.integers(1, 600),
+    groups=st.integers(1, 150),
     answer_seconds=st.floats(0.05, 9.5),
     rate=st.floats(2, 100),
     concurrency=st.integers(4, 60),
     raised=st.sampled_from([1, 4]),
 )
-def test_after_a_while_there_are_no_gaps_however_slow_the_provider_is(
+def test_after_the_first_rounds_there_are_next_to_no_gaps_however_slow_the_provider_is(
     groups: int, answer_seconds: float, rate: float, concurrency: int, raised: int
 ) -> None:
     first_round = groups / min(rate, concurrency / answer_seconds)
-    # If a round takes longer than any interval, groups that become due together can still be late.
-    assume(first_round <= INTERVALS.max_interval.total_seconds())
-    simulation = Simulation(groups, answer_seconds, rate, concurrency, concurrency * raised)
-    simulation.run()
     # Every group's turn must have come before the schedule can know how long that takes.
-    assert [at for at in simulation.gaps if at > WARM_UP + 3 * first_round] == []
+    settled = WARM_UP + 2 * first_round
+    end = settled + 3 * first_round
+    simulation = Simulation(groups, answer_seconds, rate, concurrency, concurrency * raised, end)
+    simulation.run()
+    late = [at for at in simulation.gaps if at > settled]
+    assert len(late) <= max(1, 0.01 * simulation.polls)
 
 
 def test_the_defaults_record_350_quiet_groups_of_a_slow_provider() -> None:

@@ -19,18 +19,22 @@ from recorder.ledger.watch import Watch, WatchState
 from recorder.polling.schedule import (
     EARLY_RETRY_SHARE,
     JITTER,
+    NO_STRETCH,
     USABLE_SHARE,
     Intervals,
+    IntervalStretch,
     Plan,
     Quietness,
     interval_after,
     interval_of,
+    longest_interval,
     longest_wait,
     plan,
     requests_per_second,
     stretch_of,
 )
 from tests.support.bodies import BLOCKED, EMPTY, GROUP, NOON, RUNNING, SETTLED, UNCLEAR, moment
+from tests.support.examples import examples
 
 INTERVALS = Intervals(*(timedelta(seconds=each) for each in (10, 60, 300, 30)))
 PHASES = {"active": RUNNING, "blocked": BLOCKED, "unclear": UNCLEAR, "empty": EMPTY, "settled": SETTLED}
@@ -144,7 +148,7 @@ def test_a_changed_response_after_a_gap_resets_the_back_off() -> None:
     assert interval_of(step.watch, moment(60), INTERVALS) == INTERVALS.poll_interval
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_interval_and_delay_are_bounded(phase: str, polls: int, intervals: Intervals, chance: float) -> None:
     polled = _planned(PHASES[phase], polls, intervals, chance)
@@ -157,7 +161,7 @@ def test_interval_and_delay_are_bounded(phase: str, polls: int, intervals: Inter
     assert 0.9 * interval - 1e-5 <= _seconds(polled) <= 1.1 * interval + 1e-5
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(BODIES, st.integers(1, 200), INTERVAL_SETS)
 def test_interval_never_shrinks_while_nothing_changes(phase: str, polls: int, intervals: Intervals) -> None:
     body = PHASES[phase]
@@ -171,7 +175,7 @@ def test_jitter(chance: float, seconds: float) -> None:
     assert _seconds(_planned(RUNNING, chance=chance)) == pytest.approx(seconds)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_due_at_the_next_poll_and_in_a_gap_one_window_later(
     phase: str, polls: int, intervals: Intervals, chance: float
@@ -184,7 +188,7 @@ def test_due_at_the_next_poll_and_in_a_gap_one_window_later(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(BODIES, INTERVAL_SETS, CHANCES, st.integers(1, 50), st.none() | st.floats(0, 3600))
 def test_failures_do_not_change_due_at_and_gap_at(
     phase: str, intervals: Intervals, chance: float, failures: int, retry_after: float | None
@@ -214,7 +218,7 @@ def _retries(polled: Plan, intervals: Intervals, chance: float, times: int) -> l
     return retries
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_two_retries_fit_before_gap_at(phase: str, polls: int, intervals: Intervals, chance: float) -> None:
     polled = _planned(PHASES[phase], polls, intervals, chance)
@@ -222,7 +226,7 @@ def test_two_retries_fit_before_gap_at(phase: str, polls: int, intervals: Interv
     assert _retries(polled, intervals, chance, 2)[-1] < polled.watch.gap_at
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_retries_before_gap_at_wait_for_at_most_a_fraction_of_the_window(
     phase: str, polls: int, intervals: Intervals, chance: float
@@ -250,7 +254,7 @@ def test_two_retries_fit_before_gap_at_of_a_new_watch() -> None:
     assert _retries(Plan(watch, watch.due_at, None), INTERVALS, 1, 2)[-1] < watch.gap_at
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(BODIES, POLLS, INTERVAL_SETS, CHANCES)
 def test_failures_back_off_to_five_minutes(
     phase: str, polls: int, intervals: Intervals, chance: float
@@ -314,7 +318,7 @@ def test_stretched_intervals_are_longer_by_the_factor(
 ) -> None:
     watch = _seen(PHASES[phase], polls, intervals)
     plain = plan(watch, NOON, intervals, chance=chance)
-    stretched = plan(watch, NOON, intervals, chance=chance, stretch=stretch)
+    stretched = plan(watch, NOON, intervals, chance=chance, stretch=IntervalStretch(stretch, stretch))
     assert plain.interval_seconds is not None and stretched.interval_seconds is not None
     assert stretched.interval_seconds == pytest.approx(plain.interval_seconds * stretch, abs=1e-5)
     assert _seconds(stretched) == pytest.approx(_seconds(plain) * stretch, abs=1e-3)
@@ -342,11 +346,32 @@ def test_a_stretched_workload_fits_the_rate(
     groups: list[tuple[Quietness, int]], intervals: Intervals, rate: float
 ) -> None:
     needed = requests_per_second(groups, intervals)
-    stretch = stretch_of(needed, rate)
-    assert stretch >= 1
-    assert needed / stretch <= rate * USABLE_SHARE * (1 + 1e-9)
+    stretch = stretch_of(groups, rate, intervals)
+    assert stretch.factor >= 1 and stretch.of_longest >= 1
+    stretched = sum(
+        count
+        / stretch.of(
+            interval_after(group, intervals), longest_interval(group.phase, intervals)
+        ).total_seconds()
+        for group, count in groups
+    )
+    assert stretched <= rate * USABLE_SHARE * (1 + 1e-3)
     if needed <= rate * USABLE_SHARE:
-        assert stretch == 1
+        assert stretch == NO_STRETCH
+
+
+def test_groups_that_are_all_alike_are_stretched_by_what_is_missing() -> None:
+    stretch = stretch_of([(Quietness(Phase.ACTIVE, 1), 1000)], 20, INTERVALS)
+    assert stretch.factor == pytest.approx(1000 / 10 / 18)
+
+
+def test_no_group_waits_longer_than_if_all_had_backed_off() -> None:
+    """Half of the groups change: these wait longer for it that the others keep to the maximum."""
+    groups = [(Quietness(Phase.ACTIVE, 1), 500), (Quietness(Phase.ACTIVE, 50), 500)]
+    stretch, longest = stretch_of(groups, 20, INTERVALS), INTERVALS.max_interval
+    assert stretch.of(longest, longest) == longest
+    left = 18 - 500 / 60
+    assert stretch.of(INTERVALS.poll_interval, longest).total_seconds() == pytest.approx(500 / left, rel=1e-3)
 
 
 @given(BODIES, POLLS, INTERVAL_SETS)
@@ -362,10 +387,17 @@ def test_no_wait_exceeds_the_longest_wait(
     phase: str, polls: int, chance: float, intervals: Intervals, stretch: float
 ) -> None:
     watch = _seen(PHASES[phase], polls, intervals)
+    stretched = IntervalStretch(stretch, stretch)
     for planned in (
-        plan(watch, NOON, intervals, chance=chance, stretch=stretch),
-        plan(_failed(watch, NOON, intervals), NOON, intervals, chance=chance, stretch=stretch),
-        plan(replace(watch, state=WatchState.GONE), NOON, intervals, chance=chance, stretch=stretch),
+        plan(watch, NOON, intervals, chance=chance, stretch=stretched),
+        plan(_failed(watch, NOON, intervals), NOON, intervals, chance=chance, stretch=stretched),
+        plan(
+            replace(watch, state=WatchState.GONE),
+            NOON,
+            intervals,
+            chance=chance,
+            stretch=stretched,
+        ),
     ):
         assert planned.next_poll_at is not None
         assert planned.next_poll_at - NOON <= longest_wait(intervals, stretch) + timedelta(milliseconds=1)

@@ -42,7 +42,7 @@ def quick(settings: Settings) -> Settings:
 def test_a_rejected_key_stops_all_polls_except_probes(
     engine: Engine, start_upstream: StartUpstream, quick: Settings
 ) -> None:
-    upstream = start_upstream("0-6:401")
+    upstream = start_upstream("0-12:401")
     ids = [upstream.create(engine, quick) for _ in range(GROUPS)]
     states: set[str] = set()
 

@@ -18,7 +18,9 @@ from recorder.polling import worker as worker_module
 from recorder.polling.circuit_breaker import CircuitBreaker
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.event_job import EventJob
+from recorder.polling.missing_check import MissingCheck
 from recorder.polling.poller import Poller
+from recorder.polling.prefix_search import PrefixSearch
 from recorder.polling.rate_limiter import RateLimiter
 from recorder.polling.retry_hold import RetryHold
 from recorder.polling.schedule import Intervals
@@ -99,12 +101,20 @@ def test_a_result_older_than_its_lease_is_written_before_the_next_claim(
             second = timedelta(seconds=1)
             intervals = Intervals(second, second, second, second)
             writer = DatabaseWriter(engine)
+            limiter = RateLimiter(1000, time.monotonic())
             worker = Worker(
                 owner="one",
                 writer=writer,
-                poller=Poller(client, settings.rules, intervals, time.monotonic, random.Random(1)),
+                poller=Poller(
+                    PrefixSearch(client, intervals, limiter),
+                    MissingCheck(writer),
+                    settings.rules,
+                    intervals,
+                    steady=time.monotonic,
+                    chance=random.Random(1),
+                ),
                 circuit_breaker=CircuitBreaker(intervals),
-                rate_limiter=RateLimiter(1000, time.monotonic()),
+                rate_limiter=limiter,
                 hold=RetryHold(),
                 events=EventJob(writer, now, stall_after=None, gap_window=second),
                 concurrency=10,

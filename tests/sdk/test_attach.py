@@ -284,6 +284,7 @@ def test_a_client_of_something_else_is_refused() -> None:
         ("folder", "secret", "takes a token"),
         ("sqlite:///recorder.db", "secret", "takes a token"),
         ("ftp://example.com", None, "neither"),
+        ("mysql://localhost/recorder", None, "neither"),
     ],
 )
 def test_unusable_destinations(client: parallel.Parallel, to: str, token: str | None, message: str) -> None:
@@ -298,7 +299,7 @@ def test_importing_it_imports_nothing_else_of_the_recorder() -> None:
     )
     names = done.stdout.split()
     assert {name for name in names if name.startswith(("recorder.", "api"))} == {
-        f"recorder.sdk{module}" for module in ("", ".courier", ".destinations", ".spool", ".tap")
+        f"recorder.sdk{module}" for module in ("", ".courier", ".database", ".destinations", ".spool", ".tap")
     }
     assert "sqlalchemy" not in names
 

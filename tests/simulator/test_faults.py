@@ -27,6 +27,7 @@ STATUSES = {
     "payment_required": 402,
     "forbidden": 403,
     "not_found": 404,
+    "v1beta_only": 404,
     "request_timeout": 408,
     "gone": 410,
     "unprocessable": 422,
@@ -60,7 +61,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def test_every_fault_is_covered() -> None:
     covered = {*STATUSES, *PAGES, *INCOMPLETE, *INVALID_BODIES, *WITH_THE_REFERENCE_BODY, *FROM_EARLIER}
-    covered.add("redirect")
+    covered |= {"redirect", "v1_only"}
     assert covered == set(FAULTS) == {scene.what for scene in PLAYS.values()} & set(FAULTS)
 
 
@@ -70,6 +71,13 @@ def test_an_error_has_its_status_and_an_error_body(stage: Stage, plays: str, sta
     assert response.status_code == status
     assert response.json().keys() in ({"type", "error"}, {"detail"})
     assert not {"retry-after", "retry-after-ms"} & response.headers.keys()
+
+
+def test_groups_are_found_under_one_prefix_alone(stage: Stage) -> None:
+    group = f"tasks/groups/{stage.groups['v1_only']}"
+    assert stage.client.get(f"/v1/{group}").text == stage.reference.get(f"/v1/{group}").text
+    assert stage.client.get(f"/v1beta/{group}").status_code == 404
+    assert stage.client.get("/v1beta/tasks/groups/" + stage.groups["v1beta_only"]).status_code == 200
 
 
 @pytest.mark.parametrize(("plays", "status"), PAGES.items())

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import pytest
 from sqlalchemy import Connection, Engine, select, update
 
+from recorder.clock import Clock
 from recorder.ledger.entries import Action, Gap, WatchChange
 from recorder.ledger.watch import WatchState
-from recorder.store import enrolment
+from recorder.store import batches
+from recorder.store.batches import Deadline
 from recorder.store.enrolment import (
-    Deadline,
     cease_groups,
     cease_watching,
+    enrol_groups,
     resume_groups,
     watch_group,
-    watch_groups,
 )
 from recorder.store.groups import find_group
 from recorder.store.history import read_entries
 from recorder.store.tables import watches
 from recorder.store.transactions import reading, writing
-from recorder.store.watch_changes import BrokenLedgerError, UnknownGroupError, enrol_many
+from recorder.store.watch_changes import (
+    BrokenLedgerError,
+    Enrolment,
+    UnknownGroupError,
+    WatchOutcomes,
+    enrol_many,
+)
 from tests.support.store_samples import RULES, at, body, claim_one, enrol, failed, poll, seen
 
 
@@ -137,8 +145,13 @@ def test_the_time_of_an_entry_is_read_after_locking_the_row(engine: Engine) -> N
 
 
 def _watch_all(engine: Engine, ids: list[str], seconds: float = 0) -> dict[str, object]:
-    batches = watch_groups(engine, ids, actor="ada", note="all", now=lambda: at(seconds), rules=RULES)
-    return {taskgroup_id: outcome for outcomes in batches for taskgroup_id, outcome in outcomes.items()}
+    found = _enrolling(engine, ids, "all", lambda: at(seconds))
+    return {taskgroup_id: outcome for outcomes in found for taskgroup_id, outcome in outcomes.items()}
+
+
+def _enrolling(engine: Engine, ids: Iterable[str], note: str | None, now: Clock) -> Iterator[WatchOutcomes]:
+    wanted = dict.fromkeys(ids, Enrolment(note))
+    return enrol_groups(engine, wanted, actor="ada", now=now, rules=RULES, deadline=Deadline(0))
 
 
 def _pause_all(engine: Engine, ids: list[str], deadline: Deadline) -> list[dict[str, object]]:
@@ -150,7 +163,7 @@ def _pause_all(engine: Engine, ids: list[str], deadline: Deadline) -> list[dict[
 
 @pytest.fixture
 def batches_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enrolment, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
 
 
 @pytest.mark.usefixtures("batches_of_two")
@@ -176,8 +189,8 @@ def test_many_groups_each_have_an_outcome_of_their_own(engine: Engine) -> None:
 
 def test_groups_that_are_enrolled_together_have_a_note_each(engine: Engine) -> None:
     with writing(engine) as connection:
-        notes = {"b": "first", "a": None}
-        outcomes = enrol_many(connection, notes, actor="ada", now=lambda: at(0), rules=RULES)
+        wanted = {"b": Enrolment("first"), "a": Enrolment()}
+        outcomes = enrol_many(connection, wanted, actor="ada", now=lambda: at(0), rules=RULES)
     assert outcomes == {"b": Action.STARTED, "a": Action.STARTED}
     assert _changes(engine, "b") == [("started", "ada", "first")]
     assert _changes(engine, "a") == [("started", "ada", None)]
@@ -192,10 +205,10 @@ def test_batches_stay_when_a_later_one_fails(engine: Engine) -> None:
             raise RuntimeError("a defect")
         return times.pop()
 
-    batches = watch_groups(engine, "abcd", actor="ada", note=None, now=fails_later, rules=RULES)
-    assert next(batches) == {"a": Action.STARTED, "b": Action.STARTED}
+    found = _enrolling(engine, "abcd", None, fails_later)
+    assert next(found) == {"a": Action.STARTED, "b": Action.STARTED}
     with pytest.raises(RuntimeError, match="a defect"):
-        next(batches)
+        next(found)
     with reading(engine) as connection:
         assert set(connection.scalars(select(watches.c.taskgroup_id))) == {"a", "b"}
 
@@ -214,7 +227,7 @@ def test_commands_that_change_the_same_groups_wait_for_each_other(engine: Engine
     found: list[dict[str, object]] = []
 
     def enrol_one(connection: Connection, taskgroup_id: str) -> None:
-        enrol_many(connection, {taskgroup_id: None}, actor="bob", now=lambda: at(0), rules=RULES)
+        enrol_many(connection, {taskgroup_id: Enrolment()}, actor="bob", now=lambda: at(0), rules=RULES)
 
     with writing(engine) as connection:
         enrol_one(connection, "a")

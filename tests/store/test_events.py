@@ -18,6 +18,7 @@ from recorder.notify.upstream import UpstreamReport, UpstreamState
 from recorder.store.clock_events import find_stalled, read_upstream_state, report_upstream
 from recorder.store.derived import rebuild_all
 from recorder.store.enrolment import Deadline, cease_watching
+from recorder.store.event_tables import events
 from recorder.store.events import (
     PublishedEvent,
     add_events,
@@ -26,7 +27,7 @@ from recorder.store.events import (
     read_events,
 )
 from recorder.store.history import read_entries
-from recorder.store.tables import events, summaries
+from recorder.store.tables import summaries
 from recorder.store.transactions import reading, writing
 from tests.support.databases import Engines, postgres_database
 from tests.support.event_oracle import expected_events

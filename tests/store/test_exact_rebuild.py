@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from recorder.store.leases import PollResult, claim_due, write_results
 from recorder.store.transactions import reading, writing
 from tests.store.brute_force import view
 from tests.support.databases import postgres_database, sqlite_database
+from tests.support.examples import examples
 from tests.support.json_texts import bodies, is_exact, json_text, view_values
 from tests.support.store_samples import LEASE, RULES, at
 
@@ -62,7 +64,9 @@ class Span(NamedTuple):
     last: int
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=examples(2), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(name=NAMES, data=st.data())
 def test_any_body_is_rebuilt_the_same_on_both_databases(
     engines: list[Engine], name: str, data: st.DataObject
@@ -166,4 +170,14 @@ def _plain(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _sorted(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(_whole(value), sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    """Return a value with whole numbers as integers of their shortest digits: a database spells 1e16 as it
+    likes."""
+    if isinstance(value, float) and value.is_integer():
+        return int(Decimal(repr(value)))
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return {key: _whole(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from recorder.ledger.chain import GENESIS, digest_of, record_of
+from recorder.ledger.chain import GENESIS, digest_of
 from recorder.ledger.entries import Entry, StatusContent
 from recorder.ledger.poll_outcome import Observation
 from recorder.ledger.response_body import parse_body
 from recorder.store.history import HistoryFilter, StatusItem, read_entries, read_history
 from recorder.store.transactions import reading
+from tests.support.records import made_record
 from tests.support.store_samples import at, body, enrol, failed, poll, seen
 
 STRANGE: list[dict[str, Any]] = [
@@ -35,14 +36,7 @@ STRANGE: list[dict[str, Any]] = [
 def _chain_is_intact(entries: list[Entry]) -> bool:
     digest = GENESIS
     for entry in entries:
-        record = record_of(
-            taskgroup_id=entry.taskgroup_id,
-            seq=entry.seq,
-            at=entry.at,
-            previous=entry.previous,
-            content=entry.content,
-        )
-        digest = digest_of(digest, record)
+        digest = digest_of(digest, made_record(entry))
         if digest != entry.digest:
             return False
     return True

@@ -18,11 +18,12 @@ from recorder.store.transactions import reading, writing
 from tests.support.store_samples import NOON, enrol
 
 DERIVED = {"episodes", "milestones", "group_labels", "labelled_durations", "summaries"}
-EVENTS = {"events", "published_events", "upstream_state"}
-OURS = {"watches", "entries", "recorders", *DERIVED, *EVENTS}
+EVENTS = {"events", "published_events", "upstream_state", "sinks", "deliveries", "delivery_lease"}
+ARCHIVE = {"tombstones", "archive_turns"}
+OURS = {"watches", "entries", "recorders", "request_keys", *ARCHIVE, *DERIVED, *EVENTS}
 VIEWS = {
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
 }
 
 

@@ -44,6 +44,7 @@ from recorder.store.transactions import reading
 from tests.store import brute_force
 from tests.store.fleet import LEASE, Fleet, Group, Outcome
 from tests.support.bodies import moment
+from tests.support.examples import examples
 from tests.support.short_forms import BODIES, FAILURES, seconds_or_none, short, short_content, short_interval
 from tests.support.soundness import assert_sound
 from tests.support.stories import RETIRE_AFTER, WINDOW
@@ -331,7 +332,7 @@ def test_the_stored_fleet(engine: Engine) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=examples(0.5),
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

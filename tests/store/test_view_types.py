@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -9,16 +11,26 @@ from sqlalchemy import Engine, text
 
 from recorder.store.transactions import reading, writing
 from recorder.store.views import VIEWS
+from tests.support.archives import archive, stop
 from tests.support.hostile_ledger import VALUES, record_hostile
+from tests.support.recording import Recording, settled
 
 views = pytest.mark.parametrize("view", VIEWS)
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-@pytest.fixture
-def recorded(engine: Engine) -> Engine:
+def _record(engine: Engine) -> None:
+    """The hostile ledger, and a group that is archived."""
     record_hostile(engine)
-    return engine
+    recording = Recording(engine)
+    recording.watch("gone")
+    recording.see("gone", 1, settled(completed=1), metadata={"kept": "no"})
+    stop(engine, "gone", 2)
+    with TemporaryDirectory() as folder:
+        archive(engine, Path(folder) / "gone.ndjson", ("kept", "no"))
+
+
+pytestmark = pytest.mark.ledger(fill=_record)
 
 
 def _columns(engine: Engine, view: str) -> list[str]:
@@ -43,29 +55,29 @@ def test_every_column_has_a_type_on_sqlite(engine: Engine, view: str) -> None:
 
 @views
 @sqlite_only
-def test_a_parameter_bound_as_text_finds_the_same_rows(recorded: Engine, view: str) -> None:
-    for column in _columns(recorded, view):
+def test_a_parameter_bound_as_text_finds_the_same_rows(engine: Engine, view: str) -> None:
+    for column in _columns(engine, view):
         query = f"SELECT taskgroup_id, {column} FROM {view} WHERE {column} = :value ORDER BY 1, 2"
-        values = [value for (value,) in _all(recorded, f"SELECT DISTINCT {column} FROM {view}")]
+        values = [value for (value,) in _all(engine, f"SELECT DISTINCT {column} FROM {view}")]
         known = [value for value in values if value is not None]
         assert known, (view, column)
         for value in known:
-            found = _all(recorded, query, value=value)
-            assert found and _all(recorded, query, value=str(value)) == found, (view, column, value)
+            found = _all(engine, query, value=value)
+            assert found and _all(engine, query, value=str(value)) == found, (view, column, value)
 
 
 @views
-def test_every_column_can_be_grouped_and_combined(recorded: Engine, view: str) -> None:
-    for column in _columns(recorded, view):
-        distinct = _all(recorded, f"SELECT DISTINCT {column} FROM {view}")
-        grouped = _all(recorded, f"SELECT {column} FROM {view} GROUP BY {column}")
-        union = _all(recorded, f"SELECT {column} FROM {view} UNION SELECT {column} FROM {view}")
+def test_every_column_can_be_grouped_and_combined(engine: Engine, view: str) -> None:
+    for column in _columns(engine, view):
+        distinct = _all(engine, f"SELECT DISTINCT {column} FROM {view}")
+        grouped = _all(engine, f"SELECT {column} FROM {view} GROUP BY {column}")
+        union = _all(engine, f"SELECT {column} FROM {view} UNION SELECT {column} FROM {view}")
         assert len(distinct) == len(grouped) == len(union) == len(set(map(repr, distinct))), (view, column)
 
 
-def test_group_metadata_has_the_values_that_filters_compare(recorded: Engine) -> None:
-    found = _all(recorded, "SELECT taskgroup_id, value, type FROM group_metadata WHERE key = 'customer'")
+def test_group_metadata_has_the_values_that_filters_compare(engine: Engine) -> None:
+    found = _all(engine, "SELECT taskgroup_id, value, type FROM group_metadata WHERE key = 'customer'")
     assert {group: (value, kind) for group, value, kind in found} == VALUES
-    keys = _all(recorded, "SELECT key FROM group_metadata ORDER BY key")
+    keys = _all(engine, "SELECT key FROM group_metadata ORDER BY key")
     assert [key for (key,) in keys] == sorted((key for (key,) in keys), key=str.encode)
     assert {key for (key,) in keys} >= {"", "phase", "long " * 100, "😀 \"k'\\u0000"}

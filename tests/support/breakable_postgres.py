@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ import psycopg
 
 from tests.support.postgres import UNPRIVILEGED, running_postgres
 from tests.support.program import alive, wait_until
+
+SMALL_DISK_MIB = 100
+"""Room for a new server and a little more."""
 
 
 @dataclass(slots=True)
@@ -64,9 +68,24 @@ class Server:
 
 
 @contextmanager
-def own_server() -> Iterator[Server]:
-    """Run a private server for the duration of the block; its commits survive a crash."""
-    with running_postgres() as url:
+def small_disk() -> Iterator[Path | None]:
+    """Mount a small file system on a new folder for the duration of the block; None if not allowed."""
+    folder = tempfile.mkdtemp(prefix="recorder-disk-")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_MIB}m,mode=1777", "tmpfs", folder]
+    allowed = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    try:
+        yield Path(folder) if allowed else None
+    finally:
+        if allowed:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+        Path(folder).rmdir()
+
+
+@contextmanager
+def own_server(parent: Path | None = None) -> Iterator[Server]:
+    """Run a private server for the duration of the block, in a folder in `parent`; its commits survive a
+    crash."""
+    with running_postgres(parent) as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ALTER DATABASE postgres SET synchronous_commit = on")
             (data,) = connection.execute("SHOW data_directory").fetchone() or ("",)

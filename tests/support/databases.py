@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import psycopg
+import pytest
 from sqlalchemy import Engine
 
 from recorder.store.engine import check_url, open_engine
 from recorder.store.migrate import upgrade
 from tests.support.postgres import locked
+
+Fill = Callable[[Engine], object]
+"""Fills an empty database."""
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For tests that would find nothing else on another database, such as those of texts for people."""
 
 TEMPLATE = "recorder_template"
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -83,3 +90,45 @@ class Engines:
             yield engine
         finally:
             engine.dispose()
+
+
+class FilledTemplates:
+    """Databases that tests get copies of, one for each function that fills them, until the block ends."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._files: dict[Fill, Path] = {}
+        self._names: dict[Fill, str] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stack.close()
+
+    def sqlite(self, template: Path, fill: Fill | None) -> Path:
+        """Return a copy of `template` that `fill` has filled, or `template` without one."""
+        if fill is None:
+            return template
+        if fill not in self._files:
+            path = template.with_name(f"filled-{len(self._files)}.db")
+            self._fill(self._stack.enter_context(sqlite_database(path, template)), fill)
+            self._files[fill] = path
+        return self._files[fill]
+
+    def postgres(self, server: str, template: str, fill: Fill | None) -> str:
+        """Return the name of a copy of `template` that `fill` has filled, or `template` without one."""
+        if fill is None:
+            return template
+        if fill not in self._names:
+            database = postgres_database(server, f"filled_{len(self._names)}", template)
+            url = self._stack.enter_context(database)
+            self._fill(url, fill)
+            self._names[fill] = url.rpartition("/")[2]
+        return self._names[fill]
+
+    def _fill(self, url: str, fill: Fill) -> None:
+        # A database with open connections cannot be copied.
+        with self._engines.open(url) as engine:
+            fill(engine)

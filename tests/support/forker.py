@@ -6,16 +6,18 @@ As a program, it reads one request per line and answers each with one line.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,9 +25,10 @@ from typing import Any
 
 import alembic.config
 
-import recorder.cli
+from recorder.cli.main import main, recorder
+from tests.support.databases import upgrade_database
 
-PROGRAMS: dict[str, Callable[[], object]] = {"recorder": recorder.cli.main, "alembic": alembic.config.main}
+PROGRAMS: dict[str, Callable[[], object]] = {"recorder": main, "alembic": alembic.config.main}
 COMMANDS = (
     "checkpoint",
     "completion",
@@ -53,6 +56,7 @@ LATE = (
     "sqlalchemy.dialects.sqlite.pysqlite",
 )
 """What commands import once they run."""
+WARM_UP = (["watch", "one"], ["groups"], ["status", "one"], ["history", "one"], ["completion"])
 RUN_SECONDS = 60
 
 
@@ -147,11 +151,27 @@ def running_forker() -> Iterator[Forker]:
 def _serve_requests() -> None:
     for name in (*(f"recorder.cli.commands.{command}" for command in COMMANDS), *LATE):
         import_module(name)
+    with tempfile.TemporaryDirectory() as folder:
+        _warm_up(Path(folder))
     # Collections in the children would otherwise copy the memory that they share with this process.
     gc.freeze()
     while line := sys.stdin.readline():
         what, about = json.loads(line)
         print(json.dumps(_ANSWERS[what](about)), flush=True)  # noqa: T201
+
+
+def _warm_up(folder: Path) -> None:
+    """Run some commands, so that children find what the first run of a command would have to prepare."""
+    url = f"sqlite:///{folder / 'recorder.db'}"
+    upgrade_database(url)
+    before = dict(os.environ)
+    os.environ["RECORDER_DATABASE_URL"] = url
+    printed = io.TextIOWrapper(io.BytesIO())
+    with redirect_stdout(printed), redirect_stderr(printed):
+        for words in WARM_UP:
+            recorder.main(words, standalone_mode=False)
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def _run(command: dict[str, Any]) -> int:
@@ -184,6 +204,8 @@ _ANSWERS: dict[str, Callable[[Any], int | None]] = {"run": _run, "start": _start
 def _become(arguments: list[str], folder: str, environment: dict[str, str], files: list[str]) -> int:
     """Run a command in this process; return its exit status."""
     os.chdir(folder)
+    # Warming up has found the folder for temporary files of this process, not that of the command.
+    tempfile.tempdir = None
     os.environ.clear()
     os.environ.update(environment)
     # Output and error may be the same file.
@@ -197,9 +219,9 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], file
     return status
 
 
-def _run_main(main: Callable[[], object]) -> int:
+def _run_main(program: Callable[[], object]) -> int:
     try:
-        main()
+        program()
     except SystemExit as end:
         assert end.code is None or isinstance(end.code, int)
         return (end.code or 0) % 256

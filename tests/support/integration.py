@@ -19,6 +19,7 @@ _MODULES = {
     "tests.end_to_end.faketime",
     "tests.faults.stage",
     "tests.support.breakable_postgres",
+    "tests.support.chromium",
     "tests.support.pgbouncer",
     "tests.support.postgres",
     "tests.support.program",

@@ -104,9 +104,12 @@ class _Cluster:
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """Run a server on loopback for the duration of the block; yield the URL of its first database."""
-    cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-")))
+def running_postgres(parent: Path | None = None) -> Iterator[str]:
+    """Run a server on loopback for the duration of the block; yield the URL of its first database.
+
+    Its data is in a new folder in `parent`, by default in the usual one for temporary files.
+    """
+    cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-", dir=parent)))
     try:
         yield cluster.start()
     finally:

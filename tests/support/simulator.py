@@ -13,6 +13,7 @@ import httpx
 
 from recorder.clock import Clock
 from recorder.simulator import SimulatorSettings, running
+from recorder.simulator.server import monotonic_clock
 
 SIMULATOR_KEY = "a-key"
 
@@ -34,6 +35,20 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
+
+
+class MovableClock:
+    """Real time, which can be moved ahead: to the next scene of a scenario, for example."""
+
+    def __init__(self) -> None:
+        self._real = monotonic_clock()
+        self._ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return self._real() + self._ahead
+
+    def move(self, seconds: float) -> None:
+        self._ahead += timedelta(seconds=seconds)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from recorder.audit.checkpoints import CheckpointHead, read_heads
 from recorder.audit.verify.findings import Finding
 from recorder.audit.verify.runner import tasks_of, verify
-from recorder.ledger.chain import GENESIS, digest_of, record_of
+from recorder.ledger.chain import GENESIS, digest_of
 from recorder.store.engine import open_engine
 from recorder.store.enrolment import resume_watching
 from recorder.store.mapping import entry_of
@@ -37,6 +37,7 @@ from recorder.store.tables import (
 )
 from recorder.store.transactions import reading, writing
 from tests.support.recording import RULES, Recording, active, after, settled
+from tests.support.records import made_record
 
 Brief = list[tuple[str, int, str]]
 TABLES = (watches, entries, summaries, episodes, milestones, group_labels, labelled_durations)
@@ -189,12 +190,7 @@ def rechained(taskgroup_id: str = "one") -> Harm:
     def harm(connection: Connection) -> None:
         mine, digest = entries.c.taskgroup_id == taskgroup_id, GENESIS
         for row in connection.execute(select(entries).where(mine).order_by(entries.c.seq)).all():
-            stored = entry_of(row)
-            at, previous, content = stored.at, stored.previous, stored.content
-            record = record_of(
-                taskgroup_id=taskgroup_id, seq=row.seq, at=at, previous=previous, content=content
-            )
-            digest = digest_of(digest, record)
+            digest = digest_of(digest, made_record(entry_of(row)))
             this = mine, entries.c.seq == row.seq
             connection.execute(update(entries).where(*this).values(digest=digest))
         head = update(watches).where(watches.c.taskgroup_id == taskgroup_id)

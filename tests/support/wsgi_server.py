@@ -16,9 +16,9 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """Serve `app` during the block; yields its URL."""
-    with make_server("127.0.0.1", 0, app, handler_class=_QuietHandler) as server:
+def serving(app: Flask, port: int = 0) -> Iterator[str]:
+    """Serve `app` during the block, on a free port unless one is given; yields its URL."""
+    with make_server("127.0.0.1", port, app, handler_class=_QuietHandler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:

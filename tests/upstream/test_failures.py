@@ -223,7 +223,8 @@ RETRY_AFTERS = [
 ]
 
 BODIES = [
-    body("HTML", PAGE, "not JSON: Expecting value at character 0"),
+    body("HTML", PAGE, "an HTML page instead of JSON"),
+    body("HTML after space", b"\n <!DOCTYPE html><p>no", "an HTML page instead of JSON"),
     body("nothing", b"", "not JSON: Expecting value at character 0"),
     body("truncated JSON", b'{"status": {', Prefix("not JSON: ")),
     body("trailing data", b'{"status": {}} x', "not JSON: Extra data at character 15"),

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, LargeBinary, Row, Table, Text, cast, literal,
 from sqlalchemy.exc import OperationalError
 
 from recorder.ledger.timestamps import format_time
+from recorder.store.archive_tables import tombstones
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.tables import (
     Time,
@@ -31,7 +32,10 @@ from recorder.store.tables import (
     watches,
 )
 
-GROUP_TABLES = (watches, entries, summaries, episodes, milestones, group_labels, labelled_durations)
+GROUP_TABLES = (
+    *(watches, entries, summaries, episodes, milestones, group_labels, labelled_durations),
+    tombstones,
+)
 """Every table that can name a group."""
 
 RawRow = Mapping[Any, Any]

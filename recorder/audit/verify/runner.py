@@ -19,10 +19,12 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Float, and_, cast, func, select
 
 from recorder.audit.checkpoints import CheckpointHead
+from recorder.audit.verify.archived_check import check_archived
 from recorder.audit.verify.derived_check import GroupRows, check_derived, compare_ended
 from recorder.audit.verify.findings import Finding
 from recorder.audit.verify.ledger_check import LedgerCheck
-from recorder.audit.verify.raw_rows import GROUP_TABLES, RawTables, RowPosition, Span, bound, id_order
+from recorder.audit.verify.raw_rows import GROUP_TABLES, RawRow, RawTables, RowPosition, Span, bound, id_order
+from recorder.store.archive_tables import tombstones
 from recorder.store.derived import labelled
 from recorder.store.engine import open_engine
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
@@ -182,7 +184,11 @@ class _Verification:
             ledger = ledgers.get(taskgroup_id)
             if ledger is None:
                 ledger = ledgers[taskgroup_id] = self._new_ledger(taskgroup_id)
-            check_derived(ledger, span.of_group(taskgroup_id))
+            tombstone = span.tombstone_of(taskgroup_id)
+            if tombstone is None:
+                check_derived(ledger, span.of_group(taskgroup_id))
+            else:
+                check_archived(ledger, span.of_group(taskgroup_id), tombstone)
         return list(ledgers.values())
 
     def _new_ledger(self, taskgroup_id: Any) -> LedgerCheck:
@@ -206,15 +212,20 @@ class _SpanRows:
         self._watches, self._summaries, self._labels = (
             tables.rows_of(table, span) for table in (watches, summaries, group_labels)
         )
+        self._tombstones = tables.rows_of(tombstones, span)
         self._not_labelled = _not_labelled(connection, span, is_whole=is_whole)
 
     def ids(self) -> set[Any]:
         """Return the ids of the groups that have any row."""
         by_group = (self._watches, self._summaries, self._episodes, self._milestones, self._labels)
-        return {taskgroup_id for rows in (*by_group, self._not_labelled) for taskgroup_id in rows}
+        others = (self._tombstones, self._not_labelled)
+        return {taskgroup_id for rows in (*by_group, *others) for taskgroup_id in rows}
 
     def reaches(self, taskgroup_id: str) -> bool:
         return id_order(taskgroup_id) <= id_order(self._last)
+
+    def tombstone_of(self, taskgroup_id: Any) -> RawRow | None:
+        return next(iter(self._tombstones.get(taskgroup_id, ())), None)
 
     def of_group(self, taskgroup_id: Any) -> GroupRows:
         return GroupRows(

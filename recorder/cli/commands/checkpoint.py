@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from recorder.audit.checkpoints import BrokenHeadError, CheckpointHead, checkpoint_lines, read_heads
+from recorder.audit.file_sums import sum_line, sum_path
 from recorder.cli.common import readable_database, report_errors
 from recorder.cli.output.files import chunks, goes_to_output, out_option, stoppable, written_whole
 from recorder.cli.output.format import count_text
@@ -39,8 +39,8 @@ def command(out: Path | None) -> None:
             except BrokenHeadError as error:
                 raise click.ClickException(f"{error} (see: recorder verify)") from None
         if out is not None and not goes_to_output(out):
-            with written_whole(out.with_name(f"{out.name}.sha256")) as write:
-                write(_sum_line(digest.hexdigest(), out.name))
+            with written_whole(sum_path(out)) as write:
+                write(sum_line(digest.hexdigest(), out.name))
     heads_text, entries_text = (
         count_text(counter.heads, "head"),
         count_text(counter.entries, "entry", "entries"),
@@ -60,10 +60,3 @@ class _Counter:
             self.heads += 1
             self.entries += head.seq
             yield head
-
-
-def _sum_line(digest: str, name: str) -> bytes:
-    """Return the line that `sha256sum` prints; it begins with a backslash if the name has escapes."""
-    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    mark = "" if escaped == name else "\\"
-    return f"{mark}{digest}  ".encode() + os.fsencode(escaped) + b"\n"

@@ -9,19 +9,23 @@ from contextlib import contextmanager
 import click
 from rich.console import Console
 from rich.progress import Progress
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, inspect, select
 
+from recorder.audit.repair import repair_derived
 from recorder.cli.common import opened_database, report_errors, require_file, wait_for_database
+from recorder.cli.output.files import phases, stoppable
+from recorder.cli.output.format import count_text
 from recorder.processes import stop_requests
 from recorder.settings_loading import load_settings
 from recorder.store import grants as granting
 from recorder.store import migrate, schema
-from recorder.store.derived import rebuild_all
+from recorder.store.derived import rebuild_all, stale_ids
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.engine import display_url
 from recorder.store.grants import Roles
+from recorder.store.repair import repair_schema
 from recorder.store.schema_diff import differences
-from recorder.store.tables import watches
+from recorder.store.tables import summaries, watches
 from recorder.store.transactions import reading, writing
 
 
@@ -63,15 +67,86 @@ def current() -> None:
 @command.command("check")
 @report_errors
 def check() -> None:
-    """Compare the schema with this program's. The exit status is 1 if it differs."""
+    """Compare the schema with this program's. The exit status is 1 if it differs.
+
+    Groups whose derived data is missing are reported too, and on PostgreSQL privileges that were lost.
+    """
     with _present_database() as engine:
         schema.require_head(schema.state_of(engine))
-        found = differences(engine)
+        found = [*differences(engine), *_lacking(engine)]
         for difference in found:
             click.echo(difference)
         if found:
             raise click.exceptions.Exit(1)
         click.echo(f"{display_url(engine.url)}: at head, as expected")
+
+
+def _lacking(engine: Engine) -> Iterator[str]:
+    """Yield what is missing although the schema is complete."""
+    with reading(engine) as connection:
+        if dialect_of(engine).has_roles and granting.grants_are_used(connection):
+            yield from granting.lacking_privileges(connection, Roles())
+        # A missing table is reported by itself.
+        place = dialect_of(connection).current_schema(connection)
+        is_there = inspect(connection).has_table(summaries.name, schema=place)
+        if is_there and (stale := stale_ids(connection)):
+            yield f"derived tables: {count_text(len(stale), 'group')} missing or derived by other rules"
+
+
+@command.command("repair")
+@click.option("--recorder", default=Roles.recorder, show_default=True, help="The role of the recorders.")
+@click.option("--api", default=Roles.api, show_default=True, help="The role of the API, which only reads.")
+@click.option(
+    "--reporting", default=Roles.reporting, show_default=True, help="The role that reads the views."
+)
+@report_errors
+def repair_command(recorder: str, api: str, reporting: str) -> None:
+    """Make anew what a restore can lose, and say what was done. The ledger itself is never changed.
+
+    That is: triggers and whether they are enabled, views, indexes, the privileges of the roles if all three
+    exist, and derived data. The exit status is 1 if something is wrong that this cannot mend.
+    """
+    with _present_database() as engine, stoppable("stopped: what was said to be done is done"):
+        schema.require_head(schema.state_of(engine))
+        done = 0
+        for line in _repair(engine, recorder, api, reporting):
+            click.echo(line)
+            done += 1
+        left = differences(engine)
+    for difference in left:
+        click.echo(f"Error: cannot be repaired: {difference}", err=True)
+    if left:
+        raise click.exceptions.Exit(1)
+    if not done:
+        click.echo(f"{display_url(engine.url)}: there was nothing to repair")
+
+
+def _repair(engine: Engine, recorder: str, api: str, reporting: str) -> Iterator[str]:
+    yield from repair_schema(engine)
+    if dialect_of(engine).has_roles:
+        yield from _repair_grants(engine, recorder, api, reporting)
+    with opened_database(engine.url, read_only=True, primary=True) as reader, phases() as tell:
+        rebuilt = repair_derived(engine, reader, tell)
+    if rebuilt.groups:
+        yield f"derived tables: {count_text(rebuilt.groups, 'group')} rebuilt from the ledger"
+    if rebuilt.others:
+        click.echo(
+            f"Error: {count_text(rebuilt.others, 'group')} with findings that need more: recorder verify",
+            err=True,
+        )
+        raise click.exceptions.Exit(1)
+
+
+def _repair_grants(engine: Engine, recorder: str, api: str, reporting: str) -> Iterator[str]:
+    try:
+        roles = granting.Roles(recorder, api, reporting)
+        with writing(engine) as connection:
+            lacking = granting.lacking_privileges(connection, roles)
+            if lacking:
+                granting.apply(connection, roles, archiving=granting.may_archive(connection, roles))
+    except granting.GrantsError as error:
+        raise click.ClickException(str(error)) from None
+    yield from (line.replace("lacks", "lacked") + ": granted" for line in lacking)
 
 
 @command.command("grants")
@@ -80,9 +155,10 @@ def check() -> None:
 @click.option(
     "--reporting", default=Roles.reporting, show_default=True, help="The role that reads the views."
 )
+@click.option("--archive", is_flag=True, help="Let the role of the recorders archive groups, too.")
 @click.option("--apply", is_flag=True, help="Run the statements too.")
 @report_errors
-def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None:
+def grants_command(recorder: str, api: str, reporting: str, *, archive: bool, apply: bool) -> None:
     """Print the GRANT statements for the roles on PostgreSQL. The owner of the tables must run them."""
     with _present_database() as engine:
         if not dialect_of(engine).has_roles:
@@ -92,10 +168,10 @@ def grants_command(recorder: str, api: str, reporting: str, apply: bool) -> None
             with writing(engine) if apply else reading(engine) as connection:
                 place = schema.schema_of(connection)
                 if apply:
-                    granting.apply(connection, roles)
+                    granting.apply(connection, roles, archiving=archive)
         except granting.GrantsError as error:
             raise click.ClickException(str(error)) from None
-    for statement in ["BEGIN", *granting.grant_statements(roles, place), "COMMIT"]:
+    for statement in ["BEGIN", *granting.grant_statements(roles, place, archiving=archive), "COMMIT"]:
         click.echo(f"{statement};")
 
 

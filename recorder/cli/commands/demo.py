@@ -74,6 +74,7 @@ def _play(console: Console, stage: Stage, children: Children, until: Callable[[]
 
 
 def _print_addresses(console: Console, stage: Stage) -> None:
+    console.print(f"dashboard           {stage.api_url}/")
     console.print(f"simulated upstream  {stage.simulator_url}")
     console.print(f"API                 {stage.api_url}")
     console.print(f"database            {stage.database}", soft_wrap=True)

@@ -10,6 +10,7 @@ import click
 from recorder.cli.common import report_errors
 from recorder.cli.doctor.check import Check
 from recorder.cli.doctor.database import check_database
+from recorder.cli.doctor.sinks import check_sinks
 from recorder.cli.doctor.upstream import ask, check_address
 from recorder.cli.output.console import plain
 from recorder.setting_names import misspelt_settings
@@ -22,7 +23,7 @@ from recorder.settings_loading import load_settings
 def command() -> None:
     """Check settings, database, recorders and the provider; say what to do about each problem.
 
-    It sends the provider one request at most: for a group that is watched, or for one that does not exist.
+    It asks the provider for one group that is watched, or for one that does not exist.
     """
     problems = 0
     for check in _checks():
@@ -44,6 +45,7 @@ def _checks() -> Iterator[Check]:
         yield Check("settings", True, "all values are allowed, and no name looks misspelt")
     database = check_database(settings)
     yield from database.checks
+    yield from check_sinks(settings)
     address = check_address(settings.base_url, settings.upstream_prefix)
     yield address
     if settings.api_key is None:

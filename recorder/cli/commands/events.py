@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -33,6 +33,8 @@ _STYLES = {
     EventType.SETTLED: "green",
     EventType.BLOCKED: "yellow",
     EventType.STALLED: "yellow",
+    EventType.SHORT: "yellow",
+    EventType.OVERDUE: "yellow",
     EventType.ANOMALY: "magenta",
     EventType.GONE: "red",
     EventType.UPSTREAM_DOWN: "red",
@@ -103,14 +105,17 @@ def _texts(body: dict[str, Any]) -> Iterator[Text]:
 
 def _details(kind: EventType, data: dict[str, Any]) -> str:
     """Describe an event in a few words, empty if its type says it all."""
-    if kind is EventType.SETTLED:
-        return (
-            f"{data['outcome']} after {duration_text(data['duration_seconds'])}, {data['runs']['total']} runs"
-        )
-    if kind is EventType.STALLED:
-        return f"no count changed for {duration_text(data['unchanged_seconds'])}"
-    if kind is EventType.ANOMALY:
-        return str(data["anomaly"])
-    if kind is EventType.UPSTREAM_DOWN:
-        return f"since {show_time(data['down_since'])}: {data['detail']}"
-    return ""
+    words = _WORDS.get(kind)
+    return "" if words is None else words(data)
+
+
+_WORDS: dict[EventType, Callable[[dict[str, Any]], str]] = {
+    EventType.SETTLED: lambda data: (
+        f"{data['outcome']} after {duration_text(data['duration_seconds'])}, {data['runs']['total']} runs"
+    ),
+    EventType.STALLED: lambda data: f"no count changed for {duration_text(data['unchanged_seconds'])}",
+    EventType.SHORT: lambda data: f"{data['runs']} of {data['expected']['runs']} expected runs",
+    EventType.OVERDUE: lambda data: f"expected by {show_time(data['expected']['by'])}",
+    EventType.ANOMALY: lambda data: str(data["anomaly"]),
+    EventType.UPSTREAM_DOWN: lambda data: f"since {show_time(data['down_since'])}: {data['detail']}",
+}

@@ -9,13 +9,14 @@ import click
 
 from recorder.cli.common import broken_text, check_note, report_errors, writable_database
 from recorder.cli.expectations import TAKEN_BACK, ByType, OrNothing, RunsType, time_meant
-from recorder.cli.output.format import expectation_text
 from recorder.clock import Clock
 from recorder.ledger.chain import expectation_members
 from recorder.ledger.entries import ExpectationChanges
+from recorder.queries.change_text import expectation_text
 from recorder.settings_loading import ENROLLING, load_settings
+from recorder.store.batches import Deadline
 from recorder.store.database_clock import measured_clock
-from recorder.store.enrolment import Deadline, expect_of_group
+from recorder.store.enrolment import expect_of_group
 from recorder.store.watch_changes import BrokenLedgerError, NotWatchedError, UnknownGroupError
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from recorder.audit.export_format import OPEN_LINE
 from recorder.audit.exporter import ExportError, entries_of_groups, export_lines
-from recorder.cli.common import checked_ids, exit_with, readable_database, report_errors
+from recorder.cli.common import archived_text, checked_ids, exit_with, readable_database, report_errors
 from recorder.cli.output.files import (
     chunks,
     goes_to_output,
@@ -23,6 +23,7 @@ from recorder.cli.output.files import (
 )
 from recorder.settings_loading import load_settings
 from recorder.store.groups import count_entries
+from recorder.store.tombstones import find_tombstones
 
 
 @click.command("export")
@@ -76,6 +77,8 @@ def _selected(connection: Connection, ids: Iterable[str]) -> tuple[list[str] | N
         return None, count_entries(connection)
     good, complaints = checked_ids(list(ids))
     found = entries_of_groups(connection, good)
-    complaints += [f"{taskgroup_id}: was never watched" for taskgroup_id in good if taskgroup_id not in found]
+    absent = [taskgroup_id for taskgroup_id in good if taskgroup_id not in found]
+    archived = find_tombstones(connection, absent)
+    complaints += [archived_text(one) if one in archived else f"{one}: was never watched" for one in absent]
     exit_with(complaints)
     return good, sum(found.values())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import click
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from recorder.cli.common import report_errors
 from recorder.cli.output.console import (
@@ -27,10 +28,13 @@ from recorder.cli.output.format import ago_text, cause_text, phase_of_group, run
 from recorder.cli.output.group_columns import NOTE, ORDERS, Cell, columns_of, in_order
 from recorder.cli.output.recorder_table import late_lines, recorder_table
 from recorder.cli.output.warnings import warnings
+from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
 from recorder.queries.groups import MAX_COUNT, GroupsQuery, TooManyGroupsError, list_page, list_whole
 from recorder.queries.recorders import late_body, rate_budget_body, recorder_body
+from recorder.settings import Settings
 from recorder.settings_loading import load_settings
+from recorder.store.attention import overdue_groups, short_groups, stalled_groups
 from recorder.store.groups import read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
 from recorder.store.notes import newest_notes
@@ -39,8 +43,11 @@ _USUAL_ID_WIDTH = 37
 
 
 @click.command("groups")
-@click.option("--phase", help="Only groups in these phases, separated by commas.")
-@click.option("--state", help="Only groups whose watch is in these states, separated by commas.")
+@click.option("--phase", help=f"Only groups in these phases, separated by commas: {', '.join(Phase)}.")
+@click.option(
+    "--state",
+    help=f"Only groups whose watch is in these states, separated by commas: {', '.join(WatchState)}.",
+)
 @click.option(
     "--metadata",
     "labels",
@@ -56,6 +63,9 @@ _USUAL_ID_WIDTH = 37
     is_flag=True,
     help="Only groups with an open gap; then which recorders run, and why polls are late.",
 )
+@click.option("--stalled", is_flag=True, help="Only active groups whose counts have not changed for long.")
+@click.option("--overdue", is_flag=True, help="Only groups that should be done by now, and are not.")
+@click.option("--short", is_flag=True, help="Only settled groups with fewer runs than expected.")
 @click.option("--all", "everything", is_flag=True, help="Also groups that were stopped and never seen.")
 @click.option("--columns", metavar="NAMES", help="More columns, such as note,failed,eta,metadata.KEY.")
 @click.option("--sort", "order", type=click.Choice(ORDERS), help="Sort the whole table by this.")
@@ -65,6 +75,9 @@ def command(
     *,
     as_json: bool,
     late: bool,
+    stalled: bool,
+    overdue: bool,
+    short: bool,
     everything: bool,
     labels: tuple[str, ...],
     columns: str | None,
@@ -77,18 +90,20 @@ def command(
     _check_order(order, query, as_json=as_json)
     columns_of(columns, {})
     settings = load_settings(needed=())
+    attention = _Attention(stalled, overdue, short).check(settings)
     recorders: list[Heartbeat] = []
 
     def question(connection: Connection, now: datetime) -> _Listed:
         recorders.extend(heartbeats(connection))
-        selection, unseen = (connection, query, now, settings.cohort_key), everything or as_json
+        selection = connection, query, now, settings.cohort_key
+        unseen, conditions = everything or as_json, tuple(attention.conditions(now, settings))
         body: dict[str, Any]
         if order is None:
-            listing = list_page(*selection, stopped_unseen=unseen)
+            listing = list_page(*selection, stopped_unseen=unseen, conditions=conditions)
             body, cursor = listing.body(now), listing.page.cursor
         else:
-            found = in_order(list_whole(*selection, stopped_unseen=unseen), order)
-            body, cursor = {"items": found[: query.limit]}, None
+            found = list_whole(*selection, stopped_unseen=unseen, conditions=conditions)
+            body, cursor = {"items": in_order(found, order)[: query.limit]}, None
         if late:
             body |= _late_members(connection, recorders, now, settings.rate)
         ids = [group["taskgroup_id"] for group in body["items"]]
@@ -104,7 +119,7 @@ def command(
     if as_json:
         print_json(listed.body)
         return
-    filtered = late or bool(labels) or any(options.values())
+    filtered = late or bool(labels) or any(attention) or any(options.values())
     _print(listed, columns_of(columns, listed.notes), recorders, late=late, filtered=filtered)
 
 
@@ -116,6 +131,27 @@ class _Listed:
     cursor: str | None
     now: datetime
     notes: dict[str, str]
+
+
+class _Attention(NamedTuple):
+    """Which groups that need attention are asked for."""
+
+    stalled: bool
+    overdue: bool
+    short: bool
+
+    def check(self, settings: Settings) -> _Attention:
+        if self.stalled and not settings.stall_after:
+            raise click.UsageError("--stalled needs a RECORDER_STALL_AFTER above 0")
+        return self
+
+    def conditions(self, now: datetime, settings: Settings) -> Iterator[ColumnElement[bool]]:
+        if self.stalled:
+            yield stalled_groups(now, timedelta(seconds=settings.stall_after))
+        if self.overdue:
+            yield overdue_groups(now)
+        if self.short:
+            yield short_groups(now, settings.rules.gap_window)
 
 
 def _check_order(order: str | None, query: GroupsQuery, *, as_json: bool) -> None:

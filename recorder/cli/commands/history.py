@@ -22,7 +22,6 @@ from recorder.cli.output.console import (
     print_more,
     query_of,
 )
-from recorder.cli.output.descriptions import Descriptions
 from recorder.cli.output.format import (
     action_style,
     cause_text,
@@ -34,7 +33,9 @@ from recorder.cli.output.format import (
     until_text,
 )
 from recorder.clock import utc_now
+from recorder.ledger.anomalies import Anomaly
 from recorder.ledger.entries import Kind
+from recorder.queries.descriptions import Descriptions
 from recorder.queries.groups import progress_body, require_watch
 from recorder.queries.history import HistoryQuery, Line, history_request, line_body, read_page
 from recorder.queries.paging import Page
@@ -46,7 +47,9 @@ from recorder.store.history import Item
 @click.option("--from", "from_", metavar="TIME", help="Only entries that held at this time or later.")
 @click.option("--to", metavar="TIME", help="Only entries from before this time.")
 @click.option("--kind", help="Only entries of these kinds, separated by commas: watch, status, gap.")
-@click.option("--anomaly", help="Only entries with one of these anomalies, separated by commas.")
+@click.option(
+    "--anomaly", help=f"Only entries with one of these anomalies, separated by commas: {', '.join(Anomaly)}."
+)
 @order_option
 @page_options
 @report_errors

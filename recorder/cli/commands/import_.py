@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -13,10 +14,13 @@ from typing import BinaryIO
 import click
 from sqlalchemy import URL, Connection, Engine
 
+from recorder.audit.archive.archive_file import plain_lines
+from recorder.audit.archive.restore import plan_restore, restore_groups
 from recorder.audit.export_format import ImportRefusedError
 from recorder.audit.importer import load
-from recorder.cli.common import opened_database, report_errors
+from recorder.cli.common import opened_database, report_errors, writable_database
 from recorder.cli.output.files import Advance, progress, sizes_text, stoppable
+from recorder.cli.output.format import count_text
 from recorder.processes import stop_requests
 from recorder.settings_loading import ENROLLING, load_settings
 from recorder.store.database_clock import clock_of
@@ -28,12 +32,20 @@ from recorder.store.transactions import migrating
 
 @click.command("import")
 @click.argument("file", metavar="FILE", type=click.File("rb"))
+@click.option(
+    "--restore", is_flag=True, help="Bring the groups of an archive back into the database they are from."
+)
 @report_errors
-def command(file: BinaryIO) -> None:
+def command(file: BinaryIO, *, restore: bool) -> None:
     """Import an export (- for standard input) into an empty database, creating its tables if needed.
 
-    Every line is verified; if one is wrong, nothing is imported.
+    Every line is verified; if one is wrong, nothing is imported. The file may be compressed.
     """
+    if restore:
+        if file.fileno() == sys.stdin.fileno():
+            raise click.UsageError("--restore needs a file, which is read twice")
+        _restore(Path(file.name))
+        return
     settings = load_settings(ENROLLING)
     # After the commit, a signal must not lead to the message that nothing was written.
     with stop_requests() as asked, _database(settings.write_url) as engine:
@@ -43,7 +55,7 @@ def command(file: BinaryIO) -> None:
                     raise KeyboardInterrupt
                 created = _create_tables_if_blank(connection)
                 with progress("importing", _size(file)) as advance:
-                    lines = _with_progress(file, advance)
+                    lines = _with_progress(plain_lines(file), file, advance)
                     now = clock_of(connection)
                     done = load(connection, lines, gap_window=settings.rules.gap_window, now=now)
         except ImportRefusedError as error:
@@ -101,11 +113,37 @@ def _create_tables_if_blank(connection: Connection) -> bool:
     return state.blank
 
 
-def _with_progress(file: BinaryIO, advance: Advance) -> Iterator[bytes]:
-    done = 0
-    for line in file:
+def _restore(path: Path) -> None:
+    """Bring the groups of an archive back. The whole file is verified before any of them is."""
+    try:
+        with writable_database(load_settings(needed=())) as engine:
+            with (
+                stoppable("stopped: nothing was written"),
+                progress("verifying", path.stat().st_size) as told,
+            ):
+                plan = plan_restore(engine, path, told)
+            groups = entries = 0
+            with (
+                stoppable("stopped: some of the groups are back; repeat the command for the others"),
+                progress("restoring", plan.entries) as told,
+            ):
+                for restored in restore_groups(engine, path, plan):
+                    groups, entries = groups + restored.groups, entries + restored.entries
+                    told(entries)
+            where = display_url(engine.url)
+    except ImportRefusedError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or path}: {error.strerror or error}") from None
+    present = f"; {count_text(plan.present, 'group')} stood there already" if plan.present else ""
+    click.echo(f"{sizes_text(entries, groups)} restored into {where}{present}")
+
+
+def _with_progress(lines: Iterable[bytes], file: BinaryIO, advance: Advance) -> Iterator[bytes]:
+    done, seekable = 0, file.seekable()
+    for line in lines:
         done += len(line)
-        advance(done)
+        advance(file.tell() if seekable else done)
         yield line
 
 

@@ -6,8 +6,9 @@ import click
 
 from recorder.cli.common import broken_text, check_note, report_errors, writable_database
 from recorder.settings_loading import ENROLLING, load_settings
+from recorder.store.batches import Deadline
 from recorder.store.database_clock import measured_clock
-from recorder.store.enrolment import Deadline, note_group
+from recorder.store.enrolment import note_group
 from recorder.store.watch_changes import BrokenLedgerError, UnknownGroupError
 
 

@@ -22,7 +22,7 @@ from recorder.store.schema import require_head, state_of
 @click.command("serve")
 @report_errors
 def command() -> None:
-    """Serve the API, read-only, until Ctrl-C or SIGTERM."""
+    """Serve the API until Ctrl-C or SIGTERM; read-only, but for enrolment if a token is for it."""
     settings = load_settings(SERVING)
     warn_of_misspelt_settings(print_warning)
     require_servable(settings)
@@ -30,13 +30,20 @@ def command() -> None:
     with opened_database(settings.read_url, read_only=True) as engine:
         wait_for_database(engine)
         require_head(state_of(engine))
-    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
-    address = f"http://{host}:{settings.api_port}"
+    if settings.may_enrol:
+        require_file(settings.write_url)
+    address = address_of(settings)
     click.echo(
-        f"API at {address}/api/v1/groups, documentation at {address}/docs, "
+        f"dashboard at {address}/, API at {address}/api/v1/groups, documentation at {address}/docs, "
         f"from {display_url(settings.read_url)}"
     )
     serve(settings.api_host, settings.api_port)
+
+
+def address_of(settings: Settings) -> str:
+    """Return the address at which the API is served, without a slash at its end."""
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    return f"http://{host}:{settings.api_port}"
 
 
 def require_servable(settings: Settings) -> None:

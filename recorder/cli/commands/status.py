@@ -17,20 +17,19 @@ from recorder.cli.output.format import (
     cause_text,
     count_text,
     counts_text,
-    expectation_text,
     lasted_text,
     phase_of_group,
     runs_text,
     show_time,
     state_text,
 )
-from recorder.cli.output.history_text import watch_text
 from recorder.cli.output.status_at import print_status_at
 from recorder.clock import utc_now
 from recorder.ledger.entries import WatchChange
 from recorder.ledger.timestamps import format_time
 from recorder.ledger.watch import WatchState
 from recorder.queries.as_of import StatusQuery
+from recorder.queries.change_text import expectation_text, watch_text
 from recorder.queries.groups import group_answer, require_group, status_body
 from recorder.settings_loading import load_settings
 from recorder.store.history import Item, newest_changes

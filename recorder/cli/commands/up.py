@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import click
 
-from recorder.cli.commands.serve import require_servable
+from recorder.cli.commands.serve import address_of, require_servable
 from recorder.cli.common import (
     opened_database,
     print_warning,
+    refuse_demo_database,
     report_errors,
     settings_with_key,
     wait_for_database,
     warn_of_misspelt_settings,
 )
+from recorder.cli.sink_loading import load_sinks
 from recorder.cli.workers import require_workers
 from recorder.cli.workers_option import workers_option
 from recorder.processes import Children, stop_requests, wait_while
@@ -28,12 +30,15 @@ def command(workers: int) -> None:
     """Upgrade the database, record, and serve the API, until Ctrl-C or SIGTERM."""
     settings, _ = settings_with_key(ALL_SETTINGS)
     warn_of_misspelt_settings(print_warning)
+    load_sinks(settings)
     require_servable(settings)
     require_workers(settings, workers)
     with opened_database(settings.write_url) as engine:
         wait_for_database(engine)
         before = upgrade(engine)
+        refuse_demo_database(settings, engine)
     moved = "" if before.at_head else f" ({before.current or 'new'} -> {before.head})"
+    click.echo(f"dashboard {address_of(settings)}/")
     click.echo(f"database  {display_url(settings.write_url)}{moved}")
     click.echo(f"upstream  {settings.base_url}{settings.upstream_prefix}")
     children = Children()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import isnan
 
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.common import exit_with, opened_database, report_errors, require_file
+from recorder.cli.common import archived_text, exit_with, opened_database, report_errors, require_file
 from recorder.cli.output.awaited import AwaitedView, awaited_view
 from recorder.clock import utc_now
 from recorder.completion.outcome import exit_status, worst_status
@@ -19,6 +19,7 @@ from recorder.queries.waiting import AwaitedGroups
 from recorder.settings_loading import load_settings
 from recorder.store.data_time import data_time
 from recorder.store.schema import require_head, state_of
+from recorder.store.tombstones import find_tombstones
 from recorder.store.transactions import DatabaseLostError, DatabaseUnavailableError, reading
 
 _INTERVAL_SECONDS = 1.0
@@ -51,11 +52,18 @@ def command(ids: tuple[str, ...], timeout: float | None, first: bool) -> None:
     with stop_requests() as asked, opened_database(settings.read_url, read_only=True) as engine:
         require_head(state_of(engine))
         now = _read(engine, groups)
-        exit_with([f"{one[:80]!a}: was never watched" for one, body in groups.bodies.items() if body is None])
+        exit_with(_complaints(engine, [one for one, body in groups.bodies.items() if body is None]))
         with awaited_view() as view:
             view.show(groups, now)
             status = _wait(groups, lambda: _look(engine, groups, view), asked, deadline, first=first)
     raise click.exceptions.Exit(status)
+
+
+def _complaints(engine: Engine, absent: Sequence[str]) -> list[str]:
+    """Return why each of the groups that are not in the database cannot be waited for."""
+    with reading(engine) as connection:
+        archived = find_tombstones(connection, absent)
+    return [archived_text(one) if one in archived else f"{one[:80]!a}: was never watched" for one in absent]
 
 
 def _wait(

@@ -14,6 +14,7 @@ import click
 from sqlalchemy import Engine
 
 from recorder.cli.common import (
+    archived_text,
     broken_text,
     check_note,
     checked_ids,
@@ -31,22 +32,20 @@ from recorder.ledger.entries import Action, ExpectationChanges
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.settings import Settings
 from recorder.settings_loading import ENROLLING, load_settings
+from recorder.store.batches import Deadline
 from recorder.store.database_clock import measured_clock
 from recorder.store.engine import display_url
-from recorder.store.enrolment import (
-    Deadline,
-    cease_groups,
-    expect_of_groups,
-    resume_groups,
-    watch_groups,
-)
-from recorder.store.groups import known_ids
+from recorder.store.enrolment import cease_groups, enrol_groups, resume_groups
 from recorder.store.migrate import upgrade
-from recorder.store.schema import require_head, state_of
+from recorder.store.requested import take_created
+from recorder.store.schema import require_head, require_own, state_of
+from recorder.store.tombstones import ArchivedGroupError
 from recorder.store.transactions import reading
 from recorder.store.watch_changes import (
     BrokenLedgerError,
+    Enrolment,
     NotWatchedError,
+    RefusedChangeError,
     UnknownGroupError,
     WatchOutcome,
     WatchOutcomes,
@@ -145,29 +144,24 @@ def watch_command(
         read_source(source, given, exact=exact)
     if not (given.ids or given.created or given.complaints or _is_folder(source)):
         raise click.UsageError(_NO_IDS if ids or source else "name at least one group, or give --from-file")
+    if given.created and (expect_runs is not None or expect_by is not None):
+        raise click.UsageError("what is expected of the groups in a folder is what its lines say")
     check_note(note, "--note")
     complaints = given.complaints
     if given.ids or given.created:
         settings = load_settings(ENROLLING)
         with _created_database(settings) as engine:
             database = OpenedDatabase(engine, measured_clock(engine), settings)
-            good = [*given.ids, *_never_watched(engine, given)]
             if not exact and (warning := unusual_text(given.ids)):
                 click.echo(f"Warning: {warning}", err=True)
-            changes = _changes(expect_runs, expect_by, database.now)
-            complaints += _tell(_watch(database, good, note, changes), len(good), _WATCHED, note)
+            enrolment = Enrolment(note, _changes(expect_runs, expect_by, database.now))
+            total = len(given.ids) + len(given.created)
+            complaints += _tell(_watch(database, given, enrolment), total, _WATCHED, note)
     exit_with(complaints)
 
 
 def _is_folder(source: Path | None) -> bool:
     return source is not None and source.is_dir()
-
-
-def _never_watched(engine: Engine, given: GivenIds) -> list[str]:
-    """Return the created groups that are new; others may have been stopped on purpose since."""
-    with reading(engine) as connection:
-        known = known_ids(connection, given.created)
-    return [one for one in given.created if one not in known and one not in given.ids]
 
 
 def _changes(runs: int | None, by: datetime | timedelta | None, now: Clock) -> ExpectationChanges:
@@ -189,19 +183,16 @@ _WATCHED = Wording(
 )
 
 
-def _watch(
-    database: OpenedDatabase, ids: Sequence[str], note: str | None, changes: ExpectationChanges
-) -> Iterator[WatchOutcomes]:
-    engine, actor, now = database.engine, database.settings.actor, database.now
-    rules, deadline = database.settings.rules, Deadline()
-    for outcomes in watch_groups(engine, ids, actor=actor, note=note, now=now, rules=rules, changes=changes):
-        watched = [taskgroup_id for taskgroup_id, outcome in outcomes.items() if outcome is None]
-        if changes:
-            for expected in expect_of_groups(
-                engine, watched, changes, actor=actor, note=note, now=now, deadline=deadline
-            ):
-                outcomes.update(expected)
-        yield outcomes
+def _watch(database: OpenedDatabase, given: GivenIds, enrolment: Enrolment) -> Iterator[WatchOutcomes]:
+    engine, now, deadline = database.engine, database.now, Deadline()
+    actor, rules = database.settings.actor, database.settings.rules
+    wanted = dict.fromkeys(given.ids, enrolment)
+    yield from enrol_groups(engine, wanted, actor=actor, now=now, rules=rules, deadline=deadline)
+    for outcomes in take_created(
+        engine, given.created, actor=actor, note=enrolment.note, now=now, rules=rules, deadline=deadline
+    ):
+        # Those that were taken in before are in the folder each time.
+        yield {one: outcome for one, outcome in outcomes.items() if outcome is not None}
 
 
 def _tell(batches: Iterator[WatchOutcomes], total: int, wording: Wording, note: str | None) -> list[str]:
@@ -231,10 +222,13 @@ def _tell(batches: Iterator[WatchOutcomes], total: int, wording: Wording, note: 
 def _complaint(taskgroup_id: str, outcome: WatchOutcome, wording: Wording, note: str | None) -> str | None:
     if isinstance(outcome, BrokenLedgerError):
         return broken_text(taskgroup_id, outcome)
+    if isinstance(outcome, ArchivedGroupError):
+        return archived_text(taskgroup_id)
     if isinstance(outcome, UnknownGroupError):
         return f"{taskgroup_id}: was never watched"
-    if isinstance(outcome, NotWatchedError):
-        return f"{taskgroup_id}: is {outcome} since a moment ago; try again"
+    if isinstance(outcome, RefusedChangeError):
+        again = " since a moment ago; try again" if isinstance(outcome, NotWatchedError) else ""
+        return f"{taskgroup_id}: {'is ' if again else ''}{outcome}{again}"
     if outcome is None and note is not None:
         return f"{taskgroup_id}: {wording.unchanged}, so there is no entry to keep the note with"
     return None
@@ -287,4 +281,6 @@ def _created_database(settings: Settings) -> Iterator[Engine]:
             click.echo(f"created the tables in {display_url(settings.write_url)}", err=True)
         else:
             require_head(state)
+            with reading(engine) as connection:
+                require_own(connection)
         yield engine

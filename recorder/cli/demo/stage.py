@@ -21,6 +21,7 @@ from recorder.cli.demo.cast import Client, Role, roles
 from recorder.clock import utc_now
 from recorder.ledger.transitions import Rules
 from recorder.processes import Child, Children
+from recorder.store.demo_mark import DEMO_ACTOR
 from recorder.store.engine import check_url
 from recorder.store.enrolment import watch_group
 from recorder.store.migrate import upgrade
@@ -119,7 +120,7 @@ def enrol_all(stage: Stage, client: Client) -> dict[str, Role]:
     with opened_database(stage.database_url) as engine:
         for role in roles():
             taskgroup_id = client.create(role)
-            watch_group(engine, taskgroup_id, actor="demo", note=None, now=utc_now, rules=_RULES)
+            watch_group(engine, taskgroup_id, actor=DEMO_ACTOR, note=None, now=utc_now, rules=_RULES)
             enrolled[taskgroup_id] = role
     return enrolled
 

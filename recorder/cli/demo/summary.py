@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -49,7 +53,16 @@ def print_summary(console: Console, stage: Stage) -> None:
     console.print(f"{groups} groups, {total['entries']} entries, {total['gaps']} gaps recorded.")
     _print_durations(console, stage)
     console.print("The database is kept; to look at it:")
-    console.print(f"  RECORDER_DATABASE_URL={stage.database_url} recorder groups", soft_wrap=True)
+    console.print(f"  RECORDER_DATABASE_URL={stage.database_url} {_program()} groups", soft_wrap=True)
+
+
+def _program() -> str:
+    """Return what starts this program in the user's shell, whose path may not lead to it."""
+    started_as = Path(sys.argv[0])
+    found = shutil.which("recorder")
+    if started_as.name != "recorder" or (found is not None and Path(found).samefile(started_as)):
+        return "recorder"
+    return shlex.quote(str(started_as))
 
 
 def _print_durations(console: Console, stage: Stage) -> None:

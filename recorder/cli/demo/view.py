@@ -119,7 +119,7 @@ class _Board:
                 self._rate = (picture.counters["polls"] - before.counters["polls"]) / max(seconds, 0.1)
             self._before = picture
         yield Text(f"{self._rate:.1f} polls/s, {_counts(picture)}    Ctrl-C ends", "dim", no_wrap=True)
-        hint = Text(f"curl '{self._api_url}/api/v1/groups?limit=3'", "dim", no_wrap=True)
+        hint = Text(f"dashboard: {self._api_url}/", "dim", no_wrap=True)
         yield Text(unseen, "red", no_wrap=True) if (unseen := _open_gaps(picture)) else hint
 
 

@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from recorder.cli.common import opened_database, require_file
 from recorder.cli.doctor.check import Check
 from recorder.cli.doctor.upstream import MADE_UP_ID, Asked
-from recorder.cli.output.format import count_text
+from recorder.cli.output.format import count_text, show_time
+from recorder.ledger.missing_groups import MissingGroups
+from recorder.ledger.timestamps import format_time
 from recorder.ledger.watch import WatchState
 from recorder.queries.recorders import LATE_SECONDS, late_reasons
 from recorder.settings import Settings
@@ -19,7 +21,8 @@ from recorder.store.database_clock import clock_of
 from recorder.store.engine import display_url
 from recorder.store.groups import GroupCounts, GroupFilter, list_groups, read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
-from recorder.store.schema import SchemaError, require_head, require_suitable, state_of
+from recorder.store.missing import read_missing
+from recorder.store.schema import SchemaError, require_head, require_own, require_suitable, state_of
 from recorder.store.transactions import DatabaseUnavailableError, reading
 
 _LOOKED_AT = 100
@@ -43,10 +46,12 @@ def check_database(settings: Settings) -> DatabaseChecks:
             require_head(state_of(engine))
             with reading(engine) as connection:
                 require_suitable(connection)
+                require_own(connection)
                 now = clock_of(connection)()
                 fine = Check("database", True, f"{place} can be read, and has this program's schema")
                 found = heartbeats(connection), read_group_counts(connection, now), now
-                return DatabaseChecks([fine, *check_recording(*found)], _group_to_ask_for(connection))
+                checks = [fine, *check_recording(*found), *check_missing(read_missing(connection))]
+                return DatabaseChecks(checks, _group_to_ask_for(connection))
     except SchemaError as error:
         return DatabaseChecks([Check("database", False, str(error))], nobody)
     except DatabaseUnavailableError as error:
@@ -72,6 +77,20 @@ def check_recording(recorders: Sequence[Heartbeat], counts: GroupCounts, now: da
     gaps = count_text(counts.open_gaps, "group has an open gap", "groups have an open gap")
     due = count_text(counts.due, "poll is due", "polls are due")
     yield Check("groups", False, f"{gaps}, {due}{reasons and f': {reasons}'}; see: recorder groups --late")
+
+
+def check_missing(found: MissingGroups) -> Iterator[Check]:
+    """Check that groups that were seen before are not missing together."""
+    if found.since is not None and found.together:
+        missing = count_text(found.missing, "group", "groups")
+        yield Check(
+            "missing",
+            False,
+            f"{missing} that the provider returned before are not found since "
+            f"{show_time(format_time(found.since))}, and {found.answered} others are: that is the provider's "
+            "doing, so none becomes gone; check PARALLEL_BASE_URL, RECORDER_UPSTREAM_PREFIX, and whose key "
+            "PARALLEL_API_KEY is",
+        )
 
 
 def _group_to_ask_for(connection: Connection) -> Asked:

@@ -14,11 +14,11 @@ from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.settings import Settings
 from recorder.upstream.client import UpstreamClient
 from recorder.upstream.interpret import Exchange, interpret
+from recorder.upstream.prefixes import API_VERSIONS, other_prefix
 
 MADE_UP_ID = f"tgrp_{'0' * 32}"
 """Polled where no group is watched."""
 CLOCK_TOLERANCE = timedelta(seconds=5)
-_VERSIONS = ("/v1", "/v1beta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Asked:
 def check_address(base_url: str, prefix: str) -> Check:
     """Check that the address and the prefix do not both name the version of the provider's API."""
     place = f"polls go to {base_url}{prefix}/tasks/groups/ID"
-    version = next((one for one in _VERSIONS if urlsplit(base_url).path.endswith(one)), None)
+    version = next((one for one in API_VERSIONS if urlsplit(base_url).path.endswith(one)), None)
     if version is None or not prefix:
         return Check("address", True, place)
     instead = "" if version == prefix else f", and set RECORDER_UPSTREAM_PREFIX to {version}"
@@ -40,7 +40,8 @@ def check_address(base_url: str, prefix: str) -> Check:
 
 
 async def ask(settings: Settings, api_key: str, asked: Asked) -> list[Check]:
-    """Poll one group once, and return what that shows."""
+    """Poll one group, under the other prefix too if it was seen before and is not found, and return what
+    that shows."""
     async with UpstreamClient(
         base_url=settings.base_url,
         prefix=settings.upstream_prefix,
@@ -50,8 +51,26 @@ async def ask(settings: Settings, api_key: str, asked: Asked) -> list[Check]:
         concurrency=1,
         now=utc_now,
     ) as client:
-        exchange = await client.exchange(asked.taskgroup_id)
-    return [check_answer(interpret(exchange, api_key), asked), *check_clock(exchange)]
+        exchange = await client.exchange(asked.taskgroup_id, client.prefix)
+        outcome, other = interpret(exchange, api_key), other_prefix(client.prefix)
+        if asked.seen_before and other is not None and _is_not_found(outcome):
+            elsewhere = await client.poll_under(other, asked.taskgroup_id)
+            if isinstance(elsewhere, Observation):
+                return [_moved(settings.upstream_prefix, other), *check_clock(exchange)]
+    return [check_answer(outcome, asked), *check_clock(exchange)]
+
+
+def _is_not_found(outcome: Observation | Failure) -> bool:
+    return isinstance(outcome, Failure) and outcome.cause is Cause.NOT_FOUND
+
+
+def _moved(prefix: str, other: str) -> Check:
+    return Check(
+        "prefix",
+        False,
+        f"the provider finds groups under {other} and not under {prefix}; "
+        f"set RECORDER_UPSTREAM_PREFIX to {other}",
+    )
 
 
 def check_answer(outcome: Observation | Failure, asked: Asked) -> Check:

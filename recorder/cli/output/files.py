@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from recorder.cli.output.format import count_text
 from recorder.processes import STOP_SIGNALS
@@ -104,6 +104,23 @@ def progress(label: str, total: int | None, *, beside_output: bool = False) -> I
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def phases() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar for each phase of some work on a terminal, until the block ends.
+
+    The function that it yields takes the phase, how much of it is done, and how much there is.
+    """
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total)
+            bar.update(tasks[phase], completed=done, total=total)
+
+        yield tell
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from recorder.cli.common import opened_database
 from recorder.cli.output.console import console, plain
-from recorder.cli.output.descriptions import Descriptions
 from recorder.cli.output.format import cause_text, lasted_text, phase_text, runs_text, show_time
 from recorder.clock import utc_now
 from recorder.ledger.entries import Kind
 from recorder.processes import stop_requests
+from recorder.queries.descriptions import Descriptions
 from recorder.queries.groups import progress_body
 from recorder.queries.history import entry_body
 from recorder.queries.json_output import dumps

@@ -63,14 +63,6 @@ def runs_of_group(group: dict[str, Any]) -> str:
     return f"{words}, {expected['runs']} expected" if group["arrived"] is False else words
 
 
-def expectation_text(expected: dict[str, Any] | None) -> str:
-    """Return what is expected of a group in words."""
-    if expected is None or not any(expected.values()):
-        return "nothing"
-    runs = "done" if expected["runs"] is None else count_text(expected["runs"], "run")
-    return runs if expected["by"] is None else f"{runs} by {show_time(expected['by'])}"
-
-
 def state_text(state: str) -> Text:
     """Return the state of a watch in its colour."""
     return Text(state, style=_STATE_STYLES[WatchState(state)])
@@ -91,6 +83,14 @@ def cause_text(gap: dict[str, Any]) -> Text:
 def count_text(count: int, noun: str, plural: str | None = None) -> str:
     """Return a count with its noun; the plural adds an "s" unless given."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def bytes_text(size: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    value, units = float(size), ["bytes", "kB", "MB", "GB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:,.0f} bytes" if units[0] == "bytes" else f"{value:,.1f} {units[0]}"
 
 
 def lasted_text(gap: dict[str, Any], now: datetime) -> str:

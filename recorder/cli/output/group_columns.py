@@ -9,8 +9,9 @@ import click
 from rich.text import Text
 
 from recorder.cli.output.console import plain
-from recorder.cli.output.format import expectation_text, show_time, until_text
+from recorder.cli.output.format import show_time, until_text
 from recorder.ledger.status_fields import RUN_STATUSES
+from recorder.queries.change_text import expectation_text
 from recorder.queries.json_output import dumps
 
 Cell = Callable[[Mapping[str, Any]], Text]

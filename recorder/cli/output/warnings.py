@@ -14,6 +14,11 @@ from recorder.cli.output.recorder_table import failing_line
 from recorder.queries.recorders import SHORT_OF
 from recorder.store.heartbeats import Heartbeat
 
+_TROUBLES = {
+    "key_rejected": "the API key is rejected, polls pause except for one at a time",
+    "not_found": "groups that were seen before are not found, which is its doing: none becomes gone",
+}
+
 
 def warnings(recorders: Sequence[Heartbeat], now: datetime) -> list[Text]:
     """Return a line for each problem, none if all is well."""
@@ -30,6 +35,12 @@ def _lines(beat: Heartbeat, now: datetime) -> Iterator[Text]:
     upstream, rate = beat.report.get("upstream"), beat.report.get("rate")
     if upstream is not None and upstream["trouble"] is not None:
         yield _upstream_line(upstream, now)
+    if upstream is not None and upstream.get("prefix") is not None:
+        yield Text(
+            f"upstream: groups are found under {upstream['prefix']} alone, which polls take: "
+            f"set RECORDER_UPSTREAM_PREFIX to it",
+            style="yellow",
+        )
     if rate is not None and rate["stretch"] > 1:
         yield Text(_stretch_text(rate), style="yellow")
 
@@ -50,9 +61,7 @@ def _upstream_line(upstream: dict[str, Any], now: datetime) -> Text:
     last = trouble["last_failure"]
     failures = ", ".join(f"{count} {cause}" for cause, count in trouble["failures"].items())
     rejected = upstream["state"] == "key_rejected"
-    what = (
-        "the API key is rejected, polls pause except for one at a time" if rejected else "polls are failing"
-    )
+    what = _TROUBLES.get(upstream["state"], "polls are failing")
     since = f"since {show_time(trouble['since'])} ({ago_text(trouble['since'], now)})"
     line = Text(f"upstream: {what}, {since}: {failures}; {trouble['answers']} answered meanwhile; last: ")
     line.append_text(plain(last["detail"]))

@@ -160,12 +160,18 @@ class StoreDialect(ABC):
     ) -> None:
         """Insert rows that all have the same columns; with `replace`, in place of those with the same key."""
         if rows:
-            connection.execute(self.put(table, rows[0].keys(), None, replace=replace), list(rows))
+            connection.execute(*self.insertion(table, rows, replace=replace))
+
+    def insertion(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: bool
+    ) -> tuple[Executable, Any]:
+        """Return the statement that inserts rows, and its parameters."""
+        return self.put(table, rows[0].keys(), None, replace=replace), list(rows)
 
     def put(
         self, table: Table, names: Collection[str], source: Select[Any] | None, *, replace: bool
     ) -> Executable:
-        """Return the statement of `write_rows` for columns; their values are parameters unless selected."""
+        """Return a statement that inserts columns; their values are parameters unless selected."""
         statement = self.insert(table)
         if source is not None:
             statement = statement.from_select(list(names), source)
@@ -247,9 +253,20 @@ class StoreDialect(ABC):
         """Return why no ledger can be in the database, and what helps; None if one can."""
         return None
 
+    def fed_by(self, connection: Connection) -> str | None:
+        """Return the name of what writes another database's ledger into this one; None if nothing does."""
+        return None
+
     @abstractmethod
     def catalogue(self, connection: Connection) -> list[CatalogueRow]:
         """Return every part of the schema that `connection` works in."""
+
+    def shrink(self, connection: Connection, pages: int) -> bool:
+        """Give up to `pages` unused pages back to the system; return whether there may be more.
+
+        The transaction of `connection` has the option WRITING. Only some databases shrink a little at a time.
+        """
+        return False
 
     @abstractmethod
     def empty_schema(self, connection: Connection) -> AbstractContextManager[Connection]:

@@ -46,6 +46,11 @@ _NO_PRIVILEGE = "42501"
 _CANCELLED = "57014"
 _READ_ONLY = "25006"
 _ENCODING = "UTF8"
+# A logical replica takes writes as any primary does.
+_SUBSCRIPTION = text("""
+    SELECT subname FROM pg_subscription JOIN pg_subscription_rel ON srsubid = pg_subscription.oid
+    WHERE srrelid = to_regclass('entries') LIMIT 1
+""")
 # Until a session is open, the driver gives no codes. A server that is there says FATAL. All else is about the
 # network, unless it has one of the other words.
 _STARTING = (
@@ -80,8 +85,7 @@ _REPLICA_TIME = """
 _CATALOGUE = """
     WITH relations AS (SELECT * FROM pg_class WHERE relnamespace = current_schema()::regnamespace),
     tables AS (SELECT * FROM relations WHERE relkind IN ('r', 'p') AND NOT relispartition)
-    SELECT 'table' AS kind, relname AS "table", relname AS name, relpersistence::text AS definition
-    FROM tables
+    SELECT 'table' AS kind, relname AS "table", relname AS name, relpersistence::text FROM tables
     UNION ALL
     SELECT 'column', t.relname, a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
         'COLLATE ' || nullif(l.collname, 'default'), CASE WHEN a.attnotnull THEN 'NOT NULL' END,
@@ -102,7 +106,8 @@ _CATALOGUE = """
     FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid
     UNION ALL
     SELECT 'trigger', t.relname, g.tgname,
-        concat_ws(' ', pg_get_triggerdef(g.oid, true), g.tgenabled, f.prosrc)
+        concat_ws(' ', pg_get_triggerdef(g.oid, true), g.tgenabled, f.provolatile, f.prosrc,
+            replace(f.proconfig::text, quote_ident(current_schema()), 'its schema'))
     FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
     JOIN pg_proc f ON f.oid = g.tgfoid
     UNION ALL
@@ -187,19 +192,12 @@ class PostgreSQL(StoreDialect):
         names = [f"c{number}" for number in range(len(rows[0]))]
         return orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
 
-    def write_rows(
-        self,
-        connection: Connection,
-        table: Table,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        replace: bool = False,
-    ) -> None:
+    def insertion(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: bool
+    ) -> tuple[Executable, Any]:
         # The driver's executemany sends a statement per row, which costs many times as much.
-        if rows:
-            names = tuple(rows[0])
-            statement = self._put_all(table, names, replace=replace)
-            connection.execute(statement, {ROWS: self.rows_value([tuple(row.values()) for row in rows])})
+        statement = self._put_all(table, tuple(rows[0]), replace=replace)
+        return statement, {ROWS: self.rows_value([tuple(row.values()) for row in rows])}
 
     @cache  # noqa: B019 (dialects live as long as the program)
     def _put_all(self, table: Table, names: tuple[str, ...], *, replace: bool) -> Executable:
@@ -282,6 +280,10 @@ class PostgreSQL(StoreDialect):
             path = connection.scalar(text("SHOW search_path"))
             return f"there is no schema of the search path {path}; create one with: CREATE SCHEMA name"
         return None
+
+    def fed_by(self, connection: Connection) -> str | None:
+        name: str | None = connection.scalar(_SUBSCRIPTION)
+        return name
 
     def catalogue(self, connection: Connection) -> list[CatalogueRow]:
         return [tuple(row) for row in connection.execute(text(_CATALOGUE))]

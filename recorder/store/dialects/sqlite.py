@@ -88,6 +88,10 @@ class SQLite(StoreDialect):
             raise DatabaseUrlError("SQLite takes a file and nothing else")
         return url.set(drivername="sqlite")
 
+    def display_url(self, url: URL) -> str:
+        # A relative path would not tell one working folder's database from another's.
+        return super().display_url(url.set(database=str(Path(str(url.database)).absolute())))
+
     def open_engine(
         self, url: URL, *, read_only: bool, primary: bool, timeout_seconds: float | None, name: str
     ) -> Engine:
@@ -97,9 +101,9 @@ class SQLite(StoreDialect):
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
         if read_only:
             follow_file(engine, path)
-            explain_refusal(engine, path)
         else:
             refuse_lost_file(engine, path)
+        explain_refusal(engine, path, read_only=read_only)
         _prepare(engine, read_only=read_only)
         if timeout_seconds is not None:
             _limit_statements(engine, timeout_seconds)
@@ -185,6 +189,16 @@ class SQLite(StoreDialect):
             for check in inspector.get_check_constraints(table):
                 parts.append(("constraint", table, str(check["name"]), str(check["sqltext"])))
         return parts
+
+    def shrink(self, connection: Connection, pages: int) -> bool:
+        # Where auto_vacuum is not incremental, this does nothing.
+        free = text("PRAGMA freelist_count")
+        before = connection.scalar(free) or 0
+        driver: Any = connection.connection.driver_connection
+        # Every row that is fetched frees a page.
+        driver.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        after = connection.scalar(free) or 0
+        return 0 < after < before
 
     @contextmanager
     def empty_schema(self, connection: Connection) -> Iterator[Connection]:

@@ -1,5 +1,5 @@
 """The files of a SQLite database: noticing that they were deleted or replaced while in use, and saying why
-a reader may not open them.
+they cannot be opened.
 
 SQLite keeps working on an open file that has lost its name, and nobody would ever see what it writes there.
 """
@@ -20,7 +20,14 @@ from sqlalchemy.exc import DisconnectionError
 from recorder.store.dialects.base import FilesLostError, FilesRefusedError, FileWatch
 
 _FILE = "recorder_file"
-_REFUSALS = {"SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT", "SQLITE_CANTOPEN"}
+_NOT_A_DATABASE = "SQLITE_NOTADB"
+_REFUSALS = {
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_READONLY_CANTINIT",
+    "SQLITE_READONLY_DIRECTORY",
+    _NOT_A_DATABASE,
+}
 
 Identity = tuple[int, int]
 """A file's device and inode."""
@@ -37,17 +44,16 @@ def follow_file(engine: Engine, path: Path) -> None:
             raise DisconnectionError("the database file was replaced")
 
 
-def explain_refusal(engine: Engine, path: Path) -> None:
-    """Say what keeps a reader from a file, and what helps; SQLite says that it attempted to write.
-
-    Even a reader needs the files beside the database, and creates them if nobody else has it open.
-    """
+def explain_refusal(engine: Engine, path: Path, *, read_only: bool) -> None:
+    """Say which file cannot be opened, why, and what helps; SQLite says none of it."""
 
     @event.listens_for(engine, "handle_error")
     def explain(context: ExceptionContext) -> None:
         error = context.original_exception
-        if getattr(error, "sqlite_errorname", None) in _REFUSALS and (why := _refusal(path)) is not None:
-            raise FilesRefusedError(why) from error
+        name = getattr(error, "sqlite_errorname", None)
+        if name in _REFUSALS:
+            why = _refusal(path, name, read_only=read_only)
+            raise FilesRefusedError(why or f"{path}: {error}") from error
 
 
 def refuse_lost_file(engine: Engine, path: Path) -> None:
@@ -93,17 +99,29 @@ class SQLiteFileWatch(FileWatch):
             stack.pop_all()
 
 
-def _refusal(path: Path) -> str | None:
-    """Return why this user may not read a database, None if the permissions are not to blame."""
-    if not os.access(path, os.R_OK):
+def _refusal(path: Path, name: str, *, read_only: bool) -> str | None:
+    """Return why a file cannot be opened, None if neither it nor its folder is to blame."""
+    if name == _NOT_A_DATABASE:
+        return f"{path} is not a SQLite database"
+    if not path.parent.is_dir():
+        return f"{path} cannot be opened: there is no folder {path.parent}"
+    if os.access(path, os.F_OK) and not os.access(path, os.R_OK):
         return f"{path} may not be read by this user; run the command as the user of the recorder"
-    if not os.access(path.parent, os.W_OK):
-        return (
-            f"{path} cannot be read while no recorder is running: that takes a file beside it, and this user "
-            "may not write to its folder; run the command as the user of the recorder, or copy the database "
-            f"to another folder, with {path.name}-wal if there is one"
-        )
+    if read_only:
+        return None if os.access(path.parent, os.W_OK) else _unwritable_for_reader(path)
+    for place in (path.parent, path):
+        if os.access(place, os.F_OK) and not os.access(place, os.W_OK):
+            return f"{path} cannot be written: this user may not write to {place}"
     return None
+
+
+def _unwritable_for_reader(path: Path) -> str:
+    """Even a reader needs the files beside the database, and creates them if nobody else has it open."""
+    return (
+        f"{path} cannot be read while no recorder is running: that takes a file beside it, and this user "
+        "may not write to its folder; run the command as the user of the recorder, or copy the database "
+        f"to another folder, with {path.name}-wal if there is one"
+    )
 
 
 def _remember_file(engine: Engine, path: Path) -> None:

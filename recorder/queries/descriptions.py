@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from recorder.cli.output.history_text import ReportedStatus, status_text, watch_text
 from recorder.ledger.entries import REMARKS, Action, Kind, WatchChange
+from recorder.queries.change_text import ReportedStatus, status_text, watch_text
 from recorder.store.history import Item, StatusItem, find_entries, statuses_before
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from recorder.cli.output.format import expectation_text
 from recorder.ledger.canonical import JsonObject
 from recorder.ledger.chain import expectation_members
 from recorder.ledger.entries import Action, Kind, WatchChange
@@ -59,8 +58,17 @@ def status_text(before: ReportedStatus | None, now: ReportedStatus, follows: Kin
     return changed if break_before is None else f"{break_before}: {changed}"
 
 
+def expectation_text(expected: dict[str, Any] | None) -> str:
+    """Return what is expected of a group in words."""
+    if expected is None or not any(expected.values()):
+        return "nothing"
+    count, by = expected["runs"], expected["by"]
+    runs = "done" if count is None else f"{count:,} run{'' if count == 1 else 's'}"
+    return runs if by is None else f"{runs} by {by[:10]} {by[11:19]}"
+
+
 def watch_text(change: WatchChange, before: WatchChange | None) -> str:
-    """Describe a change to the watch: what old done, by whom and why.
+    """Describe a change to the watch: what was done, by whom and why.
 
     `before` is the change in the entry directly before, None if that has another kind.
     """
@@ -143,7 +151,7 @@ def _total_changes(before: JsonObject, now: JsonObject) -> Iterator[str]:
 
 
 def _activity_changes(before: ReportedStatus, now: ReportedStatus) -> Iterator[str]:
-    """Describe a change of `is_active`, unless the phase that old entered or left implies it."""
+    """Describe a change of `is_active`, unless the phase that was entered or left implies it."""
     if before.phase is now.phase or Phase.ACTIVE not in {before.phase, now.phase}:
         yield from _member_changes(_ACTIVE, before.status, now.status)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from recorder.cli.output.history_text import ReportedStatus, status_text, watch_text
 from recorder.ledger.entries import Action, Kind, WatchChange
 from recorder.ledger.status_fields import phase_of
+from recorder.queries.change_text import ReportedStatus, status_text, watch_text
 
 ABSENT: Any = object()
 

@@ -1,0 +1,1 @@
+"""Archives: move whole ledgers into a file that proves them, and bring them back."""
