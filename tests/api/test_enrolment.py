@@ -26,6 +26,7 @@ from recorder.store.tables import watches
 from recorder.store.transactions import writing
 from recorder.tokens import Scope, new_token
 from tests.support.api_client import app_without_database
+from tests.support.archives import archive, record_old
 from tests.support.databases import Engines
 from tests.support.recording import RULES, Recording, after, settled
 
@@ -486,3 +487,16 @@ def test_basic_passwords_and_bearer_tokens_enrol_too(enroller: Enroller) -> None
             GROUPS, json={"taskgroup_id": str(number)}, headers={"Authorization": value}
         )
         assert response.status_code == 201
+
+
+def test_archived_groups_are_refused_and_none_of_the_others_is_enrolled(
+    enroller: Enroller, engine: Engine, tmp_path: Path
+) -> None:
+    record_old(engine)
+    archive(engine, tmp_path / "old.zst")
+    one = enroller.enrol({"taskgroup_id": "done"}, 410)
+    assert one["tombstone"]["taskgroup_id"] == "done"
+    assert enroller.expect("done", {"runs": 3}, 410)["tombstone"]["taskgroup_id"] == "done"
+    several = enroller.enrol({"items": [{"taskgroup_id": "new"}, {"taskgroup_id": "done"}]}, 422)
+    assert [error["location"] for error in several["errors"]] == ["items/1/taskgroup_id"]
+    assert enroller.get(f"{GROUPS}/new")["status"] == 404

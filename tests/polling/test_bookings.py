@@ -51,6 +51,11 @@ def test_overdue_polls_take_the_room_of_later_slots() -> None:
     assert bookings.place(moment(1)) == moment(10 + 7.5)
 
 
+def test_a_clock_that_is_set_back_moves_no_poll() -> None:
+    bookings = _bookings({0: 20}, 2.0)
+    assert bookings.place(moment(-7200)) == moment(-7200)
+
+
 def test_a_slot_is_longer_if_few_polls_are_possible() -> None:
     assert slot_length(INTERVALS, 20) == timedelta(seconds=SLOT)
     assert slot_length(INTERVALS, 0.1) == timedelta(seconds=30)
