@@ -13,11 +13,9 @@ from sqlalchemy import (
     Connection,
     Row,
     Text,
-    and_,
     cast,
     exists,
     func,
-    or_,
     select,
     text,
     update,
@@ -29,6 +27,7 @@ from recorder.ledger.timestamps import format_time
 from recorder.ledger.watch import WatchState
 from recorder.notify.events import Event, EventType
 from recorder.notify.upstream import UpstreamReport, UpstreamState, judge
+from recorder.store.attention import overdue_groups, short_groups
 from recorder.store.dialects.functions import seconds_between, time_text
 from recorder.store.event_tables import events, upstream_state
 from recorder.store.events import add_events
@@ -94,11 +93,9 @@ def find_short(connection: Connection, window: timedelta, now: datetime) -> list
     statement = (
         select(watches, number.label("number"))
         .where(
+            # As text, so that the planner sees the condition of the partial index.
             text(SHORT),
-            watches.c.state == WatchState.WATCHING.value,
-            watches.c.last_seen_at.is_not(None),
-            watches.c.head_at < now - window,
-            watches.c.gap_at > now,
+            short_groups(now, window),
             ~_told(EventType.SHORT, cast(number, Text)),
         )
         .limit(FOUND_AT_ONCE)
@@ -124,14 +121,7 @@ def find_overdue(connection: Connection, now: datetime) -> list[Event]:
         select(watches)
         .where(
             text(NOT_DONE),
-            watches.c.expected_by <= now,
-            or_(
-                watches.c.state == WatchState.PAUSED.value,
-                and_(
-                    watches.c.state == WatchState.WATCHING.value,
-                    or_(watches.c.last_asked_at >= watches.c.expected_by, watches.c.gap_at <= now),
-                ),
-            ),
+            overdue_groups(now),
             ~_told(EventType.OVERDUE, time_text(watches.c.expected_by)),
         )
         .limit(FOUND_AT_ONCE)
