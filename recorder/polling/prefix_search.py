@@ -62,8 +62,10 @@ class PrefixSearch:
         if isinstance(outcome, Observation):
             self._misses = self._tries = 0
         elif _is_missed(watch, outcome):
-            self._misses += 1
-            if self._misses >= DOUBTFUL_MISSES:
+            # A miss under a prefix that was left meanwhile says nothing about the present one.
+            left_meanwhile = self._client.prefix != prefix
+            self._misses += not left_meanwhile
+            if left_meanwhile or self._misses >= DOUBTFUL_MISSES:
                 return await self._poll_elsewhere(watch.taskgroup_id, prefix) or outcome
         return outcome
 

@@ -32,13 +32,15 @@ class Provider:
         self.found_under = set(found_under)
         self.requests: Counter[str] = Counter()
         self.other: PollOutcome | None = None
+        self.answers_after: dict[str, int] = {}
 
     async def poll(self, taskgroup_id: str) -> PollOutcome:
         return await self.poll_under(self.prefix, taskgroup_id)
 
     async def poll_under(self, prefix: str, taskgroup_id: str) -> PollOutcome:
         self.requests[prefix] += 1
-        await asyncio.sleep(0)
+        for _ in range(self.answers_after.pop(taskgroup_id, 1)):
+            await asyncio.sleep(0)
         if prefix in self.found_under:
             return Observation(moment(1), moment(2), parsed(body_value(taskgroup_id=taskgroup_id)))
         if prefix != self.prefix and self.other is not None:
@@ -101,6 +103,13 @@ def test_at_the_start_one_miss_is_enough_and_polls_meanwhile_wait_for_the_answer
     story = begin("/v1")
     assert story.poll(*(watched(f"tgrp_{number}") for number in range(4))) == SEEN * 4
     assert story.provider.requests == {"/v1beta": 4, "/v1": 4}
+
+
+def test_a_miss_that_arrives_after_the_prefix_was_left_is_asked_again(begin: Begin) -> None:
+    story = begin("/v1")
+    story.provider.answers_after["tgrp_2"] = 20
+    assert story.poll(watched(), watched("tgrp_2")) == ["seen"] * 2
+    assert story.provider.requests == {"/v1beta": 2, "/v1": 2}
 
 
 def test_one_poll_at_a_time_asks_and_ever_more_rarely(begin: Begin) -> None:
