@@ -15,10 +15,10 @@ help:  ## List these commands
 demo: $(VENV)/.runtime  ## Show everything working together; ARGS="--for 30" stops it after 30 s
 	@$(BIN)/recorder demo $(ARGS)
 
-# One more process than cores, as many tests mostly wait; with still more, those that measure time fail.
+# Three more processes than cores, as so many begin with the tests that mostly wait.
 .PHONY: test
 test: $(VENV)/.development  ## Run all tests, on SQLite and on PostgreSQL; ARGS goes to pytest
-	@$(PYTEST) -n $$(($(CORES) + 1)) --dist worksteal --durations 25 $(ARGS)
+	@$(PYTEST) -n $$(($(CORES) + 3)) --dist worksteal --durations 25 $(ARGS)
 
 FAST := -m "not integration and not slow" --hypothesis-profile quick
 

@@ -14,7 +14,7 @@ from api.middleware.auth import register_access
 from api.middleware.cors_gzip import answer_options, register_transport
 from api.middleware.etag import add_etag
 from api.pages.register import register_pages
-from api.routes import audit, completion, events, gaps, groups, health, history
+from api.routes import audit, completion, events, gaps, groups, health, history, runs
 from api.routes import provider as mirror
 from api.routes.docs import register_docs
 from api.routes.enrolment import register_enrolment
@@ -53,7 +53,7 @@ def create_app(
     register_transport(app, cors_origins)
     register_access(app, tokens)
     app.before_request(answer_options)
-    for resource in (groups, history, gaps, completion, events, audit, health, mirror):
+    for resource in (groups, history, gaps, completion, runs, events, audit, health, mirror):
         app.register_blueprint(resource.blueprint)
     register_enrolment(app, enrolment)
     register_exports(app)

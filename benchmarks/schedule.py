@@ -5,13 +5,14 @@
 No request is made: groups are drawn as the simulator draws them, and polled in virtual time from their
 creation until a poll shows that all runs have finished. The delay is from the true end to that poll; the
 error is that of the middle between it and the poll before, the best guess without `modified_at`.
-The recorder's schedule is measured with its spare polls and without.
+The recorder's schedule is measured without spare polls, with them, and with them and a cohort: 200 finished
+groups of the same processor and size, of the same processor, or of all kinds alike.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -30,6 +31,8 @@ SIZES = (1, 10, 100)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INTERVALS = Intervals(*(timedelta(seconds=each) for each in (10, 60, 300, 30)))
 FIXED = (1, 10, 60)
+BASE = 10
+COHORT_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,15 @@ def usual(sight: Sight) -> float:
     return interval_after(quietness, INTERVALS).total_seconds()
 
 
-def with_spare_polls(sight: Sight) -> float:
-    """Return the interval of a group while there are polls to spare."""
-    if sight.finished == 0 and sight.remaining > 1:
-        return usual(sight)
-    work = Work(START, _at(sight.changed), sight.finished, sight.remaining)
-    return min(usual(sight), eager_interval(work, _at(sight.now), INTERVALS).total_seconds())
+def with_spare_polls(cohort: Sequence[float] = ()) -> Schedule:
+    """Return the schedule of a group while there are polls to spare; `cohort` is how long others took."""
+
+    def schedule(sight: Sight) -> float:
+        work = Work(START, _at(sight.changed), sight.finished, sight.remaining)
+        eager = eager_interval(work, _at(sight.now), INTERVALS, cohort)
+        return usual(sight) if eager is None else min(usual(sight), eager.total_seconds())
+
+    return schedule
 
 
 def poll(group: Group, schedule: Schedule, random: Random) -> Outcome:
@@ -111,11 +117,22 @@ def _at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-SCHEDULES: dict[str, Schedule] = {
-    **{f"every {seconds} s": fixed(seconds) for seconds in FIXED},
-    "recorder, no polls to spare": usual,
-    "recorder": with_spare_polls,
-}
+Kind = tuple[str, int]
+"""A processor and a number of runs."""
+
+
+def schedules(kind: Kind, durations: Mapping[Kind, Sequence[float]]) -> dict[str, Schedule]:
+    """Return the schedules to compare for groups of a kind, given how long earlier groups took."""
+    processor = [each for other, found in durations.items() if other[0] == kind[0] for each in found]
+    every = [each for found in durations.values() for each in found]
+    return {
+        **{f"every {seconds} s": fixed(seconds) for seconds in FIXED},
+        "recorder, no polls to spare": usual,
+        "recorder, no cohort": with_spare_polls(),
+        "recorder, cohort of all groups": with_spare_polls(sorted(every)),
+        "recorder, cohort by processor": with_spare_polls(sorted(processor)),
+        "recorder, cohort by kind": with_spare_polls(sorted(durations[kind])),
+    }
 
 
 def outcomes(groups: Iterable[Group], schedule: Schedule) -> list[Outcome]:
@@ -123,22 +140,33 @@ def outcomes(groups: Iterable[Group], schedule: Schedule) -> list[Outcome]:
     return [poll(group, schedule, Random(number)) for number, group in enumerate(groups)]  # noqa: S311
 
 
-def rows(name: str, groups: Sequence[Group]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table for some groups."""
-    base = outcomes(groups, fixed(10))
-    for schedule_name, schedule in SCHEDULES.items():
-        found = outcomes(groups, schedule)
-        delays = [each.delay for each in found]
+def rows(name: str, found: Mapping[str, Sequence[Outcome]]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table for some groups, given the outcomes of each schedule."""
+    base = found[f"every {BASE} s"]
+    for schedule, each_of in found.items():
+        delays = [each.delay for each in each_of]
         yield (
             name,
-            schedule_name,
-            f"{fmean(each.polls for each in found):.1f}",
-            f"{sum(each.polls for each in found) / sum(each.polls for each in base):.2f}",
-            f"{fmean(each.error for each in found):.1f}",
-            f"{sum(each.error for each in found) / sum(each.error for each in base):.2f}",
+            schedule,
+            f"{fmean(each.polls for each in each_of):.1f}",
+            f"{sum(each.polls for each in each_of) / sum(each.polls for each in base):.2f}",
+            f"{fmean(each.error for each in each_of):.1f}",
+            f"{sum(each.error for each in each_of) / sum(each.error for each in base):.2f}",
             f"{fmean(delays):.1f}",
             f"{quantiles(delays, n=20)[-1]:.1f}",
         )
+
+
+def draw(seed: str, groups: int) -> dict[Kind, list[Group]]:
+    """Draw as many groups of each kind."""
+    return {
+        (processor, size): [
+            draw_group(Random(f"{seed}/{processor}/{size}/{number}"), processor, size)  # noqa: S311
+            for number in range(groups)
+        ]
+        for processor in PROCESSOR_SECONDS
+        for size in SIZES
+    }
 
 
 @click.command()
@@ -147,21 +175,19 @@ def rows(name: str, groups: Sequence[Group]) -> Iterator[tuple[str, ...]]:
 @click.option("--all", "by_kind", is_flag=True, help="Also each processor and size.")
 def main(groups: int, seed: int, *, by_kind: bool) -> None:
     """Compare schedules by polls, errors and delays."""
-    columns = ("groups", "schedule", "polls", "of 10 s", "error s", "of 10 s", "delay s", "p95")
+    columns = ("groups", "schedule", "polls", f"of {BASE} s", "error s", f"of {BASE} s", "delay s", "p95")
     table = Table(*columns)
-    drawn = {
-        (processor, size): [
-            draw_group(Random(f"{seed}/{processor}/{size}/{number}"), processor, size)  # noqa: S311
-            for number in range(groups)
-        ]
-        for processor in PROCESSOR_SECONDS
-        for size in SIZES
-    }
-    if by_kind:
-        for (processor, size), each in drawn.items():
-            for row in rows(f"{processor}, {size}", each):
-                table.add_row(*row)
-    for row in rows("all", [group for each in drawn.values() for group in each]):
+    earlier = draw(f"earlier {seed}", COHORT_SIZE)
+    durations = {kind: [group.ends[-1] for group in found] for kind, found in earlier.items()}
+    together: dict[str, list[Outcome]] = {}
+    for kind, drawn in draw(str(seed), groups).items():
+        compared = schedules(kind, durations)
+        found = {name: outcomes(drawn, schedule) for name, schedule in compared.items()}
+        for name, each_of in found.items():
+            together.setdefault(name, []).extend(each_of)
+        for row in rows(f"{kind[0]}, {kind[1]}", found) if by_kind else ():
+            table.add_row(*row)
+    for row in rows("all", together):
         table.add_row(*row)
     Console(width=120).print(table)
 

@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.databases import databases
 from benchmarks.timing import peak_mib
-from recorder.audit.verify.runner import tasks_of, verify, verify_at_once
+from recorder.audit.verify.runner import verify, verify_at_once
+from recorder.audit.verify.tasks import tasks_of
 from recorder.ledger.chain import GENESIS, record_of
 from recorder.store.engine import check_url, open_engine
 from recorder.store.history import read_entries

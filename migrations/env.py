@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine
 
 from recorder.settings import SettingsError
 from recorder.settings_loading import load_settings
-from recorder.store import archive_tables  # noqa: F401 (adds its tables to the metadata)
+from recorder.store import archive_tables, run_tables  # noqa: F401 (add their tables to the metadata)
 from recorder.store.derived import rebuild_stale
 from recorder.store.engine import open_engine
 from recorder.store.event_tables import metadata

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 _OURS = ("RECORDER_", "PARALLEL_")
-_OF_OTHERS = {"PARALLEL_API_URL", "RECORDER_DB_PASSWORD"}
-"""Names that resemble ours: parallel-cli reads the first, our docker-compose.yml the second."""
+_OF_OTHERS = {"PARALLEL_API_URL", "RECORDER_DB_PASSWORD", "RECORDER_SERVICE_HOST", "RECORDER_SERVICE_PORT"}
+"""Names that resemble ours: parallel-cli reads the first, our docker-compose.yml the second, and Kubernetes
+sets the others for a Service called `recorder`."""
 _SIMILARITY = 0.65
 _PREFIX_SIMILARITY = 0.85
 

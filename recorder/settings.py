@@ -156,6 +156,9 @@ class Settings(BaseSettings):
     api_port: int = Field(
         8000, ge=1, le=65535, alias="RECORDER_API_PORT", description="a port number from 1 to 65535"
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, alias="RECORDER_METRICS_PORT", description="a port number from 1 to 65535"
+    )
     api_cors_origins: Annotated[str, AfterValidator(checked_origins)] | None = Field(
         None,
         alias="RECORDER_API_CORS_ORIGINS",

@@ -24,11 +24,13 @@ _API_SETTINGS = {"api_tokens", "api_host", "api_port", "api_cors_origins", "api_
 _READER_SETTINGS = {"read_database_url", "cohort_key"}
 
 ALL_SETTINGS = frozenset(Settings.model_fields)
-RECORDING = ALL_SETTINGS - _API_SETTINGS - _READER_SETTINGS
+RECORDING = (ALL_SETTINGS - _API_SETTINGS - _READER_SETTINGS) | {"cohort_key"}
 """What `recorder run` uses."""
 _RULES_SETTINGS = {"poll_interval", "gap_grace", "gone_after", "retire_after"}
 ENROLLING = _DATABASE_SETTINGS | _RULES_SETTINGS | {"actor"}
 """What `recorder watch` and the like use."""
+BACKFILLING = ENROLLING | {"api_key", "base_url", "upstream_prefix", "request_timeout", "max_body"}
+"""What `recorder backfill` uses."""
 SERVING = _API_SETTINGS | _READER_SETTINGS | _DATABASE_SETTINGS | _RULES_SETTINGS | {"rate", "log_format"}
 """What `recorder serve` uses."""
 

@@ -26,6 +26,7 @@ from tests.support.databases import (
 )
 from tests.support.forker import Forker, running_forker
 from tests.support.integration import MARK, Isolation, is_integration
+from tests.support.order import in_order
 from tests.support.postgres import shared_postgres, stop_shared_postgres
 
 # The time an example takes depends more on the machine than on the code.
@@ -36,24 +37,6 @@ hypothesis_settings.load_profile("usual")
 
 _SERVER = pytest.StashKey[Path]()
 _ISOLATION = pytest.StashKey[Isolation]()
-_LONG = {
-    "deployment",
-    "faults",
-    "end_to_end",
-    "test_concurrent_upgrades.py",
-    "test_demo.py",
-    "test_throttling.py",
-    "test_run.py",
-    "test_secrets.py",
-    "test_service.py",
-    "test_stalled_readers.py",
-    "test_standby.py",
-    "test_startup.py",
-    "test_state_machine.py",
-    "test_timeouts.py",
-    "test_up.py",
-}
-"""Folders and files with slow tests, which spend most of their time waiting."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,18 +56,10 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark integration tests, and have every worker run its share of the slow tests first."""
+    """Mark integration tests, and put all into the order in which they take the least time."""
     for item in filter(is_integration, items):
         item.add_marker(MARK)
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = [item for item in items if not _LONG.isdisjoint(item.path.parts)]
-    others = [item for item in items if _LONG.isdisjoint(item.path.parts)]
-    size = -(-len(others) // workers)
-    items[:] = [
-        item
-        for worker in range(workers)
-        for item in (*long[worker::workers], *others[worker * size : (worker + 1) * size])
-    ]
+    items[:] = in_order(items, workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def _read(fd: int, size: int) -> str:
-    text = b""
+    text = bytearray()
     while len(text) < size:
         text += os.read(fd, size - len(text))
     return text.decode()

@@ -24,6 +24,8 @@ from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutEr
 _CONTENT_TYPES = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.NDJSON: NDJSON}
 _LONGEST_NAME = 100
 _UNAVAILABLE = "database-unavailable"
+_WITHOUT_CHUNKS = ("HTTP/1.0", "HTTP/1")
+"""HTTP/1.0, which Granian calls HTTP/1."""
 
 _log = structlog.get_logger("recorder.api")
 
@@ -54,7 +56,7 @@ def _stream(export: Export[Any], here: Context) -> Response:
         parts = resources.enter_context(closing(export.parts(here.engine)))
         begun = list(islice(parts, 1))
         sent = chain(begun, _rest(parts, export, request.path))
-        if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        if request.environ.get("SERVER_PROTOCOL") in _WITHOUT_CHUNKS:
             # The end of the connection is the end of such a response: without a length, a cut goes unseen.
             spool = resources.enter_context(TemporaryFile())
             spool.writelines(sent)

@@ -70,13 +70,14 @@ def _compressed(response: Response) -> Response:
     if response.status_code != 200 or not long:
         return response
     response.vary.add("Accept-Encoding")
-    if not request.accept_encodings["gzip"]:
+    # A stream whose length is given needs it: without it, an HTTP/1.0 client could not tell that it was cut.
+    needs_length = response.is_streamed and response.content_length is not None
+    if needs_length or not request.accept_encodings["gzip"]:
         return response
     streamed, parts = response.is_streamed, _gzipped(response.iter_encoded())
     response.headers["Content-Encoding"] = "gzip"
     if streamed:
         response.response = parts
-        response.headers.pop("Content-Length", None)
     else:
         response.set_data(b"".join(parts))
     return response

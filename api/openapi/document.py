@@ -33,7 +33,7 @@ _ETAG = {
     "schema": {"type": "string"},
 }
 _LINK = {
-    "description": 'the address of the next page, rel="next"; missing on the last',
+    "description": 'the next page, relative to this one, rel="next"; missing on the last',
     "schema": {"type": "string"},
 }
 _DATA_AGE = {
@@ -129,7 +129,7 @@ def openapi_document(app: Flask, *, with_tokens: bool) -> dict[str, Any]:
             "UTC, durations are in seconds, and unknown values are null. [Errors](/docs/problems) explain "
             "what is wrong and what is allowed.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "."}],
         "paths": paths,
         "components": {"schemas": _schemas([found for _, found in operations])},
     }

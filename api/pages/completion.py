@@ -16,10 +16,12 @@ from api.pages.charts.survival import MOST_CURVES, at_risk_times, axis_top, draw
 from api.pages.page import blueprint, live_page
 from api.pages.params import form_values
 from api.pages.text import plain_visible, scalar_words
+from recorder.completion.milestones import PERCENTAGES
 from recorder.completion.statistics import QUANTILES
 from recorder.queries.cohort_curves import curves_answer
 from recorder.queries.comparison import StatisticsQuery
 from recorder.queries.label_params import PREFIX, key_of
+from recorder.store.milestone_times import MOST_EPISODES
 from recorder.store.totals import label_names
 
 MOST_NAMES = 50
@@ -59,6 +61,9 @@ def _values(connection: Connection, query: StatisticsQuery) -> Mapping[str, Any]
         "items": items,
         "comparison": answer["comparison"],
         "quantiles": list(QUANTILES),
+        "with_milestones": any(item["milestones"] for item in items),
+        "fractions": [percentage / 100 for percentage in PERCENTAGES],
+        "most_milestones": MOST_EPISODES,
         "chart": draw_survival(curves, names, "survival") if curves else None,
         "data": _data(curves, names) if curves else None,
         "times": times,

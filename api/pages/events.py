@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
-from sqlalchemy import Connection
 
 from api.context import snapshot
 from api.pages.charts.scale import span_words
 from api.pages.page import address_with, blueprint, live_page
 from api.pages.params import form_query
 from recorder.notify.events import EventType
-from recorder.queries.newest_events import NewestEventsQuery, newest_events
+from recorder.queries.newest_events import NewestEvents, NewestEventsQuery, newest_events
 from recorder.queries.sinks import sink_body, sink_problem
 from recorder.store.deliveries import sink_states
-from recorder.store.events import last_event_id
 
 _SHOWN_DATA = {
     "number": "episode",
@@ -37,12 +35,13 @@ def all_events() -> Response:
     with snapshot() as read:
         connection = read.connection
         sinks = [{**sink_body(state), "problem": sink_problem(state)} for state in sink_states(connection)]
-        mark = f"{last_event_id(connection)} {sinks}"
-        return live_page(mark, "events.html", lambda: {**_values(connection, query), "sinks": sinks})
+        found = newest_events(connection, query)
+        return live_page(
+            repr((found, sinks)), "events.html", lambda: {**_values(found, query), "sinks": sinks}
+        )
 
 
-def _values(connection: Connection, query: NewestEventsQuery) -> Mapping[str, Any]:
-    found = newest_events(connection, query)
+def _values(found: NewestEvents, query: NewestEventsQuery) -> Mapping[str, Any]:
     return {
         "query": query,
         "events": [{**item, "details": _details(item["data"])} for item in found.items],

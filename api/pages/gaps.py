@@ -17,6 +17,7 @@ from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.timestamps import format_time
 from recorder.queries.group_chart import TimeSpan
 from recorder.queries.outages import Outages, OutagesQuery, SharedOutage, outages_answer
+from recorder.store.gap_rows import count_open_gaps
 
 PAGE_LENGTH = 100
 MOST_NAMED = 5
@@ -29,12 +30,14 @@ def all_gaps() -> Response:
     """Outages by cause."""
     query = form_query(OutagesQuery, own={"page"})
     with snapshot() as read:
-        now = read.now
-        found = outages_answer(read.connection, query, now)
+        connection, now = read.connection, read.now
+        open_gaps = count_open_gaps(connection, now)
         # While an outage goes on, its bar grows.
-        moment = now.replace(second=now.second // 10 * 10, microsecond=0) if found.has_open else None
-        mark = f"{mark_of_all(read.connection)} {len(found.items)} {moment}"
-        return live_page(mark, "gaps.html", lambda: _values(query, found, now))
+        moment = now.replace(second=now.second // 10 * 10, microsecond=0) if open_gaps else None
+        mark = f"{mark_of_all(connection)} {open_gaps} {moment}"
+        return live_page(
+            mark, "gaps.html", lambda: _values(query, outages_answer(connection, query, now), now)
+        )
 
 
 def _values(query: OutagesQuery, found: Outages, now: datetime) -> Mapping[str, Any]:

@@ -234,7 +234,7 @@ class _Enroller:
 
     def _log(self, enrolled: Sequence[str]) -> None:
         if len(enrolled) == 1:
-            _log.info("enrolled", taskgroup=enrolled[0], by=self._actor)
+            _log.info("enrolled", taskgroup_id=enrolled[0], by=self._actor)
         elif enrolled:
             _log.info("enrolled", groups=len(enrolled), by=self._actor)
 

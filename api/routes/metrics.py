@@ -208,7 +208,7 @@ def _health_metrics(recorders: list[Heartbeat], now: datetime) -> Iterator[Metri
         "clock_offset_seconds": "How far the clock of a recorder's machine is ahead of the database's.",
         "last_poll_at": "Time at which a recorder's last poll ended.",
         "last_write_at": "Time at which a recorder last wrote the results of polls.",
-        "write_failures": "Number of failed writes since writes of the same kind have succeeded.",
+        "write_failures": "Number of failed writes since the database became unavailable.",
     }
     bodies = [recorder_body(recorder, now) for recorder in recorders]
     for member, description in gauges.items():

@@ -35,6 +35,13 @@ PhaseNow = Annotated[
         "active is not necessarily done."
     ),
 ]
+NextPage = Annotated[
+    str | None,
+    Field(
+        description="the next page, as a reference relative to the address of this one; null on the last",
+        examples=["?limit=2&cursor=WzIsIjM5"],
+    ),
+]
 ObservedAt = Annotated[
     TimeText | None, Field(description="when the response that first reported it was received, UTC")
 ]
@@ -143,7 +150,7 @@ class GapsPage(BaseModel):
     """A page of a group's gaps; `coverage` does not depend on the page."""
 
     items: list[GapItem]
-    next: str | None = Field(description="the address of the next page; null on the last")
+    next: NextPage
     coverage: CoverageMembers
 
 
@@ -200,7 +207,7 @@ class GroupsPage(BaseModel):
     """A page of groups, the newest enrolment first."""
 
     items: list[Group]
-    next: str | None = Field(description="the address of the next page; null on the last")
+    next: NextPage
     count: int = Field(0, description="with count=true: how many groups match, up to 10,000")
     count_is_capped: bool = Field(
         False, description="with count=true: whether more groups match than were counted"
@@ -244,7 +251,7 @@ class HistoryPage(BaseModel):
     """A page of a group's history."""
 
     items: list[HistoryItem]
-    next: str | None = Field(description="the address of the next page; null on the last")
+    next: NextPage
 
 
 class ParameterError(BaseModel):

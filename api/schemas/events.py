@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, JsonValue, RootModel
 
-from api.schemas.common import TimeText
+from api.schemas.common import NextPage, TimeText
 from recorder.notify.events import EventType
 
 
@@ -27,4 +27,4 @@ class EventsPage(BaseModel):
     """A page of events, the smallest id first."""
 
     items: list[EventItem]
-    next: str | None = Field(description="the address of the next page; null on the last")
+    next: NextPage

@@ -91,8 +91,7 @@ class RecorderMembers(BaseModel):
         description="when it last wrote the results of polls, UTC; null if it never did"
     )
     write_failures: int | None = Field(
-        description="the number of failed writes since writes of the same kind have succeeded; null if not "
-        "reported"
+        description="the number of failed writes since the database became unavailable; null if not reported"
     )
     failing_since: TimeText | None = Field(
         description="when the first of these failed, UTC; null if none did"

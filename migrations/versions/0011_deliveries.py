@@ -1,6 +1,6 @@
 """Create the tables of sinks and deliveries, and indexes of what is expected of groups.
 
-Revision: 0011, after 0009.
+Revision: 0011, after 0010.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Archive whole groups: a tombstone lets the entries of its group go, and stands until they are all back.
 
-Revision: 0013, after 0009. The view archived_groups shows the tombstones. What is derived from a ledger stays
+Revision: 0013, after 0011. The view archived_groups shows the tombstones. What is derived from a ledger stays
 when its entries go, so group_metadata lists only groups that have a watch.
 """
 

@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 
 from recorder.audit.archive.selection import Tell
 from recorder.audit.verify.findings import ProblemKind
-from recorder.audit.verify.runner import size_of, tasks_of, verify
+from recorder.audit.verify.runner import size_of, verify
+from recorder.audit.verify.tasks import tasks_of
 from recorder.store.derived import rebuild_groups
 from recorder.store.tombstones import find_tombstones
 from recorder.store.transactions import reading

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import click
 
+from recorder.cli.check_result import problem_of, report
 from recorder.cli.common import opened_database, report_errors, require_file
-from recorder.cli.run_check import problem_of, report
 from recorder.process_identity import ProcessIdentity, this_machine
 from recorder.settings_loading import load_settings
 from recorder.status_file import ALIVE_SECONDS

@@ -51,6 +51,7 @@ EPILOGS = {
         ),
         _DATABASE,
     ),
+    "backfill": Epilog((f"recorder backfill {ID}",), (*_POLLING[:3], *_ENROLLING)),
     "checkpoint": Epilog(("recorder checkpoint --out heads.ndjson",), _READING),
     "completion": Epilog(
         (
@@ -89,13 +90,21 @@ EPILOGS = {
     "pause": Epilog((f'recorder pause {ID} --note "waiting for quota"',), _ENROLLING),
     "resume": Epilog((f"recorder resume {ID}",), _ENROLLING),
     "run": Epilog(("recorder run", "recorder run --once --every 60"), _POLLING, _MORE),
+    "runs": Epilog((f"recorder runs {ID}", f"recorder runs {ID} --said"), _READING),
     "serve": Epilog(("recorder serve",), _SERVING, _MORE),
     "simulate": Epilog(("recorder simulate --port 8001 --speed 10 --outage 9-15:503",)),
     "status": Epilog((f"recorder status {ID}", f"recorder status {ID} --at 2026-11-24T12:16:00Z"), _READING),
     "token": Epilog(("recorder token ann", "recorder token pipeline --enrol")),
     "unwatch": Epilog((f"recorder unwatch {ID}",), _ENROLLING),
     "up": Epilog(("recorder up",), (*_POLLING, *_SERVING[-3:]), _MORE),
-    "verify": Epilog(("recorder verify", "recorder verify --checkpoint heads.ndjson"), _READING),
+    "verify": Epilog(
+        (
+            "recorder verify --checkpoint heads.ndjson",
+            "recorder verify --since heads.ndjson",
+            "recorder verify --budget 600",
+        ),
+        _READING,
+    ),
     "wait": Epilog((f"recorder wait {ID} --timeout 3600 && ./collect-results",), _READING),
     "watch": Epilog(
         (

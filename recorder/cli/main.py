@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import cast
 
@@ -15,6 +16,7 @@ from recorder.log_stream import LogStream
 
 _COMMANDS = {
     "archive": "Move the ledgers of old groups into a file that proves them.",
+    "backfill": "Ask the provider for the past of groups' runs.",
     "checkpoint": "Write the head of every ledger, to keep in a safe place.",
     "completion": "Show how long work took, and when it will be done.",
     "db": "Create, upgrade and check the database schema.",
@@ -32,6 +34,7 @@ _COMMANDS = {
     "pause": "Stop polling groups until they are resumed.",
     "resume": "Resume watching groups that are not being watched.",
     "run": "Record: poll every watched group on its schedule.",
+    "runs": "Show what the provider claimed about a group's runs.",
     "serve": "Serve the API.",
     "simulate": "Run a simulated provider.",
     "status": "Show the latest status of a group.",
@@ -59,6 +62,15 @@ class _Commands(click.Group):
         commands = import_module(f"recorder.cli.commands.{module}")
         found = getattr(commands, f"{cmd_name}_command" if module == "watching" else "command")
         return add_epilog(cast(click.Command, found), cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            close = get_close_matches(args[0], _COMMANDS, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            ctx.fail(f"there is no command {args[0]!a}{meant}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

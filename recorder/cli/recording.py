@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ from recorder.log_stream import LogStream
 from recorder.notify.sinks import Sink
 from recorder.polling.capacity import RAISE_FACTOR
 from recorder.polling.delivery_job import DeliveryJob
+from recorder.polling.self_server import SelfReport, serving_report
 from recorder.polling.service import Recorder
 from recorder.polling.upstream_health import Counters
 from recorder.settings import Settings
@@ -49,19 +51,34 @@ def record(*, once: bool, every: timedelta | None = None) -> None:
     warn_of_misspelt_settings(_log.warning)
     settings, most_at_once = _fit_to_descriptors(settings)
     sinks = load_sinks(settings)
-    with writable_database(settings, wait=not once) as engine:
+    report = SelfReport()
+    port = None if once else settings.metrics_port
+    with _serving(port, report), writable_database(settings, wait=not once) as engine:
         refuse_demo_database(settings, engine)
         recorder, error, stuck = asyncio.run(
-            _record(settings, sinks, api_key, engine, most_at_once, once=once, every=every)
+            _record(settings, sinks, api_key, engine, most_at_once, report=report, once=once, every=every)
         )
         if stuck:
             _end_now(recorder, error, log)
     if error is not None:
         raise error
-    if recorder.unwritten or recorder.lost_file:
+    if recorder.unwritten or recorder.unusable:
         raise click.exceptions.Exit(1)
     if once:
         _print_counts(recorder.counters)
+
+
+@contextmanager
+def _serving(port: int | None, report: SelfReport) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(serving_report(port, report))
+        except OSError as error:
+            raise click.ClickException(
+                f"cannot serve the recorder's metrics on port {port}: {error.strerror or error}; "
+                "choose another with RECORDER_METRICS_PORT"
+            ) from None
+        yield
 
 
 def _end_now(recorder: Recorder, error: DatabaseUnavailableError | None, log: LogStream) -> NoReturn:
@@ -69,7 +86,7 @@ def _end_now(recorder: Recorder, error: DatabaseUnavailableError | None, log: Lo
     if error is not None:
         click.echo(f"Error: the database cannot be used: {error}", err=True)
     log.drain()
-    os._exit(1 if recorder.unwritten or recorder.lost_file or error is not None else 0)
+    os._exit(1 if recorder.unwritten or recorder.unusable or error is not None else 0)
 
 
 def _print_counts(counters: Counters) -> None:
@@ -106,6 +123,7 @@ async def _record(
     engine: Engine,
     most_at_once: int,
     *,
+    report: SelfReport,
     once: bool,
     every: timedelta | None,
 ) -> tuple[Recorder, DatabaseUnavailableError | None, bool]:
@@ -130,7 +148,7 @@ async def _record(
                 await recorder.run_once(stop, every)
                 await deliveries.run_once(stop)
             else:
-                async with deliveries.running(stop):
+                async with deliveries.running(stop), recorder.reporting_to(report):
                     await recorder.run(stop)
         except DatabaseUnavailableError as error:
             problem = error

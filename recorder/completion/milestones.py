@@ -24,7 +24,7 @@ from recorder.ledger.value_class import value_class
 
 MOST_STEPS = 32
 
-_PERCENTAGES = (50, 90, 95, 99, 100)
+PERCENTAGES = (50, 90, 95, 99, 100)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 2**63 - 1
@@ -107,8 +107,8 @@ def milestones_of(finished: FinishedRuns, runs: int | None, started: Moment) -> 
     """Return the milestones of an episode that has `runs` runs (None if unknown), in ascending order."""
     counts = [step[0] for step in finished.steps]
     found = []
-    for percentage in _PERCENTAGES:
-        needed = None if runs is None else _share(percentage, runs)
+    for percentage in PERCENTAGES:
+        needed = None if runs is None else needed_runs(percentage, runs)
         place = bisect_left(counts, needed) if needed else len(counts)
         is_reached = place < len(counts)
         reached = _moment(finished.steps[place], is_last=percentage == 100) if is_reached else None
@@ -134,7 +134,7 @@ def _finished(status: StatusContent) -> int | None:
     return finished_runs(status.body.value["status"])
 
 
-def _share(percentage: int, runs: int) -> int:
+def needed_runs(percentage: int, runs: int) -> int:
     """Return `percentage` of `runs`, rounded up: in integers, as 0.95 and the like are not exact."""
     return -(-percentage * runs // 100)
 
@@ -144,7 +144,9 @@ def _thinned(steps: tuple[Step, ...], runs: int | None) -> tuple[Step, ...]:
         return steps
     counts = [step[0] for step in steps]
     newest = len(steps) - 1
-    places = [bisect_left(counts, _share(percentage, runs)) for percentage in _PERCENTAGES] if runs else [0]
+    places = (
+        [bisect_left(counts, needed_runs(percentage, runs)) for percentage in PERCENTAGES] if runs else [0]
+    )
     below = min(places[0], newest)
     if below > 1:
         return (reduce(_merged, steps[:below]), *steps[below:])

@@ -69,10 +69,13 @@ class Envelopes:
         return float(times[reached[0]]) if reached.size else None, self._greatest_quantile(p)
 
     def _greatest_quantile(self, p: float) -> float | None:
-        before, found = 0, len(self._latest)
+        share = 1 - p + ROUNDING
+        least, most = self._highest_between
+        before = int(np.searchsorted(-least, -(share + ROUNDING)))
+        found = int(np.searchsorted(-most, -(share - ROUNDING)))
         while before < found:
             middle = (before + found) // 2
-            if self._highest_at_event(middle) <= 1 - p + ROUNDING:
+            if self._highest_at_event(middle) <= share:
                 found = middle
             else:
                 before = middle + 1
@@ -91,6 +94,14 @@ class Envelopes:
         happened = self._certain_latest[first:end] <= time
         at_risk = self._count + 1 - first - np.cumsum(happened) - self._censored_before[first:end]
         return float(self._highest_before[first] * np.prod(1 - 1 / at_risk[happened]))
+
+    @cached_property
+    def _highest_between(self) -> tuple[_Floats, _Floats]:
+        """What the upper envelope lies between where each event must have happened, by latest time: of the
+        events that can have happened by then, all have, or only those before the first that need not have."""
+        can = np.searchsorted(self._certain_earliest, self._latest, side="right")
+        must = self._first_uncertain[np.searchsorted(self._latest, self._latest, side="right")]
+        return self._highest_before[can], self._highest_before[must]
 
     @cached_property
     def _highest_values(self) -> dict[int, float]:

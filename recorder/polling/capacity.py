@@ -78,7 +78,7 @@ class CapacityMeter:
             return
         bound = min(ceiling, self._bound * GROWTH)
         if _seconds_of(self._saturated) >= COUNTED_ANSWERS * self._seconds:
-            bound = min(bound, max(1.0, _best_half(self._saturated)))
+            bound = min(bound, max(min(1.0, 1 / self._seconds), _best_half(self._saturated)))
         self._bound = bound
         self._limit = PollLimit.CPU if busy else PollLimit.CONCURRENCY
         if period.limit is PollLimit.MACHINE:
@@ -121,7 +121,10 @@ class CapacityMeter:
             return
         seconds = max(known)
         before = seconds if self._seconds is None else self._seconds
-        self._seconds = before + (seconds - before) * SMOOTHING
+        # Polls that have not waited for as long yet say nothing against the time that others took.
+        if period.response_seconds or seconds > before:
+            before += (seconds - before) * SMOOTHING
+        self._seconds = before
 
     def _counted(self, periods: list[Period]) -> list[Period]:
         """Return the last periods, as many as it takes to count polls."""

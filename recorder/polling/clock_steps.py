@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from recorder.clock import Clock, SteadyClock
+import structlog
+
+from recorder.clock import Clock, SteadyClock, utc_now
 from recorder.ledger.watch import Watch
+from recorder.store.database_clock import DatabaseClock
+
+_log = structlog.get_logger("recorder")
 
 SMALLEST_STEP = timedelta(seconds=1)
 """Smaller differences are gradual adjustments of the clock, or a delay between the two readings."""
@@ -23,6 +28,28 @@ class ClockWatch:
         """Return how far the wall clock was set since the last call, None if it was not."""
         before, self._last = self._last, (self._now(), self._steady())
         return _step(before, self._last)
+
+
+class StepWatch:
+    """Watches the clock of this machine and, once it is known, the one that all recorders share."""
+
+    def __init__(self, shared: DatabaseClock, steady: SteadyClock) -> None:
+        self._machine = ClockWatch(utc_now, steady)
+        self._clock, self._steady = shared, steady
+        self._shared: ClockWatch | None = None
+
+    def look(self) -> tuple[bool, bool]:
+        """Return whether the machine's clock and whether the shared clock was set since the last call."""
+        step, shared_step = self._machine.step(), None
+        if step is not None:
+            _log.warning("the clock was set", seconds=round(step.total_seconds(), 3))
+        if self._shared is None:
+            self._shared = ClockWatch(self._clock, self._steady) if self._clock.ready else None
+        else:
+            shared_step = self._shared.step()
+        if shared_step is not None and step is None:
+            _log.warning("the database's clock was set", seconds=round(shared_step.total_seconds(), 3))
+        return step is not None, shared_step is not None
 
 
 ClockReading = tuple[datetime, float]

@@ -25,12 +25,14 @@ from recorder.store.deliveries import (
     Delivery,
     due_deliveries,
     gives_up,
+    has_listed,
     has_unqueued,
     lease_is_free,
     list_sinks,
     queue_events,
     release_lease,
     take_lease,
+    unlist_sinks,
     write_attempts,
 )
 from recorder.store.transactions import DatabaseUnavailableError, reading, writing
@@ -52,7 +54,10 @@ _T = TypeVar("_T")
 
 
 class DeliveryJob:
-    """Delivers events to `sinks` while it holds the lease, which one of all recorders does."""
+    """Delivers events to `sinks` while it holds the lease, which one of all recorders does.
+
+    Without sinks, it takes those off the list to which no other recorder delivers.
+    """
 
     def __init__(self, sinks: Sequence[Sink], engine: Engine, clock: DatabaseClock) -> None:
         self._sinks = {sink.name: sink for sink in sinks}
@@ -75,10 +80,7 @@ class DeliveryJob:
     @asynccontextmanager
     async def running(self, stop: asyncio.Event) -> AsyncIterator[None]:
         """Deliver during the block, or until `stop` is set; the end of the block sets it."""
-        if not self._sinks:
-            yield
-            return
-        task = asyncio.create_task(self._run(stop))
+        task = asyncio.create_task(self._run(stop) if self._sinks else self._run_without_sinks(stop))
         try:
             yield
         finally:
@@ -88,6 +90,8 @@ class DeliveryJob:
     async def run_once(self, stop: asyncio.Event) -> None:
         """Deliver what is due now, unless another recorder does, for at most ONCE_SECONDS."""
         if not self._sinks:
+            await self._unlist()
+            self._thread.close()
             return
         async with Sender(self._clock) as sender:
             with suppress(TimeoutError):
@@ -102,6 +106,28 @@ class DeliveryJob:
                 await self._try(sender)
                 await first_of(stop.wait(), self._pause())
             await self._end(sender)
+
+    async def _run_without_sinks(self, stop: asyncio.Event) -> None:
+        async def unlist() -> None:
+            while not await self._unlist():
+                await asyncio.sleep(_LOOK_SECONDS)
+
+        # A database that does not respond is not waited for.
+        await first_of(stop.wait(), unlist())
+        self._thread.close()
+
+    async def _unlist(self) -> bool:
+        """Take the sinks off the list, unless another recorder delivers; return whether none is listed."""
+        try:
+            if not self._clock.ready:
+                return False
+            if not await self._read(has_listed):
+                return True
+            now = self._clock()
+            free = await self._read(partial(lease_is_free, owner=self._owner, now=now))
+            return free and await self._write(partial(unlist_sinks, owner=self._owner, now=now))
+        except DatabaseUnavailableError:
+            return False
 
     async def _pause(self) -> None:
         """Wait for the next look; go on as soon as everything under way has ended, unless sinks fail."""
@@ -155,7 +181,11 @@ class DeliveryJob:
         try:
             answer = await sender.send(self._sinks[delivery.sink], str(delivery.item.id), delivery.item.event)
         except Exception:
-            _log.exception("an event cannot be sent because of a bug in the recorder", sink=delivery.sink)
+            _log.exception(
+                "an event cannot be sent because of a bug in the recorder",
+                taskgroup_id=delivery.item.event.taskgroup_id,
+                sink=delivery.sink,
+            )
             answer = SinkAnswer("a bug in the recorder")
         finally:
             del self._under_way[key]
@@ -226,7 +256,13 @@ class DeliveryJob:
                 reason=attempt.error,
             )
         elif gives_up(attempt):
-            _log.error("an event could not be delivered", sink=name, event_id=attempt.delivery.item.id)
+            item = attempt.delivery.item
+            _log.error(
+                "an event could not be delivered",
+                taskgroup_id=item.event.taskgroup_id,
+                sink=name,
+                event_id=item.id,
+            )
         if name not in self._failing:
             self._failing.add(name)
             _log.warning("a sink does not take events", sink=name, reason=attempt.error)

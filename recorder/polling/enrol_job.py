@@ -111,9 +111,9 @@ def enrol_job_of(settings: Settings, writer: DatabaseWriter, now: Clock) -> Enro
 def _log_outcomes(outcomes: WatchOutcomes) -> None:
     enrolled = [one for one, outcome in outcomes.items() if outcome in (Action.STARTED, Action.RESUMED)]
     for taskgroup_id in enrolled[:_NAMED]:
-        _log.info("enrolled", taskgroup=taskgroup_id)
+        _log.info("enrolled", taskgroup_id=taskgroup_id)
     if len(enrolled) > _NAMED:
         _log.info("enrolled", more=len(enrolled) - _NAMED)
     for taskgroup_id, outcome in outcomes.items():
         if isinstance(outcome, Exception):
-            _log.error("cannot enrol what a program wrote", taskgroup=taskgroup_id, reason=str(outcome))
+            _log.error("cannot enrol what a program wrote", taskgroup_id=taskgroup_id, reason=str(outcome))

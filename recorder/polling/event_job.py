@@ -112,21 +112,20 @@ def event_job_of(settings: Settings, writer: DatabaseWriter, now: Clock) -> Even
 def _log_event(event: Event) -> None:
     """Log the events that a person waits for, once in all logs together."""
     if event.type is EventType.SETTLED:
-        _log.info(
-            "settled", taskgroup=event.taskgroup_id, outcome=event.data["outcome"], **event.data["runs"]
-        )
+        runs = {name: count for name, count in event.data["runs"].items() if count is not None}
+        _log.info("settled", taskgroup_id=event.taskgroup_id, outcome=event.data["outcome"], **runs)
     elif event.type is EventType.BLOCKED:
-        _log.warning("blocked: a run needs an action", taskgroup=event.taskgroup_id)
+        _log.warning("blocked: a run needs an action", taskgroup_id=event.taskgroup_id)
     elif event.type is EventType.SHORT:
         _log.warning(
             "settled with fewer runs than expected",
-            taskgroup=event.taskgroup_id,
+            taskgroup_id=event.taskgroup_id,
             runs=event.data["runs"],
             expected=event.data["expected"]["runs"],
         )
     elif event.type is EventType.OVERDUE:
-        _log.warning("overdue", taskgroup=event.taskgroup_id, expected_by=event.data["expected"]["by"])
+        _log.warning("overdue", taskgroup_id=event.taskgroup_id, expected_by=event.data["expected"]["by"])
     elif event.type is EventType.STALLED:
         _log.warning(
-            "stalled", taskgroup=event.taskgroup_id, unchanged_seconds=event.data["unchanged_seconds"]
+            "stalled", taskgroup_id=event.taskgroup_id, unchanged_seconds=event.data["unchanged_seconds"]
         )

@@ -8,14 +8,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from recorder.store.transactions import DatabaseUnavailableError
 
 
-async def first_of(*waits: Coroutine[object, object, object]) -> None:
-    """Wait until one of several awaitables is done, and cancel the others."""
+async def first_of(*waits: Coroutine[object, object, object]) -> object:
+    """Wait until one of several awaitables is done, cancel the others, and return its result."""
     tasks = [asyncio.create_task(wait) for wait in waits]
-    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for other in others:
-        other.cancel()
-    for task in done:
-        task.result()
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    results = [task.result() for task in done]
+    return results[0]
 
 
 async def retry_if_unavailable(job: Callable[[], Awaitable[None]]) -> None:

@@ -50,6 +50,11 @@ class PollLoad:
         self._mean: float | None = None
         self._limit: PollLimit | None = None
 
+    @property
+    def last_poll_at(self) -> datetime | None:
+        """When the last poll ended."""
+        return self._last_poll_at
+
     def looked(self, limit: PollLimit | None) -> None:
         """Take note of what holds polls back at one of many regular moments, None if nothing does."""
         self._limits[limit] += 1

@@ -16,6 +16,7 @@ from recorder.ledger.transitions import Rules, Transition, fail, observe
 from recorder.ledger.watch import Watch
 from recorder.polling.bookings import Bookings, Survey
 from recorder.polling.clock_steps import ClockStepCorrector
+from recorder.polling.cohorts import FinishedCohorts
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.eagerness import SparePolls, eager_interval, work_of
 from recorder.polling.missing_check import MissingCheck
@@ -40,7 +41,8 @@ from recorder.upstream.client import UpstreamClient
 class Poller:
     """Turns claims into results, by what the `upstream` says and whether groups are `missing`.
 
-    `steady` is a clock that is never set, `chance` the source of jitter.
+    `cohorts` says how long similar groups took. `steady` is a clock that is never set, `chance` the source
+    of jitter.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class Poller:
         intervals: Intervals,
         *,
         steady: SteadyClock,
+        cohorts: FinishedCohorts | None = None,
         chance: random.Random | None = None,
     ) -> None:
         self.upstream = upstream
         self.missing = missing
+        self._cohorts = cohorts
         self._rules = rules
         self._intervals = intervals
         self._steady = steady
@@ -75,6 +79,15 @@ class Poller:
         """Plan polls by how many are planned already, and how many there are to spare."""
         self._bookings.refresh(survey)
         self._spare.refresh(survey.spare_per_second)
+
+    async def learn_cohorts(self) -> None:
+        """Look how long groups took lately.
+
+        Raises:
+            DatabaseUnavailableError: what is known so far stays.
+        """
+        if self._cohorts is not None:
+            await self._cohorts.look()
 
     async def poll(
         self, claim: Claim, *, stretch: IntervalStretch, held_until: Mapping[Cause, datetime | None]
@@ -143,8 +156,10 @@ class Poller:
         work = work_of(watch, body)
         if work is None:
             return None
-        usual, eager = interval_of(watch, now, self._intervals), eager_interval(work, now, self._intervals)
-        if eager >= usual or not self._spare.take(1 - eager / usual, self._steady()):
+        cohort = () if self._cohorts is None else self._cohorts.durations(body)
+        usual = interval_of(watch, now, self._intervals)
+        eager = eager_interval(work, now, self._intervals, cohort)
+        if eager is None or eager >= usual or not self._spare.take(1 - eager / usual, self._steady()):
             return None
         return eager
 
@@ -164,7 +179,8 @@ def poller_of(
     """Return the poller that the settings ask for."""
     intervals = Intervals.of(settings)
     upstream = PrefixSearch(client, intervals, rate_limiter, steady)
-    return Poller(upstream, MissingCheck(reader), settings.rules, intervals, steady=steady)
+    missing, cohorts = MissingCheck(reader), FinishedCohorts(reader, settings.cohort_key)
+    return Poller(upstream, missing, settings.rules, intervals, steady=steady, cohorts=cohorts)
 
 
 def _due_after_pause(watch: Watch, held_until: Mapping[Cause, datetime | None]) -> Watch:

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,25 +16,27 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import Engine
 
-from recorder.clock import SteadyClock, steady_seconds, utc_now
+from recorder.clock import SteadyClock, steady_seconds
 from recorder.database_url import database_key
 from recorder.ledger.poll_outcome import Cause
 from recorder.polling.capacity import CapacityMeter
 from recorder.polling.circuit_breaker import CircuitBreaker
-from recorder.polling.clock_steps import ClockWatch
+from recorder.polling.clock_steps import StepWatch
+from recorder.polling.cohorts import COHORT_SECONDS
 from recorder.polling.db_writer import DatabaseWriter
 from recorder.polling.enrol_job import enrol_job_of
 from recorder.polling.event_job import CHECK_CLOCK_SECONDS, PUBLISH_SECONDS, event_job_of
 from recorder.polling.heartbeat import HeartbeatWriter
 from recorder.polling.jobs import first_of, retry_if_unavailable
-from recorder.polling.lost_files import wait_until_lost
 from recorder.polling.plan_keeper import PlanKeeper
 from recorder.polling.poller import poller_of
 from recorder.polling.rate_limiter import RateLimiter
 from recorder.polling.retry_hold import RetryHold
 from recorder.polling.schedule import EARLY_RETRY_SHARE, Intervals
+from recorder.polling.self_server import SelfReport
 from recorder.polling.side_jobs import side_jobs_of
 from recorder.polling.upstream_health import Counters
+from recorder.polling.usability import wait_until_unusable
 from recorder.polling.worker import Worker
 from recorder.polling.write_health import WriteHealth, WriteKind
 from recorder.settings import Settings
@@ -73,7 +76,7 @@ class Recorder:
         most_at_once: int | None = None,
     ) -> None:
         intervals = Intervals.of(settings)
-        self.lost_file: str | None = None
+        self.unusable: str | None = None
         self._database = engine.url
         self._id = uuid.uuid4().hex
         self._clock, self._steady = clock, steady
@@ -119,7 +122,7 @@ class Recorder:
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set, then let running polls finish, write their results and sign off.
 
-        It also stops when a file of the database was deleted or replaced; `lost_file` then says which.
+        It also stops when a file of the database was replaced, or its schema is another; see `unusable`.
         """
         scheduler = self._scheduler()
         await retry_if_unavailable(self._beat)
@@ -128,7 +131,7 @@ class Recorder:
         _log.info("recording", recorder=self._id)
         watchdog = asyncio.create_task(self._watch_clocks(scheduler))
         try:
-            await first_of(stop.wait(), self._wait_until_lost())
+            await first_of(stop.wait(), self._wait_until_unusable())
         finally:
             watchdog.cancel()
             scheduler.remove_all_jobs()
@@ -158,6 +161,10 @@ class Recorder:
         finally:
             await self._shut_down()
 
+    def reporting_to(self, report: SelfReport) -> AbstractAsyncContextManager[None]:
+        """Have `report` follow this recorder during the block."""
+        return report.following(self._worker, self._writer.health)
+
     @property
     def unwritten(self) -> int:
         """The number of results that could not be written by the end and are lost."""
@@ -168,9 +175,8 @@ class Recorder:
         """Whether work with the database has not ended; its thread would keep the process from exiting."""
         return any(one.stuck for one in (self._writer, self._heartbeats, *self._side_jobs))
 
-    async def _wait_until_lost(self) -> None:
-        self.lost_file = await wait_until_lost(self._database)
-        _log.error("the recorder stops: nobody would see what it writes now", reason=self.lost_file)
+    async def _wait_until_unusable(self) -> None:
+        self.unusable = await wait_until_unusable(self._database, self._heartbeats)
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(
@@ -184,6 +190,7 @@ class Recorder:
             (self._plans.run, HEARTBEAT_SECONDS),
             (self._events.publish, PUBLISH_SECONDS),
             (self._events.check, CHECK_CLOCK_SECONDS),
+            (self._poller.learn_cohorts, COHORT_SECONDS),
         ]
         jobs += [(job.run, job.check_seconds) for job in self._side_jobs]
         for job, seconds in jobs:
@@ -250,22 +257,15 @@ class Recorder:
 
     async def _watch_clocks(self, scheduler: AsyncIOScheduler) -> None:
         """Wake the jobs when this machine's clock is set; set back, it would stall the scheduler."""
-        machine = ClockWatch(utc_now, self._steady)
-        shared: ClockWatch | None = None
+        steps = StepWatch(self._clock, self._steady)
         reschedule_until = time.monotonic()
         while True:
             await asyncio.sleep(CLOCK_SECONDS)
-            step = machine.step()
-            if step is not None:
-                _log.warning("the clock was set", seconds=round(step.total_seconds(), 3))
+            machine_set, shared_set = steps.look()
+            if machine_set:
                 for job in scheduler.get_jobs():
                     job.modify(next_run_time=datetime.now(UTC))
-            if shared is None:
-                shared = ClockWatch(self._clock, self._steady) if self._clock.ready else None
-            elif (shared_step := shared.step()) is not None:
-                if step is None:
-                    seconds = round(shared_step.total_seconds(), 3)
-                    _log.warning("the database's clock was set", seconds=seconds)
+            if shared_set:
                 # Running polls may still write plans made by the old clock, until their leases end.
                 reschedule_until = time.monotonic() + self._lease.total_seconds()
             if time.monotonic() < reschedule_until:

@@ -196,7 +196,7 @@ class Worker:
             # A bug with one group must not stop the recording of the others; its claim ends with its lease.
             self.counters.error()
             _log.exception(
-                "a poll failed because of a bug in the recorder", taskgroup=claim.watch.taskgroup_id
+                "a poll failed because of a bug in the recorder", taskgroup_id=claim.watch.taskgroup_id
             )
             return
         self._results.add([result])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import structlog
 
-from recorder.clock import Clock, utc_now
+from recorder.clock import Clock, SteadyClock, utc_now
 from recorder.ledger.timestamps import format_time
+
+STEADY_SECONDS = 3.0
+"""For how long no write may fail before the database counts as back: on a full disk, some find room."""
 
 _log = structlog.get_logger("recorder")
 
@@ -28,24 +31,40 @@ class WriteKind(StrEnum):
 class WriteHealth:
     """Follows each kind of write; the database is available while none of them fails.
 
-    Logs when the database becomes unavailable, and when every kind of write that failed has succeeded again.
+    Logs when the database becomes unavailable, and when every kind of write that failed has succeeded again
+    and none has failed for STEADY_SECONDS.
     """
 
-    def __init__(self, now: Clock = utc_now) -> None:
+    def __init__(self, now: Clock = utc_now, steady: SteadyClock = time.monotonic) -> None:
         self._now = now
-        self._failures: Counter[WriteKind] = Counter()
+        self._steady = steady
+        self._failed_at = 0.0
+        self._failing: set[WriteKind] = set()
+        self._failures = 0
         self._failing_since: datetime | None = None
         self._reason: str | None = None
         self._results_at: datetime | None = None
         self._seconds: list[float] = []
         self._mean: float | None = None
 
+    @property
+    def failures(self) -> int:
+        """The number of failed writes since the database became unavailable."""
+        return self._failures
+
+    @property
+    def last_write_at(self) -> datetime | None:
+        """When results were last written."""
+        return self._results_at
+
     def failed(self, kind: WriteKind, reason: str) -> None:
         """Take note that a write has failed."""
-        if not self._failures:
+        self._failed_at = self._steady()
+        if self._failing_since is None:
             self._failing_since = self._now()
             _log.error("database unavailable, waiting for it to return", writes=kind.value, reason=reason)
-        self._failures[kind] += 1
+        self._failing.add(kind)
+        self._failures += 1
         self._reason = reason
 
     def succeeded(self, kind: WriteKind, seconds: float) -> None:
@@ -61,20 +80,23 @@ class WriteHealth:
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON members: `last_write_at` (results, null before the first), the number of `failures`
-        since writes of the same kind have succeeded, since when (`failing_since`) and the last `error`, and
-        the mean duration of writes since the last call."""
+        since the database became unavailable, when it did (`failing_since`) and the last `error`, and the
+        mean duration of writes since the last call."""
         if self._seconds:
             self._mean = sum(self._seconds) / len(self._seconds)
             self._seconds.clear()
         return {
             "last_write_at": self._results_at and format_time(self._results_at),
-            "failures": self._failures.total(),
+            "failures": self._failures,
             "failing_since": self._failing_since and format_time(self._failing_since),
             "error": self._reason,
             "write_seconds": None if self._mean is None else round(self._mean, 3),
         }
 
     def _recovered(self, kind: WriteKind) -> None:
-        if self._failures.pop(kind, 0) and not self._failures:
-            self._failing_since = self._reason = None
+        self._failing.discard(kind)
+        if self._failing_since is None or self._failing:
+            return
+        if self._steady() - self._failed_at >= STEADY_SECONDS:
+            self._failures, self._failing_since, self._reason = 0, None, None
             _log.info("database is back")

@@ -1,4 +1,4 @@
-"""Pages: opaque cursors that are bound to their query, and the address of the next page."""
+"""Pages: opaque cursors that are bound to their query, and references to the next page."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def group_path(taskgroup_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of items. `next` is the address of the following page and `cursor` the cursor in it; both are
-    None on the last page."""
+    """One page of items. `next` refers to the following page, relative to the address of this one, and
+    `cursor` is the cursor in it; both are None on the last page."""
 
     items: list[T]
     next: str | None
@@ -122,8 +122,9 @@ class Paging:
             return Page(items, None, None)
         cursor = Cursor(self._identity(), last).text()
         given = [(name, text) for name, text, was_given in self._parameters() if was_given]
-        address = f"{self.path}?{urlencode([*given, ('cursor', cursor)], quote_via=quote)}"
-        return Page(items, address, cursor)
+        # Relative to the page itself, it holds below any prefix that a proxy takes off.
+        reference = f"?{urlencode([*given, ('cursor', cursor)], quote_via=quote)}"
+        return Page(items, reference, cursor)
 
     def _identity(self) -> str:
         """Return a hash that identifies the query: its path and filters, including defaults."""

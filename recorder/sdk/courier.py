@@ -32,16 +32,12 @@ class UndeliverableError(Exception):
     """The destination cannot take records now; they are kept and offered again."""
 
 
-class RefusedError(Exception):
-    """The destination will never take this record."""
-
-
 class Destination(Protocol):
     """Where records go.
 
     `name` tells destinations apart. `deliver` takes up to `most_at_once` records, and may be given the same
-    ones again; it raises UndeliverableError, or RefusedError about a single one. The end of the process waits
-    `last_words_seconds` for what was just handed over.
+    ones again; it raises UndeliverableError, and logs which ones are refused for good. The end of the process
+    waits `last_words_seconds` for what was just handed over.
     """
 
     name: str
@@ -167,9 +163,9 @@ class Courier:
             self._failures += 1
             self._complain(f"the recorder takes no groups now, which wait on disk: {error}")
             return False
-        except RefusedError as error:
-            _log.error("the recorder refuses %s: %s", records[0].get("taskgroup_id"), error)
         except Exception:
+            if len(records) > 1:
+                return all(self._deliver([record]) for record in records)
             _log.exception("%s cannot be delivered because of a bug", records[0].get("taskgroup_id"))
         self._failures = 0
         self._complaints.clear()

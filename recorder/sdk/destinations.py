@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from recorder.sdk.courier import Destination, RefusedError, UndeliverableError
+from recorder.sdk.courier import Destination, UndeliverableError
 from recorder.sdk.database import DATABASE_SCHEMES, Database
 from recorder.sdk.spool import Record, lines_of
 
 TIMEOUT_SECONDS = 10.0
-_MOST_ANSWER = 65536
+_MOST_ANSWER = 4 << 20
+_log = logging.getLogger("recorder.sdk")
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.GONE,
@@ -49,7 +52,8 @@ def destination_of(to: str, token: str | None) -> Destination:
 class Api:
     """The API of a recorder, at `address`."""
 
-    most_at_once = 1
+    most_at_once = 1000
+    """No request may name more groups."""
     last_words_seconds = 2.0
 
     def __init__(self, address: str, token: str | None) -> None:
@@ -61,26 +65,47 @@ class Api:
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
         self._opener = urllib.request.build_opener(_NoRedirects)
+        self._expected: set[tuple[str, str]] = set()
 
     def deliver(self, records: Sequence[Record]) -> None:
-        (record,) = records
-        if record.get("add_runs"):
-            self._expect(record)
-        else:
-            self._enrol(record)
+        """Enrol the groups in one request, then say what is expected of them in one for each record.
+
+        Those that were sent are left out when the same records are offered again.
+        """
+        self._enrol_all(
+            list(dict.fromkeys(one["taskgroup_id"] for one in records if not one.get("add_runs")))
+        )
+        for record in records:
+            place = record["taskgroup_id"], record["key"]
+            if record.get("add_runs") and place not in self._expected:
+                with _refusals_logged(record["taskgroup_id"]):
+                    self._expect(record)
+                self._expected.add(place)
+        self._expected.clear()
+
+    def _enrol_all(self, groups: Sequence[str]) -> None:
+        if len(groups) > 1:
+            # Should some be refused, none is enrolled, and they are found one by one.
+            with suppress(RefusedError):
+                self._post(self._groups, {"items": [{"taskgroup_id": group} for group in groups]}, {})
+                return
+        for group in groups:
+            with _refusals_logged(group):
+                self._enrol(group)
 
     def _expect(self, record: Record) -> None:
         """Add to what is expected; a group that is not watched is enrolled first."""
-        address = f"{self._groups}/{quote(record['taskgroup_id'], safe='')}/expectation"
+        group = record["taskgroup_id"]
+        address = f"{self._groups}/{quote(group, safe='')}/expectation"
         body, headers = {"add_runs": record["add_runs"]}, {"Idempotency-Key": record["key"]}
         try:
             self._post(address, body, headers)
         except _NotWatchedError:
-            self._enrol(record)
+            self._enrol(group)
             self._post(address, body, headers)
 
-    def _enrol(self, record: Record) -> None:
-        self._post(self._groups, {"taskgroup_id": record["taskgroup_id"]}, {})
+    def _enrol(self, group: str) -> None:
+        self._post(self._groups, {"taskgroup_id": group}, {})
 
     def _post(self, address: str, body: dict[str, Any], headers: dict[str, str]) -> None:
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
@@ -122,6 +147,10 @@ class Folder:
             raise UndeliverableError(str(error)) from None
 
 
+class RefusedError(Exception):
+    """The API will never take what it was sent."""
+
+
 class _NotWatchedError(UndeliverableError):
     """The group is not being watched, so nothing can be expected of it."""
 
@@ -131,6 +160,14 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         return None
+
+
+@contextmanager
+def _refusals_logged(group: str) -> Iterator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        _log.error("the recorder refuses %s: %s", group, error)
 
 
 def _end_of_line(file: Any) -> bytes:

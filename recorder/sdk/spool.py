@@ -133,6 +133,10 @@ def _records(data: bytes) -> list[Record]:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict):
+        if isinstance(record, dict) and _is_whole(record):
             found.append(record)
     return found
+
+
+def _is_whole(record: Record) -> bool:
+    return all(isinstance(record.get(name), str) for name in ("taskgroup_id", "key"))

@@ -31,6 +31,7 @@ from recorder.simulator.responses import (
     send_incomplete,
     unauthorized_response,
 )
+from recorder.simulator.run_stream import EVENT_STREAM, run_events
 from recorder.simulator.script import HONEST, ActiveFault, Script, Treatment, altered_text
 from recorder.simulator.settings import SimulatorSettings
 
@@ -55,6 +56,7 @@ class SimulatorApp:
         app.router.add_post(_GROUPS, self._create)
         app.router.add_get(_GROUPS + "/{taskgroup_id}", self._retrieve, allow_head=False)
         app.router.add_post(_GROUPS + "/{taskgroup_id}/runs", self._add_runs)
+        app.router.add_get(_GROUPS + "/{taskgroup_id}/runs", self._runs, allow_head=False)
         app.on_shutdown.append(self._release)
         return app
 
@@ -92,11 +94,24 @@ class SimulatorApp:
             }
         )
 
+    async def _runs(self, request: web.Request) -> web.Response:
+        taskgroup_id = request.match_info["taskgroup_id"]
+        group = self._groups.find(taskgroup_id)
+        if group is None:
+            return group_not_found(taskgroup_id)
+        events = run_events(
+            self._groups.runs(group),
+            self._clock(),
+            after=request.query.get("last_event_id", ""),
+            status=request.query.get("status"),
+        )
+        return web.Response(body=b"".join(events), content_type=EVENT_STREAM)
+
     @web.middleware
     async def _logged(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         at = self._clock()
         taskgroup_id = request.match_info.get("taskgroup_id")
-        if request.method != "GET" or taskgroup_id is None:
+        if request.method != "GET" or taskgroup_id is None or request.path.endswith("/runs"):
             plain = cast(web.Response, await handler(request))  # no handler here streams
             self._record(request, at, plain)
             return plain
@@ -173,7 +188,9 @@ class SimulatorApp:
                 path=request.raw_path,
                 taskgroup_id=request.match_info.get("taskgroup_id"),
                 status=None if response is None else response.status,
-                body=None if response is None else body_text(response),
+                body=None
+                if response is None or response.content_type == EVENT_STREAM
+                else body_text(response),
                 fault=None if treatment.fault is None else treatment.fault.name,
                 scenes=tuple(LoggedScene(scene.number, scene.what) for scene in treatment.scenes),
             )

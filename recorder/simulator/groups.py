@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 from recorder.ledger.timestamps import format_time
+from recorder.simulator.run_stream import SimulatedRun
 from recorder.simulator.runs import ACTIVE, FINISHED, Life, OutcomeMix, RunStatus, Steering, draw_life
 
 GroupMetadataValue = str | int | float | bool
@@ -34,6 +36,7 @@ class SimulatedGroup:
         self.metadata = metadata
         self.created_at = created_at
         self.run_count = 0
+        self.additions: list[_Addition] = []
         self._speed = speed
         self._changes = _Changes()
 
@@ -72,6 +75,16 @@ class SimulatedGroup:
 
     def _microseconds(self, moment: datetime) -> int:
         return (moment - self.created_at) // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """Runs that were added together. Their lives are drawn again when they are needed."""
+
+    first_number: int
+    processors: Sequence[str]
+    steering: Steering
+    at: datetime
 
 
 class _Changes:
@@ -153,8 +166,20 @@ class Groups:
             random = self._random(group.number, number)
             run_ids.append(f"trun_{random.getrandbits(128):032x}")
             lives.append(draw_life(random, processor, self._mix, steering))
+        group.additions.append(_Addition(group.run_count + 1, tuple(processors), steering, now))
         group.add(lives, now)
         return run_ids
+
+    def runs(self, group: SimulatedGroup) -> Iterator[SimulatedRun]:
+        """Yield the runs of a group in the order in which they were added."""
+        for addition in group.additions:
+            for number, processor in enumerate(addition.processors, start=addition.first_number):
+                random = self._random(group.number, number)
+                run_id = f"trun_{random.getrandbits(128):032x}"
+                life = draw_life(random, processor, self._mix, addition.steering)
+                yield SimulatedRun(
+                    number, run_id, group.taskgroup_id, processor, life, addition.at, self._speed
+                )
 
     def _random(self, *numbers: int) -> Random:
         return Random("/".join(map(str, (self._seed, *numbers))))  # noqa: S311 - chance, not secrecy

@@ -4,7 +4,8 @@ It answers these requests under both `/v1` and `/v1beta`; each needs an `x-api-k
 
 - `POST …/tasks/groups` creates a group,
 - `POST …/tasks/groups/{id}/runs` adds 1 to 1,000 runs to it,
-- `GET …/tasks/groups/{id}` retrieves it.
+- `GET …/tasks/groups/{id}` retrieves it,
+- `GET …/tasks/groups/{id}/runs` streams its runs and ends.
 
 The processor of a run determines how long it may take. A client can also control the runs that it adds
 with two headers that the upstream does not have:

@@ -14,17 +14,23 @@ from recorder.store.tables import summaries, watches
 _IS_WATCHED = watches.c.state == WatchState.WATCHING.value
 
 
-def stalled_groups(now: datetime, stall_after: timedelta) -> ColumnElement[bool]:
-    """The condition that a watched group was seen active for `stall_after` without a change of its counts."""
-    seconds = seconds_between(summaries.c.standing_since, watches.c.last_seen_at)
+UNCHANGED_SECONDS = seconds_between(summaries.c.standing_since, watches.c.last_seen_at)
+"""For how long the counts of an active group were seen not to change, where `summaries` is joined."""
+
+
+def stands_still(now: datetime, stall_after: timedelta) -> ColumnElement[bool]:
+    """The condition that a watched group was seen active for `stall_after` without a change of its counts,
+    where `summaries` is joined."""
     return and_(
         _IS_WATCHED,
-        exists().where(
-            summaries.c.taskgroup_id == watches.c.taskgroup_id,
-            summaries.c.standing_since <= now - stall_after,
-            seconds >= stall_after.total_seconds(),
-        ),
+        summaries.c.standing_since <= now - stall_after,
+        stall_after.total_seconds() <= UNCHANGED_SECONDS,
     )
+
+
+def stalled_groups(now: datetime, stall_after: timedelta) -> ColumnElement[bool]:
+    """The condition that a group stands still, where `watches` stands alone."""
+    return exists().where(summaries.c.taskgroup_id == watches.c.taskgroup_id, stands_still(now, stall_after))
 
 
 def short_groups(now: datetime, window: timedelta) -> ColumnElement[bool]:

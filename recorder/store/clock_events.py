@@ -24,11 +24,10 @@ from sqlalchemy import (
 from recorder.ledger.chain import expectation_members
 from recorder.ledger.entries import Expectation
 from recorder.ledger.timestamps import format_time
-from recorder.ledger.watch import WatchState
 from recorder.notify.events import Event, EventType
 from recorder.notify.upstream import UpstreamReport, UpstreamState, judge
-from recorder.store.attention import overdue_groups, short_groups
-from recorder.store.dialects.functions import seconds_between, time_text
+from recorder.store.attention import UNCHANGED_SECONDS, overdue_groups, short_groups, stands_still
+from recorder.store.dialects.functions import time_text
 from recorder.store.event_tables import events, upstream_state
 from recorder.store.events import add_events
 from recorder.store.tables import NOT_DONE, SHORT, episodes, summaries, watches
@@ -40,7 +39,6 @@ FOUND_AT_ONCE = 500
 def find_stalled(connection: Connection, stall_after: timedelta, now: datetime) -> list[Event]:
     """Return an event for each watched group that has newly been seen active for `stall_after` or longer
     without a change of its counts."""
-    seconds = seconds_between(summaries.c.standing_since, watches.c.last_seen_at)
     told = _told(EventType.STALLED, cast(summaries.c.standing_seq, Text))
     statement = (
         select(
@@ -48,15 +46,10 @@ def find_stalled(connection: Connection, stall_after: timedelta, now: datetime) 
             summaries.c.standing_seq,
             summaries.c.standing_since,
             watches.c.last_seen_at,
-            seconds.label("seconds"),
+            UNCHANGED_SECONDS.label("seconds"),
         )
         .join_from(summaries, watches, watches.c.taskgroup_id == summaries.c.taskgroup_id)
-        .where(
-            summaries.c.standing_since <= now - stall_after,
-            watches.c.state == WatchState.WATCHING.value,
-            seconds >= stall_after.total_seconds(),
-            ~told,
-        )
+        .where(stands_still(now, stall_after), ~told)
         .limit(FOUND_AT_ONCE)
     )
     return [

@@ -47,10 +47,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class SinkState:
-    """What is known about a sink: how many deliveries are `pending` or `failed`, and how it last went."""
+    """What is known about a sink: how many deliveries are `pending` or `failed`, and how it last went.
+
+    `listed`: it is in the file of the recorder that delivers, or did so last.
+    """
 
     name: str
     kind: str
+    listed: bool
     pending: int
     failed: int
     oldest_pending_at: datetime | None
@@ -104,6 +108,20 @@ def list_sinks(connection: Connection, listed: Iterable[Sink], now: datetime) ->
     dialect_of(connection).write_rows(connection, sinks, new)
     for name in known & kinds.keys():
         connection.execute(update(sinks).where(sinks.c.name == name).values(kind=kinds[name]))
+
+
+def has_listed(connection: Connection) -> bool:
+    """Return whether any sink is listed."""
+    return bool(connection.scalar(select(exists().where(sinks.c.listed))))
+
+
+def unlist_sinks(connection: Connection, owner: str, now: datetime) -> bool:
+    """Take note that there are no sinks, unless a recorder delivers to some; return whether that is so."""
+    if not take_lease(connection, owner, now):
+        return False
+    list_sinks(connection, (), now)
+    release_lease(connection, owner)
+    return True
 
 
 def has_unqueued(connection: Connection) -> bool:
@@ -249,6 +267,7 @@ def sink_states(connection: Connection, *, unlisted: bool = False) -> list[SinkS
         SinkState(
             row.name,
             row.kind,
+            row.listed,
             row.pending,
             row.failed,
             row.oldest_pending_at,

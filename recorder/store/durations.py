@@ -155,8 +155,8 @@ def _over(selection: Selection) -> _Source:
         (key, text), *others = selection.labels
         table = labelled_durations
         has_label = [table.c.key == key_mark(key), table.c.value.in_(marks_meant(text))]
-        return _durations(table, null(), [*has_label, *_conditions(table, selection, others)])
-    return _durations(episodes, null(), [_is_over, *_conditions(episodes, selection)])
+        return _durations(table, null(), [*has_label, *conditions_of(table, selection, others)])
+    return _durations(episodes, null(), [_is_over, *conditions_of(episodes, selection)])
 
 
 def _completed(connection: Connection, selection: Selection, over: _Source, count: int) -> Iterator[_Part]:
@@ -165,7 +165,7 @@ def _completed(connection: Connection, selection: Selection, over: _Source, coun
         yield _read(connection, over)
         return
     table, key = labelled_durations, selection.group_by
-    conditions = [table.c.key == key_mark(key), *_conditions(table, selection)]
+    conditions = [table.c.key == key_mark(key), *conditions_of(table, selection)]
     labelled = _read(connection, _durations(table, table.c.value, conditions))
     yield labelled
     if count > len(labelled.values):
@@ -182,34 +182,35 @@ def _since_created(selection: Selection) -> _Source:
     """Return the source of completed first episodes, measured from the creation of their groups."""
     ends = (episodes.c.completed_at, episodes.c.completed_earliest, episodes.c.completed_latest)
     spans = [seconds_between(summaries.c.created_at, end) for end in ends]
-    table, value = _with_label(_WITH_CREATION, selection.group_by)
+    table, value = with_label(_WITH_CREATION, selection.group_by)
     plausible = summaries.c.created_at <= episodes.c.completed_latest
-    conditions = [_is_over, plausible, *_conditions(episodes, selection)]
+    conditions = [_is_over, plausible, *conditions_of(episodes, selection)]
     return _Source(table, spans, value, episodes.c.completed_latest, conditions)
 
 
 def _open(selection: Selection) -> _Source:
     """Return the source of open episodes, measured to their last clear observation."""
     starts = [episodes.c.started_at, episodes.c.started_latest, episodes.c.started_earliest]
-    conditions = [episodes.c.completed_at.is_(None), *_conditions(episodes, selection)]
-    source = _WITH_WATCHES
+    conditions = [episodes.c.completed_at.is_(None), *conditions_of(episodes, selection)]
+    source = WITH_WATCHES
     if selection.since_created:
         starts = [summaries.c.created_at] * 3
         source = _WITH_CREATION.outerjoin(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
-        conditions.append(summaries.c.created_at <= _SEEN_AT)
-    spans: list[ColumnElement[Any]] = [seconds_between(start, _SEEN_AT) for start in starts]
-    table, value = _with_label(source, selection.group_by)
-    return _Source(table, spans, value, _SEEN_AT, conditions, censored=True)
+        conditions.append(summaries.c.created_at <= SEEN_AT)
+    spans: list[ColumnElement[Any]] = [seconds_between(start, SEEN_AT) for start in starts]
+    table, value = with_label(source, selection.group_by)
+    return _Source(table, spans, value, SEEN_AT, conditions, censored=True)
 
 
-def _with_label(table: FromClause, key: str | None) -> tuple[FromClause, ColumnElement[Any]]:
+def with_label(table: FromClause, key: str | None) -> tuple[FromClause, ColumnElement[Any]]:
+    """Return episodes joined with the label `key` of their groups, and its value."""
     if key is None:
         return table, null()
     same = group_labels.c.taskgroup_id == episodes.c.taskgroup_id
     return table.outerjoin(group_labels, same & (group_labels.c.key == key_mark(key))), group_labels.c.value
 
 
-def _conditions(
+def conditions_of(
     table: Any, selection: Selection, labels: Sequence[tuple[str, str]] | None = None
 ) -> list[ColumnElement[bool]]:
     """Return the conditions of a selection on `table`; `labels` replaces the labels of the selection."""
@@ -271,7 +272,7 @@ def _with_full_values(connection: Connection, key: str, cohorts: list[Cohort]) -
 
 
 _is_over: ColumnElement[bool] = episodes.c.completed_at.is_not(None)
-_WITH_WATCHES = episodes.outerjoin(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
+WITH_WATCHES = episodes.outerjoin(watches, watches.c.taskgroup_id == episodes.c.taskgroup_id)
 _WITH_CREATION = episodes.join(summaries, summaries.c.taskgroup_id == episodes.c.taskgroup_id)
-_SEEN_AT = case((watches.c.head_seq == episodes.c.seen_seq, watches.c.last_seen_at), else_=episodes.c.seen_at)
+SEEN_AT = case((watches.c.head_seq == episodes.c.seen_seq, watches.c.last_seen_at), else_=episodes.c.seen_at)
 """The last clear observation of an open episode; an archived group has no watch row."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from recorder.ledger.entries import Kind
 from recorder.ledger.transitions import open_gap
 from recorder.store.mapping import watch_of
-from recorder.store.tables import entries, watches
+from recorder.store.tables import entries, is_kind, watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def read_all_gaps(
 ) -> list[GroupGap]:
     """Return the gaps of all groups that meet [`since`, `until`), open ones as of `now`, by their start."""
     closed = select(entries.c.taskgroup_id, entries.c.gap_from, entries.c.at, entries.c.gap_cause).where(
-        entries.c.kind == Kind.GAP.value
+        is_kind(Kind.GAP)
     )
     if since is not None:
         closed = closed.where(entries.c.at > since)
@@ -42,6 +42,11 @@ def read_all_gaps(
         if gap is not None and (until is None or gap.from_ < until) and (since is None or since < now):
             gaps.append(GroupGap(row.taskgroup_id, gap.from_, None, gap.cause.value))
     return sorted(gaps, key=lambda gap: (gap.from_, gap.taskgroup_id))
+
+
+def count_open_gaps(connection: Connection, now: datetime) -> int:
+    """Return how many groups have an open gap as of `now`."""
+    return connection.scalar(select(func.count()).where(watches.c.gap_at < now)) or 0
 
 
 def recorded_extent(connection: Connection) -> tuple[datetime, datetime] | None:

@@ -13,8 +13,9 @@ from recorder.store.views import VIEWS
 DERIVED = ("episodes", "milestones", "group_labels", "labelled_durations", "summaries")
 EVENTS = ("events", "published_events", "upstream_state", "sinks", "delivery_lease")
 ARCHIVE = ("tombstones", "archive_turns")
+RUNS = ("run_snapshots", "run_claims")
 GRANTED_TABLES = (
-    *("entries", "watches", *ARCHIVE, *DERIVED, *EVENTS),
+    *("entries", "watches", *ARCHIVE, *DERIVED, *EVENTS, *RUNS),
     *("deliveries", "recorders", "request_keys", "alembic_version"),
 )
 
@@ -109,6 +110,7 @@ def _privileges(roles: Roles, *, archiving: bool) -> Iterator[_Privileges]:
     recorder, api = (roles.recorder,), (roles.api,)
     yield _Privileges(("SELECT",), ("alembic_version",), recorder + api)
     yield _Privileges(("SELECT", "INSERT"), ("entries", "request_keys"), recorder)
+    yield _Privileges(("SELECT", "INSERT"), RUNS, recorder)
     yield _Privileges(("SELECT", "INSERT", "UPDATE"), ("watches", *EVENTS), recorder)
     yield _Privileges(("SELECT",), ("tombstones",), recorder)
     yield _Privileges(("SELECT", "UPDATE"), ("archive_turns",), recorder)
@@ -120,7 +122,8 @@ def _privileges(roles: Roles, *, archiving: bool) -> Iterator[_Privileges]:
     )
     read = tuple(name for name in GRANTED_TABLES if name not in {"request_keys", "alembic_version"})
     yield _Privileges(("SELECT",), read, api)
-    yield _Privileges(("SELECT",), VIEWS, (*api, roles.reporting))
+    # An API that enrols has the recorder's role, which reads all that the views show anyway.
+    yield _Privileges(("SELECT",), VIEWS, (*recorder, *api, roles.reporting))
 
 
 def apply(connection: Connection, roles: Roles, *, archiving: bool = False) -> None:

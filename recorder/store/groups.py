@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import Watch, WatchState
+from recorder.store.archive_tables import tombstones
 from recorder.store.derived import groups_with
 from recorder.store.dialects.functions import digest_of_rows
 from recorder.store.group_order import (
@@ -175,9 +176,12 @@ def count_groups(connection: Connection, query: GroupFilter, *, most: int | None
 
 
 def digest_of_ledgers(connection: Connection) -> str:
-    """Return a text that differs whenever an entry or an open interval of any group does."""
-    columns = (func.substr(watches.c.head_digest, 1, _DIGITS), watches.c.last_seen_at, watches.c.polls)
-    return sha256(str(connection.scalar(select(digest_of_rows(*columns)))).encode()).hexdigest()
+    """Return a text that differs whenever an entry or an open interval of any group does, or what is left of
+    an archived group."""
+    heads = (func.substr(watches.c.head_digest, 1, _DIGITS), watches.c.last_seen_at, watches.c.polls)
+    archived = (func.substr(tombstones.c.digest, 1, _DIGITS),)
+    digests = [connection.scalar(select(digest_of_rows(*columns))) for columns in (heads, archived)]
+    return sha256(repr(digests).encode()).hexdigest()
 
 
 def count_entries(connection: Connection) -> int:

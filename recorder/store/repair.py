@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, text
 
-from recorder.store import archive_tables  # noqa: F401 (adds its tables to the metadata)
+from recorder.store import archive_tables, run_tables  # noqa: F401 (add their tables to the metadata)
 from recorder.store.grants import DERIVED
 from recorder.store.guards import guards_of
 from recorder.store.schema_diff import SchemaDifference, find_differences

@@ -67,12 +67,15 @@ def state_in(connection: Connection) -> SchemaState:
     """Return the state of the schema as a transaction sees it."""
     names = inspect(connection).get_table_names(schema=dialect_of(connection).current_schema(connection))
     tables = {name for name in names if not is_of_backup_tool(name)}
-    revisions: list[str] = []
-    if _VERSION_TABLE in tables:
-        query = f"SELECT version_num FROM {_VERSION_TABLE} ORDER BY 1"  # noqa: S608
-        revisions = list(connection.scalars(text(query)))
+    revisions = revisions_in(connection) if _VERSION_TABLE in tables else ()
     foreign = bool(tables - {_VERSION_TABLE}) and not revisions
-    return SchemaState(tuple(revisions), known_revisions()[0], foreign)
+    return SchemaState(revisions, known_revisions()[0], foreign)
+
+
+def revisions_in(connection: Connection) -> tuple[str, ...]:
+    """Return the revisions that a database with a schema says it is at."""
+    query = f"SELECT version_num FROM {_VERSION_TABLE} ORDER BY 1"  # noqa: S608
+    return tuple(connection.scalars(text(query)))
 
 
 def schema_of(connection: Connection) -> str:

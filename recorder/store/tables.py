@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Float,
     Index,
@@ -17,11 +18,13 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    literal_column,
     text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from recorder.ledger.entries import Kind
 from recorder.ledger.status_fields import RUN_STATUSES
 from recorder.store.dialects.registry import TABLE_OPTIONS, dialect_named, id_type, partial_index
 
@@ -130,8 +133,24 @@ entries = Table(
     Column("digest", Text, nullable=False),
     CheckConstraint("kind IN ('watch', 'status', 'gap')", name="kind"),
     CheckConstraint("seq >= 1", name="seq"),
+    Index(
+        "ix_entries_gaps",
+        *("at", "gap_from", "taskgroup_id", "gap_cause"),
+        **partial_index(text("kind = 'gap'")),
+    ),
+    # SQLite takes this index only if it holds every column that a query names.
+    Index("ix_entries_watch", "taskgroup_id", "seq", "kind", **partial_index(text("kind = 'watch'"))),
     **TABLE_OPTIONS,
 )
+
+
+def is_kind(kind: Kind) -> ColumnElement[bool]:
+    """Return the condition that an entry is of a kind, by an index if there is one.
+
+    The kind is a literal, since SQLite takes no index with a condition for a parameter.
+    """
+    return entries.c.kind == literal_column(f"'{kind}'")
+
 
 episodes = Table(
     "episodes",

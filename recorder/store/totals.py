@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, not_, or_, select
+from sqlalchemy import Connection, and_, func, select
 
-from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
 from recorder.notify.events import EventType
+from recorder.store.attention import overdue_groups
+from recorder.store.derived import groups_with
 from recorder.store.event_tables import events
-from recorder.store.tables import entries, episodes, group_labels, summaries, watches
-
-_MAY_CHANGE = watches.c.state.in_([WatchState.WATCHING.value, WatchState.PAUSED.value, WatchState.GONE.value])
+from recorder.store.tables import episodes, group_labels, summaries, watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +56,7 @@ def _stalled(connection: Connection) -> int:
 
 
 def _overdue(connection: Connection, now: datetime) -> int:
-    newest = and_(entries.c.taskgroup_id == watches.c.taskgroup_id, entries.c.seq == watches.c.status_seq)
-    arrived = or_(watches.c.expected_runs.is_(None), entries.c.num_task_runs >= watches.c.expected_runs)
-    done = and_(watches.c.phase == Phase.SETTLED.value, func.coalesce(arrived, False))
-    found = (
-        select(func.count())
-        .select_from(watches.outerjoin(entries, newest))
-        .where(watches.c.expected_by < now, _MAY_CHANGE, not_(func.coalesce(done, False)))
-    )
-    return connection.scalar(found) or 0
+    return connection.scalar(select(func.count()).select_from(watches).where(overdue_groups(now))) or 0
 
 
 def count_anomalous_groups(connection: Connection) -> dict[str, int]:
@@ -75,6 +66,11 @@ def count_anomalous_groups(connection: Connection) -> dict[str, int]:
     )
     rows = connection.execute(found.group_by(events.c.subject))
     return {row.subject: row.groups for row in rows}
+
+
+def has_label(connection: Connection, key: str) -> bool:
+    """Whether any group has a text, number, truth value or null for this key in its metadata."""
+    return connection.execute(groups_with(key).limit(1)).first() is not None
 
 
 def label_names(connection: Connection, most: int) -> list[str]:

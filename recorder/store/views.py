@@ -10,7 +10,7 @@ from recorder.ledger.status_fields import RUN_STATUSES
 
 VIEWS = (
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups", "task_runs"),
 )
 
 
@@ -25,6 +25,7 @@ def create_view_statements(dialect: str) -> dict[str, str]:
         _GROUP_METADATA,
         _observation_gaps(sql),
         _ARCHIVED_GROUPS,
+        _task_runs(sql),
     )
     return {name: f"CREATE VIEW {name} AS {query}" for name, query in zip(VIEWS, queries, strict=True)}
 
@@ -217,6 +218,34 @@ _ARCHIVED_GROUPS = """
             t.archived_at,
             t.archive_sha256
         FROM tombstones t"""
+
+
+def _task_runs(sql: _Sql) -> str:
+    """The newest snapshot of each group: everything here is the provider's claim."""
+    finished = "r.status IN ('completed', 'failed', 'cancelled')"
+    return f"""
+        WITH r AS (
+            SELECT
+                c.*,
+                s.taken_at,
+                CASE WHEN c.created_at <= c.modified_at
+                    THEN {sql.seconds("c.created_at", "c.modified_at")} END AS lasted
+            FROM run_claims c
+            JOIN run_snapshots s ON s.taskgroup_id = c.taskgroup_id AND s.seq = c.seq
+            WHERE c.seq = (SELECT max(n.seq) FROM run_snapshots n WHERE n.taskgroup_id = c.taskgroup_id)
+        )
+        SELECT
+            r.taskgroup_id,
+            r.seq,
+            r.taken_at,
+            r.run_id,
+            r.processor,
+            r.status AS claimed_status,
+            r.created_at AS claimed_created_at,
+            r.modified_at AS claimed_modified_at,
+            {sql.real(f"CASE WHEN {finished} THEN r.lasted END")} AS claimed_duration_seconds,
+            {sql.real("CASE WHEN r.status = 'running' THEN r.lasted END")} AS claimed_wait_seconds
+        FROM r"""
 
 
 def _observation_gaps(sql: _Sql) -> str:

@@ -61,7 +61,7 @@ class UpstreamClient:
         self._now = now
         self._transport = http_transport(api_key=api_key, connections=concurrency)
         self._closed = False
-        self._headers = httpx.Headers(_headers())
+        self._headers = httpx.Headers(request_headers())
         # Making a request anew, with its URL and headers, would take a good part of a poll's time.
         self._request = lru_cache(_KEPT_REQUESTS)(self._new_request)
 
@@ -152,7 +152,8 @@ class UpstreamClient:
             raise PollFailedError(Cause.TOO_LARGE, text)
 
 
-def _headers() -> dict[str, str]:
+def request_headers() -> dict[str, str]:
+    """Return the headers of a request for JSON, but for the key."""
     return {
         "accept": "application/json",
         "accept-encoding": "identity",

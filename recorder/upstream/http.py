@@ -42,6 +42,10 @@ def http_transport(*, api_key: str, connections: int) -> AiohttpTransport:
     return AiohttpTransport(client=session, verify=tls, trust_env=False)
 
 
+_ENCODED_STEPS = 2
+"""The last steps of a path, among them the id of a group."""
+
+
 class _KeyMiddleware:
     """Completes each outgoing request, and cleans the head of its response.
 
@@ -56,8 +60,9 @@ class _KeyMiddleware:
     ) -> aiohttp.ClientResponse:
         # aiohttp decodes some reserved characters that were percent-encoded in the path.
         url = request.url
-        folder = url.raw_path.rpartition("/")[0]
-        request.url = url.with_path(f"{folder}/{quote(url.name, safe='')}", encoded=True)
+        folder, *_ = url.raw_path.rsplit("/", _ENCODED_STEPS)
+        steps = (quote(step, safe="") for step in url.parts[-_ENCODED_STEPS:])
+        request.url = url.with_path("/".join((folder, *steps)), encoded=True)
         request.headers["x-api-key"] = self._api_key
         try:
             response = await handler(request)

@@ -32,6 +32,7 @@ from recorder.store.transactions import writing
 from recorder.tokens import read_tokens
 from tests.support.api_client import app_without_database
 from tests.support.recording import RULES, Recording, active, after, settled
+from tests.support.run_claims import backfill, said
 
 FILE = Path(__file__).resolve().parents[2] / "api" / "openapi" / "examples.json"
 GROUP = "tgrp_4f2a"
@@ -42,6 +43,7 @@ ADDRESSES = {
     "getHistory": f"/api/v1/groups/{GROUP}/history?limit=2",
     "getGaps": f"/api/v1/groups/{GROUP}/gaps",
     "getCompletion": f"/api/v1/groups/{GROUP}/completion",
+    "getRuns": "/api/v1/groups/tgrp_9b01/runs",
     "getAudit": f"/api/v1/groups/{GROUP}/audit",
     "getStatistics": "/api/v1/completion?group_by=metadata.processor",
     "getCurve": "/api/v1/completion/curve",
@@ -81,6 +83,8 @@ def record_groups(engine: Engine) -> None:
     lite = {"metadata": {"customer": "globex", "processor": "lite"}, "created_at": "2026-11-24T12:01:30Z"}
     recording.see("tgrp_9b01", 101, active(running=2), **lite)
     recording.see("tgrp_9b01", 112, settled(completed=2), **lite)
+    claims = [said(1, created=95, modified=104, processor="lite"), said(2, created=95, modified=109.5)]
+    backfill(engine, "tgrp_9b01", claims, after(113))
     with writing(engine) as connection:
         publish_events(connection)
 

@@ -39,7 +39,7 @@ def test_statistics_and_events_do_not_change(client: Client, statistics: list[An
     assert _statistics(client) == statistics
 
 
-@pytest.mark.parametrize("resource", ["", "/status", "/history", "/gaps", "/completion", "/audit"])
+@pytest.mark.parametrize("resource", ["", "/status", "/history", "/gaps", "/completion", "/runs", "/audit"])
 def test_routes_answer_with_the_tombstone(client: Client, statistics: list[Any], resource: str) -> None:
     problem = client.get(f"{GROUP}{resource}", 410)
     tombstone = problem.pop("tombstone")

@@ -109,7 +109,7 @@ def test_a_group_is_enrolled_once(enroller: Enroller) -> None:
         ("started", "batches", "March"),
         ("expected", "batches", None),
     ]
-    assert [(line["event"], line["taskgroup"], line["by"]) for line in log] == [
+    assert [(line["event"], line["taskgroup_id"], line["by"]) for line in log] == [
         ("enrolled", "a b%ü", "batches")
     ]
 

@@ -19,7 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import psycopg
 import pytest
@@ -114,7 +114,7 @@ class Responses:
     def items(self, address: str) -> list[Row]:
         """Return the items of all pages."""
         page = self(address)
-        return page["items"] + (self.items(page["next"]) if page["next"] else [])
+        return page["items"] + (self.items(urljoin(address, page["next"])) if page["next"] else [])
 
     def group(self, taskgroup_id: str, resource: str = "") -> Any:
         return self(f"/api/v1/groups/{quote(taskgroup_id, safe='')}{resource}")

@@ -21,7 +21,7 @@ from tests.support.recording import Recording, after
 GROUPS = "/api/v1/groups"
 
 
-@pytest.mark.parametrize("resource", ["", "/status", "/history", "/gaps", "/completion"])
+@pytest.mark.parametrize("resource", ["", "/status", "/history", "/gaps", "/completion", "/runs"])
 def test_an_unknown_group(client: Client, resource: str) -> None:
     path = f"{GROUPS}/tgrp%201{resource}"
     assert client.get(path, 404) == {

@@ -12,7 +12,10 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from api.app import create_app
+from recorder.store.events import publish_events
+from recorder.store.transactions import writing
 from tests.support.api_client import Client, Clock, headers_of
+from tests.support.archives import archive, stop
 from tests.support.databases import Engines, postgres_database, sqlite_database
 from tests.support.recording import Recording, active, after, settled
 
@@ -26,6 +29,7 @@ PATHS = [
     "/api/v1/groups/tgrp_1/history?order=desc&limit=1",
     "/api/v1/groups/tgrp_1/history?step=10",
     "/api/v1/groups/tgrp_1/gaps",
+    "/api/v1/groups/tgrp_1/runs",
     "/api/v1/groups/tgrp_1/completion",
     "/api/v1/groups/tgrp_1/audit",
     "/api/v1/completion",
@@ -131,6 +135,39 @@ def test_no_etag_is_that_of_another_life_with_the_same_counts_and_times(
     assert same == {"/healthz", "/readyz", "/openapi.json", "/api/v1/groups?phase=active"}
     for path, first, second in zip(PATHS, one, other, strict=True):
         assert path in same or first.headers["ETag"] != second.headers["ETag"], path
+
+
+LOOKING_BACK = [
+    *("/api/v1/completion", "/api/v1/completion?group_by=metadata.customer", "/api/v1/completion/curve"),
+    *("/api/v1/events", "/completion", "/events"),
+]
+
+
+def _looks_back(url: str, engines: Engines, archived: Path, seconds: float) -> list[TestResponse]:
+    """Record and archive a group that took `seconds`; what is watched from then on is always the same."""
+    with engines.open(url) as writer, engines.open(url, read_only=True) as reader:
+        recording = Recording(writer)
+        recording.watch("old")
+        recording.see("old", 1, active(running=1))
+        recording.see("old", 1 + seconds, settled(completed=1))
+        stop(writer, "old", 30)
+        assert archive(writer, archived)
+        recording.watch("tgrp_1", 1001)
+        recording.see("tgrp_1", 1002, active(running=1))
+        with writing(writer) as connection:
+            publish_events(connection)
+        client = create_app(reader, now=lambda: after(1010)).test_client()
+        return [client.get(path) for path in LOOKING_BACK]
+
+
+def test_no_etag_is_that_of_another_life_with_other_archived_groups_and_events(
+    two_lives: list[str], kept_engines: Engines, tmp_path: Path
+) -> None:
+    one = _looks_back(two_lives[0], kept_engines, tmp_path / "one.gz", 10)
+    other = _looks_back(two_lives[1], kept_engines, tmp_path / "other.gz", 20)
+    for path, first, second in zip(LOOKING_BACK, one, other, strict=True):
+        assert first.status_code == second.status_code == 200
+        assert first.headers["ETag"] != second.headers["ETag"], path
 
 
 def test_an_unchanged_body_is_not_sent_again(client: Client, recording: Recording, app: Flask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from sqlalchemy import Engine, text
@@ -56,7 +57,7 @@ def _pages(client: Client, address: str) -> list[dict[str, Any]]:
     pages = [client.get(address)]
     while (next_url := pages[-1]["next"]) is not None:
         assert len(pages) < 10
-        pages.append(client.get(next_url))
+        pages.append(client.get(urljoin(address, next_url)))
     return pages
 
 
@@ -166,8 +167,8 @@ def test_a_gap_that_closes_between_pages_is_returned_once(
     assert (_seqs(oldest), _seqs(newest)) == ([3], [None])
     recording.see("tgrp_1", 310, settled(completed=1))
     clock.seconds = 320
-    assert [seq for page in _pages(client, oldest["next"]) for seq in _seqs(page)] == [6, 10]
-    assert [seq for page in _pages(client, newest["next"]) for seq in _seqs(page)] == [6, 3]
+    assert [seq for page in _pages(client, GAPS + oldest["next"]) for seq in _seqs(page)] == [6, 10]
+    assert [seq for page in _pages(client, GAPS + newest["next"]) for seq in _seqs(page)] == [6, 3]
 
 
 @pytest.mark.ledger(fill=_record_open_gap)
@@ -175,7 +176,7 @@ def test_the_next_page_is_in_the_link_header(client: Client) -> None:
     response = client.get_response(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")
     next_url = client.get(f"{GAPS}?limit=1&order=desc&from=2026-11-24T12:00:00Z")["next"]
     assert response.headers["Link"] == f'<{next_url}>; rel="next"'
-    assert _seqs(client.get(next_url)) == [3]
+    assert _seqs(client.get(GAPS + next_url)) == [3]
     assert "Link" not in client.get_response(GAPS).headers
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Event, Thread
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from sqlalchemy import Engine
@@ -76,7 +77,8 @@ def _read(client: Client, address: str, writer: Writer) -> list[dict[str, Any]]:
     next_url: str | None = address
     while next_url is not None:
         page = client.get(next_url)
-        items, next_url = items + page["items"], page["next"]
+        items += page["items"]
+        next_url = page["next"] and urljoin(address, page["next"])
         writer.wait_for_more()
     return items
 

@@ -13,7 +13,7 @@ from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import psycopg
 import pytest
@@ -119,10 +119,9 @@ def test_any_id_in_every_path(send: KeepAliveClient) -> None:
             assert body.get("taskgroup_id", taskgroup_id) == taskgroup_id
             if body.get("status"):
                 assert body["status"]["task_run_status_counts"] == {"running": _running(number)}
-        history = send(
-            _path("/api/v1/groups/{}/history?order=desc&kind=watch,status&limit=2", taskgroup_id)
-        ).json
-        next_page = send(history["next"]).json
+        address = _path("/api/v1/groups/{}/history?order=desc&kind=watch,status&limit=2", taskgroup_id)
+        history = send(address).json
+        next_page = send(urljoin(address, history["next"])).json
         seqs = [item["seq"] for item in history["items"] + next_page["items"]]
         assert seqs == sorted(set(seqs), reverse=True) and (len(seqs), seqs[-1]) == (4, 1)
 

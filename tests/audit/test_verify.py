@@ -11,7 +11,8 @@ from sqlalchemy import Engine, func, select, text
 from recorder.audit.checkpoints import CheckpointHead
 from recorder.audit.verify import runner as verification
 from recorder.audit.verify.findings import Finding, ProblemKind
-from recorder.audit.verify.runner import tasks_of, verify
+from recorder.audit.verify.runner import verify
+from recorder.audit.verify.tasks import tasks_of
 from recorder.store.engine import open_engine
 from recorder.store.tables import entries
 from recorder.store.transactions import reading, writing

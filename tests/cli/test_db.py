@@ -18,7 +18,7 @@ from tests.support.program import PASSWORD, STOP_SECONDS, Program, command_line,
 from tests.support.recording import Recording, active, settled
 from tests.support.terminal import read_all
 
-HEAD = "0013"
+HEAD = "0020"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]
 
 

@@ -53,6 +53,14 @@ def test_nothing_is_late(program: Program, engine: Engine) -> None:
     assert [(recorder["recorder_id"], recorder["recording"]) for recorder in told["recorders"]] == [
         ("one", True)
     ]
+    first, *_, last = program.ok("groups", "--late").splitlines()
+    assert (first, last) == ("no group is late", "0 open gaps; 0 polls are due")
+
+
+def test_one_of_each_is_no_plural(program: Program, engine: Engine) -> None:
+    overdue(engine)
+    send(engine, "one")
+    assert any("1 open gap; 1 poll is due" in line for line in program.ok("groups", "--late").splitlines())
 
 
 def test_no_recorder_is_alive(program: Program, engine: Engine) -> None:

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.cli.doctor.sinks import check_deliveries
-from recorder.store.deliveries import sink_states
-from recorder.store.transactions import reading
+from recorder.store.deliveries import list_sinks, sink_states
+from recorder.store.transactions import reading, writing
 from tests.support.program import KEY, Program, Result
-from tests.support.recording import Recording, active
+from tests.support.recording import Recording, active, after
 from tests.support.scripted_upstream import Upstream
 from tests.support.told_sinks import told_sink
 from tests.support.webhook_receiver import SECRET, Receiver, webhook_receiver
@@ -127,6 +127,20 @@ def test_the_list_shows_what_failed_and_replay_mends_it(program: Program, engine
     with reading(engine) as connection:
         (state,) = sink_states(connection)
     assert (state.pending, state.failed, state.disabled_at) == (2, 0, None)
+
+
+def test_a_sink_that_left_the_file_is_named_while_it_was_not_told_everything(
+    program: Program, engine: Engine
+) -> None:
+    told_sink(engine, "old")
+    with writing(engine) as connection:
+        list_sinks(connection, (), after(40))
+    none, left = program.ok("notify", "list").splitlines()
+    assert none.startswith("no sink: ")
+    assert left == "old is not in the file any more: 2 events not delivered"
+    assert json.loads(program.ok("notify", "list", "--json")) == {"items": []}
+    replayed = program.ok("notify", "replay", "old")
+    assert replayed == "old: 2 events to deliver, enabled, once it is in the file again\n"
 
 
 def test_without_sinks_the_list_says_so(program: Program) -> None:

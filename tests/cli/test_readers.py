@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -95,8 +96,9 @@ def compared_pages(
         with urllib.request.urlopen(base + url) as answer:
             assert printed == json.loads(answer.read()), url
         yield url
-        url = printed.get("next")
-        cursor = ["--cursor", url.rpartition("cursor=")[2]] if url else []
+        following = printed.get("next")
+        url = following and urllib.parse.urljoin(url, following)
+        cursor = ["--cursor", following.rpartition("cursor=")[2]] if following else []
 
 
 @ON_SQLITE
@@ -256,3 +258,19 @@ def test_a_status_stored_only_in_its_columns(program: Program, engine: Engine) -
     (group,) = json.loads(program.ok("groups", "--json"))["items"]
     assert item["metadata"] == group["metadata"] == {"customer": "acme", "n": 1.5}
     assert item["status"] == group["status"] == whole
+
+
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_the_command_for_the_next_page_can_be_copied(program: Program) -> None:
+    words = ["groups", "--state", "watching,paused", "--limit", "1"]
+    seen = []
+    while True:
+        lines = program.ok(*words).splitlines()
+        seen.append(lines)
+        following = [line for line in lines if line.startswith("there is more: recorder ")]
+        if not following:
+            break
+        words = shlex.split(following[0])[4:]
+        assert words.count("--cursor") == 1
+    assert 1 < len(seen) == len({tuple(lines) for lines in seen})

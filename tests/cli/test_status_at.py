@@ -89,24 +89,53 @@ def test_following_prints_each_entry_as_it_is_recorded(
     program: Program, recording: Recording, number: signal.Signals
 ) -> None:
     now = (utc_now() - NOON).total_seconds()
+    recording.watch("one", now)
+    recording.see("one", now + 1, active(running=4, completed=1))
     with program.start("status", "one", "--follow") as running:
         running.wait_for("reported until")
-        recording.watch("one", now)
+        recording.pause("one", now + 2)
+        running.wait_for("paused by ada")
+        recording.watch("one", now + 3)
         running.wait_for("resumed by ada")
-        recording.see("one", now + 1, active(running=3, completed=2))
+        recording.see("one", now + 4, active(running=3, completed=2))
         line = running.wait_for("after the break")
         assert "active" in line and "2/5" in line
         assert running.stop(number) == 0
+        assert "not done: active, 2/5 runs finished" in running.printed
+
+
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+@pytest.mark.parametrize(("failed", "words"), [(0, "all runs completed"), (1, "settled")])
+def test_following_ends_when_the_group_is_done(
+    program: Program, recording: Recording, failed: int, words: str
+) -> None:
+    now = (utc_now() - NOON).total_seconds()
+    recording.watch("one", now)
+    with program.start("status", "one", "--follow") as running:
+        running.wait_for("reported until")
+        recording.see("one", now + 1, settled(completed=4, failed=failed))
+        line = running.wait_for("done: ")
+        assert line.startswith("done: ") and words in line
+        assert running.wait(60) == 0
+    assert program.run("status", "one", "--follow").err.startswith("done: ")
 
 
 @ON_SQLITE
 @pytest.mark.ledger(fill=_record)
 def test_following_as_json(program: Program, recording: Recording) -> None:
+    now = (utc_now() - NOON).total_seconds()
+    recording.watch("one", now)
+    recording.see("one", now + 1, active(running=2))
     with program.start("status", "one", "--follow", "--json") as running:
         running.wait_for('"digest"')
-        recording.watch("one", (utc_now() - NOON).total_seconds())
+        recording.pause("one", now + 2)
         line = running.wait_for('"kind":"watch"')
-        assert json.loads(line)["watch"]["action"] == "resumed"
+        assert json.loads(line)["watch"]["action"] == "paused"
+        recording.watch("one", now + 3)
+        recording.see("one", now + 4, {**active(running=1), "status_message": "a line\u2028or two\x85"})
+        line = running.wait_for('"kind":"status"')
+        assert json.loads(line)["status"]["status_message"] == "a line\u2028or two\x85"
         assert running.stop() == 0
 
 

@@ -63,6 +63,11 @@ OPTIONS = {
 }
 
 
+def test_a_command_that_does_not_exist(bare: Program) -> None:
+    assert "there is no command 'staus'; did you mean status?" in bare.run("staus").complaint(2)
+    assert "there is no command 'x\\x1b'" in bare.run("x\x1b").complaint(2)
+
+
 def test_help_names_every_command_option_and_argument(bare: Program) -> None:
     top = bare.ok("--help")
     for name, options in OPTIONS.items():

@@ -11,10 +11,12 @@ from rich.progress import Progress
 from sqlalchemy import Engine
 
 from recorder.cli.output.awaited import AwaitedView
+from recorder.clock import utc_now
 from recorder.ledger.entries import Action
 from recorder.queries.waiting import AwaitedGroups
 from recorder.store.enrolment import Deadline, cease_watching
-from recorder.store.transactions import reading
+from recorder.store.heartbeats import Heartbeat, beat
+from recorder.store.transactions import reading, writing
 from tests.support.program import Program
 from tests.support.recording import Recording, active, after, settled
 
@@ -70,12 +72,25 @@ def test_a_settled_group_may_be_short_of_what_is_expected(program: Program, reco
 
 def test_it_waits_for_what_is_recorded_meanwhile(program: Program, recording: Recording) -> None:
     with program.start("wait", "busy", "done", "--timeout", "60") as waiting:
+        waiting.wait_for("no recorder is running")
         waiting.wait_for("busy: active, 1/3 runs finished")
         recording.see("busy", 11, active(running=1, completed=2))
         waiting.wait_for("busy: active, 2/3 runs finished")
         recording.see("busy", 21, settled(completed=3))
         assert waiting.wait() == 0
         assert "busy: settled, all runs completed: 3 completed" in waiting.printed
+
+
+def test_whoever_waits_is_told_that_nothing_records(
+    program: Program, engine: Engine, recording: Recording
+) -> None:
+    assert program.run("wait", "busy", "--timeout", "0").err == ""
+    told = "no recorder is running; start one with: recorder up, or: recorder run\n"
+    assert program.run("wait", "busy", "--timeout", "0.1").err == told
+    now = utc_now()
+    with writing(engine) as connection:
+        beat(connection, Heartbeat("one", "host", 7, now, now, {}, {}))
+    assert program.run("wait", "busy", "--timeout", "0.1").err == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
@@ -24,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from recorder.settings import Settings
 from recorder.simulator import SimulatorSettings
-from recorder.tokens import new_token
+from recorder.tokens import Scope, new_token
 from tests.support.compose import ROOT, MissingValueError, Service, secrets_in, services, variables
 from tests.support.postgres import binaries, free_port
 from tests.support.program import KEY, PASSWORD, Program, Running, wait_until
@@ -101,6 +102,10 @@ class Machine:
         return psycopg.connect(self._server, dbname=database or self.database, autocommit=True)
 
 
+TURN = 1
+"""The advisory lock of those who make the services' roles."""
+
+
 @pytest.fixture
 def compose_services() -> dict[str, Service]:
     return services(VALUES)
@@ -114,6 +119,8 @@ def machine(tmp_path: Path, postgres: str, compose_services: dict[str, Service])
         environment = compose_services["postgres"].environment
         owner = sql.Identifier(environment["POSTGRES_USER"])
         with machine.administrator("postgres") as server:
+            # Roles belong to the whole server, which other processes test on as well: one after the other.
+            server.execute("SELECT pg_advisory_lock(%s)", [TURN])
             password = sql.Literal(environment["POSTGRES_PASSWORD"])
             server.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(owner, password))
             server.execute(
@@ -199,6 +206,29 @@ def test_all_services_run_in_order(machine: Machine, compose_services: dict[str,
     _check_refused_statements(machine)
 
 
+def test_an_api_that_enrols(machine: Machine) -> None:
+    enrolling, token = new_token("batches", Scope.ENROL)
+    values = {**VALUES, "RECORDER_API_TOKENS": f"{TOKEN},{token}"}
+    with_enrolment = services(values, "deploy/compose.enrol.yml")
+    assert machine.run(with_enrolment["postgres"], [str(ROOT / "deploy" / "roles.sh")]).returncode == 0
+    migrate = with_enrolment["migrate"]
+    assert machine.run(migrate, migrate.argv).returncode == 0
+    url = f"http://127.0.0.1:{machine.port}"
+    groups, body = f"{url}/api/v1/groups", {"taskgroup_id": "tgrp_1", "expected_runs": 3}
+    for compose_services, status in ((services(values), 503), (with_enrolment, 201)):
+        with ExitStack() as stack:
+            server = machine.start(stack, compose_services["api"])
+            server.wait_until_it_serves(f"{url}/healthz")
+            assert httpx.post(groups, json=body, headers={"x-api-key": SECRET}).status_code == 403
+            assert httpx.post(groups, json=body, headers={"x-api-key": enrolling}).status_code == status
+            if status == 201:
+                read = {"x-api-key": SECRET, "Accept": "text/csv"}
+                assert "tgrp_1" in httpx.get(groups, headers=read).raise_for_status().text
+                (group,) = _get(groups, SECRET)["items"]  # type: ignore[misc]
+                assert group["expected"]["runs"] == 3
+            assert server.stop() == 0
+
+
 def _check_stale_heartbeat(machine: Machine, recorder: Service) -> None:
     """A killed or hanging recorder stays listed, so its heartbeat decides."""
     with machine.administrator() as server:
@@ -259,7 +289,13 @@ def test_secrets_have_no_defaults(name: str) -> None:
 
 
 def test_no_file_contains_a_secret() -> None:
-    for name in ("docker-compose.yml", "Dockerfile", ".dockerignore", "deploy/roles.sh"):
+    for name in (
+        "docker-compose.yml",
+        "deploy/compose.enrol.yml",
+        "Dockerfile",
+        ".dockerignore",
+        "deploy/roles.sh",
+    ):
         assert secrets_in((ROOT / name).read_text(encoding="utf-8")) == []
     assert secrets_in("  API_DB_PASSWORD: secret\n  URL: postgresql://a:secret@b/c") == ["secret", "secret"]
 

@@ -17,24 +17,25 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 VIEWS = (
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups", "task_runs"),
 )
 DERIVED = ("episodes", "milestones", "group_labels", "labelled_durations", "summaries")
 EVENTS = ("events", "published_events", "upstream_state", "sinks", "delivery_lease")
 ARCHIVE = ("tombstones", "archive_turns")
+RUNS = ("run_snapshots", "run_claims")
 TABLES = (
-    *("entries", "watches", *ARCHIVE, *DERIVED, *EVENTS),
+    *("entries", "watches", *ARCHIVE, *DERIVED, *EVENTS, *RUNS),
     *("deliveries", "recorders", "request_keys", "alembic_version"),
 )
 READ = {name: {"SELECT"} for name in (*TABLES, *VIEWS) if name != "request_keys"}
 EXPECTED = {
     "recorder": {
-        **{name: {"SELECT", "INSERT"} for name in ("entries", "request_keys")},
+        **{name: {"SELECT", "INSERT"} for name in ("entries", "request_keys", *RUNS)},
         **{name: {"SELECT", "INSERT", "UPDATE"} for name in ("watches", *EVENTS)},
         **{name: {"SELECT", "INSERT", "UPDATE", "DELETE"} for name in (*DERIVED, "deliveries", "recorders")},
         "tombstones": {"SELECT"},
         "archive_turns": {"SELECT", "UPDATE"},
-        "alembic_version": {"SELECT"},
+        **{name: {"SELECT"} for name in ("alembic_version", *VIEWS)},
     },
     "api": READ,
     "reporting": {name: {"SELECT"} for name in VIEWS},

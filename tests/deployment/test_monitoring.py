@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, text
 
 from api.app import create_app
+from recorder.polling.self_server import SelfReport
 from recorder.store.heartbeats import Heartbeat, beat
 from recorder.store.transactions import reading, writing
 from tests.support.commands import COMMANDS
@@ -43,6 +45,31 @@ MACROS = {"$__timeFrom()": after(0), "$__timeTo()": after(1000)}
 """What Grafana fills in, here with the window that the recording is in."""
 
 
+def _alerts_of(test: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield the alerts that a test of the rules is about, and whether they are raised."""
+    for case in test["alert_rule_test"]:
+        yield case["alertname"], bool(case["exp_alerts"])
+
+
+def test_every_alert_is_tested_raised_and_not_raised() -> None:
+    tests = yaml.safe_load((DEPLOY / "prometheus/recorder.rules.test.yml").read_text("utf-8"))["tests"]
+    tested = {found for test in tests for found in _alerts_of(test)}
+    assert tested == {(rule["alert"], raised) for rule in RULES for raised in (True, False)}
+
+
+def test_the_rules_do_what_their_tests_say() -> None:
+    # Where it is not installed, the expressions are parsed all the same.
+    if (promtool := shutil.which("promtool")) is not None:
+        result = subprocess.run(
+            [promtool, "test", "rules", "recorder.rules.test.yml"],
+            cwd=DEPLOY / "prometheus",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
 def _metrics_of(app: Flask) -> set[str]:
     """Return the names of all samples of `/metrics`."""
     families = text_string_to_metric_families(app.test_client().get("/metrics").get_data(as_text=True))
@@ -61,7 +88,7 @@ def test_expressions_use_metrics_that_exist(engine: Engine) -> None:
     report = {"clock_offset_seconds": 0.1, "writing": {"failures": 0}}
     with writing(engine) as connection:
         beat(connection, Heartbeat("r1", "here", 1, after(0), after(1), counters, report))
-    known = _metrics_of(app) | OF_PROMETHEUS
+    known = _metrics_of(app) | OF_PROMETHEUS | {metric.name for metric in SelfReport().collect()}
     for name, expression in EXPRESSIONS:
         used = set(re.findall(r"\b(?:recorder_[a-z_]+|up)\b(?!\"})", expression))
         assert used and used <= known, name
@@ -121,3 +148,7 @@ def test_units_run_commands_of_the_program(unit: Path, tmp_path: Path) -> None:
             [analyze, "verify", "--man=no", copy], capture_output=True, text=True, check=False
         )
         assert (result.returncode, result.stderr) == (0, "")
+        # Exits with 1 if the exposure is above the threshold, in tenths.
+        secure = [analyze, "security", "--offline=true", "--threshold=20", "--no-pager", copy]
+        result = subprocess.run(secure, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout

@@ -23,7 +23,7 @@ from sqlalchemy import Engine, text
 from api.app import create_app
 from recorder.store.engine import check_url, open_engine
 from recorder.store.transactions import reading
-from tests.support.hostile_ledger import METADATA, record_hostile
+from tests.support.hostile_ledger import HUGE, METADATA, record_hostile
 from tests.support.pages import blocks, page
 from tests.support.postgres import binaries
 from tests.support.recording import Recording, active, after, settled
@@ -156,21 +156,17 @@ def test_pandas_reads_exports(address: str) -> None:
     assert list(table["completed"].fillna(-1)) == [1, 5, -1]
 
 
-@sqlite_only
-@pytest.mark.usefixtures("recorded")
-def test_sqlite3(database_url: str) -> None:
+def _by_sqlite3(database_url: str) -> list[list[str]]:
     (line,) = (line for line in LINES if line.startswith("sqlite3"))
     *_, database, query = shlex.split(line)
     assert database == "recorder.db"
     path = Path(database_url.removeprefix("sqlite:///"))
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute(query).fetchall()
-    assert [["" if value is None else str(value) for value in row] for row in rows] == STATUS
+    return [["" if value is None else str(value) for value in row] for row in rows]
 
 
-@postgresql_only
-@pytest.mark.usefixtures("recorded")
-def test_psql(database_url: str, tmp_path: Path) -> None:
+def _by_psql(database_url: str, folder: Path) -> list[list[str]]:
     (line,) = (line for line in LINES if line.startswith("psql"))
     _, address, *options = shlex.split(line)
     assert address == "$RECORDER_DATABASE_URL"
@@ -178,10 +174,16 @@ def test_psql(database_url: str, tmp_path: Path) -> None:
         [binaries() / "psql", database_url, *options],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         check=True,
     )
-    assert [row.split(",") for row in result.stdout.splitlines()[1:]] == STATUS
+    return [row.split(",") for row in result.stdout.splitlines()[1:]]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_sqlite3_and_psql(database_url: str, tmp_path: Path) -> None:
+    on_sqlite = database_url.startswith("sqlite")
+    assert (_by_sqlite3(database_url) if on_sqlite else _by_psql(database_url, tmp_path)) == STATUS
 
 
 def _in_window(engine: Engine, query: str, since: float, until: float) -> list[tuple[Any, ...]]:
@@ -247,3 +249,28 @@ def test_shell_lines_cope_with_whatever_is_said(hostile: str) -> None:
         assert len(ended.stdout.splitlines()) == len(exported.decode().splitlines()) > 10
     for line in SAVED:
         assert _fetch(line, hostile)
+
+
+@pytest.mark.usefixtures("hostile")
+def test_sqlite3_and_psql_cope_with_whatever_is_said(database_url: str, tmp_path: Path) -> None:
+    on_sqlite = database_url.startswith("sqlite")
+    rows = _by_sqlite3(database_url) if on_sqlite else _by_psql(database_url, tmp_path)
+    number = {name: str(place) for place, name in enumerate(METADATA)}
+    counted = [[name, "active", number[name], str(2 + int(number[name]))] for name in METADATA]
+    others = [["m_huge", "unclear", "", ""], ["tgrp_never", "", "", ""], ["tgrp_every", "active", "1", "7"]]
+    ended = [["tgrp_1", "settled", "7", "7"], ["tgrp_2", "settled", "5", "5"]]
+    assert rows == sorted(counted + others + ended)
+
+
+@sqlite_only
+def test_the_providers_sdk_copes_with_whatever_is_said(
+    hostile: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    program, found = PROGRAMS[2].replace(ADDRESS, hostile), dict[str, Any]()
+    for name in (*METADATA, "m_huge", "tgrp_2", "tgrp_every"):
+        exec(program.replace("tgrp_1", name), found)
+        found["client"].close()
+        said = {**METADATA, "m_huge": {"customer": float(HUGE)}}.get(name)
+        assert found["group"].metadata == said, name
+    assert "False {'completed': 5}" in capsys.readouterr().out

@@ -21,11 +21,12 @@ from tests.support.databases import postgres_database, sqlite_database
 from tests.support.hostile_ledger import METADATA, VALUES, record_hostile
 from tests.support.pages import blocks, page, plain, rows, table
 from tests.support.recording import NOON
+from tests.support.run_claims import backfill, said
 
 PAGE = "docs/reference/sql.md"
 VIEWS = (
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups", "task_runs"),
 )
 QUERIES = [block for block in blocks(page(PAGE)) if block.language.split()[0] == "sql"]
 
@@ -47,6 +48,8 @@ def recorded(engine: Engine) -> Engine:
         texts = dict.fromkeys(("head_digest", "archive_sha256", "watch", "kept", "digest"), "0" * 64)
         row = {"taskgroup_id": "archived", "head_seq": 3, "entries": 3, **times, **texts}
         connection.execute(insert(tombstones).values(row))
+    claims = [said(1), said(2, "running")]
+    backfill(engine, "tgrp_claimed", claims, NOON)
     return engine
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 from click.testing import CliRunner
@@ -151,7 +152,7 @@ def _history(recording: Recording, taskgroup_id: str) -> list[dict[str, Any]]:
     while following:
         page = recording.http.get(following).raise_for_status().json()
         items += page["items"]
-        following = page["next"]
+        following = page["next"] and urljoin(following, page["next"])
     # Without a recorder, every history ends with an open gap, which has no number.
     return [item for item in items if item["seq"] is not None]
 

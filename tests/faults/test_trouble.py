@@ -132,7 +132,10 @@ def crashed(server: Server, recorder: Running) -> None:
 
 
 def disk_full(server: Server, disk: Path, recorder: Running) -> None:
-    """The server's disk is full: it gives errors, and stops when it needs a new file for its WAL."""
+    """The server's disk is full: it gives errors, and stops when it needs a new file for its WAL.
+
+    Until then a write finds room now and then.
+    """
     filler = disk / "filler"
 
     def gave_up() -> bool | None:
@@ -187,7 +190,8 @@ def on_postgresql(program: Program) -> None:
             partial(no_room, server) if disk is None else partial(disk_full, server, disk),
             partial(crashed, server),
         )
-        assert fewest_gaps(on) >= 3
+        # On a full disk some results still find room.
+        assert fewest_gaps(on) >= (3 if disk is None else 2)
 
 
 def test_recording_resumes_after_database_outages(program: Program) -> None:

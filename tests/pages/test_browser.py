@@ -148,6 +148,22 @@ def test_every_page_in_every_form(
         visit.complaints = [one for one in visit.complaints if "404" not in one]
 
 
+def test_a_phone_shows_whole_rows(browser: Browser, address: str) -> None:
+    with visiting(browser, address, viewport={"width": 390, "height": 800}) as visit:
+        for path in ("?limit=6", "gaps", "events?limit=8", "audit?limit=5"):
+            regions = visit.open(path).locator(".wide")
+            widths = regions.evaluate_all("all => all.map(one => [one.scrollWidth, one.clientWidth])")
+            assert widths, path
+            assert all(needed <= given for needed, given in widths), path
+        row = visit.open("?limit=6").get_by_role("row").filter(has_text="tgrp_worked")
+        expect(row.locator(".failed")).to_be_visible()
+        expect(row.locator(".spark")).to_be_visible()
+        for caption in visit.open("completion?group_by=customer").locator("caption").all():
+            box = caption.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= 390
+
+
 def test_the_documentation_works_under_the_same_policy(browser: Browser, address: str) -> None:
     with visiting(browser, address) as visit:
         page = visit.open("docs")

@@ -140,3 +140,22 @@ def test_audit(browser: Browser, engine: Engine, cohorts: None, recording: Recor
     rest = [code.text for code in browser.get(f"/audit{following}").of_class("long")[1:]]
     assert rest == [head["digest"] for head in checkpoint["items"][4:]]
     assert "count mismatch" in page.text
+
+
+def test_milestones_count_what_is_not_reached(browser: Browser, recording: Recording) -> None:
+    """Of four episodes one has half of its runs finished by 10 s, two by 20 s, and one has not."""
+    for number, half_at in enumerate((10, 20, 20, None)):
+        name = f"tgrp_{number}"
+        recording.watch(name, 0)
+        recording.see(name, 1, EMPTY, metadata={"customer": "acme"})
+        recording.see(name, 1.5, active(running=4), metadata={"customer": "acme"})
+        if half_at is not None:
+            recording.see(name, half_at, active(completed=2, running=2), metadata={"customer": "acme"})
+        else:
+            recording.see(name, 30, active(completed=1, running=3), metadata={"customer": "acme"})
+    for query in ("", "group_by=customer"):
+        (row,) = browser.get(f"/completion?{query}").of_class("milestones")[0].one("tbody").all("tr")
+        cells = [cell.text for cell in row.all("td")]
+        assert cells[0].split() == [*span_words(9.5).split(), "3", "of", "4"]
+        assert cells[1:] == ["not reached 0 of 4"] * 4
+    assert not browser.get("/completion?since=created").of_class("milestones")

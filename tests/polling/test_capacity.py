@@ -114,6 +114,19 @@ def test_answers_in_bursts_are_counted_over_several_answer_times() -> None:
     assert meter.reached_per_second == pytest.approx(50 / 8)
 
 
+def test_less_than_one_poll_a_second_can_be_possible() -> None:
+    """Four places and answers after 8 s make one poll in two seconds; most periods see none of them end."""
+    waiting = [
+        _period(waiting_seconds=seconds, limit=PollLimit.CONCURRENCY, saturated=True) for seconds in (1, 3, 5)
+    ]
+    burst = _period(polls=4, response_seconds=8.0, limit=PollLimit.CONCURRENCY, saturated=True)
+    meter, told = CapacityMeter(4, 4), []
+    for period in [burst, *[*waiting, burst] * 8]:
+        meter.update(period, 20.0, stretched=True)
+        told.append(meter.capacity(20.0).per_second)
+    assert told[-4:] == pytest.approx([0.5] * 4)
+
+
 def test_a_stretched_schedule_is_relaxed_no_faster_than_polls_show_to_be_possible() -> None:
     starved = _period(polls=20, response_seconds=0.01, limit=PollLimit.MACHINE, saturated=True)
     calm = _period(polls=18, response_seconds=0.01)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
+from itertools import count
 
 import pytest
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -11,7 +13,7 @@ from structlog.testing import capture_logs
 
 from recorder.clock import utc_now
 from recorder.polling.db_writer import DatabaseWriter
-from recorder.polling.write_health import WriteKind
+from recorder.polling.write_health import STEADY_SECONDS, WriteHealth, WriteKind
 from recorder.store.tables import recorders
 from recorder.store.transactions import DatabaseUnavailableError
 
@@ -46,7 +48,8 @@ def test_an_unresponsive_connection_is_abandoned_and_replaced(engine: Engine) ->
         release.wait(30)
 
     async def scenario() -> None:
-        writer = DatabaseWriter(engine, timeout_seconds=0.2)
+        health = WriteHealth(steady=partial(next, count(step=STEADY_SECONDS)))
+        writer = DatabaseWriter(engine, timeout_seconds=0.2, health=health)
         try:
             with pytest.raises(DatabaseUnavailableError, match=r"no answer for 0\.2 s"):
                 await writer.write(unresponsive, WriteKind.RESULTS)

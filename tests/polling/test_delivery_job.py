@@ -17,7 +17,14 @@ from recorder.notify.sink_file import read_sink_file
 from recorder.polling import delivery_job
 from recorder.polling.delivery_job import AT_ONCE, DeliveryJob
 from recorder.store.database_clock import measured_clock
-from recorder.store.deliveries import SinkState, list_sinks, replay, sink_states
+from recorder.store.deliveries import (
+    SinkState,
+    list_sinks,
+    release_lease,
+    replay,
+    sink_states,
+    take_lease,
+)
 from recorder.store.event_tables import delivery_lease
 from recorder.store.events import add_events, publish_events
 from recorder.store.transactions import DatabaseUnavailableError, reading, writing
@@ -252,3 +259,31 @@ def test_what_was_taken_a_moment_ago_is_not_sent_again(
 
     asyncio.run(scenario())
     assert ops.ids == ["1"]
+
+
+def test_without_a_file_the_sinks_leave_the_list_once_nobody_delivers(
+    engine: Engine, receivers: Callable[[], Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_job, "_LOOK_SECONDS", 0.05)
+    receiver = receivers()
+    with_file, without = Jobs(engine, receiver.table("ops")), Jobs(engine)
+    with writing(engine) as connection:
+        list_sinks(connection, with_file.sinks, utc_now())
+        assert take_lease(connection, "another recorder", utc_now())
+    without.once()
+    assert states(engine).keys() == {"ops"}
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+        async with without.job().running(stop):
+            with writing(engine) as connection:
+                release_lease(connection, "another recorder")
+            await wait_until_true(lambda: not states(engine))
+
+    asyncio.run(scenario())
+    happens(engine, 1)
+    with_file.once()
+    assert receiver.ids == ["1"]
+    assert states(engine).keys() == {"ops"}
+    without.once()
+    assert not states(engine)

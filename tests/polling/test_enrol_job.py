@@ -65,7 +65,7 @@ def test_two_recorders_take_in_a_folder_once(engine: Engine, folder: Path) -> No
     with capture_logs() as log:
         asyncio.run(run())
     assert [_entries(engine, name) for name in "ab"] == [2, 2]
-    assert sorted(line["taskgroup"] for line in log if line["event"] == "enrolled") == ["a", "b"]
+    assert sorted(line["taskgroup_id"] for line in log if line["event"] == "enrolled") == ["a", "b"]
     complaints = [line["reason"] for line in log if line["log_level"] == "error"]
     assert complaints == [f"{folder}/2.ndjson, line 1: is not JSON"] * 2
 

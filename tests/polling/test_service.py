@@ -16,7 +16,7 @@ from recorder.settings import Settings
 from recorder.store.database_clock import DatabaseClock
 from recorder.store.dialects.base import WRITING
 from recorder.store.engine import open_engine
-from recorder.store.enrolment import Deadline, cease_watching, resume_watching
+from recorder.store.enrolment import Deadline, cease_watching, resume_watching, watch_group
 from recorder.store.heartbeats import heartbeats
 from recorder.store.history import HistoryFilter, read_history
 from recorder.store.transactions import reading
@@ -30,6 +30,7 @@ from tests.polling.recorders import (
     record,
     statuses,
 )
+from tests.support.request_log import read_log
 
 
 @pytest.mark.parametrize("recorders", [1, 3])
@@ -76,6 +77,25 @@ def test_a_group_that_is_enrolled_later_is_recorded_too(
         return len(phases(engine)) == 2 and all_settled(engine)
 
     record(settings, engine, upstream, both_settled)
+
+
+def test_a_group_that_is_gone_unseen_is_logged_as_enrolled_once(
+    engine: Engine, start_upstream: StartUpstream, settings: Settings
+) -> None:
+    upstream = start_upstream()
+    quick = settings.model_copy(update={"gone_after": 0.2})
+    watch_group(engine, "tgrp_wrong", actor="test", note=None, now=utc_now, rules=quick.rules)
+
+    polled: list[int] = []
+
+    def polled_while_gone() -> bool:
+        if any(line["event"] == "gone" for line in logs):
+            polled.append(len(read_log(upstream.log)))
+        return len(polled) > 1 and polled[-1] > polled[0] + 3
+
+    with capture_logs() as logs:
+        record(quick, engine, upstream, polled_while_gone)
+    assert [line["event"] for line in logs].count("enrolled") == 1
 
 
 def test_a_paused_group_is_not_polled(
@@ -152,7 +172,7 @@ def test_a_bug_with_one_group_does_not_stop_the_others(
             client_class=broken,
         )
     assert recorder.counters["errors"] == 1
-    assert [line["taskgroup"] for line in logs if line["log_level"] == "error"] == [broken_group]
+    assert [line["taskgroup_id"] for line in logs if line["log_level"] == "error"] == [broken_group]
     assert statuses(engine, other_group) and not statuses(engine, broken_group)
 
 
@@ -206,7 +226,7 @@ def test_a_locked_database_is_retried_and_logged_once(
             events = [line["event"] for line in logs]
             if any(event.startswith("database unavailable") for event in events) and lock.in_transaction():
                 lock.rollback()
-            return bool(statuses(engine, taskgroup_id))
+            return "database is back" in events and bool(statuses(engine, taskgroup_id))
 
         try:
             record(settings, engine, upstream, recorded)

@@ -50,7 +50,7 @@ def test_a_result_that_cannot_be_written_does_not_affect_others(
 
         (recorder,) = record(settings, engine, upstream, all_seen)
     errors = [line for line in logs if line["log_level"] == "error"]
-    assert {line["taskgroup"] for line in errors} == {ids[3]}
+    assert {line["taskgroup_id"] for line in errors} == {ids[3]}
     assert recorder.counters["errors"] == len(errors)
 
 

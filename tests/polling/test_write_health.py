@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, event
 from structlog.testing import capture_logs
 
-from recorder.polling.write_health import WriteHealth, WriteKind
+from recorder.polling.write_health import STEADY_SECONDS, WriteHealth, WriteKind
 from recorder.settings import Settings
 from recorder.store.heartbeats import Heartbeat, heartbeats
 from recorder.store.transactions import reading
@@ -74,18 +74,27 @@ def test_a_full_disk_is_said_once_and_reported_until_it_is_over(
     assert len({report["failing_since"] for report in reports}) == 1
 
 
+class Health(WriteHealth):
+    """With a clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+        super().__init__(steady=lambda: self.seconds)
+
+
 @pytest.fixture
-def health() -> WriteHealth:
-    return WriteHealth()
+def health() -> Health:
+    return Health()
 
 
-def test_another_kind_of_write_does_not_mean_that_the_database_is_back(health: WriteHealth) -> None:
+def test_another_kind_of_write_does_not_mean_that_the_database_is_back(health: Health) -> None:
     with capture_logs() as logs:
         for _ in range(5):
             health.failed(WriteKind.RESULTS, "full")
             health.succeeded(WriteKind.HEARTBEAT, 0.1)
             health.succeeded(WriteKind.CLAIM, 0.3)
         assert health.as_json()["failures"] == 5
+        health.seconds += STEADY_SECONDS
         health.succeeded(WriteKind.RESULTS, 0.2)
     assert [line["event"] for line in logs] == [AWAY, BACK]
     told = health.as_json()
@@ -93,17 +102,34 @@ def test_another_kind_of_write_does_not_mean_that_the_database_is_back(health: W
     assert told["last_write_at"] is not None and told["write_seconds"] == pytest.approx(0.2)
 
 
-def test_the_database_is_back_once_every_kind_of_write_is(health: WriteHealth) -> None:
+def test_the_database_is_back_once_every_kind_of_write_is(health: Health) -> None:
     with capture_logs() as logs:
         health.failed(WriteKind.CLAIM, "locked")
         health.failed(WriteKind.HEARTBEAT, "locked")
+        health.succeeded(WriteKind.CLAIM, 0.1)
+        health.seconds += STEADY_SECONDS
         health.succeeded(WriteKind.CLAIM, 0.1)
         assert [line["event"] for line in logs] == [AWAY]
         health.succeeded(WriteKind.HEARTBEAT, 0.1)
     assert [line["event"] for line in logs] == [AWAY, BACK]
 
 
-def test_failures_to_write_results_are_over_when_there_are_none_to_write(health: WriteHealth) -> None:
+def test_a_write_that_finds_room_now_and_then_does_not_mean_that_the_database_is_back(health: Health) -> None:
+    with capture_logs() as logs:
+        for _ in range(5):
+            health.failed(WriteKind.RESULTS, "full")
+            health.succeeded(WriteKind.RESULTS, 0.1)
+            health.seconds += STEADY_SECONDS - 1
+        assert health.as_json()["failing_since"] is not None
+        health.seconds += 1
+        health.succeeded(WriteKind.HEARTBEAT, 0.1)
+        health.succeeded(WriteKind.HEARTBEAT, 0.1)
+    assert [line["event"] for line in logs] == [AWAY, BACK]
+    assert health.as_json()["failing_since"] is None
+
+
+def test_failures_to_write_results_are_over_when_there_are_none_to_write(health: Health) -> None:
     health.failed(WriteKind.RESULTS, "locked")
+    health.seconds += STEADY_SECONDS
     health.nothing_to_write()
     assert health.as_json()["failures"] == 0

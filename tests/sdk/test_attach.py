@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import parallel
 import pytest
 
 from recorder.sdk import Attachment, attach
-from recorder.sdk.spool import Spool, spool_folder
+from recorder.sdk.courier import Courier, UndeliverableError
+from recorder.sdk.destinations import Api, Folder
+from recorder.sdk.spool import Record, Spool, spool_folder
 from recorder.sdk.tap import Seen, install
 from recorder.simulator import SimulatorSettings
 from tests.support.enrolment_server import EnrolmentServer, enrolment_server
@@ -183,10 +185,10 @@ os._exit(9)
 
 def test_what_a_living_process_spooled_is_left_to_it(recorder: EnrolmentServer) -> None:
     mine, other = Spool(spool_folder(recorder.url)), Spool(spool_folder(recorder.url))
-    mine.append([{"taskgroup_id": "tgrp_1"}])
+    mine.append([{"taskgroup_id": "tgrp_1", "key": "k"}])
     assert list(other.left_by_others()) == []
     mine.close()
-    assert [records for records, _ in other.left_by_others()] == [[{"taskgroup_id": "tgrp_1"}]]
+    assert [records for records, _ in other.left_by_others()] == [[{"taskgroup_id": "tgrp_1", "key": "k"}]]
 
 
 def test_a_refused_group_does_not_hold_up_the_others(
@@ -203,6 +205,78 @@ def test_a_refused_group_does_not_hold_up_the_others(
     client.task_group.create()
     assert attached.flush()
     assert len(recorder.requests) == 2
+
+
+def _create_while_away(client: parallel.Parallel, recorder: EnrolmentServer, groups: int) -> list[str]:
+    """Create groups that wait until the recorder is back; add runs to the first."""
+    recorder.status = 503
+    created = [client.task_group.create().task_group_id for _ in range(groups)]
+    client.task_group.add_runs(created[0], inputs=INPUTS)
+    _until(lambda: len(_spooled(recorder.url)) == groups + 1 and recorder.requests)
+    recorder.requests.clear()
+    recorder.status = 201
+    return created
+
+
+def test_groups_that_wait_are_enrolled_in_one_request(
+    client: parallel.Parallel, recorder: EnrolmentServer, attached: Attachment
+) -> None:
+    created = _create_while_away(client, recorder, 3)
+    assert attached.flush(30)
+    items = [{"taskgroup_id": group} for group in created]
+    assert [body for body in recorder.bodies if "items" in body[1]][-1:] == [("groups", {"items": items})]
+    assert recorder.bodies[-1] == ("expectation", {"add_runs": 3})
+
+
+def test_a_refused_group_does_not_hold_up_those_of_the_same_request(
+    client: parallel.Parallel,
+    recorder: EnrolmentServer,
+    attached: Attachment,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    created = _create_while_away(client, recorder, 3)
+    recorder.refused = created[1]
+    caplog.clear()
+    assert attached.flush(30)
+    assert [body for name, body in recorder.bodies if name == "groups" and "items" not in body] == [
+        {"taskgroup_id": group} for group in created
+    ]
+    assert recorder.bodies[-1] == ("expectation", {"add_runs": 3})
+    assert caplog.messages == [f"the recorder refuses {created[1]}: 422 as it was told"]
+
+
+def test_what_was_sent_before_the_api_went_away_is_not_sent_again(recorder: EnrolmentServer) -> None:
+    api = Api(recorder.url, None)
+    records = [{"taskgroup_id": one, "add_runs": 3, "key": "k"} for one in ("first", "second", "third")]
+    recorder.away = "second"
+    with pytest.raises(UndeliverableError):
+        api.deliver(records)
+    recorder.away = None
+    for _ in range(2):
+        api.deliver(records)
+    paths = [sent.path.split("/")[-2] for sent in recorder.requests]
+    assert paths == ["first", "second", "second", "third", "first", "second", "third"]
+
+
+def test_one_that_cannot_be_delivered_because_of_a_bug_is_the_only_one_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Buggy(Folder):
+        def deliver(self, records: Sequence[Record]) -> None:
+            if any(record["taskgroup_id"] == "b" for record in records):
+                raise KeyError("a bug")
+            super().deliver(records)
+
+    destination = Buggy(tmp_path / "enrol")
+    left = Spool(tmp_path / "spool")
+    left.append([{"taskgroup_id": one, "key": "k"} for one in "abc"])
+    left.close()
+    courier = Courier(destination, tmp_path / "spool")
+    _until(lambda: not list((tmp_path / "spool").iterdir()))
+    courier.close()
+    (path,) = (tmp_path / "enrol").iterdir()
+    assert [json.loads(line)["taskgroup_id"] for line in path.read_text().splitlines()] == ["a", "c"]
+    assert caplog.messages == ["b cannot be delivered because of a bug"]
 
 
 def test_the_token_does_not_follow_a_redirect(

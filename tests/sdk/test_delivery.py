@@ -235,7 +235,7 @@ def test_a_folder_that_cannot_be_written_keeps_its_records_waiting(tmp_path: Pat
 
 def test_a_full_spool_keeps_whole_lines_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path)
-    spool.append([{"taskgroup_id": "a"}])
+    spool.append([{"taskgroup_id": "a", "key": "k"}])
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -243,8 +243,8 @@ def test_a_full_spool_keeps_whole_lines_only(tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            spool.append([{"taskgroup_id": "b"}])
-    spool.append([{"taskgroup_id": "c"}])
+            spool.append([{"taskgroup_id": "b", "key": "k"}])
+    spool.append([{"taskgroup_id": "c", "key": "k"}])
     spool.close()
     found = [record["taskgroup_id"] for records, _ in Spool(tmp_path).left_by_others() for record in records]
     assert found == ["a", "c"]

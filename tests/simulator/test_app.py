@@ -202,7 +202,7 @@ def test_invalid_headers_are_rejected(client: httpx.Client, name: str, value: st
         ("GET", "/v1/tasks/groups", 405, "POST"),
         ("DELETE", "/v1/tasks/groups/x", 405, "GET"),
         ("HEAD", "/v1/tasks/groups/x", 405, "GET"),
-        ("GET", "/v1/tasks/groups/x/runs", 405, "POST"),
+        ("PUT", "/v1/tasks/groups/x/runs", 405, "GET,POST"),
     ],
 )
 def test_unknown_paths_and_methods_get_a_json_error(

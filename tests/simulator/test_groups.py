@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +39,24 @@ def filled_group(
         elapsed += pause
         groups.add_runs(group, batch, Steering(), after(elapsed))
     return group, elapsed, sum(len(batch) for _, batch in additions)
+
+
+@given(seeds, speeds, additions, moments)
+def test_the_runs_agree_with_the_counts_and_the_last_change(
+    seed: int, speed: float, additions: list[tuple[float, list[str]]], moments: list[float]
+) -> None:
+    groups = Groups(seed, speed, MIX)
+    group = groups.create(None, CREATED)
+    ids = []
+    for pause, batch in additions:
+        ids += groups.add_runs(group, batch, Steering(), after(pause))
+    for moment in moments:
+        # At the moment of a change it has happened.
+        now = parse_time(group.status(after(500 + moment))["modified_at"])
+        runs = [run.body(now) for run in groups.runs(group)]
+        assert [run["run_id"] for run in runs] == ids
+        assert Counter(run["status"] for run in runs) == group.status(now)["task_run_status_counts"]
+        assert max(run["modified_at"] for run in runs) == group.status(now)["modified_at"]
 
 
 def finished(status: dict[str, Any]) -> int:

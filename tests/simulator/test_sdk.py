@@ -79,3 +79,36 @@ def test_the_sdk_raises_the_matching_errors(sdk: parallel.Parallel) -> None:
         sdk.task_group.add_runs(sdk.task_group.create().task_group_id, inputs=[])
     with pytest.raises(parallel.AuthenticationError):
         sdk.with_options(api_key="another").task_group.create()
+
+
+def test_the_sdk_reads_the_runs_of_a_group(sdk: parallel.Parallel, clock: ManualClock) -> None:
+    group = sdk.task_group.create().task_group_id
+    inputs: list[parallel.types.RunInputParam] = [{"input": "who?", "processor": "core"}] * 2
+    done = sdk.task_group.add_runs(
+        group,
+        inputs=inputs,
+        extra_headers={"x-simulator-outcome": "failed", "x-simulator-seconds": "30"},
+    )
+    clock.advance(40)
+    late: list[parallel.types.RunInputParam] = [{"input": "who?", "processor": "lite"}]
+    waiting = sdk.task_group.add_runs(group, inputs=late)
+    with sdk.task_group.get_runs(group) as stream:
+        events = list(stream)
+    runs = [event.run for event in events if event.type == "task_run.state"]
+    assert [run.run_id for run in runs] == [*done.run_ids, *waiting.run_ids]
+    assert [(run.status, run.processor, run.is_active) for run in runs] == [
+        *[("failed", "core", False)] * 2,
+        ("queued", "lite", True),
+    ]
+    assert {run.error.message for run in runs[:2] if run.error} == {"the run failed"}
+    assert (runs[0].created_at, runs[0].modified_at) == (
+        *("2026-11-24T12:16:00.000000Z", "2026-11-24T12:16:30.000000Z"),
+    )
+    assert (runs[2].created_at, runs[2].modified_at) == ("2026-11-24T12:16:40.000000Z",) * 2
+    cursor = events[1].event_id if events[1].type == "task_run.state" else None
+    with sdk.task_group.get_runs(group, last_event_id=cursor) as stream:
+        assert [event.run.run_id for event in stream if event.type == "task_run.state"] == waiting.run_ids
+    with sdk.task_group.get_runs(group, status="failed") as stream:
+        assert len(list(stream)) == 2
+    with pytest.raises(parallel.NotFoundError):
+        sdk.task_group.get_runs("tgrp_unknown")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.audit.verify.runner import tasks_of, verify
+from recorder.audit.verify.runner import verify
+from recorder.audit.verify.tasks import tasks_of
 from recorder.store.engine import check_url, open_engine
 from recorder.store.history import HistoryFilter, Item, read_history
 from recorder.store.transactions import reading

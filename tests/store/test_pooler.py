@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from api.app import create_app
-from recorder.audit.verify.runner import tasks_of, verify
+from recorder.audit.verify.runner import verify
+from recorder.audit.verify.tasks import tasks_of
 from recorder.store.engine import check_url, open_engine, with_pooler
 from recorder.store.groups import list_groups
 from recorder.store.migrate import upgrade

@@ -20,10 +20,11 @@ from tests.support.store_samples import NOON, enrol
 DERIVED = {"episodes", "milestones", "group_labels", "labelled_durations", "summaries"}
 EVENTS = {"events", "published_events", "upstream_state", "sinks", "deliveries", "delivery_lease"}
 ARCHIVE = {"tombstones", "archive_turns"}
-OURS = {"watches", "entries", "recorders", "request_keys", *ARCHIVE, *DERIVED, *EVENTS}
+RUNS = {"run_snapshots", "run_claims"}
+OURS = {"watches", "entries", "recorders", "request_keys", *ARCHIVE, *DERIVED, *EVENTS, *RUNS}
 VIEWS = {
     *("status_history", "latest_status", "group_completion"),
-    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups"),
+    *("group_milestones", "group_metadata", "observation_gaps", "archived_groups", "task_runs"),
 }
 
 

@@ -13,7 +13,8 @@ from recorder.store.transactions import reading, writing
 from recorder.store.views import VIEWS
 from tests.support.archives import archive, stop
 from tests.support.hostile_ledger import VALUES, record_hostile
-from tests.support.recording import Recording, settled
+from tests.support.recording import Recording, after, settled
+from tests.support.run_claims import backfill, said
 
 views = pytest.mark.parametrize("view", VIEWS)
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -23,6 +24,8 @@ def _record(engine: Engine) -> None:
     """The hostile ledger, and a group that is archived."""
     record_hostile(engine)
     recording = Recording(engine)
+    claims = [said(1), said(2, "running", processor="lite"), said(3, "ä\0"), said(4, modified=-5)]
+    backfill(engine, "tgrp_claimed", claims, after(20))
     recording.watch("gone")
     recording.see("gone", 1, settled(completed=1), metadata={"kept": "no"})
     stop(engine, "gone", 2)

@@ -7,6 +7,7 @@ import re
 from datetime import datetime
 from functools import cache
 from typing import Any
+from urllib.parse import urljoin
 
 from flask import Flask
 from jsonschema import Draft202012Validator
@@ -61,7 +62,7 @@ class Client:
         """Return the page at `address` and all pages after it."""
         pages = [self.get(address)]
         while (next_url := pages[-1]["next"]) is not None:
-            pages.append(self.get(next_url))
+            pages.append(self.get(urljoin(address, next_url)))
         return pages
 
     def _check(self, path: str, response: TestResponse) -> None:

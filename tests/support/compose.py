@@ -35,13 +35,18 @@ class Service:
         return [*(["recorder"] if self.entrypoint is None else self.entrypoint), *self.command]
 
 
-def services(values: dict[str, str]) -> dict[str, Service]:
-    """Read the file, substituting `values` for its variables.
+def services(values: dict[str, str], override: str | None = None) -> dict[str, Service]:
+    """Read the file, substituting `values` for its variables, and the environments of an `override`.
 
     Raises:
         MissingValueError: if a required variable is not set.
     """
     raw = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    if override is not None:
+        more = yaml.safe_load((ROOT / override).read_text(encoding="utf-8"))
+        for name, members in more["services"].items():
+            assert members.keys() == {"environment"}
+            raw["services"][name]["environment"] |= members["environment"]
     document = _filled_in(raw, values)
     return {name: _service(name, members) for name, members in document["services"].items()}
 

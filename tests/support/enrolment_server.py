@@ -22,11 +22,14 @@ class Sent:
 
 @dataclass
 class EnrolmentServer:
-    """Answers each request with `status`, and a `location` if there is one."""
+    """Answers each request with `status`, and a `location` if there is one; a request that enrols `refused`
+    with 422, and one about the group `away` with 503."""
 
     url: str = ""
     status: int = 201
     location: str | None = None
+    refused: str | None = None
+    away: str | None = None
     requests: list[Sent] = field(default_factory=list)
 
     @property
@@ -46,7 +49,9 @@ def enrolment_server(port: int = 0) -> Iterator[EnrolmentServer]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             state.requests.append(Sent(self.path, body, headers))
             answer = json.dumps({"detail": "as it was told"}).encode()
-            self.send_response(state.status)
+            is_refused = state.refused is not None and state.refused in json.dumps(body)
+            is_away = state.away is not None and state.away in self.path
+            self.send_response(422 if is_refused else 503 if is_away else state.status)
             if state.location is not None:
                 self.send_header("Location", state.location)
             self.send_header("Content-Length", str(len(answer)))

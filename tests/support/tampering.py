@@ -21,7 +21,8 @@ from sqlalchemy import (
 
 from recorder.audit.checkpoints import CheckpointHead, read_heads
 from recorder.audit.verify.findings import Finding
-from recorder.audit.verify.runner import tasks_of, verify
+from recorder.audit.verify.runner import verify
+from recorder.audit.verify.tasks import tasks_of
 from recorder.ledger.chain import GENESIS, digest_of
 from recorder.store.engine import open_engine
 from recorder.store.enrolment import resume_watching

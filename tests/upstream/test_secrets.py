@@ -78,7 +78,7 @@ def test_no_printable_object_shows_the_key() -> None:
         poll = asyncio.create_task(upstream.poll("g"))
         await server.request_received.acquire()
         found = [thing for thing in gc.get_objects() if isinstance(thing, printable)]
-        assert {type(thing) for thing in found} == set(printable)
+        assert {type(thing) for thing in found} >= set(printable)
         assert all(hidden(repr(thing) + str(thing)) for thing in found)
         server.may_reply.set()
         await poll

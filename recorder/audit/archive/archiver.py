@@ -25,11 +25,11 @@ from recorder.audit.archive.archive_file import (
     require_new,
     write_archive,
 )
-from recorder.audit.archive.proof import kept_digest, tombstone_digest
 from recorder.audit.archive.selection import ARCHIVABLE, ArchivePlan, Tell
 from recorder.audit.export_format import OPEN_LINE, ImportRefusedError
 from recorder.audit.exporter import export_lines
 from recorder.audit.file_sums import sum_of_file
+from recorder.audit.tombstone_proof import kept_digest, tombstone_digest
 from recorder.audit.verify.raw_rows import RawTables, Span, as_stored
 from recorder.clock import Clock
 from recorder.store.archive_tables import tombstones

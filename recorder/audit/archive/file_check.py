@@ -10,11 +10,11 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select
 
 from recorder.audit.archive.archive_file import ArchivedLedger, opened_archive, read_ledgers
-from recorder.audit.archive.proof import kept_digest
 from recorder.audit.archive.restore import stands
 from recorder.audit.checkpoints import CheckpointHead
 from recorder.audit.export_format import ImportRefusedError
 from recorder.audit.file_sums import kept_sum, sum_of_file, sum_path
+from recorder.audit.tombstone_proof import kept_digest
 from recorder.audit.verify.findings import Finding, ProblemKind
 from recorder.audit.verify.raw_rows import as_stored
 from recorder.completion.episodes import Episode, open_milestones

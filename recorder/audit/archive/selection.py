@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, Text, cast, func, select
 
-from recorder.audit.verify.runner import tasks_of, verify
+from recorder.audit.verify.runner import verify
+from recorder.audit.verify.tasks import tasks_of
 from recorder.ledger.watch import WatchState
 from recorder.store.derived import groups_with
 from recorder.store.tables import entries, watches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.audit.archive.proof import kept_digest, tombstone_digest
+from recorder.audit.tombstone_proof import kept_digest, tombstone_digest
 from recorder.audit.verify.derived_check import GroupRows
 from recorder.audit.verify.findings import ProblemKind
 from recorder.audit.verify.ledger_check import LedgerCheck

@@ -73,7 +73,7 @@ def _check_length(ledger: LedgerCheck, watch: RawRow | None) -> None:
     detail = f"{missing} missing, which the {source} names"
     if ledger.seq == 0 and watch is None:
         detail = f"the group is unknown, or the checkpoint is of another database: {detail}"
-    ledger.report_harm(first, ProblemKind.TRUNCATED, detail)
+    ledger.report_harm(first, ProblemKind.TRUNCATED, detail, is_lost_end=source == "checkpoint")
 
 
 def _check_checkpoint(ledger: LedgerCheck, watch: RawRow | None) -> None:

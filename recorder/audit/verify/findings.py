@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -27,12 +27,17 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """A problem with a ledger at its entry `seq`; `detail` is one line for people."""
+    """A problem with a ledger at its entry `seq`; `detail` is one line for people.
+
+    `is_lost_end` says that only a comparison with a checkpoint shows it: the end that the ledger had then is
+    gone, and what is there now may well be in order by itself.
+    """
 
     taskgroup_id: str
     seq: int
     problem: ProblemKind
     detail: str
+    is_lost_end: bool = field(default=False, compare=False)
 
     def members(self) -> dict[str, Any]:
         """Return the finding as JSON values, with invalid UTF-8 escaped."""

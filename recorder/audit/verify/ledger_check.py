@@ -75,16 +75,16 @@ class LedgerCheck:
             self._accept(row, stored)
         self._compare_checkpoint(digest, stored.previous, proven=proven)
 
-    def report(self, seq: int, problem: ProblemKind, detail: str) -> None:
+    def report(self, seq: int, problem: ProblemKind, detail: str, *, is_lost_end: bool = False) -> None:
         """Add a finding."""
-        self.findings.append(Finding(self.taskgroup_id, seq, problem, detail))
+        self.findings.append(Finding(self.taskgroup_id, seq, problem, detail, is_lost_end))
 
-    def report_harm(self, seq: int, problem: ProblemKind, detail: str) -> None:
+    def report_harm(self, seq: int, problem: ProblemKind, detail: str, *, is_lost_end: bool = False) -> None:
         """Add a finding that an entry is missing, altered or unreadable, once for each entry and problem."""
         self.intact = False
         near = takewhile(lambda known: known.seq >= seq, reversed(self.findings))
         if not any(known.seq == seq and known.problem is problem for known in near):
-            self.report(seq, problem, detail)
+            self.report(seq, problem, detail, is_lost_end=is_lost_end)
 
     def compare_interval(self, interval: Interval | None) -> None:
         """Compare the interval that was open at the checkpoint with what became of it."""
@@ -95,7 +95,7 @@ class LedgerCheck:
             return
         if interval is None or interval.last_seen_at < known.last_seen_at or interval.polls < known.polls:
             detail = "its open interval is shorter than at the checkpoint"
-            self.report_harm(known.seq, ProblemKind.TRUNCATED, detail)
+            self.report_harm(known.seq, ProblemKind.TRUNCATED, detail, is_lost_end=True)
 
     def _report_missing(self, seq: int) -> None:
         first, last = self.seq + 1, seq - 1
@@ -150,9 +150,10 @@ class LedgerCheck:
             if not self._has_checkpoint_digest:
                 detail = (
                     f"the checkpoint has the digest {known.digest} here: the chain was recomputed since then,"
-                    " or the checkpoint is of another database"
+                    " or entries were lost and others took their place, or the checkpoint is of another"
+                    " database"
                 )
-                self.report_harm(known.seq, ProblemKind.DIGEST_MISMATCH, detail)
+                self.report_harm(known.seq, ProblemKind.DIGEST_MISMATCH, detail, is_lost_end=True)
         if self.seq == known.seq + 1 and proven:
             self.compare_interval(previous)
 

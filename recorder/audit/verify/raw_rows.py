@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from recorder.ledger.timestamps import format_time
 from recorder.store.archive_tables import tombstones
 from recorder.store.dialects.registry import dialect_of
+from recorder.store.run_tables import run_claims, run_snapshots
 from recorder.store.tables import (
     Time,
     entries,
@@ -34,7 +35,7 @@ from recorder.store.tables import (
 
 GROUP_TABLES = (
     *(watches, entries, summaries, episodes, milestones, group_labels, labelled_durations),
-    tombstones,
+    *(tombstones, run_snapshots, run_claims),
 )
 """Every table that can name a group."""
 
@@ -46,6 +47,9 @@ _BYTES = ("utf-8", "surrogateescape")
 _ROWS_AT_ONCE = 500
 
 _ENTRIES = "{after} AND taskgroup_id <= :last ORDER BY taskgroup_id, seq LIMIT :limit"
+_OF_SNAPSHOT = "taskgroup_id = :taskgroup_id AND seq = :seq ORDER BY run_id"
+_WITH_CLAIMS = """SELECT DISTINCT taskgroup_id, seq FROM run_claims
+    WHERE taskgroup_id >= :first AND taskgroup_id <= :last"""
 _NEXT_IDS = """WITH RECURSIVE ids (id) AS (
     SELECT min(taskgroup_id) FROM {table} WHERE {after}
     UNION ALL
@@ -130,6 +134,19 @@ class RawTables:
         given |= {"last": until.taskgroup_id, "until": until.number}
         named = {name: value for name, value in given.items() if value is not None}
         return self._by_group(table, f"{first} AND {last}", named)
+
+    def claims(self, taskgroup_id: Any, seq: Any) -> Iterator[RawRow]:
+        """Yield the runs of a snapshot in the order of their ids."""
+        question = f"SELECT {self._columns(run_claims)} FROM run_claims WHERE {_OF_SNAPSHOT}"  # noqa: S608
+        with self.any_text():
+            for row in self._ask(question, {"taskgroup_id": taskgroup_id, "seq": seq}):
+                yield row._mapping
+
+    def snapshots_with_claims(self, span: Span) -> Iterator[RawRow]:
+        """Yield the groups and numbers of the snapshots that have any runs."""
+        with self.any_text():
+            for row in self._ask(_WITH_CLAIMS, {"first": span.first, "last": span.last}):
+                yield row._mapping
 
     def ids_after(self, taskgroup_id: Any, limit: int) -> list[Any]:
         """Return the next ids that any table names, in order: those after `taskgroup_id`, if given."""

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Float, and_, cast, func, select
 
-from recorder.audit.checkpoints import CheckpointHead
 from recorder.audit.verify.archived_check import check_archived
 from recorder.audit.verify.derived_check import GroupRows, check_derived, compare_ended
 from recorder.audit.verify.findings import Finding
 from recorder.audit.verify.ledger_check import LedgerCheck
 from recorder.audit.verify.raw_rows import GROUP_TABLES, RawRow, RawTables, RowPosition, Span, bound, id_order
+from recorder.audit.verify.snapshot_check import check_snapshots
+from recorder.audit.verify.tasks import Task
 from recorder.store.archive_tables import tombstones
 from recorder.store.derived import labelled
 from recorder.store.engine import open_engine
@@ -32,10 +32,6 @@ from recorder.store.transactions import reading
 
 ENTRIES_AT_ONCE = 10_000
 """How many entries are read in one snapshot."""
-_GROUPS_AT_ONCE = 100
-
-Heads = Mapping[str, CheckpointHead]
-"""The heads of a checkpoint by the ids of their groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +43,6 @@ class Checked:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A span of groups to verify, with the checkpoint heads that are in it."""
-
-    span: Span
-    heads: Heads = field(default_factory=dict)
-
-
-def tasks_of(engine: Engine, ids: Sequence[str] | None = None, heads: Heads | None = None) -> list[Task]:
-    """Return the tasks to verify the groups `ids`, by default all groups, in the order of their ids.
-
-    All groups are those that any table of the database names, or the checkpoint.
-
-    Raises:
-        DatabaseUnavailableError: the database cannot be read.
-    """
-    known = heads or {}
-    if ids is not None:
-        only = sorted(set(ids))
-        return [Task(Span(one, one), {one: known[one]} if one in known else {}) for one in only]
-    return list(_spans(engine, known))
-
-
 def verify(engine: Engine, tasks: Sequence[Task]) -> Iterator[Checked]:
     """Verify groups, and yield the result of each piece, with findings in order.
 
@@ -78,6 +51,24 @@ def verify(engine: Engine, tasks: Sequence[Task]) -> Iterator[Checked]:
     """
     for task in tasks:
         yield from _Verification(engine, task).pieces()
+        with reading(engine) as connection:
+            found = check_snapshots(connection, task.span)
+        if found:
+            yield Checked(findings=tuple(found))
+
+
+def verify_task(engine: Engine, task: Task) -> Checked:
+    """Verify the groups of one task, and return the result, with findings in order.
+
+    Raises:
+        DatabaseUnavailableError: the database became unavailable.
+    """
+    pieces = list(verify(engine, [task]))
+    return Checked(
+        sum(piece.entries for piece in pieces),
+        sum(piece.groups for piece in pieces),
+        tuple(finding for piece in pieces for finding in piece.findings),
+    )
 
 
 def verify_at_once(url: URL, tasks: Sequence[Task], jobs: int) -> Iterator[Checked]:
@@ -255,28 +246,9 @@ def _not_labelled(connection: Connection, span: Span, *, is_whole: bool) -> set[
     return found
 
 
-def _spans(engine: Engine, known: Heads) -> Iterator[Task]:
-    heads = sorted(known)
-    after: Any = None
-    while True:
-        with reading(engine) as connection:
-            ids = RawTables(connection).ids_after(after, _GROUPS_AT_ONCE)
-        position = 0 if after is None else bisect_right(heads, id_order(after), key=id_order)
-        ids = sorted({*ids, *heads[position : position + _GROUPS_AT_ONCE]}, key=id_order)[:_GROUPS_AT_ONCE]
-        if not ids:
-            return
-        after = ids[-1]
-        yield Task(Span(ids[0], after), {one: known[one] for one in ids if one in known})
-
-
 def _whole_task(url: URL, task: Task) -> Checked:
     engine = open_engine(url, read_only=True)
     try:
-        pieces = list(verify(engine, [task]))
+        return verify_task(engine, task)
     finally:
         engine.dispose()
-    return Checked(
-        sum(piece.entries for piece in pieces),
-        sum(piece.groups for piece in pieces),
-        tuple(finding for piece in pieces for finding in piece.findings),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from recorder.cli.output.cohort_table import Cohorts, find_cohorts, print_cohort
 from recorder.cli.output.comparison_table import print_comparison
 from recorder.cli.output.console import answer, console, json_option, metadata_options, print_json, query_of
 from recorder.cli.output.episode_table import print_completion
+from recorder.cli.output.unknown_keys import unknown_key_notes
 from recorder.queries.comparison import StatisticsQuery, statistics_or_comparison
 from recorder.queries.completion import completion_answer
 from recorder.queries.eta import eta_of
@@ -82,8 +84,11 @@ def _print_one(taskgroup_id: str, *, as_json: bool) -> None:
 
 def _print_many(query: StatisticsQuery, *, as_json: bool) -> None:
     found: list[Cohorts] = []
+    remarks: list[str] = []
 
     def question(connection: Connection, _: datetime) -> dict[str, Any]:
+        if not as_json:
+            remarks[:] = unknown_key_notes(connection, _keys(query))
         if as_json or query.compare is not None:
             return statistics_or_comparison(connection, query)
         found.append(find_cohorts(connection, query))
@@ -102,6 +107,15 @@ def _print_many(query: StatisticsQuery, *, as_json: bool) -> None:
         print_comparison(console(), query, body)
     for cohorts in found:
         print_cohorts(console(), cohorts)
+    for remark in remarks:
+        click.echo(remark, err=True)
+
+
+def _keys(query: StatisticsQuery) -> Iterator[str]:
+    """Yield the metadata keys that select groups; the table itself tells of one that it is grouped by."""
+    yield from query.metadata
+    if query.compared_key is not None:
+        yield query.compared_key
 
 
 def _query(given: dict[str, str], labels: tuple[str, ...]) -> StatisticsQuery:

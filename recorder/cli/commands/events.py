@@ -20,11 +20,11 @@ from recorder.cli.output.console import (
     print_more,
     query_of,
 )
-from recorder.cli.output.format import duration_text, show_time
+from recorder.cli.output.format import count_text, duration_text, show_time
 from recorder.notify.events import EventType
 from recorder.processes import stop_requests
 from recorder.queries.events import EventsQuery, event_body, events_page
-from recorder.queries.json_output import dumps
+from recorder.queries.json_output import ndjson_line
 from recorder.settings_loading import load_settings
 from recorder.store.transactions import reading
 
@@ -77,7 +77,7 @@ def _follow(query: EventsQuery, *, as_json: bool) -> None:
             for item in items:
                 body = event_body(item)
                 if as_json:
-                    sys.stdout.buffer.write(dumps(body) + b"\n")
+                    sys.stdout.buffer.write(ndjson_line(body))
                     sys.stdout.buffer.flush()
                 else:
                     _print_line(body)
@@ -111,7 +111,8 @@ def _details(kind: EventType, data: dict[str, Any]) -> str:
 
 _WORDS: dict[EventType, Callable[[dict[str, Any]], str]] = {
     EventType.SETTLED: lambda data: (
-        f"{data['outcome']} after {duration_text(data['duration_seconds'])}, {data['runs']['total']} runs"
+        f"{data['outcome']} after {duration_text(data['duration_seconds'])}, "
+        f"{count_text(data['runs']['total'], 'run')}"
     ),
     EventType.STALLED: lambda data: f"no count changed for {duration_text(data['unchanged_seconds'])}",
     EventType.SHORT: lambda data: f"{data['runs']} of {data['expected']['runs']} expected runs",

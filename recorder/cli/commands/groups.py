@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,8 +25,9 @@ from recorder.cli.output.console import (
     query_of,
 )
 from recorder.cli.output.format import ago_text, cause_text, phase_of_group, runs_of_group, state_text
-from recorder.cli.output.group_columns import NOTE, ORDERS, Cell, columns_of, in_order
+from recorder.cli.output.group_columns import NOTE, ORDERS, Cell, columns_of, in_order, unseen_keys
 from recorder.cli.output.recorder_table import late_lines, recorder_table
+from recorder.cli.output.unknown_keys import unknown_key_notes
 from recorder.cli.output.warnings import warnings
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
@@ -106,9 +107,9 @@ def command(
             body, cursor = {"items": in_order(found, order)[: query.limit]}, None
         if late:
             body |= _late_members(connection, recorders, now, settings.rate)
-        ids = [group["taskgroup_id"] for group in body["items"]]
-        notes = newest_notes(connection, ids) if NOTE in (columns or "") else {}
-        return _Listed(body, cursor, now, notes)
+        notes = _notes(connection, body) if NOTE in (columns or "") else {}
+        keys = [] if as_json else [*query.metadata, *unseen_keys(columns, body["items"])]
+        return _Listed(body, cursor, now, notes, unknown_key_notes(connection, keys))
 
     try:
         listed = answer(question)
@@ -119,18 +120,19 @@ def command(
     if as_json:
         print_json(listed.body)
         return
-    filtered = late or bool(labels) or any(attention) or any(options.values())
-    _print(listed, columns_of(columns, listed.notes), recorders, late=late, filtered=filtered)
+    none = _none_text(late, attention, [*labels, *(options[name] for name in options if name != "limit")])
+    _print(listed, columns_of(columns, listed.notes), recorders, late=late, none=none)
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What was listed at `now`: the body, the cursor of the next page, and notes by group."""
+    """What was listed at `now`: the body, the cursor of the next page, notes by group, and remarks."""
 
     body: dict[str, Any]
     cursor: str | None
     now: datetime
     notes: dict[str, str]
+    remarks: list[str]
 
 
 class _Attention(NamedTuple):
@@ -161,21 +163,35 @@ def _check_order(order: str | None, query: GroupsQuery, *, as_json: bool) -> Non
         raise click.UsageError("--sort sorts all groups, so there is no page to continue with --cursor")
 
 
+def _none_text(late: bool, attention: _Attention, filters: Iterable[str | None]) -> str:
+    """Return what to say when no group is listed."""
+    asked = [name for name, is_asked in (("late", late), *attention._asdict().items()) if is_asked]
+    if any(filters) or len(asked) > 1:
+        return "no such groups"
+    return f"no group is {asked[0]}" if asked else "no groups; watch one with: recorder watch ID"
+
+
 def _print(
-    listed: _Listed, columns: dict[str, Cell], recorders: list[Heartbeat], *, late: bool, filtered: bool
+    listed: _Listed, columns: dict[str, Cell], recorders: list[Heartbeat], *, late: bool, none: str
 ) -> None:
     out, now = console(), listed.now
     if listed.body["items"]:
         out.print(_table(listed.body["items"], now, columns))
         print_more(listed.cursor)
     else:
-        click.echo("no such groups" if filtered else "no groups; watch one with: recorder watch ID")
+        click.echo(none)
     if late:
         if recorders:
             out.print(recorder_table(recorders, now))
         out.print(Text("\n").join(late_lines(listed.body["late"], recorders)))
     for line in warnings(recorders, now):
         out.print(line)
+    for remark in listed.remarks:
+        click.echo(remark, err=True)
+
+
+def _notes(connection: Connection, body: dict[str, Any]) -> dict[str, str]:
+    return newest_notes(connection, [group["taskgroup_id"] for group in body["items"]])
 
 
 def _late_members(

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from recorder.cli.common import exit_with, report_errors, writable_database
@@ -78,22 +79,31 @@ async def _send_test(sinks: Sequence[Sink]) -> list[tuple[Sink, str | None]]:
 @report_errors
 def list_command(as_json: bool) -> None:
     """List the sinks, with what they are still to be told and what they could not be told."""
-    states, now = answer(lambda connection, now: (sink_states(connection), now))
+    known, now = answer(lambda connection, now: (sink_states(connection, unlisted=True), now))
+    states = [state for state in known if state.listed]
     if as_json:
         print_json({"items": [sink_body(state) for state in states]})
         return
-    if not states:
+    if states:
+        console().print(_table(states, now))
+    else:
         click.echo(f"no sink: none is listed in {SETTING}, or no recorder has been started with it")
-        return
+    for state in known:
+        if not state.listed and state.pending + state.failed:
+            undelivered = count_text(state.pending + state.failed, "event")
+            click.echo(f"{plain(state.name).plain} is not in the file any more: {undelivered} not delivered")
+
+
+_COUNTS = ("pending", "failed")
+
+
+def _table(states: Sequence[SinkState], now: datetime) -> Table:
     table = column_table()
     for heading in ("sink", "kind", "state", "pending", "failed", "last success", "last error"):
         table.add_column(heading, overflow="fold", justify="right" if heading in _COUNTS else "left")
     for state in states:
         table.add_row(*_cells(state, now))
-    console().print(table)
-
-
-_COUNTS = ("pending", "failed")
+    return table
 
 
 def _cells(state: SinkState, now: datetime) -> list[str | Text]:
@@ -127,8 +137,9 @@ def replay_command(name: str | None) -> None:
             if name in {None, state.name}:
                 failed = replay(connection, state.name, now)
                 enabled = ", enabled" if state.disabled_at else ""
-                pending = state.pending + failed
-                click.echo(f"{plain(state.name).plain}: {count_text(pending, 'event')} to deliver{enabled}")
+                later = "" if state.listed else ", once it is in the file again"
+                events = count_text(state.pending + failed, "event")
+                click.echo(f"{plain(state.name).plain}: {events} to deliver{enabled}{later}")
 
 
 def _settings_with_file() -> tuple[Settings, Path]:

@@ -23,16 +23,18 @@ from recorder.cli.output.format import (
     show_time,
     state_text,
 )
+from recorder.cli.output.sparkline import UNSEEN, sparkline
 from recorder.cli.output.status_at import print_status_at
 from recorder.clock import utc_now
 from recorder.ledger.entries import WatchChange
-from recorder.ledger.timestamps import format_time
+from recorder.ledger.timestamps import format_time, parse_time
 from recorder.ledger.watch import WatchState
 from recorder.queries.as_of import StatusQuery
 from recorder.queries.change_text import expectation_text, watch_text
 from recorder.queries.groups import group_answer, require_group, status_body
 from recorder.settings_loading import load_settings
 from recorder.store.history import Item, newest_changes
+from recorder.store.traces import TracePoint, read_traces
 
 _POLLED = {
     WatchState.PAUSED: ", not polled",
@@ -45,7 +47,7 @@ _POLLED = {
 @click.command("status")
 @click.argument("taskgroup_id", metavar="ID")
 @click.option("--at", metavar="TIME", help="Show what is known about its status at this moment in the past.")
-@click.option("--follow", is_flag=True, help="Then print each new entry on a line, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Then print each new entry on a line, until the group is done.")
 @json_option
 @report_errors
 def command(taskgroup_id: str, at: str | None, follow: bool, as_json: bool) -> None:
@@ -77,11 +79,13 @@ def _print(taskgroup_id: str) -> int:
         return {
             "group": group_answer(connection, group, now, cohort_key),
             "changes": newest_changes(connection, taskgroup_id, 2),
+            "trace": read_traces(connection, [taskgroup_id]).get(taskgroup_id, []),
             "seq": group.watch.head.seq,
         }
 
     found = answer(question)
-    console().print(field_table(_fields(found["group"], found["changes"], utc_now())))
+    fields = _fields(found["group"], found["changes"], utc_now()) | _trend(found["group"], found["trace"])
+    console().print(field_table(fields))
     return int(found["seq"])
 
 
@@ -112,6 +116,14 @@ def _fields(group: dict[str, Any], changes: list[Item], now: datetime) -> dict[s
     if gap is not None:
         fields["not seen"] = _gap_text(gap, now)
     return {label: value for label, value in fields.items() if str(value)}
+
+
+def _trend(group: dict[str, Any], trace: list[TracePoint]) -> dict[str, str]:
+    """Return how the number of finished runs has grown until the group was last seen, as a picture."""
+    until = group["last_seen_at"]
+    line = "" if until is None else sparkline(trace, parse_time(until))
+    legend = f"  ({UNSEEN} not observed)" if UNSEEN in line else ""
+    return {"finished over time": f"{line}{legend}"} if line else {}
 
 
 def _phase_text(group: dict[str, Any]) -> Text:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 
 import click
 from sqlalchemy import URL, Engine
@@ -14,11 +16,15 @@ from recorder.audit.archive.file_check import check_archive
 from recorder.audit.checkpoints import CheckpointError, CheckpointHead, checkpoint_digest, read_checkpoint
 from recorder.audit.file_sums import kept_sum, sum_path
 from recorder.audit.verify.findings import MEANINGS, Finding
-from recorder.audit.verify.runner import Checked, known_of, size_of, tasks_of, verify, verify_at_once
+from recorder.audit.verify.lost_ends import lost_ends
+from recorder.audit.verify.rounds import Round, keep_round, read_round, round_file, verify_for
+from recorder.audit.verify.runner import Checked, known_of, size_of, verify, verify_at_once
+from recorder.audit.verify.tasks import tasks_of
 from recorder.cli.common import checked_ids, exit_with, opened_database, report_errors, require_file
 from recorder.cli.output.console import column_table, console, plain, print_json
 from recorder.cli.output.files import progress, sizes_text, stoppable
 from recorder.cli.output.format import count_text
+from recorder.ledger.timestamps import format_time
 from recorder.settings_loading import load_settings
 from recorder.store.schema import require_head, state_of
 from recorder.store.tombstones import find_tombstones
@@ -43,6 +49,18 @@ _WORTH_A_PROCESS = 50_000
     help="A file of recorder archive; it and the tombstones in the database must prove each other.",
 )
 @click.option(
+    "--since",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of recorder checkpoint; like --checkpoint, but recompute only ledgers with newer entries.",
+)
+@click.option(
+    "--budget",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after about this long; the next run with --budget continues there, or begins anew.",
+)
+@click.option(
     "--jobs",
     type=click.IntRange(min=1),
     help="The number of processes (default: one per core, or one for a small database).",
@@ -51,23 +69,33 @@ _WORTH_A_PROCESS = 50_000
 @report_errors
 def command(
     ids: tuple[str, ...],
+    *,
     checkpoint: Path | None,
     archive: Path | None,
+    since: Path | None,
+    budget: float | None,
     jobs: int | None,
-    *,
     as_json: bool,
 ) -> None:
     """Recompute every digest and check all derived data: of all groups, or of the given ones.
 
     With --checkpoint, also check that since then no entries were cut off and no chain was recomputed. With
-    --archive, also recompute every digest in that file. The exit status is 1 if anything is wrong.
+    --since, do so for all groups, but recompute only the ledgers that have new entries. With --archive, also
+    recompute every digest in that file. The exit status is 1 if anything is wrong.
     """
-    heads = {} if checkpoint is None else _read(checkpoint)
+    _refuse("--since", {"IDs": ids, "--checkpoint": checkpoint} if since else {})
+    _refuse("--budget", {"IDs": ids, "--archive": archive, "--jobs": jobs} if budget else {})
+    compared, option = checkpoint or since, "--since" if since else "--checkpoint"
+    heads = {} if compared is None else _read(compared, option)
+    note = None
     with stoppable("stopped: the verification is incomplete"), _database() as (engine, url):
         only = _known(engine, ids, heads) if ids else None
-        if checkpoint is not None and not heads and size_of(engine):
-            raise click.UsageError(f"--checkpoint {checkpoint}: it has no heads, but the database has groups")
-        found = _verified(engine, url, only, heads, jobs)
+        if compared is not None and not heads and size_of(engine):
+            raise click.UsageError(f"{option} {compared}: it has no heads, but the database has groups")
+        if budget is None:
+            found = _verified(engine, url, only, heads, jobs, changed_only=since is not None)
+        else:
+            found, note = _verified_in_part(engine, url, heads, budget, since)
         proven: Collection[str] = ()
         if archive is not None:
             found, proven = _with_archive(found, engine, archive, heads)
@@ -76,10 +104,11 @@ def command(
         findings = [finding.members() for finding in found.findings]
         print_json({"entries": found.entries, "groups": found.groups, "findings": findings})
     else:
-        if checkpoint is not None and console().is_terminal:
-            compared = len(heads if only is None else heads.keys() & set(only))
-            click.echo(f"compared with {count_text(compared, 'head')} of {checkpoint}")
+        if checkpoint is not None and budget is None:
+            _print_compared(checkpoint, heads if only is None else heads.keys() & set(only))
         _print(found)
+    if note is not None:
+        click.echo(note, err=True)
     if unproven:
         click.echo(
             f"Note: {count_text(len(unproven), 'head')} of the checkpoint came before the newest entry of a "
@@ -90,7 +119,14 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _read(path: Path) -> Mapping[str, CheckpointHead]:
+def _refuse(option: str, others: Mapping[str, object]) -> None:
+    """Refuse those of the other options that are given."""
+    for name, given in others.items():
+        if given:
+            raise click.UsageError(f"{option} cannot be combined with {name}")
+
+
+def _read(path: Path, option: str) -> Mapping[str, CheckpointHead]:
     try:
         lines = path.read_bytes().splitlines(keepends=True)
         known = kept_sum(path)
@@ -103,7 +139,7 @@ def _read(path: Path) -> Mapping[str, CheckpointHead]:
     try:
         return read_checkpoint(lines)
     except CheckpointError as error:
-        raise click.UsageError(f"--checkpoint {path}: {error}") from None
+        raise click.UsageError(f"{option} {path}: {error}") from None
 
 
 @contextmanager
@@ -123,10 +159,19 @@ def _known(engine: Engine, ids: tuple[str, ...], heads: Mapping[str, CheckpointH
 
 
 def _verified(
-    engine: Engine, url: URL, only: list[str] | None, heads: Mapping[str, CheckpointHead], jobs: int | None
+    engine: Engine,
+    url: URL,
+    only: list[str] | None,
+    heads: Mapping[str, CheckpointHead],
+    jobs: int | None,
+    *,
+    changed_only: bool,
 ) -> Checked:
     total = size_of(engine, only)
-    tasks = tasks_of(engine, only, heads)
+    tasks = tasks_of(engine, only, heads, changed_only=changed_only)
+    if changed_only:
+        verified = {one for task in tasks for one in task.heads}
+        total -= sum(head.seq for one, head in heads.items() if one not in verified)
     if jobs is None:
         jobs = 1 if total < _WORTH_A_PROCESS else len(os.sched_getaffinity(0))
     several = min(jobs, len(tasks)) > 1
@@ -137,6 +182,37 @@ def _verified(
             findings += checked.findings
             advance(entries)
     return Checked(entries, groups, tuple(sorted(findings)))
+
+
+def _verified_in_part(
+    engine: Engine, url: URL, heads: Mapping[str, CheckpointHead], budget: float, since: Path | None
+) -> tuple[Checked, str]:
+    """Continue a round for `budget` seconds; return what was found, and how far the round has come."""
+    path = round_file(url, "" if since is None else checkpoint_digest([since.read_bytes()]))
+    try:
+        begun = read_round(path, time())
+        entries, groups, findings = 0, 0, list[Finding]()
+        done: Round | None = begun
+        with progress("verifying", max(size_of(engine), begun.entries)) as advance:
+            for checked, done in verify_for(engine, begun, heads, budget, changed_only=since is not None):
+                entries, groups = entries + checked.entries, groups + checked.groups
+                findings += checked.findings
+                advance(begun.entries + entries)
+                keep_round(path, done)
+    except OSError as error:
+        reason = f"{error.filename or path}: {error.strerror or error}"
+        raise click.ClickException(f"cannot keep how far the verification has come: {reason}") from None
+    found = Checked(entries, groups, tuple(sorted(findings)))
+    return found, _round_text(begun, found, done)
+
+
+def _round_text(begun: Round, found: Checked, done: Round | None) -> str:
+    size = sizes_text(begun.entries + found.entries, begun.groups + found.groups)
+    wrong = count_text(begun.findings + len(found.findings), "finding")
+    began = format_time(datetime.fromtimestamp(begun.began_at, UTC))
+    if done is None:
+        return f"Note: the round that began at {began} is complete: {size}, {wrong}"
+    return f"Note: stopped for now; the round that began at {began} has verified {size}, {wrong}"
 
 
 def _with_archive(
@@ -159,19 +235,33 @@ def _unproven(engine: Engine, heads: Mapping[str, CheckpointHead], proven: Colle
     return [one for one, tombstone in archived.items() if heads[one].seq < tombstone.head_seq]
 
 
+def _print_compared(checkpoint: Path, heads: Collection[str]) -> None:
+    if console().is_terminal:
+        click.echo(f"compared with {count_text(len(heads), 'head')} of {checkpoint}")
+
+
 def _print(found: Checked) -> None:
     size = sizes_text(found.entries, found.groups)
     if not found.findings:
         click.echo(f"{size}: intact")
         return
+    lost = lost_ends(found.findings)
     table = column_table()
     table.add_column("group", overflow="fold")
     table.add_column("seq", justify="right", no_wrap=True)
     table.add_column("problem", no_wrap=True)
     table.add_column("what it means", overflow="fold")
-    for finding in found.findings:
+    for finding in sorted({*found.findings} - {*lost}):
         members = finding.members()
         meaning = f"{MEANINGS[finding.problem]}: {members['detail']}"
         table.add_row(plain(members["taskgroup_id"]), str(finding.seq), finding.problem.value, plain(meaning))
-    console().print(table)
+    if len(lost) < len(found.findings):
+        console().print(table)
+    if lost:
+        number = count_text(len({finding.taskgroup_id for finding in lost}), "group")
+        click.echo(
+            f"The newest entries of {number} are not those of the checkpoint; nothing else is wrong with "
+            "them. The database was restored from an older backup, or a standby took over that lacked them; "
+            "or somebody replaced them. Names: --json"
+        )
     click.echo(f"{size}: {count_text(len(found.findings), 'finding')}")

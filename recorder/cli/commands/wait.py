@@ -12,12 +12,14 @@ from sqlalchemy import Engine
 
 from recorder.cli.common import archived_text, exit_with, opened_database, report_errors, require_file
 from recorder.cli.output.awaited import AwaitedView, awaited_view
+from recorder.cli.output.warnings import warnings
 from recorder.clock import utc_now
 from recorder.completion.outcome import exit_status, worst_status
 from recorder.processes import stop_requests
 from recorder.queries.waiting import AwaitedGroups
 from recorder.settings_loading import load_settings
 from recorder.store.data_time import data_time
+from recorder.store.heartbeats import heartbeats
 from recorder.store.schema import require_head, state_of
 from recorder.store.tombstones import find_tombstones
 from recorder.store.transactions import DatabaseLostError, DatabaseUnavailableError, reading
@@ -53,10 +55,20 @@ def command(ids: tuple[str, ...], timeout: float | None, first: bool) -> None:
         require_head(state_of(engine))
         now = _read(engine, groups)
         exit_with(_complaints(engine, [one for one, body in groups.bodies.items() if body is None]))
+        if timeout != 0 and exit_status(groups.outcomes.values(), first=first) is None:
+            _warn(engine, now)
         with awaited_view() as view:
             view.show(groups, now)
             status = _wait(groups, lambda: _look(engine, groups, view), asked, deadline, first=first)
     raise click.exceptions.Exit(status)
+
+
+def _warn(engine: Engine, now: datetime) -> None:
+    """Say why the groups may not be recorded, such as that no recorder is running."""
+    with reading(engine) as connection:
+        recorders = heartbeats(connection)
+    for line in warnings(recorders, now):
+        click.echo(line.plain, err=True)
 
 
 def _complaints(engine: Engine, absent: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,13 +19,13 @@ from recorder.cli.common import (
     check_note,
     checked_ids,
     exit_with,
-    opened_database,
     report_errors,
     writable_database,
 )
 from recorder.cli.expectations import ByType, RunsType, time_meant
 from recorder.cli.given_ids import GivenIds, check_given, unusual_text
 from recorder.cli.id_sources import read_source
+from recorder.cli.new_database import created_database
 from recorder.cli.output.files import progress
 from recorder.clock import Clock
 from recorder.ledger.entries import Action, ExpectationChanges
@@ -34,13 +34,9 @@ from recorder.settings import Settings
 from recorder.settings_loading import ENROLLING, load_settings
 from recorder.store.batches import Deadline
 from recorder.store.database_clock import measured_clock
-from recorder.store.engine import display_url
 from recorder.store.enrolment import cease_groups, enrol_groups, resume_groups
-from recorder.store.migrate import upgrade
 from recorder.store.requested import take_created
-from recorder.store.schema import require_head, require_own, state_of
 from recorder.store.tombstones import ArchivedGroupError
-from recorder.store.transactions import reading
 from recorder.store.watch_changes import (
     BrokenLedgerError,
     Enrolment,
@@ -150,7 +146,7 @@ def watch_command(
     complaints = given.complaints
     if given.ids or given.created:
         settings = load_settings(ENROLLING)
-        with _created_database(settings) as engine:
+        with created_database(settings) as engine:
             database = OpenedDatabase(engine, measured_clock(engine), settings)
             if not exact and (warning := unusual_text(given.ids)):
                 click.echo(f"Warning: {warning}", err=True)
@@ -269,18 +265,3 @@ resume_command = change_command(
     _resume,
     unchanged="is being watched already",
 )
-
-
-@contextmanager
-def _created_database(settings: Settings) -> Iterator[Engine]:
-    """Open the recorder's database for writing, as `writable_database` does; create it if it is empty."""
-    with opened_database(settings.write_url) as engine:
-        state = state_of(engine)
-        if state.blank:
-            upgrade(engine)
-            click.echo(f"created the tables in {display_url(settings.write_url)}", err=True)
-        else:
-            require_head(state)
-            with reading(engine) as connection:
-                require_own(connection)
-        yield engine

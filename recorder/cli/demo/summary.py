@@ -119,7 +119,8 @@ def _all(http: httpx.Client, path: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     following: str | None = path
     while following:
-        page = http.get(following).raise_for_status().json()
+        response = http.get(following).raise_for_status()
+        page = response.json()
         items += page["items"]
-        following = page["next"]
+        following = page["next"] and str(response.url.join(page["next"]))
     return items

@@ -43,7 +43,7 @@ class AwaitedView:
             self._say("the database can be used again", now)
         for taskgroup_id in groups.ids:
             body, outcome = groups.bodies[taskgroup_id], groups.outcomes[taskgroup_id]
-            words = _words(body, outcome)
+            words = outcome_words(body, outcome)
             if words != self._told.get(taskgroup_id) and (self._bar is None or outcome not in UNDECIDED):
                 eta = "" if body is None or outcome is not GroupOutcome.UNDER_WAY else _eta_text([body])
                 self._say(f"{taskgroup_id}: {words}{eta and f', {eta}'}", now)
@@ -87,7 +87,8 @@ def awaited_view() -> Iterator[AwaitedView]:
         yield AwaitedView(bar)
 
 
-def _words(body: dict[str, Any] | None, outcome: GroupOutcome) -> str:
+def outcome_words(body: dict[str, Any] | None, outcome: GroupOutcome) -> str:
+    """Return what has become of a group, given its body as in the API, None if it is not in the database."""
     if body is None:
         return "is no longer in the database"
     if outcome is GroupOutcome.ENDED:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -123,6 +124,17 @@ def field_table(fields: Mapping[str, str | Text]) -> Table:
 
 
 def print_more(cursor: str | None) -> None:
-    """Print how to get the next page, if there is one."""
+    """Print the command that shows the next page, if there is one."""
     if cursor is not None:
-        click.echo(f"there is more: repeat the command with --cursor {cursor}")
+        words = [*_without_cursor(sys.argv[1:]), "--cursor", cursor]
+        click.echo(f"there is more: {shlex.join(['recorder', *words])}")
+
+
+def _without_cursor(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words of a command without its option --cursor."""
+    left = iter(words)
+    for word in left:
+        if word == "--cursor":
+            next(left, None)
+        elif not word.startswith("--cursor="):
+            yield word

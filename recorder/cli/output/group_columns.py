@@ -21,6 +21,13 @@ NOTE = "note"
 _METADATA = "metadata."
 
 
+def unseen_keys(text: str | None, groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the metadata keys among the columns named in `text` that none of `groups` has."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    keys = [name.removeprefix(_METADATA) for name in names if name.startswith(_METADATA)]
+    return [key for key in keys if not any(key in (group["metadata"] or {}) for group in groups)]
+
+
 def columns_of(text: str | None, notes: Mapping[str, str]) -> dict[str, Cell]:
     """Return the columns that are named in `text`, separated by commas, by name; `notes` are those by group.
 

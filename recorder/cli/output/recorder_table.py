@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recorder.cli.output.console import column_table, plain
-from recorder.cli.output.format import ago_text
+from recorder.cli.output.format import ago_text, count_text
 from recorder.ledger.timestamps import format_time
 from recorder.queries.recorders import recorder_body
 from recorder.store.heartbeats import Heartbeat
@@ -38,7 +38,8 @@ def recorder_table(recorders: Sequence[Heartbeat], now: datetime) -> Table:
 def late_lines(late: dict[str, Any], recorders: Sequence[Heartbeat]) -> list[Text]:
     """Return lines about what is late and why."""
     names = {beat.recorder_id: name_text(beat).plain for beat in recorders}
-    what = f"{late['open_gaps']} open gaps; {late['due_polls']} polls are due"
+    due = count_text(late["due_polls"], "poll is due", "polls are due")
+    what = f"{count_text(late['open_gaps'], 'open gap')}; {due}"
     if late["due_polls"]:
         what += f", the longest for {late['late_seconds']:.1f} s"
     lines = [Text(what)]

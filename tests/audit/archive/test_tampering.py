@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from recorder.audit.archive.proof import tombstone_digest
 from recorder.audit.checkpoints import CheckpointHead
+from recorder.audit.tombstone_proof import tombstone_digest
 from recorder.audit.verify.raw_rows import as_stored
 from recorder.store.transactions import writing
 from tests.support.archives import (
