@@ -24,7 +24,7 @@ def test_the_first_result_is_returned_and_nothing_goes_on() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await asyncio.wait(others)
+        await asyncio.wait(others, timeout=20)
         assert all(task.cancelled() for task in others)
 
     asyncio.run(scenario())

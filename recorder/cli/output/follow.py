@@ -56,8 +56,9 @@ def follow_entries(taskgroup_id: str, seen: int, *, as_json: bool) -> None:
                 outcome = group.outcomes[taskgroup_id]
             if not items and outcome not in _DONE:
                 time.sleep(_CHECK_SECONDS)
-    words = plain(outcome_words(group.bodies.get(taskgroup_id), outcome)).plain
-    click.echo(f"{'done' if outcome in _DONE else 'not done'}: {words}", err=True)
+    if group.bodies:
+        words = plain(outcome_words(group.bodies[taskgroup_id], outcome)).plain
+        click.echo(f"{'done' if outcome in _DONE else 'not done'}: {words}", err=True)
 
 
 def _print_line(body: dict[str, Any], descriptions: Descriptions, *, as_json: bool) -> None:
