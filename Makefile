@@ -98,15 +98,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The project itself is built without its dependencies, which the pinned files have already installed.
+NO_PACKAGES := The packages could not be installed, see above. They come from PyPI; behind a proxy set HTTPS_PROXY, \
+	and for a mirror of PyPI set PIP_INDEX_URL
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing the pinned packages into $(VENV) ..."
-	@$(INSTALL) --require-hashes -r requirements/runtime.txt
+	@$(INSTALL) --require-hashes -r requirements/runtime.txt || { echo "$(NO_PACKAGES)" >&2; exit 1; }
 	@$(INSTALL) --no-deps -e .
 	@touch $@
 
 $(VENV)/.development: requirements/dev.txt $(VENV)/.runtime
 	@echo "installing the pinned development packages into $(VENV) ..."
-	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(INSTALL) --require-hashes -r requirements/dev.txt || { echo "$(NO_PACKAGES)" >&2; exit 1; }
 	@touch $@

@@ -21,6 +21,7 @@ from api.routes.enrolment import register_enrolment
 from api.routes.exports import register_exports
 from api.routes.metrics import register_metrics
 from recorder.clock import Clock
+from recorder.queries.ledger_heads import CheckpointFolder
 from recorder.tokens import Token
 
 DEFAULT_RATE = 20.0
@@ -35,6 +36,7 @@ def create_app(
     cohort_key: str | None = None,
     cors_origins: Collection[str] = (),
     enrolment: EnrolmentDatabase | None = None,
+    checkpoints: CheckpointFolder | None = None,
 ) -> Flask:
     """Create the API on `engine`, which should be read-only: `enrolment` alone is written to, and only with
     a token of scope `enrol`; None turns enrolment off.
@@ -42,13 +44,13 @@ def create_app(
     `now` replaces the database's clock. `rate` is the limit that the recorders share, in requests per second;
     it is reported, not enforced. If there are `tokens`, requests need one of them. Estimates compare groups
     with the same value of `cohort_key` in their metadata, or all groups without it. Pages of `cors_origins`
-    may read responses.
+    may read responses. A page shows the newest of `checkpoints`.
     """
     app = Flask("api", static_folder=None)
     # Flask's own redirects and responses to OPTIONS have HTML bodies.
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    set_context(app, Context(engine, now, rate, cohort_key))
+    set_context(app, Context(engine, now, rate, cohort_key, checkpoints))
     register_metrics(app)
     register_transport(app, cors_origins)
     register_access(app, tokens)

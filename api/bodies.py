@@ -88,22 +88,22 @@ def _words(body: type[BaseModel], error: ErrorDetails) -> str:
     if kind == "too_long":
         return f"has more than {error['ctx']['max_length']:,} items"
     if kind == "extra_forbidden":
-        return _unknown(str(error["loc"][-1]), _names(body))
+        return _unknown(str(error["loc"][-1]), body, in_items=len(error["loc"]) > 1)
     return _WORDS.get(kind, error["msg"])
 
 
-def _names(body: type[BaseModel]) -> list[str]:
-    """Return the names of all members of a body, those of its items included."""
+def _unknown(name: str, body: type[BaseModel], *, in_items: bool) -> str:
+    """Return what is wrong with an unknown member of a body, or of one of its items."""
     schema = body.model_json_schema()
-    parts = [schema, *schema.get("$defs", {}).values()]
-    return [name for part in parts for name in part.get("properties", {})]
-
-
-def _unknown(name: str, known: list[str]) -> str:
+    own = [*schema["properties"]]
+    of_items = [one for part in schema.get("$defs", {}).values() for one in part.get("properties", {})]
+    if name in of_items:
+        return f"does not go beside {own[0]}; give it in each of them"
+    known = of_items if in_items else own
     close = [other for other in get_close_matches(name.lower(), known, n=1) if other != name]
     if close:
         return f"is not a member here; did you mean {close[0]}?"
-    return f"is not a member here; there are {', '.join(known)}"
+    return f"is not a member here; the members are {', '.join(known)}"
 
 
 def _require_json_type() -> None:

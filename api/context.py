@@ -12,6 +12,7 @@ from flask import Flask, current_app, g
 from sqlalchemy import Connection, Engine
 
 from recorder.clock import Clock
+from recorder.queries.ledger_heads import CheckpointDigests, CheckpointFolder
 from recorder.store.data_time import DataTime, data_time
 from recorder.store.transactions import reading
 
@@ -26,14 +27,17 @@ class Context:
 
     `rate` is the limit that the recorders share, in requests per second. Estimates compare groups with the
     same value of `cohort_key` in their metadata, or all groups if it is None. `exports` limits simultaneous
-    exports, because a client that stalls occupies one of the server's threads.
+    exports, because a client that stalls occupies one of the server's threads. `checkpoint_folder` is where
+    a recorder on the same machine keeps checkpoints, as far as is known.
     """
 
     engine: Engine
     clock: Clock | None
     rate: float
     cohort_key: str | None
+    checkpoint_folder: CheckpointFolder | None = None
     exports: Semaphore = field(default_factory=lambda: BoundedSemaphore(MOST_EXPORTS))
+    checkpoint_digests: CheckpointDigests = field(default_factory=CheckpointDigests)
 
 
 @dataclass(frozen=True, slots=True)

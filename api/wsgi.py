@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import Flask
 
 from api.app import create_app
 from api.enrolling import EnrolmentDatabase
 from recorder.log import configure_logs
 from recorder.processes import end_with_parent
-from recorder.settings import Settings
+from recorder.queries.ledger_heads import CheckpointFolder
+from recorder.settings import Settings, SettingsError
 from recorder.settings_loading import SERVING, load_settings
 from recorder.store.engine import PROGRAM, open_engine
 
@@ -31,7 +34,17 @@ def app() -> Flask:
         cohort_key=settings.cohort_key,
         cors_origins=settings.cors_origins,
         enrolment=_enrolment_database(settings),
+        checkpoints=_checkpoint_folder(settings),
     )
+
+
+def _checkpoint_folder(settings: Settings) -> CheckpointFolder | None:
+    """Return the folder that the settings name; on another machine than the recorder's it may not exist."""
+    try:
+        folder, interval = settings.checkpoint_dir, settings.checkpoint_interval
+    except SettingsError:
+        return None
+    return None if folder is None else CheckpointFolder(folder, timedelta(seconds=interval))
 
 
 def _enrolment_database(settings: Settings) -> EnrolmentDatabase | None:

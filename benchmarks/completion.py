@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from api.app import create_app
 from recorder.completion.labels import label_text
 from recorder.completion.quantile_bounds import Envelopes
+from recorder.completion.summary import SUMMARY_RULES
 from recorder.store.engine import check_url, open_engine
 from recorder.store.migrate import upgrade
 from recorder.store.tables import episodes, group_labels, watches
@@ -143,9 +144,10 @@ def fill_episodes(engine: Engine, count: int) -> None:
             connection.execute(
                 text(
                     "INSERT INTO summaries (taskgroup_id, seq, rules, created_at, summary) "
-                    "SELECT taskgroup_id, head_seq, 1, enrolled_at, '{}' FROM watches w WHERE NOT EXISTS "
-                    "(SELECT 1 FROM summaries s WHERE s.taskgroup_id = w.taskgroup_id)"
-                )
+                    "SELECT taskgroup_id, head_seq, :rules, enrolled_at, '{}' FROM watches w "
+                    "WHERE NOT EXISTS (SELECT 1 FROM summaries s WHERE s.taskgroup_id = w.taskgroup_id)"
+                ),
+                {"rules": SUMMARY_RULES},
             )
     with writing(engine) as connection:
         connection.execute(text(LABELLED))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from rich.console import Console
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from recorder.store.engine import check_url, open_engine
 from recorder.store.migrate import upgrade
@@ -46,28 +46,49 @@ def sizes_of(url: str, sizes: Sequence[int], out: Console) -> Iterator[int]:
         yield sizes[0] * (copies + 1)
 
 
-def fill(url: str, size: int, groups: int) -> None:
+def fill(url: str, size: int, groups: int, *, trouble: float = TROUBLE) -> None:
     """Create the tables, and random ledgers of ordinary responses."""
     engine = open_engine(check_url(url))
     upgrade(engine)
-    made = random_ledgers(1, groups, size // groups, oddity=0, trouble=TROUBLE)
+    made = random_ledgers(1, groups, size // groups, oddity=0, trouble=trouble)
     while batch := list(islice(made, _GROUPS_AT_ONCE)):
         write(engine, batch)
     engine.dispose()
     _settle(url)
 
 
-def copy_groups(url: str, numbers: range) -> None:
-    """Copy every group once per number, under a new id, which makes the copies' digests invalid."""
+def copy_groups(url: str, numbers: range, more: Sequence[Table] = ()) -> None:
+    """Copy every group once per number, under a new id, which makes the copies' digests invalid.
+
+    Of the derived tables, `more` are copied.
+    """
     engine = open_engine(check_url(url))
-    for number in numbers:
+    if numbers:
+        with engine.begin() as connection:
+            _hurry(connection)
+            for table in (watches, entries, *more):
+                others = ", ".join(f'"{column.name}"' for column in table.c if column.name != "taskgroup_id")
+                question = f"""INSERT INTO {table.name} (taskgroup_id, {others})
+                    WITH RECURSIVE copies (copy) AS (SELECT CAST(:first AS INTEGER)
+                        UNION ALL SELECT copy + 1 FROM copies WHERE copy < :last)
+                    SELECT taskgroup_id || '{_COPY}' || copy, {others} FROM {table.name} CROSS JOIN copies
+                    WHERE taskgroup_id NOT LIKE '%{_COPY}%'"""  # noqa: S608
+                connection.execute(text(question), {"first": numbers[0], "last": numbers[-1]})
+    engine.dispose()
+    _settle(url)
+
+
+def double_groups(url: str, times: int) -> None:
+    """Copy every group under a new id, and so double their number, `times` times; the copies' digests are
+    invalid."""
+    engine = open_engine(check_url(url))
+    for number in range(times):
         with engine.begin() as connection:
             _hurry(connection)
             for table in (watches, entries):
                 others = ", ".join(column.name for column in table.c if column.name != "taskgroup_id")
                 question = f"""INSERT INTO {table.name} (taskgroup_id, {others})
-                    SELECT taskgroup_id || '{_COPY}{number}', {others} FROM {table.name}
-                    WHERE taskgroup_id NOT LIKE '%{_COPY}%'"""  # noqa: S608
+                    SELECT '{number:02}-' || taskgroup_id, {others} FROM {table.name}"""  # noqa: S608
                 connection.execute(text(question))
     engine.dispose()
     _settle(url)

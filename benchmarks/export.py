@@ -31,6 +31,7 @@ from api.app import create_app
 from benchmarks.databases import copy_groups, fill, ids_of, lengthen
 from benchmarks.timing import peak_mib
 from recorder.store.engine import check_url, open_engine
+from recorder.store.tables import summaries
 
 FORMATS = ("ndjson", "csv")
 BASE_GROUPS, BASE_ENTRIES = 4, 1000
@@ -63,7 +64,7 @@ def main() -> None:
             out.print(f"making {groups:,} groups ...")
             url = f"sqlite:///{path}"
             fill(url, SHORT_GROUPS * SHORT_ENTRIES, SHORT_GROUPS)
-            copy_groups(url, range(groups // SHORT_GROUPS - 1))
+            copy_groups(url, range(groups // SHORT_GROUPS - 1), more=[summaries])
             for figures in _compared(path, "/api/v1/groups", LATEST, ()):
                 table.add_row("groups", f"{groups:,}", *figures)
     out.print(table)

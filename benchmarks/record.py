@@ -5,8 +5,12 @@
 
 It needs Linux. Every figure is CPU time (user and system) of the polling process, per poll, and all of a run
 poll the same provider, a process of its own. Responses are unchanged or changed, each with a recorder of its
-own. For PostgreSQL it also prints what its tables wrote: the server runs without autovacuum and without
-full-page writes, so that the figures do not depend on when it does either.
+own. Measuring begins two intervals after each group has been polled once, since all are due at first. Polls
+that are overdue in the end count as late as they are by then. By how much intervals are stretched is shown
+twice: as the recorder says, on average, and as it is, by how many polls the groups need for each one made.
+
+For PostgreSQL it also prints what its tables wrote: the server runs without autovacuum and without full-page
+writes, so that the figures do not depend on when it does either.
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from statistics import quantiles
+from statistics import fmean, quantiles
 
 import click
 from rich.console import Console
@@ -30,6 +34,7 @@ from benchmarks.databases import databases
 from benchmarks.fixed_upstream import fixed_upstream
 from benchmarks.polling_loops import LOOPS, Loop
 from benchmarks.timing import peak_mib
+from recorder.clock import utc_now
 from recorder.processes import Children
 from recorder.store.engine import check_url, open_engine
 from recorder.store.heartbeats import heartbeats
@@ -65,13 +70,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One recorder's run: its readings before and after, how late polls were (seconds), its memory, and how
-    much longer it says at the end that all intervals are."""
+    """One recorder's run: its readings before and after, how late polls were and how far apart those of one
+    group (seconds), its memory, and how much longer it said that all intervals were, on average."""
 
     before: Reading
     after: Reading
     seconds: float
     lateness: list[float]
+    apart: list[float]
     memory_mib: float
     stretch: float
 
@@ -141,17 +147,20 @@ def record(url: str, upstream: str, ids: list[str], interval: float, seconds: fl
         tempfile.TemporaryDirectory(prefix="recorder-benchmark-") as name,
         recorder_of(Path(name), url, upstream, ids, interval) as pid,
     ):
+        while any(asked_at is None for _, _, asked_at in due_times(engine).values()):
+            time.sleep(LATENESS_EVERY)
         time.sleep(max(WARM_UP, 2 * interval))
-        before, began, lateness = reading(engine, pid), time.monotonic(), list[float]()
-        planned = due_times(engine)
+        before, began, stretches = reading(engine, pid), time.monotonic(), list[float]()
+        lateness, apart, planned = list[float](), list[float](), due_times(engine)
         while (left := began + seconds - time.monotonic()) > 0:
-            time.sleep(min(left, LATENESS_EVERY))
-            planned = compare(engine, planned, lateness)
+            time.sleep(min(left, LATENESS_EVERY, interval / 2))
+            planned = compare(engine, planned, lateness, apart)
+            stretches.append(told_stretch(engine))
         after = reading(engine, pid)
         ended, memory = time.monotonic(), peak_mib(pid)
-        with engine.connect() as connection:
-            stretch = max(float(each.report["rate"]["stretch"]) for each in heartbeats(connection))
-    result = Result(before, after, ended - began, lateness, memory, stretch)
+        overdue = (utc_now() - due_at for _, due_at, _ in planned.values() if due_at is not None)
+        lateness += [late.total_seconds() for late in overdue if late > timedelta()]
+    result = Result(before, after, ended - began, lateness, apart, memory, fmean(stretches))
     downgrade(engine, "base", discard_ledger=True)
     engine.dispose()
     return result
@@ -168,13 +177,22 @@ def due_times(engine: Engine) -> Planned:
         return {row[0]: (row[1], row[2], row[3]) for row in connection.execute(statement)}
 
 
-def compare(engine: Engine, before: Planned, lateness: list[float]) -> Planned:
-    """Add how late the polls since `before` were, of groups that have had one since."""
+def told_stretch(engine: Engine) -> float:
+    """Return by how much the recorder says that intervals are longer."""
+    with engine.connect() as connection:
+        return max(float(each.report["rate"]["stretch"]) for each in heartbeats(connection))
+
+
+def compare(engine: Engine, before: Planned, lateness: list[float], apart: list[float]) -> Planned:
+    """Add how late the polls since `before` were, of groups that have had one since, and how long after the
+    one before."""
     now = due_times(engine)
     for taskgroup_id, (polls, _, asked_at) in now.items():
-        polls_before, due_at, _ = before[taskgroup_id]
-        if polls != polls_before and due_at is not None and asked_at is not None:
-            lateness.append(max(0.0, (asked_at - due_at).total_seconds()))
+        polls_before, due_at, asked_before = before[taskgroup_id]
+        if polls == polls_before or due_at is None or asked_at is None or asked_before is None:
+            continue
+        lateness.append(max(0.0, (asked_at - due_at).total_seconds()))
+        apart.append((asked_at - asked_before).total_seconds())
     return now
 
 
@@ -198,8 +216,8 @@ def loop_cost(loop: Loop, url: str, upstream: str, kind: str, polls: int) -> flo
 def main(groups: int, interval: float, seconds: float, loop_polls: int, *, sqlite_only: bool) -> None:
     """Measure what a poll costs the recorder and loops without a ledger."""
     out = Console(width=130)
-    headings = ("polls/s", "CPU ms/poll", "ratio", "late p50 s", "p99 s", "stretch", "MiB")
-    table = Table("database", "responses", "by", *headings)
+    headings = ("polls/s", "CPU ms", "ratio", "late p50 s", "p99 s", "apart p50 s", "p99 s")
+    table = Table("database", "responses", "by", *headings, "stretch", "real", "MiB")
     written = Table("responses", "server CPU ms", "WAL bytes", "updates", "HOT", "dead rows", "entries")
     with tempfile.TemporaryDirectory(prefix="recorder-benchmark-") as folder, fixed_upstream() as upstream:
         for name, url in databases(folder, sqlite_only=sqlite_only):
@@ -208,7 +226,7 @@ def main(groups: int, interval: float, seconds: float, loop_polls: int, *, sqlit
                 ids = [f"{kind}-{number}" for number in range(groups)]
                 result = record(url, upstream, ids, interval, seconds)
                 own = result.per_poll("cpu")
-                table.add_row(name, kind, "recorder", *_cells(result, own))
+                table.add_row(name, kind, "recorder", *_cells(result, own, groups / interval))
                 for label, loop in LOOPS.items() if loop_polls else ():
                     cost = loop_cost(loop, url, upstream, kind, loop_polls)
                     table.add_row("", "", label, "", f"{cost * 1e3:.2f}", f"{cost / own:.1f}")
@@ -220,8 +238,8 @@ def main(groups: int, interval: float, seconds: float, loop_polls: int, *, sqlit
         out.print(written)
 
 
-def _cells(result: Result, own: float) -> list[str]:
-    late = quantiles(result.lateness or [0.0, 0.0], n=100)
+def _cells(result: Result, own: float, needed: float) -> list[str]:
+    late, apart = (quantiles(each or [0.0, 0.0], n=100) for each in (result.lateness, result.apart))
     rate = (result.after.polls - result.before.polls) / result.seconds
     return [
         f"{rate:.0f}",
@@ -229,7 +247,10 @@ def _cells(result: Result, own: float) -> list[str]:
         "1",
         f"{late[49]:.2f}",
         f"{late[98]:.2f}",
+        f"{apart[49]:.1f}",
+        f"{apart[98]:.1f}",
         f"{result.stretch:.2f}",
+        f"{needed / max(rate, 1e-3):.2f}",
         f"{result.memory_mib:.0f}",
     ]
 

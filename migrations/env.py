@@ -20,10 +20,10 @@ from sqlalchemy import URL, Connection, Engine
 from recorder.settings import SettingsError
 from recorder.settings_loading import load_settings
 from recorder.store import archive_tables, run_tables  # noqa: F401 (add their tables to the metadata)
-from recorder.store.derived import rebuild_stale
 from recorder.store.engine import open_engine
 from recorder.store.event_tables import metadata
-from recorder.store.schema import SchemaError, refuse_unknown, require_suitable, state_in
+from recorder.store.rebuilding import rebuild_left
+from recorder.store.schema import SchemaError, refuse_unknown, require_suitable, state_in, state_of
 from recorder.store.tables import Time
 from recorder.store.transactions import DatabaseUnavailableError, migrating
 
@@ -53,13 +53,10 @@ OPTIONS: dict[str, Any] = {
 
 
 def migrate(connection: Connection) -> None:
-    """Run Alembic's command; after an upgrade to head, bring the derived tables up to date."""
+    """Run Alembic's command in the transaction of `connection`."""
     context.configure(connection=connection, **OPTIONS)
-    upgrading = context.get_context().opts["fn"].__name__ == "upgrade"
     with context.begin_transaction():
         context.run_migrations()
-        if upgrading and context.get_context().get_current_revision() == context.script.get_current_head():
-            rebuild_stale(connection)
 
 
 def migrate_own_database() -> None:
@@ -74,13 +71,17 @@ def migrate_own_database() -> None:
         command = command_name()
         if command not in {None, "upgrade"}:
             require_file(url)
-        with opened_database(url) as engine, migrating(engine) as connection:
-            if command == "upgrade":
-                require_suitable(connection)
-            # `alembic stamp` can repair a database whose revision is lost.
-            if command != "stamp":
-                refuse_unknown(state_in(connection))
-            migrate(connection)
+        with opened_database(url) as engine:
+            with migrating(engine) as connection:
+                if command == "upgrade":
+                    require_suitable(connection)
+                # `alembic stamp` can repair a database whose revision is lost.
+                if command != "stamp":
+                    refuse_unknown(state_in(connection))
+                migrate(connection)
+            if command == "upgrade" and state_of(engine).at_head:
+                for _ in rebuild_left(engine):
+                    pass
     except (SettingsError, SchemaError) as error:
         raise CommandError(str(error)) from None
     except DatabaseUnavailableError as error:

@@ -6,6 +6,7 @@ What is written there never waits for its reader, so one that hangs does not sto
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Literal, TextIO, cast
 
@@ -21,7 +22,7 @@ def configure_logs(log_format: Literal["console", "json"]) -> LogStream:
         structlog.processors.JSONRenderer()
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(),
+            colors=stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
             # The default also shows local variables, and the API key may be among them.
             exception_formatter=structlog.dev.plain_traceback,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 _OURS = ("RECORDER_", "PARALLEL_")
-_OF_OTHERS = {"PARALLEL_API_URL", "RECORDER_DB_PASSWORD", "RECORDER_SERVICE_HOST", "RECORDER_SERVICE_PORT"}
-"""Names that resemble ours: parallel-cli reads the first, our docker-compose.yml the second, and Kubernetes
-sets the others for a Service called `recorder`."""
+_OF_OTHERS = {"PARALLEL_API_URL", "RECORDER_DB_PASSWORD"}
+"""Names that resemble ours: parallel-cli reads the first, our docker-compose.yml the second."""
+_OF_SERVICE = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
+"""Names that Kubernetes sets for a Service, which may well be called `recorder` or `recorder-api`."""
 _SIMILARITY = 0.65
 _PREFIX_SIMILARITY = 0.85
 
@@ -27,7 +29,7 @@ def misspelt_names(given: Mapping[str, str | None], known: Collection[str]) -> d
     found: dict[str, str] = {}
     for name, value in given.items():
         upper = name.upper()
-        if upper not in known and upper not in _OF_OTHERS and not _is_of_service(value):
+        if upper not in known and upper not in _OF_OTHERS and not _is_of_service(upper, value):
             meant = next(filter(None, (_meant(prefix, upper, known) for prefix in _OURS)), None)
             found |= {} if meant is None else {name: meant}
     return found
@@ -54,9 +56,9 @@ def misspelt_settings() -> list[str]:
     ]
 
 
-def _is_of_service(value: str | None) -> bool:
-    """Whether a value is one that Kubernetes sets for a Service, which may well be called `recorder`."""
-    return value is not None and value.startswith("tcp://")
+def _is_of_service(name: str, value: str | None) -> bool:
+    """Whether Kubernetes sets this variable for a Service."""
+    return _OF_SERVICE.search(name) is not None or (value is not None and value.startswith("tcp://"))
 
 
 def given_values() -> dict[str, str | None]:

@@ -26,20 +26,24 @@ class RecorderStatus:
     """How a recorder is.
 
     `heartbeat_at` is when it last sent a heartbeat, by the steady clock. While writes fail, `error` is the
-    reason and `failing_since` the time since when, as text.
+    reason and `failing_since` the time since when, as text. `database` is the address that may be shown.
     """
 
     process: ProcessIdentity
     heartbeat_at: float
     failing_since: str | None
     error: str | None
+    database: str = ""
 
 
 class StatusFile:
-    """The status file of this process; `key` names the database that it records into."""
+    """The status file of this process; `key` names the database that it records into.
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+    `database` is the address of that database as it may be shown.
+    """
+
+    def __init__(self, key: str, database: str = "") -> None:
+        self._key, self._database = key, database
         self._process = this_process()
         self._path = _folder() / f"{_prefix(key)}{self._process.pid}.json"
         self._heartbeat_at = steady_seconds()
@@ -48,7 +52,8 @@ class StatusFile:
         """Write the file; `writing` is what the heartbeat reports, `heartbeat` whether one was sent now."""
         if heartbeat:
             self._heartbeat_at = steady_seconds()
-        status = RecorderStatus(self._process, self._heartbeat_at, writing["failing_since"], writing["error"])
+        since, error = writing["failing_since"], writing["error"]
+        status = RecorderStatus(self._process, self._heartbeat_at, since, error, self._database)
         with suppress(OSError):
             file, name = tempfile.mkstemp(prefix=f"{_prefix(self._key)}new-", dir=self._path.parent)
             try:
@@ -69,6 +74,12 @@ class StatusFile:
 def running_recorders(key: str) -> list[RecorderStatus]:
     """Return the recorders of a database that this user runs on this machine and that could write a file."""
     return [status for _, status in _statuses(key) if status.process.runs]
+
+
+def other_databases(key: str) -> list[str]:
+    """Return the addresses of other databases into which this user's recorders on this machine record."""
+    found = (status for path, status in _statuses("*") if not path.name.startswith(_prefix(key)))
+    return sorted({status.database for status in found if status.database and status.process.runs})
 
 
 def _statuses(key: str) -> Iterator[tuple[Path, RecorderStatus]]:

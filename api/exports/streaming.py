@@ -14,9 +14,10 @@ import structlog
 from flask import Response, request
 
 from api.context import MOST_EXPORTS, Context, context
-from api.errors import PROBLEMS, problem
+from api.errors import problem
 from api.exports.batches import PART_BYTES, Export
 from api.exports.csv import cell, csv_line
+from api.problem_kinds import PROBLEMS
 from recorder.queries.formats import NDJSON, Format
 from recorder.queries.json_output import ndjson_line
 from recorder.store.transactions import DatabaseUnavailableError, QueryTimeoutError

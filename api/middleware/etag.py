@@ -16,10 +16,14 @@ from typing import Any
 from flask import Response, request
 from sqlalchemy import Connection
 
+from recorder.completion.summary import SUMMARY_RULES
+from recorder.ledger.status_fields import RULES
 from recorder.ledger.transitions import open_gap
+from recorder.store.data_cache import kept
 from recorder.store.groups import WatchRow, digest_of_ledgers
 
-_VERSION = version("task-group-recorder")
+MADE_BY = (version("task-group-recorder"), RULES, SUMMARY_RULES)
+"""What makes a response from a state: an upgrade of the rules changes responses, but no digest."""
 
 
 def not_modified_or(mark: str, build: Callable[[], Response]) -> Response:
@@ -32,7 +36,7 @@ def not_modified_or(mark: str, build: Callable[[], Response]) -> Response:
 
 def etag_of(mark: str) -> str:
     """Return the ETag of the current request's response with `mark`."""
-    return sha256(f"{_VERSION} {request.full_path} {mark}".encode()).hexdigest()[:32]
+    return sha256(f"{MADE_BY} {request.full_path} {mark}".encode()).hexdigest()[:32]
 
 
 def mark_of_group(group: WatchRow, now: datetime, *more: Any) -> str:
@@ -48,7 +52,7 @@ def mark_of_groups(groups: Sequence[WatchRow], now: datetime, *more: Any) -> str
 
 def mark_of_all(connection: Connection) -> str:
     """Return a mark for responses about all ledgers and their open intervals."""
-    return digest_of_ledgers(connection)
+    return kept(connection, "ledgers", lambda: digest_of_ledgers(connection))
 
 
 def add_etag(response: Response) -> Response:

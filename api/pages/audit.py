@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
-from sqlalchemy import Connection
 
-from api.context import snapshot
-from api.middleware.etag import mark_of_all
+from api.context import context, snapshot
 from api.pages.page import address_with, blueprint, live_page
 from api.pages.params import form_query
 from recorder.queries.ledger_heads import HeadsQuery, heads_answer
@@ -19,17 +17,20 @@ from recorder.queries.ledger_heads import HeadsQuery, heads_answer
 def all_heads() -> Response:
     """The heads of all ledgers, anomalies, and how to verify."""
     query = form_query(HeadsQuery)
+    here = context()
     with snapshot() as read:
-        connection = read.connection
-        return live_page(mark_of_all(connection), "audit.html", lambda: _values(connection, query))
+        answer = heads_answer(read.connection, query, read.now, here.checkpoint_digests)
+        folder = here.checkpoint_folder
+        kept = None if folder is None else folder.body(read.now)
+        return live_page(repr((answer, kept)), "audit.html", lambda: _values(query, answer, kept))
 
 
-def _values(connection: Connection, query: HeadsQuery) -> Mapping[str, Any]:
-    answer = heads_answer(connection, query)
+def _values(query: HeadsQuery, answer: dict[str, Any], kept: dict[str, Any] | None) -> Mapping[str, Any]:
     following = answer["next_after"]
     return {
         "query": query,
         "audit": answer,
+        "kept": kept,
         "next": None if following is None else address_with(after=following),
         "first": None if query.after is None else address_with(after=None),
     }

@@ -25,6 +25,8 @@ from recorder.store.milestone_times import MOST_EPISODES
 from recorder.store.totals import label_names
 
 MOST_NAMES = 50
+LONGEST_NAME = 80
+"""How much of a value of metadata is shown, in characters."""
 
 
 @blueprint.get("/completion")
@@ -71,8 +73,14 @@ def _values(connection: Connection, query: StatisticsQuery) -> Mapping[str, Any]
         "names": names,
         "undrawn": sum(1 for item in items if item["curve"] is None and item["episodes"]),
         "label_names": [name for name in label_names(connection, MOST_NAMES) if plain_visible(name) == name],
-        "group_by": None if query.group_by is None else query.group_by,
+        "group_by": query.group_by,
+        "is_filtered": _is_filtered(query),
     }
+
+
+def _is_filtered(query: StatisticsQuery) -> bool:
+    chosen = (query.from_, query.to, query.metadata, query.since, query.enrolled, query.compare)
+    return any(chosen)
 
 
 def _name(item: dict[str, Any], number: int, query: StatisticsQuery) -> str:
@@ -80,7 +88,11 @@ def _name(item: dict[str, Any], number: int, query: StatisticsQuery) -> str:
         return ("the first stretch", "the second stretch")[number]
     if query.group_by is None and query.compare is None:
         return "all episodes"
-    return "without a value" if item["key"] is None else scalar_words(item["key"])
+    return "without a value" if item["key"] is None else _shortened(scalar_words(item["key"]))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 def _data(curves: list[Any], names: list[str]) -> str:

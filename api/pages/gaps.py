@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response
 
 from api.context import snapshot
-from api.middleware.etag import mark_of_all
+from api.middleware.etag import etag_of
 from api.pages.charts.outage_lanes import draw_outages
 from api.pages.page import address_with, blueprint, live_page
 from api.pages.params import form_query, form_values
@@ -17,11 +17,10 @@ from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.timestamps import format_time
 from recorder.queries.group_chart import TimeSpan
 from recorder.queries.outages import Outages, OutagesQuery, SharedOutage, outages_answer
-from recorder.store.gap_rows import count_open_gaps
+from recorder.store.data_cache import kept
+from recorder.store.group_counts import kept_open_gaps
 
 PAGE_LENGTH = 100
-MOST_NAMED = 5
-"""How many groups of an outage are named."""
 _STRETCHES = {"last hour": timedelta(hours=1), "last day": timedelta(days=1), "last week": timedelta(days=7)}
 
 
@@ -31,13 +30,21 @@ def all_gaps() -> Response:
     query = form_query(OutagesQuery, own={"page"})
     with snapshot() as read:
         connection, now = read.connection, read.now
-        open_gaps = count_open_gaps(connection, now)
-        # While an outage goes on, its bar grows.
-        moment = now.replace(second=now.second // 10 * 10, microsecond=0) if open_gaps else None
-        mark = f"{mark_of_all(connection)} {open_gaps} {moment}"
-        return live_page(
-            mark, "gaps.html", lambda: _values(query, outages_answer(connection, query, now), now)
+        # As long as nothing is written, the outages change only if further gaps open.
+        key = (
+            "outages",
+            repr(query),
+            kept_open_gaps(connection, now),
+            query.from_ is None or query.from_ < now,
         )
+        found, mark = kept(connection, key, lambda: _with_mark(outages_answer(connection, query, now)))
+        # While an outage goes on, its bar grows.
+        moment = now.replace(second=now.second // 10 * 10, microsecond=0) if found.has_open else None
+        return live_page(f"{mark} {moment}", "gaps.html", lambda: _values(query, found, now))
+
+
+def _with_mark(found: Outages) -> tuple[Outages, str]:
+    return found, etag_of(repr(found))
 
 
 def _values(query: OutagesQuery, found: Outages, now: datetime) -> Mapping[str, Any]:
@@ -51,6 +58,7 @@ def _values(query: OutagesQuery, found: Outages, now: datetime) -> Mapping[str, 
         "outages": [_outage(outage, now) for outage in shown],
         "count": len(found.items),
         "causes": list(Cause),
+        "is_watching": found.first is not None,
         "stretches": {
             name: address_with(**{"from": format_time(now - length)[:19], "to": None, "page": None})
             for name, length in _STRETCHES.items()
@@ -88,8 +96,8 @@ def _outage(outage: SharedOutage, now: datetime) -> dict[str, Any]:
         "to": None if outage.to is None else format_time(outage.to),
         "seconds": max(0.0, (end - outage.from_).total_seconds()),
         "gaps": outage.gaps,
-        "group_count": len(outage.groups),
-        "groups": list(outage.groups)[:MOST_NAMED],
+        "group_count": outage.group_count,
+        "groups": outage.first_groups,
     }
 
 

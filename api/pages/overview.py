@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from flask import Response, request
 
 from api.context import Snapshot, context, snapshot
-from api.middleware.etag import mark_of_groups
+from api.middleware.etag import etag_of, mark_of_groups
 from api.middleware.negotiation import require_one_of
 from api.pages.charts.small import draw_progress, draw_spark
 from api.pages.page import HTML, address_with, blueprint, live_page
@@ -26,6 +27,7 @@ from recorder.queries.overview import (
     overview_rows,
     totals_answer,
 )
+from recorder.store.data_cache import kept
 from recorder.store.group_order import GroupOrder
 
 _ENTRY_POINTS = {
@@ -69,11 +71,21 @@ def _query() -> OverviewQuery:
 
 
 def _page(query: OverviewQuery, read: Snapshot) -> Response:
-    here = context()
-    page = overview_page(read.connection, query, read.now, here.cohort_key)
-    totals = totals_answer(read.connection, read.now, here.rate)
-    mark = mark_of_groups(page.groups, read.now, page.matching, page.etas, _steady(totals))
-    return live_page(mark, "overview.html", lambda: _values(query, read, page, totals))
+    here, connection, now = context(), read.connection, read.now
+
+    @cache
+    def page() -> OverviewPage:
+        return overview_page(connection, query, now, here.cohort_key)
+
+    def mark_of_page() -> str:
+        return etag_of(mark_of_groups(page().groups, now, page().matching, page().etas))
+
+    totals = totals_answer(connection, now, here.rate)
+    # As long as nothing is written, only gaps that open change the page, and the totals tell of these.
+    groups = kept(connection, ("overview", repr(query)), mark_of_page)
+    return live_page(
+        f"{groups} {_steady(totals)}", "overview.html", lambda: _values(query, read, page(), totals)
+    )
 
 
 def _steady(totals: dict[str, Any]) -> dict[str, Any]:
@@ -121,12 +133,19 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     metadata = row["metadata"]
     return {
         **row,
-        "bar": draw_progress(known, row["progress"]["total"] or 0) if row["status"] else None,
+        "bar": draw_progress(known, row["progress"]["total"]) if row["status"] else None,
         "counts": {name: known[name] for name in RUN_STATUSES if name in known},
-        "failed": known.get("failed", 0),
+        "failed": _failed(row["status"]),
         "spark": draw_spark(row["trace"]),
         "labels": list(metadata.items())[:4] if isinstance(metadata, dict) else [],
     }
+
+
+def _failed(status: dict[str, Any] | None) -> int | None:
+    """Return how many runs have failed, None if that is not known; an absent count is 0."""
+    counts = None if status is None else status.get("task_run_status_counts")
+    failed = counts.get("failed", 0) if isinstance(counts, dict) else None
+    return failed if is_count(failed) else None
 
 
 def _label_links(query: OverviewQuery) -> list[tuple[str, str, str]]:

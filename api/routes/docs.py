@@ -9,11 +9,11 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, render_template
 
 from api.endpoint import require_no_parameters
-from api.errors import PROBLEMS
 from api.middleware.files import file_response
 from api.middleware.negotiation import require_json
 from api.middleware.policy import restrict
 from api.openapi.document import openapi_document
+from api.problem_kinds import PROBLEMS
 from recorder.queries.json_output import dumps
 
 _STATIC = Path(__file__).parents[1] / "static"

@@ -18,6 +18,7 @@ from recorder.store.deliveries import sink_states
 from recorder.store.heartbeats import heartbeats
 from recorder.store.schema import SchemaError, SchemaState, require_head, state_of
 from recorder.store.transactions import DatabaseUnavailableError
+from recorder.store.underived import Deriving, deriving
 
 TAG = "health"
 blueprint = Blueprint(TAG, __name__)
@@ -49,7 +50,7 @@ def readyz(_: NoQuery) -> Response:
         {
             "status": "ready",
             "recording": is_recording(recorders, now),
-            "database": _database(state, ok=True),
+            "database": _database(state, ok=True, left=_left_to_derive()),
             "recorders": [recorder_body(heartbeat, now) for heartbeat in recorders],
             "rate_budget": rate_budget_body(recorders, now, here.rate),
             "sinks": [sink_body(state) for state in sinks],
@@ -57,10 +58,19 @@ def readyz(_: NoQuery) -> Response:
     )
 
 
+def _left_to_derive() -> Deriving | None:
+    """Return how far deriving anew has come; None also if that cannot be found out in time."""
+    try:
+        with snapshot() as read:
+            return deriving(read.connection)
+    except DatabaseUnavailableError:
+        return None
+
+
 def _unready(detail: str, database: dict[str, Any]) -> Response:
     return problem("database-unavailable", detail, database=database, recorders=[])
 
 
-def _database(state: SchemaState | None, *, ok: bool) -> dict[str, Any]:
+def _database(state: SchemaState | None, *, ok: bool, left: Deriving | None = None) -> dict[str, Any]:
     schema = {"current": state and state.current, "head": state and state.head}
-    return {"ok": ok, "schema": schema}
+    return {"ok": ok, "schema": schema, "deriving": left and left.members()}

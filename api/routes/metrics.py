@@ -22,7 +22,7 @@ from recorder.ledger.watch import WatchState
 from recorder.queries.query import NoQuery
 from recorder.queries.recorders import rate_budget_body, recorder_body
 from recorder.store.deliveries import SinkState, sink_states
-from recorder.store.groups import GroupCounts, read_group_counts
+from recorder.store.group_counts import GroupCounts, read_group_counts
 from recorder.store.heartbeats import Heartbeat, PollLimit, heartbeats
 from recorder.store.transactions import DatabaseUnavailableError
 

@@ -29,11 +29,22 @@ class SchemaMembers(BaseModel):
     )
 
 
+class DerivingMembers(BaseModel):
+    """How far deriving completion anew has come, after an upgrade that changed its rules."""
+
+    groups_done: int
+    groups_total: int
+
+
 class DatabaseMembers(BaseModel):
     """The database that the API reads."""
 
     ok: bool = Field(description="whether it can be read and has the required schema")
     schema_: SchemaMembers = Field(alias="schema")
+    deriving: DerivingMembers | None = Field(
+        description="null unless completion and metadata are being derived anew after an upgrade: until "
+        "then, requests that need them get 503 with the problem `being-derived`"
+    )
 
 
 class FailureMembers(BaseModel):

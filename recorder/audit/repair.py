@@ -10,7 +10,7 @@ from recorder.audit.archive.selection import Tell
 from recorder.audit.verify.findings import ProblemKind
 from recorder.audit.verify.runner import size_of, verify
 from recorder.audit.verify.tasks import tasks_of
-from recorder.store.derived import rebuild_groups
+from recorder.store.rebuilding import rebuild_groups
 from recorder.store.tombstones import find_tombstones
 from recorder.store.transactions import reading
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 from sqlalchemy import URL, Connection, Engine
 
+from recorder.cli.elsewhere import elsewhere_text
 from recorder.ledger.group_id import check_taskgroup_id
 from recorder.processes import STOP_SIGNALS
 from recorder.setting_names import misspelt_settings
@@ -24,12 +25,14 @@ from recorder.store.schema import SchemaError, require_head, require_own, requir
 from recorder.store.startup import SERVER_WAIT_SECONDS, wait_for_server
 from recorder.store.tombstones import ArchivedGroupError
 from recorder.store.transactions import DatabaseUnavailableError, reading
+from recorder.store.underived import UnderivedError
 from recorder.store.watch_changes import BrokenLedgerError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 WRONG_USAGE = 2
+_WARNED = "recorder.warned_of_misspelt_settings"
 
 
 class WrongSettingsError(click.ClickException):
@@ -46,8 +49,13 @@ def report_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return command(*args, **kwargs)
         except SettingsError as error:
+            warn_of_misspelt_settings(print_warning)
             raise WrongSettingsError(str(error)) from None
-        except (SchemaError, ArchivedGroupError) as error:
+        except SchemaError as error:
+            # A misspelt name of the setting may be why it is not the database that was meant.
+            warn_of_misspelt_settings(print_warning)
+            raise click.ClickException(str(error)) from None
+        except (ArchivedGroupError, UnderivedError) as error:
             raise click.ClickException(str(error)) from None
         except DatabaseUnavailableError as error:
             raise click.ClickException(f"the database cannot be used: {error}") from None
@@ -68,8 +76,10 @@ def settings_with_key(needed: Collection[str]) -> tuple[Settings, str]:
 
 
 def warn_of_misspelt_settings(warn: Callable[[str], object]) -> None:
-    """Warn about names that look like misspelt settings, unless the command that started this one does."""
-    if not click.get_current_context().find_root().obj:
+    """Warn once about misspelt names of settings, unless the command that started this one does."""
+    context = click.get_current_context()
+    if not context.find_root().obj and not context.meta.get(_WARNED):
+        context.meta[_WARNED] = True
         for line in misspelt_settings():
             warn(line)
 
@@ -77,6 +87,12 @@ def warn_of_misspelt_settings(warn: Callable[[str], object]) -> None:
 def print_warning(line: str) -> None:
     """Print a warning on standard error."""
     click.echo(f"Warning: {line}", err=True)
+
+
+def note_elsewhere() -> None:
+    """Say on standard error if recorders of this user record into another database."""
+    if (elsewhere := elsewhere_text()) is not None:
+        click.echo(f"Note: {elsewhere}", err=True)
 
 
 @contextmanager
@@ -119,14 +135,20 @@ def refuse_demo_database(settings: Settings, engine: Engine) -> None:
     Raises:
         ClickException: it would be done.
     """
-    if is_loopback(urlsplit(settings.base_url).hostname or ""):
-        return
     with reading(engine) as connection:
-        if is_of_demo(connection):
-            raise click.ClickException(
-                f"{display_url(settings.write_url)} was made by recorder demo: the provider does not know "
-                "its groups; set RECORDER_DATABASE_URL to another database to record your own"
-            )
+        text = demo_text(settings, connection)
+    if text is not None:
+        raise click.ClickException(text)
+
+
+def demo_text(settings: Settings, connection: Connection) -> str | None:
+    """Return why the provider must not be asked for the groups of a demo; None if they are not."""
+    if is_loopback(urlsplit(settings.base_url).hostname or "") or not is_of_demo(connection):
+        return None
+    return (
+        f"{display_url(settings.write_url)} was made by recorder demo: the provider does not know "
+        "its groups; set RECORDER_DATABASE_URL to another database to record your own"
+    )
 
 
 def checked_ids(ids: list[str]) -> tuple[list[str], list[str]]:
@@ -221,4 +243,8 @@ def require_file(url: URL) -> None:
     if path.is_dir():
         raise SchemaError(f"{path} is a folder; set RECORDER_DATABASE_URL to a file in it")
     if not path.is_file():
-        raise SchemaError(f"there is no database at {display_url(url)}; create one with: recorder db upgrade")
+        elsewhere = elsewhere_text()
+        raise SchemaError(
+            f"there is no database at {display_url(url)}; create one with: recorder db upgrade"
+            + (f" ({elsewhere})" if elsewhere else "")
+        )

@@ -87,7 +87,13 @@ EPILOGS = {
     "notify test": Epilog(("recorder notify test ops",), _NOTIFYING),
     "notify list": Epilog(("recorder notify list",), _READING),
     "notify replay": Epilog(("recorder notify replay ops",), _DATABASE),
-    "pause": Epilog((f'recorder pause {ID} --note "waiting for quota"',), _ENROLLING),
+    "pause": Epilog(
+        (
+            f'recorder pause {ID} --note "waiting for quota"',
+            "recorder groups --phase blocked --json | recorder pause -",
+        ),
+        _ENROLLING,
+    ),
     "resume": Epilog((f"recorder resume {ID}",), _ENROLLING),
     "run": Epilog(("recorder run", "recorder run --once --every 60"), _POLLING, _MORE),
     "runs": Epilog((f"recorder runs {ID}", f"recorder runs {ID} --said"), _READING),

@@ -1,9 +1,9 @@
-"""Where `recorder watch` finds ids besides its arguments: a file, a folder, or the text on standard input."""
+"""Where commands find ids besides their arguments: a file, a folder, or the text on standard input."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +11,63 @@ import click
 from recorder.cli.given_ids import GivenIds, check_given
 from recorder.enrolment_folder import EnrolmentFolder, EnrolmentLine, created_groups
 from recorder.ledger.group_id import check_taskgroup_id
+
+from_file_option = click.option(
+    "--from-file",
+    "source",
+    metavar="FILE",
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+    help="Read ids from a file, one per line; from a folder that recorder.sdk writes to; or from any text on "
+    "standard input (-).",
+)
+exact_lines_option = click.option(
+    "--exact", is_flag=True, help="Take each line of a file or of standard input (-) as an id, as it is."
+)
+
+
+def given_ids(
+    ids: Sequence[str], source: Path | None, check: Callable[[str], str], *, exact: bool
+) -> GivenIds:
+    """Return the ids that are arguments of a command, checked by `check`, and those in a source.
+
+    The argument - means standard input.
+
+    Raises:
+        UsageError: the source cannot be read.
+    """
+    given = GivenIds()
+    given.add((text for text in ids if text != "-"), check)
+    if "-" in ids:
+        read_source(Path("-"), given, exact=exact)
+    if source is not None:
+        read_source(source, given, exact=exact)
+    return given
+
+
+def require_ids(given: GivenIds, ids: Sequence[str], source: Path | None) -> None:
+    """Refuse to go on without any id; only a folder may be empty.
+
+    Raises:
+        UsageError: none was given.
+    """
+    if given.ids or given.created or given.complaints or (source is not None and source.is_dir()):
+        return
+    if source is not None and str(source) != "-":
+        raise click.UsageError(f"--from-file: {source} has no ids; a file has one per line")
+    if ids or source:
+        raise click.UsageError("standard input has no ids; a text has tgrp_… or links to groups")
+    raise click.UsageError("name at least one group, or give --from-file")
+
+
+def known_ids(ids: Sequence[str], source: Path | None, *, exact: bool) -> tuple[list[str], list[str]]:
+    """Return the ids for a command that changes known groups, and complaints about texts that are no ids.
+
+    Raises:
+        UsageError: none was given, or the source cannot be read.
+    """
+    given = given_ids(ids, source, check_taskgroup_id, exact=exact)
+    require_ids(given, ids, source)
+    return list(dict.fromkeys([*given.ids, *given.created])), given.complaints
 
 
 def read_source(source: Path, given: GivenIds, *, exact: bool) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.common import opened_database
+from recorder.cli.common import note_elsewhere, opened_database
 from recorder.settings import Settings
 from recorder.store.engine import display_url
 from recorder.store.migrate import upgrade
@@ -24,6 +24,7 @@ def created_database(settings: Settings) -> Iterator[Engine]:
         if state.blank:
             upgrade(engine)
             click.echo(f"created the tables in {display_url(settings.write_url)}", err=True)
+            note_elsewhere()
         else:
             require_head(state)
             with reading(engine) as connection:

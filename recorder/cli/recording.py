@@ -22,6 +22,7 @@ from recorder.cli.common import (
     writable_database,
 )
 from recorder.cli.sink_loading import load_sinks
+from recorder.database_url import database_key
 from recorder.log import configure_logs
 from recorder.log_stream import LogStream
 from recorder.notify.sinks import Sink
@@ -32,6 +33,7 @@ from recorder.polling.service import Recorder
 from recorder.polling.upstream_health import Counters
 from recorder.settings import Settings
 from recorder.settings_loading import RECORDING
+from recorder.status_file import running_recorders
 from recorder.store.database_clock import DatabaseClock
 from recorder.store.transactions import DatabaseUnavailableError
 from recorder.upstream.client import UpstreamClient
@@ -55,6 +57,8 @@ def record(*, once: bool, every: timedelta | None = None) -> None:
     port = None if once else settings.metrics_port
     with _serving(port, report), writable_database(settings, wait=not once) as engine:
         refuse_demo_database(settings, engine)
+        if not once:
+            _warn_of_others(settings)
         recorder, error, stuck = asyncio.run(
             _record(settings, sinks, api_key, engine, most_at_once, report=report, once=once, every=every)
         )
@@ -66,6 +70,14 @@ def record(*, once: bool, every: timedelta | None = None) -> None:
         raise click.exceptions.Exit(1)
     if once:
         _print_counts(recorder.counters)
+
+
+def _warn_of_others(settings: Settings) -> None:
+    """Warn if another recorder writes to the same SQLite file: they would wait for each other."""
+    others = running_recorders(database_key(settings.database_url))
+    if others and settings.write_url.get_backend_name() == "sqlite":
+        pid = others[0].process.pid
+        _log.warning("another recorder records into this SQLite file; run only one", pid=pid)
 
 
 @contextmanager

@@ -163,8 +163,8 @@ def advance_episodes(state: State, entry: Entry) -> tuple[State, Episode | None]
     return replace(state, unclear=False, gaps=gaps), None
 
 
-def open_episode(state: State, open_interval: Interval | None) -> Episode | None:
-    """Return the open episode, None if there is none; `open_interval` is that of `episodes_of`."""
+def open_episode(state: State, open_interval: Interval | None, *, brief: bool = False) -> Episode | None:
+    """Return the open episode, None if there is none; see `episodes_of`. `brief`: without milestones."""
     state = extend_to_last_seen(state, open_interval)
     opened, sight = state.opened, state.sight
     if opened is None or sight is None:
@@ -183,7 +183,7 @@ def open_episode(state: State, open_interval: Interval | None) -> Episode | None
         runs=sight.runs,
         gap_seconds=min(open_gap_seconds(state), duration),
         polls=opened.polls,
-        milestones=open_milestones(state),
+        milestones=None if brief else open_milestones(state),
     )
 
 
@@ -242,7 +242,7 @@ def _see(state: State, seq: int, status: StatusContent, at: datetime) -> tuple[S
         return seen, None
     completed = end_in(window)
     cut = [(start, min(end, completed.at)) for start, end in near]
-    ended = _ended(seen, _with_gaps(opened, cut), runs, completed)
+    ended = _ended(seen, _with_gaps(opened, cut), runs, completed, set_back=window.set_back)
     return replace(seen, episodes=ended.number, before=runs, opened=None), ended
 
 
@@ -258,8 +258,8 @@ def _shows_work(before: Sight | None, now: Sight) -> bool:
     return any(_rises(before.runs, now.runs))
 
 
-def _ended(state: State, opened: Opened, runs: RunCounts, completed: Moment) -> Episode:
-    lasted = elapsed(opened.started, completed)
+def _ended(state: State, opened: Opened, runs: RunCounts, completed: Moment, *, set_back: bool) -> Episode:
+    lasted = elapsed(opened.started, completed, set_back=set_back)
     return Episode(
         number=state.episodes + 1,
         started=opened.started,

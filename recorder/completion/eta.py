@@ -10,7 +10,7 @@ Cohort: the Kaplan-Meier quantiles of the cohort's durations, given that they ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import exp, pow, sqrt
@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 
 from recorder.completion.progress import ProgressMarks
 from recorder.ledger.timestamps import format_time
+from recorder.ledger.value_class import value_class
 
 FEWEST_FINISHED = 10
 FEWEST_FINISHED_SHARE = 0.2
@@ -28,6 +29,7 @@ _QUANTILES = (0.10, 0.50, 0.90)
 # For p10, p50 and p90, chosen like the spread with benchmarks/eta_backtest.py: p10 is close to work at a
 # constant rate, which ends soonest, and p90 is for runs that thin out.
 _EXPONENTS = (0.05, 0.42, 0.50)
+_DEVIATIONS = tuple(map(NormalDist().inv_cdf, _QUANTILES))
 _SPREAD = 0.5
 """The fraction of a pure death process's spread that is used: the runs of one group vary less than that."""
 
@@ -35,7 +37,7 @@ EstimateBasis = Literal["pace", "cohort"]
 _Seconds = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Estimate:
     """The times before which the episode ends with a probability of 10, 50 and 90 %, as aware datetimes."""
 
@@ -45,14 +47,14 @@ class Estimate:
     basis: EstimateBasis
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class NoEstimate:
     """No estimate is available; `reason` is for people."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class WorkSoFar:
     """The progress of an open episode, started at `started_at`, last seen clearly at `seen_at` (both aware).
 
@@ -163,12 +165,12 @@ def _pace_seconds(work: WorkSoFar) -> _Seconds:
     stretches = _recent(work, remaining)
     spread = _SPREAD * sqrt(1 / finished + 1 / remaining)
 
-    def left(p: float, exponent: float) -> float:
+    def left(deviation: float, exponent: float) -> float:
         exposure = sum(seconds * pow(runs, exponent) for seconds, runs in stretches)
         mean = exposure / finished * _power_sum(remaining, exponent)
-        return mean * exp(NormalDist().inv_cdf(p) * spread)
+        return mean * exp(deviation * spread)
 
-    p10, p50, p90 = map(left, _QUANTILES, _EXPONENTS)
+    p10, p50, p90 = map(left, _DEVIATIONS, _EXPONENTS)
     return p10, p50, p90
 
 

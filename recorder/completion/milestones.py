@@ -31,9 +31,10 @@ _LARGEST = 2**63 - 1
 """The largest number that a database column holds."""
 
 
-Step = tuple[int, int | None, int, int | None]
+Step = tuple[int, int | None, int, int | None, bool]
 """A count of the episode's finished runs; the earliest time at which it can have been reached (None if
-unknown), the latest one, and the group's last update if that lies in between.
+unknown), the latest one, the group's last update if that lies in between, and whether our clock stepped back
+in between.
 
 Times are microseconds since 1970, and it is a plain tuple: the steps are read and written with every change.
 """
@@ -89,6 +90,7 @@ class FinishedRuns:
             None if earliest is None else _micros(earliest),
             _micros(window.latest),
             None if modified_at is None else _micros(modified_at),
+            window.set_back,
         )
         return FinishedRuns(_thinned((*self.steps, step), runs_of(fields.num_task_runs, runs_before)))
 
@@ -110,16 +112,18 @@ def milestones_of(finished: FinishedRuns, runs: int | None, started: Moment) -> 
     for percentage in PERCENTAGES:
         needed = None if runs is None else needed_runs(percentage, runs)
         place = bisect_left(counts, needed) if needed else len(counts)
-        is_reached = place < len(counts)
-        reached = _moment(finished.steps[place], is_last=percentage == 100) if is_reached else None
-        since = None if reached is None else elapsed(started, reached)
+        reached = since = None
+        if place < len(counts):
+            step = finished.steps[place]
+            reached = _moment(step, is_last=percentage == 100)
+            since = elapsed(started, reached, set_back=step[4])
         found.append(Milestone(percentage / 100, needed, reached, since))
     return tuple(found)
 
 
 def _moment(step: Step, *, is_last: bool) -> Moment:
     """Return when a step was reached; the last update tells only when the last run finished."""
-    _, earliest, latest, modified_at = step
+    _, earliest, latest, modified_at, _ = step
     return reached_between(
         None if earliest is None else _time(earliest),
         _time(latest),
@@ -160,7 +164,7 @@ def _merged(one: Step, other: Step) -> Step:
     """Return one step for two neighbours; where our clock stepped back, the later one can have the earlier
     window."""
     earliest = None if one[1] is None or other[1] is None else min(one[1], other[1])
-    return other[0], earliest, max(one[2], other[2]), None
+    return other[0], earliest, max(one[2], other[2]), None, one[4] or other[4]
 
 
 def _width(one: Step, other: Step) -> float:

@@ -43,13 +43,15 @@ class Window:
     """When a transition can have happened; the response received at `latest` is the first to show it.
 
     `modified_at` is that of the response, None if it lies outside the window. `first_sight`: there was no
-    earlier observation, so `earliest` is the group's creation (None if that is unknown).
+    earlier observation, so `earliest` is the group's creation (None if that is unknown). `set_back`: our
+    clock stepped back in the window, so that its ends come from clocks that disagree and `earliest` is None.
     """
 
     earliest: datetime | None
     latest: datetime
     modified_at: datetime | None
     first_sight: bool
+    set_back: bool
 
 
 def window_of(
@@ -63,12 +65,13 @@ def window_of(
 
     `asked_before` is when the last poll that showed the earlier observation was sent, None if there was none.
     The other arguments are those of the later observation. A `created_at` after `observed_at` is ignored, as
-    is a time that is not plausible. If our clock stepped back in between, the window has no lower bound: its
-    ends come from clocks that disagree, and its middle would mean nothing.
+    is a time that is not plausible. If our clock stepped back in between, the window has no lower bound, as
+    its middle would mean nothing.
     """
     first_sight = asked_before is None
+    set_back = asked_before is not None and asked_before > observed_at
     created_at = created_at if is_plausible(created_at) else None
-    if asked_before is not None and asked_before > observed_at:
+    if set_back:
         earliest = None
     else:
         bounds = (bound for bound in (asked_before, created_at) if bound is not None)
@@ -79,7 +82,7 @@ def window_of(
         and modified_at <= observed_at
         and (earliest is None or earliest <= modified_at)
     )
-    return Window(earliest, observed_at, modified_at if inside else None, first_sight)
+    return Window(earliest, observed_at, modified_at if inside else None, first_sight, set_back)
 
 
 def start_in(window: Window) -> Moment:
@@ -113,17 +116,16 @@ def reached_between(earliest: datetime | None, latest: datetime, modified_at: da
     return Moment(_middle(earliest, latest), earliest, latest, Basis.MIDPOINT)
 
 
-def elapsed(start: Moment, end: Moment) -> Elapsed:
+def elapsed(start: Moment, end: Moment, *, set_back: bool) -> Elapsed:
     """Return the time between two moments, with its bounds.
 
-    A time that would be negative, because our clock stepped back, is 0.
+    If our clock stepped back, in the window of `end` (`set_back`) or before it, the difference is no upper
+    bound; a time that would be negative then is 0.
     """
-    shortest = longest = None
-    if end.earliest is not None:
-        shortest = elapsed_seconds(start.latest, end.earliest)
-        # If our clock stepped back in between, the difference is not a bound.
-        if start.earliest is not None and start.earliest <= end.latest:
-            longest = elapsed_seconds(start.earliest, end.latest)
+    shortest = None if end.earliest is None else elapsed_seconds(start.latest, end.earliest)
+    longest = None
+    if not set_back and start.earliest is not None and start.earliest <= end.latest:
+        longest = elapsed_seconds(start.earliest, end.latest)
     return Elapsed(elapsed_seconds(start.at, end.at), shortest, longest)
 
 

@@ -58,6 +58,10 @@ class FailureRun:
         """Return the most frequent cause, the last one on a tie; None if no poll failed."""
         return max(reversed(self.tallies), key=lambda tally: tally.count, default=None)
 
+    def cause_over(self, seconds: float) -> Tally | None:
+        """Return what a gap of so many seconds is put down to, None if polls were not made for most of it."""
+        return None if self.unpolled_seconds > seconds / 2 else self.commonest()
+
 
 NO_FAILURES = FailureRun()
 

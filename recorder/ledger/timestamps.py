@@ -15,6 +15,7 @@ _LEAP_SECOND = 60
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=4096)
 def format_time(moment: datetime) -> str:
     """Return `moment` (aware) as `2026-11-24T12:16:00.000000Z`."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -189,8 +189,8 @@ def _retires(watch: Watch, now: datetime, rules: Rules) -> bool:
 def _gap(watch: Watch, to: datetime, late_seconds: float) -> Gap:
     run = watch.failures.late(late_seconds)
     since = min(watch.sight_at, to)
-    commonest = run.commonest()
-    if commonest is None or run.unpolled_seconds > (to - since).total_seconds() / 2:
+    commonest = run.cause_over((to - since).total_seconds())
+    if commonest is None:
         return Gap(since, to, Cause.NOT_POLLED, run.attempts, run.unpolled_seconds, None, None)
     return Gap(
         since,

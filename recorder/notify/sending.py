@@ -196,9 +196,14 @@ def _apprise() -> ModuleType:
 
 
 class _ApprisesWords(logging.Handler):
-    """Takes the HTTP statuses from Apprise's log; all else that it says may be secret."""
+    """Takes from Apprise's log the HTTP statuses, and whether there was no connection; all else that it says
+    may be secret."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        reasons, found = _reasons.get(None), _STATUS.search(record.getMessage())
-        if reasons is not None and found is not None:
+        reasons, message = _reasons.get(None), record.getMessage()
+        if reasons is None:
+            return
+        if (found := _STATUS.search(message)) is not None:
             reasons.append(f"the service answered {answer_of_status(int(found[1])).error}")
+        elif "connection error" in message.lower():
+            reasons.append("the service cannot be reached")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recorder.ledger.timestamps import format_time
 from recorder.notify.events import Event, EventType
 
 _TITLES = {
@@ -31,8 +32,9 @@ def title_of(event: Event) -> str:
 
 
 def text_of_event(event: Event) -> str:
-    """Return the details of an event, a line each."""
-    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in _details(event.data).items())
+    """Return when it happened and the details of an event, a line each; Apprise sends no empty text."""
+    lines = {"at": format_time(event.at), **_details(event.data)}
+    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in lines.items())
 
 
 def _details(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -23,6 +23,8 @@ SMOOTHING = 0.5
 COUNTED_PERIODS = 2
 COUNTED_ANSWERS = 4
 """Polls are counted over so many periods and answer times at least: slow answers can come in bursts."""
+MOST_PERIODS = 5
+"""Polls are counted over up to so many periods, even if fewer are enough: no two periods are equally fast."""
 BUSY_CPU = 0.85
 """The share of a processor from which it is what holds polls back."""
 
@@ -55,6 +57,7 @@ class CapacityMeter:
         self._limit = PollLimit.CONCURRENCY
         self._saturated: list[Period] = []
         self._recent: list[Period] = []
+        self._full_cpu = 1.0
 
     def update(self, period: Period, rate: float, *, stretched: bool) -> None:
         """Take note of the polls since the last call; `rate` is this recorder's share of RECORDER_RATE.
@@ -74,8 +77,10 @@ class CapacityMeter:
         self._recent = self._counted([*self._recent, period])
         self._saturated = self._counted([*self._saturated, period]) if period.saturated else []
         if len(self._saturated) < COUNTED_PERIODS:
-            self._grow(ceiling, stretched=stretched)
+            self._grow(ceiling, period.cpu_share, stretched=stretched)
             return
+        # Several threads may use more than one processor.
+        self._full_cpu = max(1.0, period.cpu_share)
         bound = min(ceiling, self._bound * GROWTH)
         if _seconds_of(self._saturated) >= COUNTED_ANSWERS * self._seconds:
             bound = min(bound, max(min(1.0, 1 / self._seconds), _best_half(self._saturated)))
@@ -105,13 +110,16 @@ class CapacityMeter:
             "reached_per_second": round(self.reached_per_second, 3),
         }
 
-    def _grow(self, ceiling: float, *, stretched: bool) -> None:
-        """Raise the bound of a recorder that was not held back.
+    def _grow(self, ceiling: float, cpu_share: float, *, stretched: bool) -> None:
+        """Raise the bound of a recorder that was not held back and used `cpu_share`.
 
         While the schedule is stretched, that shows no more than that the polls that were made are possible:
-        how many more are depends on how many were due.
+        how many more are depends on how many were due, and on how much of the processor they left.
         """
-        grown = self.reached_per_second * GROWTH if stretched else self._bound * GROWTH
+        grown = self._bound * GROWTH
+        if stretched:
+            left = self._full_cpu / max(cpu_share, self._full_cpu / GROWTH)
+            grown = self.reached_per_second * max(1.0, left)
         self._bound = max(self._bound, min(grown, ceiling))
 
     def _measure(self, period: Period) -> None:
@@ -129,7 +137,7 @@ class CapacityMeter:
     def _counted(self, periods: list[Period]) -> list[Period]:
         """Return the last periods, as many as it takes to count polls."""
         least = COUNTED_ANSWERS * (self._seconds or 0.0)
-        while len(periods) > COUNTED_PERIODS and _seconds_of(periods[1:]) >= least:
+        while len(periods) > MOST_PERIODS and _seconds_of(periods[1:]) >= least:
             periods = periods[1:]
         return periods
 

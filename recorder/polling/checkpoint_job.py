@@ -8,7 +8,8 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Engine
 
-from recorder.audit.checkpoints import BrokenHeadError, is_due, keep_checkpoint
+from recorder.audit.checkpoints import BrokenHeadError
+from recorder.audit.kept_checkpoints import drop_superseded, is_due, keep_checkpoint
 from recorder.clock import Clock
 from recorder.polling.background import BackgroundThread
 from recorder.settings import Settings
@@ -62,7 +63,10 @@ class CheckpointJob:
         now = self._now()
         if not is_due(self._folder, self._interval, now):
             return None
-        return keep_checkpoint(self._engine, self._folder, now)
+        path = keep_checkpoint(self._engine, self._folder, now)
+        if path is not None:
+            drop_superseded(self._folder)
+        return path
 
 
 def checkpoint_job_of(settings: Settings, engine: Engine, now: Clock) -> CheckpointJob | None:

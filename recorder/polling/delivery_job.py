@@ -70,6 +70,7 @@ class DeliveryJob:
         self._under_way: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._attempts: list[Attempt] = []
         self._failing: set[str] = set()
+        self._refusing: set[str] = set()
         self._sends_are_stuck = False
 
     @property
@@ -155,6 +156,8 @@ class DeliveryJob:
         while await self._read(has_unqueued) and await self._write(queue):
             pass
         busy = {sink: self._busy_with(sink) for sink in self._sinks}
+        # Whatever is sent to an idle sink that refused events is sent since it was enabled again.
+        self._refusing.intersection_update(sink for sink, ids in busy.items() if ids)
         for delivery in await self._read(partial(self._due, now=now, busy=busy)):
             key = (delivery.sink, delivery.item.id)
             self._under_way[key] = asyncio.create_task(self._send(sender, delivery))
@@ -249,13 +252,9 @@ class DeliveryJob:
                 _log.info("a sink takes events again", sink=name)
             return
         if attempt.gone:
-            _log.error(
-                "a sink wants no more events; enable it again with: "
-                f"recorder notify replay {shlex.quote(name)}",
-                sink=name,
-                reason=attempt.error,
-            )
-        elif gives_up(attempt):
+            self._log_refusal(name, attempt.error)
+            return
+        if gives_up(attempt):
             item = attempt.delivery.item
             _log.error(
                 "an event could not be delivered",
@@ -266,6 +265,18 @@ class DeliveryJob:
         if name not in self._failing:
             self._failing.add(name)
             _log.warning("a sink does not take events", sink=name, reason=attempt.error)
+
+    def _log_refusal(self, name: str, reason: str) -> None:
+        """Log that a sink wants no more events, once, however many were under way to it."""
+        self._failing.add(name)
+        if name not in self._refusing:
+            self._refusing.add(name)
+            _log.error(
+                "a sink wants no more events; enable it again with: "
+                f"recorder notify replay {shlex.quote(name)}",
+                sink=name,
+                reason=reason,
+            )
 
 
 def _within(transaction: Callable[[Engine], object], engine: Engine, work: Callable[[Connection], _T]) -> _T:

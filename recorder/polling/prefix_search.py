@@ -23,7 +23,8 @@ _log = structlog.get_logger("recorder")
 
 
 class PrefixSearch:
-    """Polls groups, and asks for one under the other prefix while those that were seen before are not found.
+    """Polls groups, and asks for one under the other prefix while those that were seen before are not found,
+    or any, as long as none was found since the start.
 
     It does so with one poll at a time, ever more rarely. If the other prefix answers, all polls take it.
     """
@@ -42,6 +43,7 @@ class PrefixSearch:
         self._prefix_set = client.prefix
         # As long as nothing was found under a prefix, one miss is enough to doubt it.
         self._misses = DOUBTFUL_MISSES - 1
+        self._any_found = False
         self._tries = 0
         self._doubted_at = self._try_at = 0.0
         self._trying = asyncio.Lock()
@@ -60,8 +62,9 @@ class PrefixSearch:
         prefix = self._client.prefix
         outcome = await self._client.poll(watch.taskgroup_id)
         if isinstance(outcome, Observation):
+            self._any_found = True
             self._misses = self._tries = 0
-        elif _is_missed(watch, outcome):
+        elif self._is_missed(watch, outcome):
             # A miss under a prefix that was left meanwhile says nothing about the present one.
             left_meanwhile = self._client.prefix != prefix
             self._misses += not left_meanwhile
@@ -95,16 +98,24 @@ class PrefixSearch:
         return outcome
 
     def _take(self, prefix: str) -> None:
-        _log.error(
-            "groups are found under another prefix, which all polls take from now on: "
-            "set RECORDER_UPSTREAM_PREFIX to it",
-            prefix=prefix,
-            instead_of=self._client.prefix,
-        )
+        if prefix == self._prefix_set:
+            _log.warning(
+                "groups are found under RECORDER_UPSTREAM_PREFIX again, which all polls take",
+                prefix=prefix,
+                instead_of=self._client.prefix,
+            )
+        else:
+            _log.error(
+                "groups are found under another prefix, which all polls take from now on: "
+                "set RECORDER_UPSTREAM_PREFIX to it",
+                prefix=prefix,
+                instead_of=self._client.prefix,
+            )
         self._client.prefix = prefix
+        self._any_found = True
         self._misses = self._tries = 0
 
-
-def _is_missed(watch: Watch, outcome: Failure) -> bool:
-    seen_before = watch.in_force is not None and watch.state is WatchState.WATCHING
-    return seen_before and outcome.cause is Cause.NOT_FOUND
+    def _is_missed(self, watch: Watch, outcome: Failure) -> bool:
+        # Once others were found, one that was never seen is rather a wrong id than a wrong prefix.
+        expected = watch.in_force is not None or not self._any_found
+        return expected and watch.state is WatchState.WATCHING and outcome.cause is Cause.NOT_FOUND

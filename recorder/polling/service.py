@@ -35,20 +35,20 @@ from recorder.polling.retry_hold import RetryHold
 from recorder.polling.schedule import EARLY_RETRY_SHARE, Intervals
 from recorder.polling.self_server import SelfReport
 from recorder.polling.side_jobs import side_jobs_of
-from recorder.polling.upstream_health import Counters
+from recorder.polling.upstream_health import Counters, is_about_groups
 from recorder.polling.usability import wait_until_unusable
 from recorder.polling.worker import Worker
 from recorder.polling.write_health import WriteHealth, WriteKind
 from recorder.settings import Settings
 from recorder.status_file import StatusFile
 from recorder.store.database_clock import DatabaseClock
+from recorder.store.engine import display_url
 from recorder.store.heartbeats import HEARTBEAT_SECONDS, sign_off
 from recorder.store.transactions import DatabaseUnavailableError
 from recorder.store.workload import last_response_at
 from recorder.upstream.client import UpstreamClient
 
-CLAIM_SECONDS = 0.2
-FLUSH_SECONDS = 0.2
+CLAIM_SECONDS = FLUSH_SECONDS = 0.2
 CLOCK_SECONDS = 1.0
 """How often the clocks are checked for steps."""
 LAST_POLLS_SECONDS = 4.0
@@ -112,7 +112,7 @@ class Recorder:
             last_chance=intervals.gap_window / EARLY_RETRY_SHARE,
             now=clock,
         )
-        self._status_file = StatusFile(database_key(settings.database_url))
+        self._status_file = StatusFile(database_key(settings.database_url), display_url(engine.url))
         self._ending, self._unwritten = False, 0
 
     @property
@@ -217,7 +217,9 @@ class Recorder:
         if self._ending:
             return
         news = self._worker.upstream_health.news()
-        if news:
+        if news and is_about_groups(news):
+            _log.warning("groups are not found", **news)
+        elif news:
             _log.warning("polls are failing", **news)
         elif news is not None:
             _log.info("polls succeed again")

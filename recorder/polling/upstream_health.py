@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,11 @@ from recorder.ledger.timestamps import format_time
 
 GOOD_BEATS = 3
 """An outage is over after this many heartbeats with responses and without failures."""
+
+
+def is_about_groups(news: Mapping[str, Any]) -> bool:
+    """Whether all failures in what `UpstreamHealth.news` returned are 404s and 410s, which are answers."""
+    return news.keys() == {Cause.NOT_FOUND.value, "last"}
 
 
 @dataclass(slots=True)

@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 
 from recorder.completion.eta import CohortDurations, Estimate, NoEstimate, estimate, eta_members
 from recorder.completion.labels import label_text
-from recorder.completion.summary import Summary, work_so_far
+from recorder.completion.summary import Standing, work_so_far
 from recorder.ledger.status_fields import Phase
 from recorder.store.data_cache import kept
-from recorder.store.derived import find_summaries
+from recorder.store.derived import find_standings
 from recorder.store.groups import GroupItem
+from recorder.store.underived import deriving
 
 
 def etas_of(
@@ -24,10 +25,13 @@ def etas_of(
     Groups with the same value of `cohort_key` in their metadata are one cohort; without it, all groups are.
     """
     active = [group.watch.taskgroup_id for group in groups if _phase(group) is Phase.ACTIVE]
-    summaries = find_summaries(connection, active)
+    standings = find_standings(connection, active)
     cohorts = _Cohorts(connection, cohort_key)
+    if active and deriving(connection) is not None:
+        # Without the episodes of the others, an estimate would look as good as any other, and not be.
+        standings = {}
     return {
-        group.watch.taskgroup_id: eta_members(_eta(group, summaries.get(group.watch.taskgroup_id), cohorts))
+        group.watch.taskgroup_id: eta_members(_eta(group, standings.get(group.watch.taskgroup_id), cohorts))
         for group in groups
     }
 
@@ -45,11 +49,11 @@ class _Cohorts:
         self._key = None if key is None else label_text(key)
         self._curves: dict[tuple[str, str] | None, CohortDurations] = {}
 
-    def of(self, summary: Summary) -> CohortDurations | None:
+    def of(self, standing: Standing) -> CohortDurations | None:
         """Return the cohort of a group, None if the group lacks the label that defines cohorts."""
         label = None
         if self._key is not None:
-            value = dict(summary.labels).get(self._key)
+            value = dict(standing.labels).get(self._key)
             if value is None:
                 return None
             label = self._key, value
@@ -64,20 +68,18 @@ def _curve(connection: Connection, label: tuple[str, str] | None) -> CohortDurat
     from recorder.completion.cohort import CohortCurve  # noqa: PLC0415
     from recorder.store.durations import recent_durations  # noqa: PLC0415
 
-    durations = recent_durations(connection, label)
-    return CohortCurve.of(durations.seconds, ~durations.censored)
+    return CohortCurve.of(*recent_durations(connection, label))
 
 
-def _eta(group: GroupItem, summary: Summary | None, cohorts: _Cohorts) -> Estimate | NoEstimate:
+def _eta(group: GroupItem, standing: Standing | None, cohorts: _Cohorts) -> Estimate | NoEstimate:
     phase = _phase(group)
     if phase is None:
         return NoEstimate("the group was never seen")
     if phase is not Phase.ACTIVE:
         return NoEstimate(f"the group is not active but {phase}")
-    work = None if summary is None else work_so_far(summary, group.watch.open)
-    if summary is None or work is None:
-        return NoEstimate("the group has no summary; recorder db rebuild makes it")
-    return estimate(work, cohorts.of(summary))
+    if standing is None:
+        return NoEstimate("completion is being derived anew after an upgrade")
+    return estimate(work_so_far(standing, group.watch.open), cohorts.of(standing))
 
 
 def _phase(group: GroupItem) -> Phase | None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from sqlalchemy import Connection
 
 from recorder.ledger.poll_outcome import Cause
 from recorder.queries.param_types import complaint
 from recorder.queries.query import StretchQuery
-from recorder.store.gap_rows import GroupGap, read_all_gaps, recorded_extent
+from recorder.store.gap_rows import STILL_OPEN, GapColumns, read_all_gaps, recorded_extent
+
+MOST_NAMED = 5
+"""How many groups of an outage are named."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _causes(text: object) -> tuple[Cause, ...]:
@@ -34,22 +41,17 @@ class OutagesQuery(StretchQuery):
     cause: CausesParam = Field(None, description="only outages of these causes, separated by commas")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SharedOutage:
-    """Gaps of one cause that overlap. `to` is None while one of them is open. `groups` are the groups that
-    were not seen, in the order in which their gaps began."""
+    """Gaps of one cause that overlap. `to` is None while one of them is open. `first_groups` are the first of
+    the `group_count` groups that were not seen, in the order in which their gaps began."""
 
     cause: str
     from_: datetime
     to: datetime | None
-    gaps: int = 0
-    groups: dict[str, None] = field(default_factory=dict)
-
-    def add(self, gap: GroupGap) -> None:
-        """Add a gap that overlaps."""
-        self.gaps += 1
-        self.groups[gap.taskgroup_id] = None
-        self.to = None if self.to is None or gap.to is None else max(self.to, gap.to)
+    gaps: int
+    group_count: int
+    first_groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,43 @@ def outages_answer(connection: Connection, query: OutagesQuery, now: datetime) -
     if extent is None:
         return Outages([], None, None)
     gaps = read_all_gaps(connection, query.from_, query.to, now)
-    wanted = [gap for gap in gaps if query.cause is None or gap.cause in query.cause]
-    return Outages(merge_gaps(wanted), *extent)
+    return Outages(merge_gaps(gaps, query.cause or Cause), *extent)
 
 
-def merge_gaps(gaps: Iterable[GroupGap]) -> list[SharedOutage]:
-    """Return the outages of `gaps`, which are in the order of their start."""
-    found: list[SharedOutage] = []
-    latest: dict[str, SharedOutage] = {}
-    for gap in gaps:
-        outage = latest.get(gap.cause)
-        if outage is None or (outage.to is not None and gap.from_ > outage.to):
-            outage = latest[gap.cause] = SharedOutage(gap.cause, gap.from_, gap.to)
-            found.append(outage)
-        outage.add(gap)
-    return found
+def merge_gaps(gaps: GapColumns, causes: Iterable[str]) -> list[SharedOutage]:
+    """Return the outages of the gaps with one of `causes`, oldest first."""
+    of_gap = np.array(gaps.causes, dtype=object)
+    found = [outage for cause in causes for outage in _of_cause(gaps, cause, np.flatnonzero(of_gap == cause))]
+    return sorted(found, key=lambda outage: (outage.from_, outage.first_groups[0], outage.cause))
+
+
+def _of_cause(gaps: GapColumns, cause: str, places: NDArray[np.int64]) -> Iterator[SharedOutage]:
+    places = places[np.argsort(gaps.starts[places], kind="stable")]
+    starts, reached = gaps.starts[places], np.maximum.accumulate(gaps.ends[places])
+    apart = np.flatnonzero(starts[1:] > reached[:-1]) + 1
+    for members in np.split(places, apart) if len(places) else ():
+        end = int(gaps.ends[members].max())
+        yield SharedOutage(
+            cause=cause,
+            from_=_moment(int(gaps.starts[members[0]])),
+            to=None if end == STILL_OPEN else _moment(end),
+            gaps=len(members),
+            group_count=len({gaps.taskgroup_ids[place] for place in members.tolist()}),
+            first_groups=_first_groups(gaps, members),
+        )
+
+
+def _first_groups(gaps: GapColumns, members: NDArray[np.int64]) -> tuple[str, ...]:
+    """Return the groups whose gaps began first; those that began at once are in the order of their ids."""
+    found: dict[str, None] = {}
+    starts = gaps.starts[members]
+    place = 0
+    while place < len(members) and len(found) < MOST_NAMED:
+        following = int(np.searchsorted(starts, starts[place], side="right"))
+        found |= dict.fromkeys(sorted(gaps.taskgroup_ids[each] for each in members[place:following].tolist()))
+        place = following
+    return tuple(islice(found, MOST_NAMED))
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -24,8 +24,9 @@ from recorder.queries.recorders import is_recording, late_body, rate_budget_body
 from recorder.store.clock_events import read_upstream_state
 from recorder.store.derived import find_summaries
 from recorder.store.episode_rows import find_completed
+from recorder.store.group_counts import kept_group_counts
 from recorder.store.group_order import GroupOrder, GroupPosition
-from recorder.store.groups import GroupItem, count_groups, list_ordered, read_group_counts
+from recorder.store.groups import GroupItem, count_groups, list_ordered
 from recorder.store.heartbeats import Heartbeat, heartbeats
 from recorder.store.notes import newest_notes
 from recorder.store.totals import read_work_counts
@@ -86,7 +87,10 @@ def overview_page(
         groups,
         etas_of(connection, groups, cohort_key),
         page.next,
-        count_groups(connection, matching, most=MOST_COUNTED + 1),
+        # All that match are on this page, or they have to be counted.
+        len(groups)
+        if after is None and last is None
+        else count_groups(connection, matching, most=MOST_COUNTED + 1),
     )
 
 
@@ -96,7 +100,7 @@ def totals_answer(connection: Connection, now: datetime, rate: float) -> dict[st
     `rate` is the limit that the recorders share unless they report another, in requests per second. A day
     begins at midnight UTC.
     """
-    counts, recorders = read_group_counts(connection, now), heartbeats(connection)
+    counts, recorders = kept_group_counts(connection, now), heartbeats(connection)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     work = read_work_counts(connection, now, today)
     return {

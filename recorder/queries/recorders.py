@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import Connection
+
+from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.timestamps import format_time
-from recorder.store.groups import GroupCounts
+from recorder.store.group_counts import GroupCounts
 from recorder.store.heartbeats import Heartbeat
+from recorder.store.missing import NotFoundGroups, read_not_found
 
 SHORT_OF = {
     "concurrency": "answers take too long for the polls that may run at once",
@@ -18,6 +22,8 @@ SHORT_OF = {
     "database": "the database is not fast enough",
 }
 """Why the recorders cannot make more polls, if the rate would allow them."""
+EXAMPLES = 3
+"""How many of the groups that are not found are named."""
 LATE_SECONDS = 2.0
 """Polls that are due for less than this are on their way."""
 SLOW_RESPONSE_SECONDS = 1.0
@@ -55,6 +61,21 @@ class Reason:
 def is_recording(recorders: Sequence[Heartbeat], now: datetime) -> bool:
     """Whether any recorder is able to record."""
     return any(beat.is_recording(now) for beat in recorders)
+
+
+def only_not_found(trouble: Mapping[str, Any]) -> bool:
+    """Whether all polls that failed got a 404 or 410: the provider answers, it is about these groups."""
+    return set(trouble["failures"]) == {Cause.NOT_FOUND.value}
+
+
+def not_found_groups(connection: Connection, recorders: Sequence[Heartbeat], now: datetime) -> NotFoundGroups:
+    """Return the groups that are not found now, if a recorder says that there are some."""
+    troubles = [
+        (beat.report.get("upstream") or {}).get("trouble") for beat in recorders if beat.is_alive(now)
+    ]
+    if any(trouble and Cause.NOT_FOUND.value in trouble["failures"] for trouble in troubles):
+        return read_not_found(connection, EXAMPLES)
+    return NotFoundGroups()
 
 
 def recorder_body(beat: Heartbeat, now: datetime) -> dict[str, Any]:
@@ -125,6 +146,8 @@ def _reasons(beat: Heartbeat) -> Iterator[Reason]:
     if trouble is not None:
         failures = ", ".join(f"{count} {cause}" for cause, count in trouble["failures"].items())
         text = f"polls have failed since {trouble['since']}: {failures}"
+        if upstream["state"] == "failing" and only_not_found(trouble):
+            text = f"the provider answers, but does not find some groups since {trouble['since']}: {failures}"
         if upstream["state"] == "not_found":
             text += "; groups that were seen before are not found, and none of them becomes gone"
         yield Reason(LateReason.PROVIDER_FAILING, name, text)

@@ -78,12 +78,14 @@ class Courier:
         if self._pid == os.getpid():
             self._queue.put(None)
             self._thread.join(self._destination.last_words_seconds)
+            self._complain_of_losses()
 
     def _start(self) -> None:
         self._pid = os.getpid()
         self._spool = Spool(self._folder)
         self._queue: Queue[Seen | None] = Queue()
         self._waiting: deque[Record] = deque()
+        self._unkept: dict[str, None] = {}
         self._ending = False
         self._failures = 0
         self._complaints: set[str] = set()
@@ -131,6 +133,7 @@ class Courier:
             try:
                 self._spool.append(records)
             except Exception as error:
+                self._unkept |= dict.fromkeys(record["taskgroup_id"] for record in records)
                 self._complain(f"cannot keep groups on disk until they are delivered: {error}")
         return taken
 
@@ -143,6 +146,7 @@ class Courier:
             for _ in batch:
                 self._waiting.popleft()
         if had:
+            self._unkept.clear()
             self._spool.clear()
         return True
 
@@ -161,7 +165,7 @@ class Courier:
             self._destination.deliver(records)
         except UndeliverableError as error:
             self._failures += 1
-            self._complain(f"the recorder takes no groups now, which wait on disk: {error}")
+            self._complain(f"the recorder takes no groups now, so they wait: {error}")
             return False
         except Exception:
             if len(records) > 1:
@@ -170,6 +174,12 @@ class Courier:
         self._failures = 0
         self._complaints.clear()
         return True
+
+    def _complain_of_losses(self) -> None:
+        """Log the groups that were neither delivered nor kept on disk, since nobody else may know them."""
+        if self._waiting and self._unkept:
+            _log.error("these groups are neither delivered nor on disk: %s", ", ".join(self._unkept))
+            self._unkept.clear()
 
     def _complain(self, message: str) -> None:
         """Log each problem once until a delivery succeeds."""

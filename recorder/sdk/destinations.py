@@ -37,6 +37,8 @@ def destination_of(to: str, token: str | None) -> Destination:
     Raises:
         ValueError: `to` cannot be used; the message says why.
     """
+    if not to.strip():
+        raise ValueError("`to` is empty; give the address of an API, the URL of a database, or a folder")
     scheme = urlsplit(to).scheme if "://" in to else ""
     if scheme in {"http", "https"}:
         return Api(to, token)
@@ -118,7 +120,7 @@ class Api:
             raise _error_of(error) from None
         except Exception as error:
             # A broken answer raises errors of several modules.
-            raise UndeliverableError(str(error) or type(error).__name__) from None
+            raise UndeliverableError(f"{self.name}: {_words_of(error)}") from None
 
 
 class Folder:
@@ -176,6 +178,13 @@ def _end_of_line(file: Any) -> bytes:
         return b""
     file.seek(-1, os.SEEK_END)
     return b"" if file.read(1) == b"\n" else b"\n"
+
+
+def _words_of(error: Exception) -> str:
+    """Return what went wrong with a request, in the words of the system where it has some."""
+    cause = getattr(error, "reason", error)
+    words = cause.strerror if isinstance(cause, OSError) else None
+    return words or str(cause) or type(cause).__name__
 
 
 def _error_of(error: urllib.error.HTTPError) -> Exception:

@@ -31,6 +31,7 @@ from recorder.store.dialects.functions import time_text
 from recorder.store.event_tables import events, upstream_state
 from recorder.store.events import add_events
 from recorder.store.tables import NOT_DONE, SHORT, episodes, summaries, watches
+from recorder.store.underived import is_derived
 
 FOUND_AT_ONCE = 500
 """The maximum number of groups about which an event of a type is found at once."""
@@ -49,7 +50,7 @@ def find_stalled(connection: Connection, stall_after: timedelta, now: datetime) 
             UNCHANGED_SECONDS.label("seconds"),
         )
         .join_from(summaries, watches, watches.c.taskgroup_id == summaries.c.taskgroup_id)
-        .where(stands_still(now, stall_after), ~told)
+        .where(stands_still(now, stall_after), is_derived(), ~told)
         .limit(FOUND_AT_ONCE)
     )
     return [
@@ -89,6 +90,7 @@ def find_short(connection: Connection, window: timedelta, now: datetime) -> list
             # As text, so that the planner sees the condition of the partial index.
             text(SHORT),
             short_groups(now, window),
+            is_derived(),
             ~_told(EventType.SHORT, cast(number, Text)),
         )
         .limit(FOUND_AT_ONCE)
@@ -115,6 +117,8 @@ def find_overdue(connection: Connection, now: datetime) -> list[Event]:
         .where(
             text(NOT_DONE),
             overdue_groups(now),
+            # The labels of the group decide who is told.
+            is_derived(),
             ~_told(EventType.OVERDUE, time_text(watches.c.expected_by)),
         )
         .limit(FOUND_AT_ONCE)

@@ -11,38 +11,36 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     Insert,
     Select,
     delete,
     insert,
-    or_,
     select,
 )
 
 from recorder.completion.episodes import Episode, open_milestones
 from recorder.completion.labels import label_text, mark_of, text_of, texts_meant, type_of
-from recorder.completion.summary import NOTHING, SUMMARY_RULES, Summary, summarize
+from recorder.completion.summary import (
+    NOTHING,
+    SUMMARY_RULES,
+    Standing,
+    Summary,
+    standing_in,
+    summarize,
+)
 from recorder.ledger.entries import Entry
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.episode_rows import episode_row, milestone_rows, open_episode_rows
 from recorder.store.history import read_entries
-from recorder.store.tables import (
-    episodes,
-    group_labels,
-    labelled_durations,
-    milestones,
-    summaries,
-    watches,
-)
-from recorder.store.transactions import reading, writing
+from recorder.store.tables import episodes, group_labels, labelled_durations, milestones, summaries
+from recorder.store.underived import UnderivedError
 
 _json = TypeAdapter(Summary)
-_ids = select(watches.c.taskgroup_id).order_by(watches.c.taskgroup_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,67 +79,56 @@ def apply_entries(connection: Connection, entries: Iterable[Entry]) -> list[Summ
 
 
 def summary_of(connection: Connection, taskgroup_id: str) -> Summary:
-    """Return the summary of a group's ledger; that of an empty ledger if none is stored."""
-    return find_summaries(connection, [taskgroup_id]).get(taskgroup_id, NOTHING)
+    """Return the summary of the ledger of a group that has a watch.
+
+    Raises:
+        UnderivedError: the group is still to be derived by this program's rules.
+    """
+    found = find_summaries(connection, [taskgroup_id]).get(taskgroup_id)
+    if found is None:
+        raise UnderivedError(f"{taskgroup_id}: its completion is still to be derived anew after an upgrade")
+    return found
 
 
 def find_summaries(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, Summary]:
     """Return the stored summaries of groups, by group id; those of other rules are left out."""
-    if not taskgroup_ids:
-        return {}
-    statement = select(summaries.c.taskgroup_id, summaries.c.summary)
-    present = summaries.c.taskgroup_id.in_(taskgroup_ids), summaries.c.rules == SUMMARY_RULES
-    found = connection.execute(statement.where(*present))
-    return {row.taskgroup_id: _json.validate_json(row.summary) for row in found}
+    return {one: _json.validate_json(text) for one, text in _stored(connection, taskgroup_ids)}
 
 
-def rebuild_stale(connection: Connection) -> None:
-    """Rebuild the derived rows of groups whose summary is missing or was made by other rules."""
-    for taskgroup_id in stale_ids(connection):
-        rebuild_group(connection, taskgroup_id)
+def find_standings(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, Standing | None]:
+    """Return how the open episodes of groups stand, by group id, None for groups without one.
 
-
-def stale_ids(connection: Connection) -> Sequence[str]:
-    """Return the groups whose summary is missing or was made by other rules."""
-    stale = or_(summaries.c.taskgroup_id.is_(None), summaries.c.rules != SUMMARY_RULES)
-    joined = watches.outerjoin(summaries, summaries.c.taskgroup_id == watches.c.taskgroup_id)
-    return connection.scalars(_ids.select_from(joined).where(stale)).all()
-
-
-def rebuild_all(engine: Engine) -> Iterator[int]:
-    """Rebuild the derived rows of every group, one transaction each; yield how many groups are done.
-
-    Raises:
-        DatabaseUnavailableError: the database cannot be used now; the groups counted so far are done.
+    Groups whose summary is missing or has other rules are left out.
     """
-    with reading(engine) as connection:
-        ids = connection.scalars(_ids).all()
-    return rebuild_groups(engine, ids)
-
-
-def rebuild_groups(engine: Engine, taskgroup_ids: Iterable[str]) -> Iterator[int]:
-    """Rebuild the derived rows of groups that have a watch, as `rebuild_all` does for all of them."""
-    for done, taskgroup_id in enumerate(taskgroup_ids, 1):
-        with writing(engine) as connection:
-            dialect_of(connection).allow_idling(connection)
-            # A recorder that has an entry to write meanwhile waits for the group's row.
-            mine = watches.c.taskgroup_id == taskgroup_id
-            connection.execute(select(watches.c.taskgroup_id).where(mine).with_for_update())
-            rebuild_group(connection, taskgroup_id)
-        yield done
+    return {one: standing_in(orjson.loads(text)) for one, text in _stored(connection, taskgroup_ids)}
 
 
 def rebuild_group(connection: Connection, taskgroup_id: str, until_seq: int | None = None) -> Summary:
     """Rebuild the derived rows of a group from its entries, those before `until_seq` if given; return the
     summary."""
-    for table in (episodes, milestones, group_labels, labelled_durations, summaries):
-        connection.execute(delete(table).where(table.c.taskgroup_id == taskgroup_id))
     entries = read_entries(connection, taskgroup_id)
     if until_seq is not None:
         entries = (entry for entry in entries if entry.seq < until_seq)
     change = SummaryChange(taskgroup_id, NOTHING, *summarize(NOTHING, entries))
-    _write(connection, [change])
+    replace_derived(connection, [change])
     return change.after
+
+
+def _stored(connection: Connection, taskgroup_ids: Collection[str]) -> Iterable[tuple[str, str]]:
+    """Return the ids and summaries of groups, as they are stored by the present rules."""
+    if not taskgroup_ids:
+        return []
+    statement = select(summaries.c.taskgroup_id, summaries.c.summary)
+    present = summaries.c.taskgroup_id.in_(taskgroup_ids), summaries.c.rules == SUMMARY_RULES
+    return [(row[0], row[1]) for row in connection.execute(statement.where(*present))]
+
+
+def replace_derived(connection: Connection, changes: Sequence[SummaryChange]) -> None:
+    """Replace all derived rows of groups by those that follow from their whole ledgers."""
+    ids = [change.taskgroup_id for change in changes]
+    for table in (episodes, milestones, group_labels, labelled_durations, summaries):
+        connection.execute(delete(table).where(table.c.taskgroup_id.in_(ids)))
+    _write(connection, changes)
 
 
 def episodes_begun(summary: Summary) -> int:
@@ -162,7 +149,11 @@ def _write(connection: Connection, changes: Sequence[SummaryChange]) -> None:
         rows = [row for change in relabelled for row in label_rows(change.taskgroup_id, change.after)]
         put(group_labels, rows)
         connection.execute(_insert_labelled(episodes.c.taskgroup_id.in_(ids)))
-    ended = [change for change in changes if change.ended and change.before.labels == change.after.labels]
+    ended = [
+        change
+        for change in changes
+        if change.ended and change.after.labels and change.before.labels == change.after.labels
+    ]
     for change in ended:
         since = episodes.c.number >= change.ended[0].number
         connection.execute(_insert_labelled((episodes.c.taskgroup_id == change.taskgroup_id) & since))

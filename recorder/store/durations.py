@@ -8,16 +8,18 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, FromClause, Null, Table, case, func, null, select
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, FromClause, Null, Select, Table, case, func, null, select
 
 from recorder.completion.labels import is_digest, mark_of
 from recorder.completion.statistics import Durations
 from recorder.store.derived import groups_with, key_mark, marks_meant
 from recorder.store.dialects.functions import seconds_between
 from recorder.store.tables import episodes, group_labels, labelled_durations, summaries, watches
+from recorder.store.underived import require_derived
 
 MOST_COHORTS = 1000
-MOST_RECENT = 2000
+MOST_RECENT = 1000
 """How many completed episodes of a cohort an estimate is based on."""
 _MANY_GROUPS = 50_000
 
@@ -97,7 +99,9 @@ def durations_of(
 
     Raises:
         TooManyCohortsError: `group_by` has more than `most_cohorts` values.
+        UnderivedError: episodes are being derived anew.
     """
+    require_derived(connection)
     over, at_work = _over(selection), _open(selection)
     count, newest = _extent(connection, over)
     responses = [newest, _extent(connection, at_work)[1]]
@@ -111,29 +115,38 @@ def durations_of(
     return Selected(_with_full_values(connection, selection.group_by, cohorts), as_of)
 
 
-def recent_durations(connection: Connection, label: tuple[str, str] | None) -> Durations:
-    """Return the durations of the newest episodes of a cohort: MOST_RECENT completed ones, and the open ones
-    that started no earlier than these.
+def recent_durations(
+    connection: Connection, label: tuple[str, str] | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return how long the newest episodes of a cohort lasted, in seconds, and which of them are completed.
 
-    Open episodes are included because leaving them out would make all of them look shorter. `label` is the
-    (key, value) that the groups of the cohort share, as JSON texts; None takes all groups.
+    They are MOST_RECENT completed ones, and the open ones that started no earlier than these: leaving those
+    out would make all of them look shorter. `label` is the (key, value) that the groups of the cohort share,
+    as JSON texts; None takes all groups.
+
+    Raises:
+        UnderivedError: episodes are being derived anew.
     """
-    table, completed, at_work = episodes, [_is_over], _open(Selection())
-    still_open = list(at_work.conditions)
+    require_derived(connection)
+    table, completed = episodes, [_is_over]
+    at_work: list[ColumnElement[bool]] = [episodes.c.completed_at.is_(None)]
     if label is not None:
         same = group_labels.c.taskgroup_id == episodes.c.taskgroup_id
         has_label = select(group_labels).where(same, *_labelled(group_labels, label)).exists()
         completed.append(has_label)
-        still_open.append(has_label)
+        at_work.append(has_label)
         if _is_small(connection, label):
             table, completed = labelled_durations, _labelled(labelled_durations, label)
     starts = select(table.c.started_at).where(*completed).order_by(table.c.started_at.desc())
     oldest = connection.scalar(starts.offset(MOST_RECENT - 1).limit(1))
     if oldest is not None:
         completed.append(table.c.started_at >= oldest)
-        still_open.append(episodes.c.started_at >= oldest)
-    sources = _durations(table, null(), completed), replace(at_work, conditions=still_open)
-    return Durations.joined([_read(connection, source).durations for source in sources])
+        at_work.append(episodes.c.started_at >= oldest)
+    lasted = select(table.c.duration_seconds).where(*completed)
+    so_far = select(seconds_between(episodes.c.started_at, SEEN_AT)).select_from(WITH_WATCHES).where(*at_work)
+    over, still_open = ([row[0] for row in _rows(connection, query)] for query in (lasted, so_far))
+    seconds = np.array([*over, *still_open], dtype=np.float64)
+    return seconds, np.arange(len(seconds)) < len(over)
 
 
 def _labelled(table: Table, label: tuple[str, str]) -> list[ColumnElement[bool]]:
@@ -232,12 +245,16 @@ def conditions_of(
 def _read(connection: Connection, source: _Source) -> _Part:
     labelled = not isinstance(source.value, Null)
     columns = (*source.spans, source.value) if labelled else source.spans
-    found = connection.execute(select(*columns).select_from(source.table).where(*source.conditions))
-    # Reads the driver's own rows: wrapping them in SQLAlchemy's takes as long as everything else here.
-    rows = found.cursor.fetchall() if found.cursor is not None else []
+    rows = _rows(connection, select(*columns).select_from(source.table).where(*source.conditions))
     seconds, earliest, latest, *values = ([row[place] for row in rows] for place in range(len(columns)))
     durations = Durations.of_columns(seconds, earliest, latest, censored=source.censored)
     return _Part(durations, values[0] if values else (None,) * len(rows))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Sequence[Any]:
+    """Return the driver's own rows: wrapping them in SQLAlchemy's takes as long as everything else here."""
+    found = connection.execute(query)
+    return found.cursor.fetchall() if found.cursor is not None else []
 
 
 def _extent(connection: Connection, source: _Source) -> tuple[int, datetime | None]:

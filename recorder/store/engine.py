@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -13,6 +14,10 @@ from sqlalchemy.exc import ArgumentError
 from recorder.store.dialects.base import DatabaseUrlError, FileWatch
 from recorder.store.dialects.postgres_url import split_hosts
 from recorder.store.dialects.registry import DIALECTS, dialect_of
+
+# Our own errors tell that a connection was lost; these would be printed besides, with tracebacks.
+for _library in ("psycopg", "sqlalchemy.pool"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 PROGRAM = "recorder"
 _LONGEST_NAME = 63

@@ -159,23 +159,19 @@ def cease_watching(
     )
 
 
-def note_group(
-    engine: Engine, taskgroup_id: str, text: str, *, actor: str, now: Clock, deadline: Deadline
-) -> None:
-    """Write a note into the ledger of a group, whatever the state of its watch.
+def note_groups(
+    engine: Engine, taskgroup_ids: Iterable[str], text: str, *, actor: str, now: Clock, deadline: Deadline
+) -> Iterator[WatchOutcomes]:
+    """Write a note into the ledgers of groups, whatever the states of their watches.
 
-    A poll in flight is waited for until the deadline. Then it is made again.
-
-    Raises:
-        UnknownGroupError: the group was never watched.
-        BrokenLedgerError: the watch row is older than the ledger.
+    Yields the outcomes of each batch. Polls in flight are waited for as by `cease_groups`, and made again.
     """
 
     def remark_on(watch: Watch, at: datetime) -> Transition:
         return remark(watch, WatchChange(Action.NOTED, actor, text), at)
 
     change = partial(remark_many, action=Action.NOTED, remark_on=remark_on, now=now)
-    _only(when_not_polled(engine, [taskgroup_id], change, deadline))
+    return when_not_polled(engine, taskgroup_ids, change, deadline)
 
 
 def expect_of_group(

@@ -6,17 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, select
 
 from recorder.completion.episodes import Episode, Outcome, RunCounts, State, open_episode, open_gap_seconds
 from recorder.completion.milestones import Milestone
 from recorder.completion.time_bounds import Basis, Elapsed, Moment
+from recorder.store.given_keys import rows_with
 from recorder.store.tables import episodes, milestones
 
 
 def open_episode_rows(taskgroup_id: str, work: State) -> Iterator[dict[str, Any]]:
     """Yield the row of `episodes` for the open episode of a group, if there is one."""
-    current = open_episode(work, None)
+    current = open_episode(work, None, brief=True)
     if current is not None and work.sight is not None:
         yield {
             **episode_row(taskgroup_id, current),
@@ -107,8 +108,10 @@ def find_completed(connection: Connection, numbers: Mapping[str, int]) -> dict[s
     """Return one completed episode of each group, given its number by group id, without milestones."""
     if not numbers:
         return {}
-    keys = tuple_(episodes.c.taskgroup_id, episodes.c.number).in_(list(numbers.items()))
-    rows = connection.execute(select(episodes).where(keys, episodes.c.completed_at.is_not(None)))
+    completed = select(episodes).where(episodes.c.completed_at.is_not(None))
+    rows = rows_with(
+        connection, completed, (episodes.c.taskgroup_id, episodes.c.number), list(numbers.items())
+    )
     return {row.taskgroup_id: _episode_of(row, None) for row in rows}
 
 

@@ -2,62 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, case, func, select
 
 from recorder.ledger.entries import Kind
-from recorder.ledger.transitions import open_gap
-from recorder.store.mapping import watch_of
+from recorder.ledger.poll_outcome import Cause
+from recorder.store.dialects.functions import seconds_between, time_text
+from recorder.store.mapping import failures_of
 from recorder.store.tables import entries, is_kind, watches
 
+STILL_OPEN = np.iinfo(np.int64).max
+"""Stands for the end of a gap that is open."""
 
-@dataclass(frozen=True, slots=True)
-class GroupGap:
-    """A gap of a group; `to` is None while it is open."""
 
-    taskgroup_id: str
-    from_: datetime
-    to: datetime | None
-    cause: str
+@dataclass(frozen=True, slots=True, eq=False)
+class GapColumns:
+    """Gaps of all groups as equally long columns, in no order: the group, the cause, and when the gap began
+    and ended, in Unix microseconds."""
+
+    taskgroup_ids: Sequence[str]
+    causes: Sequence[str]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
 def read_all_gaps(
     connection: Connection, since: datetime | None, until: datetime | None, now: datetime
-) -> list[GroupGap]:
-    """Return the gaps of all groups that meet [`since`, `until`), open ones as of `now`, by their start."""
-    closed = select(entries.c.taskgroup_id, entries.c.gap_from, entries.c.at, entries.c.gap_cause).where(
-        is_kind(Kind.GAP)
+) -> GapColumns:
+    """Return the gaps of all groups that meet [`since`, `until`), open ones as of `now`."""
+    closed = list(zip(*_fetched(connection, _closed_gaps(since, until)), strict=True)) or [()] * 4
+    opened: list[Sequence[Any]] = [()] * 4
+    if since is None or since < now:
+        opened = list(zip(*_fetched(connection, _open_gaps(until, now)), strict=True)) or opened
+    ids, failures, seconds, started = opened
+    causes = [_cause(text, length) for text, length in zip(failures, seconds, strict=True)]
+    return GapColumns(
+        [*closed[0], *ids],
+        [*closed[1], *causes],
+        np.concatenate([_microseconds(closed[2]), _microseconds(started)]),
+        np.concatenate([_microseconds(closed[3]), np.full(len(ids), STILL_OPEN)]),
     )
+
+
+def _closed_gaps(since: datetime | None, until: datetime | None) -> Select[Any]:
+    times = time_text(entries.c.gap_from), time_text(entries.c.at)
+    found = select(entries.c.taskgroup_id, entries.c.gap_cause, *times).where(is_kind(Kind.GAP))
     if since is not None:
-        closed = closed.where(entries.c.at > since)
-    if until is not None:
-        closed = closed.where(entries.c.gap_from < until)
-    gaps = [
-        GroupGap(row.taskgroup_id, row.gap_from, row.at, row.gap_cause) for row in connection.execute(closed)
-    ]
-    for row in connection.execute(select(watches).where(watches.c.gap_at < now)):
-        gap = open_gap(watch_of(row), now)
-        if gap is not None and (until is None or gap.from_ < until) and (since is None or since < now):
-            gaps.append(GroupGap(row.taskgroup_id, gap.from_, None, gap.cause.value))
-    return sorted(gaps, key=lambda gap: (gap.from_, gap.taskgroup_id))
+        found = found.where(entries.c.at > since)
+    return found if until is None else found.where(entries.c.gap_from < until)
 
 
-def count_open_gaps(connection: Connection, now: datetime) -> int:
-    """Return how many groups have an open gap as of `now`."""
-    return connection.scalar(select(func.count()).where(watches.c.gap_at < now)) or 0
+def _open_gaps(until: datetime | None, now: datetime) -> Select[Any]:
+    """Select what `recorder.ledger.transitions.open_gap` takes the start and the cause of a gap from."""
+    time = watches.c.gap_at.type
+    sight = func.coalesce(watches.c.last_seen_at, watches.c.earlier_sight_at, watches.c.head_at, type_=time)
+    end = case((watches.c.poll_due_at > watches.c.gap_at, watches.c.poll_due_at), else_=watches.c.gap_at)
+    start = case((sight < end, sight), else_=end)
+    seconds = case((watches.c.failures.is_not(None), seconds_between(start, end)))
+    columns = (watches.c.taskgroup_id, watches.c.failures, seconds, time_text(start))
+    found = select(*columns).where(watches.c.gap_at < now)
+    return found if until is None else found.where(start < until)
+
+
+def _fetched(connection: Connection, statement: Select[Any]) -> Iterable[Sequence[Any]]:
+    found = connection.execute(statement)
+    # Reads the driver's own rows: wrapping them in SQLAlchemy's takes as long as everything else here.
+    return found.cursor.fetchall() if found.cursor is not None else ()
+
+
+def _cause(failures: str | None, seconds: float | None) -> str:
+    if failures is None or seconds is None:
+        return Cause.NOT_POLLED
+    found = failures_of(failures).cause_over(seconds)
+    return Cause.NOT_POLLED if found is None else found.cause
+
+
+def _microseconds(texts: Sequence[str]) -> NDArray[np.int64]:
+    return np.array([text[:-1] for text in texts], dtype="datetime64[us]").astype(np.int64)
 
 
 def recorded_extent(connection: Connection) -> tuple[datetime, datetime] | None:
     """Return when the first group was enrolled and when any was last seen or changed; None without groups."""
     time = watches.c.enrolled_at.type
-    row = connection.execute(
-        select(
-            func.min(watches.c.enrolled_at, type_=time),
-            func.max(watches.c.head_at, type_=time),
-            func.max(watches.c.last_seen_at, type_=time),
-        )
-    ).one()
-    first, changed, seen = row
-    return None if first is None else (first, max(moment for moment in (changed, seen) if moment is not None))
+    first = connection.scalar(select(func.min(watches.c.enrolled_at, type_=time)))
+    if first is None:
+        return None
+    newest = (func.max(watches.c.head_at, type_=time), func.max(watches.c.last_seen_at, type_=time))
+    row = connection.execute(select(*newest)).one()
+    return first, max(moment for moment in row if moment is not None)

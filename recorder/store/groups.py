@@ -1,9 +1,8 @@
-"""Read groups, each with its latest status, and counts across all groups."""
+"""Read groups, each with its latest status."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,7 +18,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    tuple_,
 )
 
 from recorder.ledger.status_fields import Phase
@@ -27,6 +25,7 @@ from recorder.ledger.watch import Watch, WatchState
 from recorder.store.archive_tables import tombstones
 from recorder.store.derived import groups_with
 from recorder.store.dialects.functions import digest_of_rows
+from recorder.store.given_keys import rows_with
 from recorder.store.group_order import (
     GroupOrder,
     GroupPosition,
@@ -37,6 +36,7 @@ from recorder.store.group_order import (
 from recorder.store.history import ITEMS, Item, item_of
 from recorder.store.mapping import watch_of
 from recorder.store.tables import entries, group_labels, watches
+from recorder.store.underived import require_derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,9 @@ def list_groups(
 
     `after` is the position of the last group on the previous page.
     """
-    statement = select(watches).where(*_group_conditions(query)).order_by(*_ENROLMENT).limit(limit)
+    statement = (
+        select(watches).where(*_group_conditions(connection, query)).order_by(*_ENROLMENT).limit(limit)
+    )
     return _group_items(connection, connection.execute(statement.where(*_after(after))).all())
 
 
@@ -152,7 +154,9 @@ def list_ordered(
     after: GroupPosition | None = None,
 ) -> tuple[list[GroupItem], GroupPosition | None]:
     """Return up to `limit` groups in an order, and the position of the last one if others follow it."""
-    statement = select(watches, time_in_order(order).label("placed_at")).where(*_group_conditions(query))
+    statement = select(watches, time_in_order(order).label("placed_at")).where(
+        *_group_conditions(connection, query)
+    )
     statement = statement.where(*conditions_after(order, after)).order_by(*order_clauses(order))
     rows = connection.execute(statement.limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
@@ -164,14 +168,16 @@ def list_ids(
     connection: Connection, query: GroupFilter, *, limit: int, after: EnrolmentPosition | None = None
 ) -> list[EnrolmentPosition]:
     """Return the (`enrolled_at`, id) of the groups that `list_groups` would return."""
-    statement = select(watches.c.enrolled_at, watches.c.taskgroup_id).where(*_group_conditions(query))
+    statement = select(watches.c.enrolled_at, watches.c.taskgroup_id).where(
+        *_group_conditions(connection, query)
+    )
     found = connection.execute(statement.where(*_after(after)).order_by(*_ENROLMENT).limit(limit))
     return [(row.enrolled_at, row.taskgroup_id) for row in found]
 
 
 def count_groups(connection: Connection, query: GroupFilter, *, most: int | None = None) -> int:
     """Return the number of groups, at most `most`."""
-    found = select(watches.c.taskgroup_id).where(*_group_conditions(query)).limit(most)
+    found = select(watches.c.taskgroup_id).where(*_group_conditions(connection, query)).limit(most)
     return connection.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
@@ -198,7 +204,14 @@ def _after(position: EnrolmentPosition | None) -> Iterator[ColumnElement[bool]]:
     yield or_(watches.c.enrolled_at < enrolled_at, watches.c.taskgroup_id > taskgroup_id)
 
 
-def _group_conditions(query: GroupFilter) -> Iterator[ColumnElement[bool]]:
+def _group_conditions(connection: Connection, query: GroupFilter) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions of a filter.
+
+    Raises:
+        UnderivedError: the filter reads metadata, and that of some groups is being derived anew.
+    """
+    if query.labels or query.text is not None:
+        require_derived(connection)
     if query.phases is not None:
         yield watches.c.phase.in_([phase.value for phase in query.phases])
     if query.states is not None:
@@ -231,42 +244,7 @@ def _group_items(connection: Connection, rows: Collection[Row[Any]]) -> list[Gro
     newest = [(row.taskgroup_id, row.status_seq) for row in rows if row.status_seq is not None]
     found = {}
     if newest:
-        keys = tuple_(entries.c.taskgroup_id, entries.c.seq).in_(newest)
-        lines = connection.execute(ITEMS.where(keys)).mappings()
+        keys = entries.c.taskgroup_id, entries.c.seq
+        lines = rows_with(connection, ITEMS, keys, newest).mappings().all()
         found = {line["taskgroup_id"]: item_of(line) for line in lines}
     return [GroupItem(watch_of(row), row.interval_seconds, found.get(row.taskgroup_id)) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupCounts:
-    """Counts across all groups: of groups by phase (None: never seen) and by state of the watch, of open
-    gaps, of polls that are due, and of entries. `late_seconds` is how overdue the most overdue poll is."""
-
-    phases: Mapping[Phase | None, int]
-    states: Mapping[WatchState, int]
-    open_gaps: int
-    due: int
-    late_seconds: float
-    entries: int
-
-
-def read_group_counts(connection: Connection, now: datetime) -> GroupCounts:
-    """Return the counts across all groups at `now`."""
-    phases: Counter[Phase | None] = Counter()
-    states: Counter[WatchState] = Counter()
-    grouped = select(watches.c.phase, watches.c.state, func.count().label("groups"))
-    for row in connection.execute(grouped.group_by(watches.c.phase, watches.c.state)):
-        phases[None if row.phase is None else Phase(row.phase)] += row.groups
-        states[WatchState(row.state)] += row.groups
-    waiting = watches.c.owner.is_(None), watches.c.next_poll_at <= now
-    longest = func.min(watches.c.next_poll_at, type_=watches.c.next_poll_at.type)
-    due, since = connection.execute(select(func.count(), longest).where(*waiting)).one()
-    gaps = select(func.count()).where(watches.c.gap_at < now)
-    return GroupCounts(
-        phases=phases,
-        states=states,
-        open_gaps=connection.scalar(gaps) or 0,
-        due=due,
-        late_seconds=0.0 if since is None else max(0.0, (now - since).total_seconds()),
-        entries=count_entries(connection),
-    )

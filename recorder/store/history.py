@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -223,7 +223,13 @@ def statuses_before(connection: Connection, taskgroup_id: str, seqs: Collection[
 
 def read_entries(connection: Connection, taskgroup_id: str) -> Iterator[Entry]:
     """Yield a group's whole ledger in order, with the exact response bodies."""
-    statement = select(entries).where(entries.c.taskgroup_id == taskgroup_id).order_by(entries.c.seq)
+    return read_entries_of(connection, [taskgroup_id])
+
+
+def read_entries_of(connection: Connection, taskgroup_ids: Sequence[str]) -> Iterator[Entry]:
+    """Yield the whole ledgers of groups, one after the other, each in order."""
+    statement = select(entries).where(entries.c.taskgroup_id.in_(taskgroup_ids))
+    statement = statement.order_by(entries.c.taskgroup_id, entries.c.seq)
     for row in connection.execute(statement.execution_options(yield_per=500)):
         yield entry_of(row)
 
@@ -231,7 +237,8 @@ def read_entries(connection: Connection, taskgroup_id: str) -> Iterator[Entry]:
 def count_gaps(connection: Connection) -> dict[str, int]:
     """Return the number of closed gaps of each group that has any."""
     statement = select(entries.c.taskgroup_id, func.count()).where(entries.c.kind == Kind.GAP.value)
-    return dict(connection.execute(statement.group_by(entries.c.taskgroup_id)).tuples().all())
+    found = connection.execute(statement.group_by(entries.c.taskgroup_id))
+    return {row[0]: row[1] for row in found}
 
 
 def count_gaps_of(connection: Connection, taskgroup_id: str) -> int:

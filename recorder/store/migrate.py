@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 
+from recorder.store.rebuilding import rebuild_left
 from recorder.store.schema import (
     SchemaError,
     SchemaState,
@@ -25,9 +26,23 @@ BASE = "base"
 
 
 def upgrade(engine: Engine) -> SchemaState:
-    """Upgrade the schema to head in one transaction; return its state before.
+    """Upgrade the schema to head, and derive anew what other rules derived; return the schema's state before.
 
-    If another process upgrades the database at that time, wait for it.
+    Raises:
+        SchemaError: as by `upgrade_schema`.
+        DatabaseUnavailableError: the database cannot be used.
+    """
+    before = upgrade_schema(engine)
+    for _ in rebuild_left(engine):
+        pass
+    return before
+
+
+def upgrade_schema(engine: Engine) -> SchemaState:
+    """Upgrade the schema to head in one transaction, which is short; return its state before.
+
+    What other rules derived is left to `rebuild_left`. If another process upgrades the database at that time,
+    wait for it.
 
     Raises:
         SchemaError: the database belongs to something else, or to a newer program, or cannot hold every text.
@@ -42,7 +57,7 @@ def upgrade(engine: Engine) -> SchemaState:
 
 
 def bring_to_head(connection: Connection) -> None:
-    """Run the outstanding migrations, and rebuild stale derived rows, in the transaction of `connection`."""
+    """Run the outstanding migrations in the transaction of `connection`."""
     command.upgrade(_config(connection), "head")
 
 

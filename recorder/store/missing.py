@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, func, or_, select
 
 from recorder.ledger.missing_groups import MissingGroups, half_missing_since, is_missing
@@ -11,6 +14,22 @@ from recorder.store.tables import watches
 
 _NOT_FOUND_LAST = watches.c.failures.like('%"missing_since": "%')
 """Narrows the failures to those that end with a 404 or 410, without reading the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFoundGroups:
+    """How many watched groups the last poll did not find, and the ids of the first few."""
+
+    count: int = 0
+    first: Sequence[str] = ()
+
+
+def read_not_found(connection: Connection, most: int) -> NotFoundGroups:
+    """Return the watched groups whose last poll got a 404 or 410, with up to `most` of their ids."""
+    not_found = watches.c.state == WatchState.WATCHING.value, _NOT_FOUND_LAST
+    count = connection.scalar(select(func.count()).select_from(watches).where(*not_found)) or 0
+    ids = select(watches.c.taskgroup_id).where(*not_found).order_by(watches.c.taskgroup_id).limit(most)
+    return NotFoundGroups(count, tuple(connection.scalars(ids)))
 
 
 def read_missing(connection: Connection) -> MissingGroups:

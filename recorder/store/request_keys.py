@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, insert, select
 
+from recorder.store.given_keys import rows_with
 from recorder.store.tables import request_keys
 
 MOST_KEY_CHARACTERS = 255
-_MOST_KEYS = 500
-"""How many keys a statement may name."""
 
 KeyOfGroup = tuple[str, str]
 """The id of a group, and the key of a request about it."""
@@ -24,13 +23,9 @@ def known_keys(connection: Connection, wanted: Mapping[str, Iterable[str]]) -> d
     """Return which of these keys, by group id, were kept, each with the digest of its request."""
     table = request_keys.c
     pairs = [(taskgroup_id, key) for taskgroup_id, keys in wanted.items() for key in keys]
-    parts = (pairs[start : start + _MOST_KEYS] for start in range(0, len(pairs), _MOST_KEYS))
-    found = select(request_keys)
-    rows = (
-        row
-        for part in parts
-        for row in connection.execute(found.where(tuple_(table.taskgroup_id, table.key).in_(part)))
-    )
+    if not pairs:
+        return {}
+    rows = rows_with(connection, select(request_keys), (table.taskgroup_id, table.key), pairs)
     return {(row.taskgroup_id, row.key): row.digest for row in rows}
 
 

@@ -199,6 +199,6 @@ def _together(watch: Watch, requests: Sequence[ExpectationRequest]) -> Expectati
         if request.add_runs:
             runs = (changes.get("runs", watch.expected.runs) or 0) + request.add_runs
             if runs > MOST_RUNS:
-                raise TooManyRunsError(f"there would be more than {MOST_RUNS} in all")
+                raise TooManyRunsError(f"would make more than {MOST_RUNS} runs in all")
             changes["runs"] = runs
     return changes

@@ -65,6 +65,8 @@ def find_differences(engine: Engine) -> list[SchemaDifference]:
     """
     dialect = dialect_of(engine)
     with reading(engine) as connection:
+        # The migrations may compute for seconds between two statements.
+        dialect.allow_idling(connection)
         present = _parts(dialect, connection)
         try:
             with dialect.empty_schema(connection) as empty:

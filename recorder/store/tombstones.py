@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from recorder.ledger.timestamps import format_time
 from recorder.store.archive_tables import tombstones
@@ -59,6 +59,12 @@ class ArchivedGroupError(Exception):
 def find_tombstone(connection: Connection, taskgroup_id: str) -> Tombstone | None:
     """Return the tombstone of a group, None if it is not archived."""
     return find_tombstones(connection, [taskgroup_id]).get(taskgroup_id)
+
+
+def named_by(connection: Connection, archive_sha256: str) -> int:
+    """Return how many tombstones name the archive with this SHA-256."""
+    asked = select(func.count()).where(tombstones.c.archive_sha256 == archive_sha256)
+    return connection.scalar(asked) or 0
 
 
 def find_tombstones(connection: Connection, taskgroup_ids: Collection[str]) -> dict[str, Tombstone]:

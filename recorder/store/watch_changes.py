@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from recorder.clock import Clock
 from recorder.ledger.entries import Action, ExpectationChanges, WatchChange
@@ -21,6 +21,7 @@ from recorder.ledger.watch import Watch, WatchState
 from recorder.store.derived import apply_entries
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.events import write_events
+from recorder.store.given_keys import rows_with
 from recorder.store.mapping import entry_row, watch_of, watch_row
 from recorder.store.tables import entries, watches
 from recorder.store.tombstones import ArchivedGroupError, find_tombstones
@@ -254,8 +255,8 @@ def _broken(connection: Connection, steps: Sequence[Transition]) -> dict[str, Br
     keys = [(entry.taskgroup_id, entry.seq) for step in steps for entry in step.entries]
     if not keys:
         return {}
-    taken = select(entries.c.taskgroup_id).where(tuple_(entries.c.taskgroup_id, entries.c.seq).in_(keys))
-    found = set(connection.scalars(taken))
+    columns = entries.c.taskgroup_id, entries.c.seq
+    found = set(rows_with(connection, select(entries.c.taskgroup_id), columns, keys).scalars())
     return {
         step.watch.taskgroup_id: _contradiction(step.entries[0].seq - 1)
         for step in steps

@@ -10,7 +10,8 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.errors import MIRROR_PREFIXES, PROBLEMS
+from api.errors import MIRROR_PREFIXES
+from api.problem_kinds import PROBLEMS
 from tests.support.api_client import Client, app_without_database
 
 GROUP_EXPORTS = ("history", "gaps", "completion")

@@ -295,6 +295,20 @@ def test_every_bad_item_is_named_and_none_enrolled(enroller: Enroller) -> None:
     assert enroller.get(GROUPS)["items"] == []
 
 
+def test_members_that_are_in_the_wrong_place_or_unknown(offline: Enroller) -> None:
+    item = {"taskgroup_id": "a", "colour": 1, "item": 2, "nots": 3}
+    errors = offline.enrol({"items": [item], "note": "x", "colour": 1}, 422)["errors"]
+    assert {error["location"]: error["message"] for error in errors} == {
+        "note": "does not go beside items; give it in each of them",
+        "colour": "is not a member here; the members are items",
+        "items/0/nots": "is not a member here; did you mean note?",
+        **dict.fromkeys(
+            ("items/0/colour", "items/0/item"),
+            "is not a member here; the members are taskgroup_id, note, expected_runs, expected_by",
+        ),
+    }
+
+
 def test_one_group_in_two_ways(offline: Enroller) -> None:
     items = [{"taskgroup_id": "a"}, {"taskgroup_id": "b"}, {"taskgroup_id": "a", "note": "other"}]
     errors = offline.enrol({"items": items}, 422)["errors"]

@@ -12,6 +12,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from api.app import create_app
+from api.middleware import etag
 from recorder.store.events import publish_events
 from recorder.store.transactions import writing
 from tests.support.api_client import Client, Clock, headers_of
@@ -62,6 +63,7 @@ def _steps(recording: Recording, clock: Clock) -> list[Callable[[], None]]:
         lambda: recording.see("tgrp_2", 110, settled(completed=1), metadata={"customer": "acme"}),
         lambda: recording.see("tgrp_2", 120, settled(completed=1), metadata={"customer": "globex"}),
         lambda: recording.pause("tgrp_1", 125),
+        lambda: recording.expect("tgrp_1", 127, runs=9, by=after(900)),
         lambda: recording.watch("tgrp_1", 130),
         lambda: recording.see("tgrp_1", 131, settled(completed=2)),
         lambda: later(500),
@@ -179,6 +181,21 @@ def test_an_unchanged_body_is_not_sent_again(client: Client, recording: Recordin
             tag = tag or app.test_client().get(path).headers["ETag"]
             for sent in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
                 assert app.test_client().get(path, headers={"If-None-Match": sent}).status_code == 304, path
+
+
+def test_an_upgrade_of_the_rules_changes_every_etag(
+    client: Client, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another rule for episodes or phases changes bodies that are made of the same ledger."""
+    recording.watch("tgrp_1")
+    recording.see("tgrp_1", 6, active(running=1))
+    paths = [f"/api/v1/groups/tgrp_1{part}" for part in ("", "/completion", "/gaps")]
+    paths += ["/api/v1/completion", "/api/v1/completion/curve", "/api/v1/groups"]
+    tags = [client.get_response(path).headers["ETag"] for path in paths]
+    *same, rules = etag.MADE_BY
+    monkeypatch.setattr(etag, "MADE_BY", (*same, rules + 1))
+    changed = [client.get_response(path).headers["ETag"] for path in paths]
+    assert not {*tags} & {*changed}
 
 
 def test_every_address_has_its_own_etag(app: Flask, recording: Recording) -> None:

@@ -17,8 +17,8 @@ from sqlalchemy import Engine, event, text
 
 from api.app import create_app
 from api.context import context
-from api.errors import PROBLEMS
 from api.exports import batches
+from api.problem_kinds import PROBLEMS
 from recorder.ledger.entries import Entry
 from recorder.ledger.poll_outcome import Observation
 from recorder.ledger.response_body import parse_body

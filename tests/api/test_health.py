@@ -26,7 +26,7 @@ def test_healthy_and_ready(client: Client, engine: Engine) -> None:
     assert client.get("/readyz") == {
         "status": "ready",
         "recording": False,
-        "database": {"ok": True, "schema": {"current": head, "head": head}},
+        "database": {"ok": True, "schema": {"current": head, "head": head}, "deriving": None},
         "recorders": [],
         "rate_budget": {
             "requests_per_second": 20.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine, text
 
-from recorder.store.enrolment import Deadline, note_group
+from recorder.store.enrolment import Deadline, note_groups
 from recorder.store.transactions import writing
 from tests.support.recording import Recording, active, after
 from tests.support.tampering import brief, findings, unprotect
@@ -42,7 +42,7 @@ def said(engine: Engine) -> Engine:
     recording = Recording(engine)
     recording.watch("one")
     recording.see("one", 10, active(running=2))
-    note_group(engine, "one", "é 𝄞", actor="ann", now=lambda: after(12), deadline=Deadline(0))
+    list(note_groups(engine, ["one"], "é 𝄞", actor="ann", now=lambda: after(12), deadline=Deadline(0)))
     recording.expect("one", 13, runs=500, by=after(7200))
     assert findings(engine) == []
     unprotect(engine)

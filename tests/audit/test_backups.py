@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,8 +22,9 @@ from recorder.store.schema_diff import differences
 from recorder.store.transactions import reading, writing
 from tests.support.api_client import Client
 from tests.support.databases import postgres_database, upgrade_database
-from tests.support.postgres import binaries
-from tests.support.recording import Recording, active, settled
+from tests.support.postgres import archiving_postgres, backed_up, binaries
+from tests.support.program import wait_until
+from tests.support.recording import Recording, active, after, settled
 from tests.support.tampering import LABELS, brief, findings, heads_of, record, rows_of
 
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -88,6 +90,9 @@ def _assert_goes_on(restored: Engine, lost: Engine) -> None:
     assert _tag(restored) != _tag(lost)
     assert findings(restored, at_backup) == []
     assert ("one", 12, "digest_mismatch") in brief(findings(restored, later))
+    recording.see("two", 300, active(running=2, completed=4), metadata=LABELS)
+    _, gap, status = rows_of(restored, "two")["entries"][-3:]
+    assert (gap.kind, gap.gap_from, gap.at) == ("gap", after(160), after(300)) and status.kind == "status"
 
 
 @pytest.mark.ledger(fill=record)
@@ -114,6 +119,27 @@ def test_a_whole_dump(engine: Engine, postgres: str, tmp_path: Path) -> None:
     with postgres_database(postgres, "restored") as url, _opened(url) as restored:
         _run("pg_restore", "--exit-on-error", "--dbname", url, dump)
         _assert_goes_on(restored, engine)
+
+
+def test_a_point_in_time() -> None:
+    """A base backup that was made before anything was recorded, and the WAL since then."""
+    with archiving_postgres() as (url, wal), _opened(url) as lost:
+        upgrade_database(url)
+        with backed_up(url) as recover:
+            record(lost)
+            until = _scalar(lost, "SELECT clock_timestamp()")
+            _record_more(lost)
+            newest = _scalar(lost, "SELECT pg_walfile_name(pg_switch_wal())")
+            wait_until(lambda: (wal / newest).exists() or None, "the WAL to be archived")
+            with _opened(recover(wal, until)) as restored:
+                promoted = "SELECT NOT pg_is_in_recovery()"
+                wait_until(lambda: _scalar(restored, promoted) or None, "the recovery to end")
+                _assert_goes_on(restored, lost)
+
+
+def _scalar(engine: Engine, question: str) -> Any:
+    with engine.connect() as connection:
+        return connection.scalar(text(question))
 
 
 @pytest.mark.ledger(fill=record)

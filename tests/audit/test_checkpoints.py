@@ -14,16 +14,19 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from recorder.audit.checkpoints import (
+    BrokenHeadError,
     CheckpointError,
     CheckpointHead,
     checkpoint_digest,
     checkpoint_lines,
+    digest_of_heads,
     read_checkpoint,
     read_heads,
 )
-from recorder.store.transactions import reading
+from recorder.store.transactions import reading, writing
+from tests.support.databases import ON_SQLITE
 from tests.support.exports import IDS, ODD, exported, record, verified
-from tests.support.recording import Recording
+from tests.support.recording import Recording, active
 
 HOSTILE = [*IDS, "[red]", "-h", "%s", "{}", "a b", "\N{NO-BREAK SPACE}", "é", "g" * 255]
 DIGEST = "0123456789abcdef" * 4
@@ -80,8 +83,63 @@ def test_heads_are_sorted_by_the_bytes_of_their_ids(engine: Engine) -> None:
     assert read_checkpoint(_lines(heads)) == {head.taskgroup_id: head for head in heads}
 
 
+def test_heads_can_be_read_page_by_page(engine: Engine) -> None:
+    recording = Recording(engine)
+    for taskgroup_id in HOSTILE:
+        recording.watch(taskgroup_id)
+    found: list[CheckpointHead] = []
+    with reading(engine) as connection:
+        while page := list(read_heads(connection, after=found[-1].taskgroup_id if found else None, most=4)):
+            found += page
+    assert found == _heads(engine)
+
+
+@pytest.mark.ledger(fill=record)
+def test_the_digest_of_the_heads_is_that_of_their_checkpoint(engine: Engine) -> None:
+    for taskgroup_id in HOSTILE[len(IDS) :]:
+        Recording(engine).watch(taskgroup_id, 1)
+    with reading(engine) as connection:
+        assert digest_of_heads(connection) == checkpoint_digest(_lines(_heads(engine)))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "head_seq = 1, head_digest = (SELECT digest FROM entries WHERE seq = 1)",
+        f"head_digest = '{'0' * 64}'",
+        "head_seq = 9",
+    ],
+)
+def test_a_head_that_is_not_the_newest_entry_has_no_digest(engine: Engine, head: str) -> None:
+    recording = Recording(engine)
+    recording.watch("one")
+    recording.see("one", 5, active(running=1))
+    with writing(engine) as connection:
+        connection.exec_driver_sql(f"UPDATE watches SET {head}")
+    for read in (digest_of_heads, lambda connection: list(read_heads(connection))):
+        with reading(engine) as connection, pytest.raises(BrokenHeadError, match="one: its watch row"):
+            read(connection)
+
+
+@ON_SQLITE
+def test_a_time_that_is_none_has_no_digest(engine: Engine) -> None:
+    recording = Recording(engine)
+    recording.watch("one")
+    recording.see("one", 5, active(running=1))
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE watches SET last_seen_at = '2026-11-24 noon'")
+    for read in (digest_of_heads, lambda connection: list(read_heads(connection))):
+        with (
+            reading(engine) as connection,
+            pytest.raises(BrokenHeadError, match="a watch row cannot be read"),
+        ):
+            read(connection)
+
+
 def test_a_checkpoint_without_groups_is_empty(engine: Engine) -> None:
     assert _heads(engine) == []
+    with reading(engine) as connection:
+        assert digest_of_heads(connection) == checkpoint_digest([])
     assert read_checkpoint([]) == {}
     assert checkpoint_digest([]) == hashlib.sha256(b"").hexdigest()
 

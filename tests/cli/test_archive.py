@@ -32,7 +32,11 @@ def test_there_and_back(program: Program, recorded: Engine) -> None:
     assert told["held_back"]["watched"] == 1 and told["damaged"] == []
     sums = (program.folder / "old.zst.sha256").read_text()
     assert sums == f"{told['archive_sha256']}  old.zst\n"
-    assert "never overwritten" in program.run("archive", *BEFORE, "--out", "old.zst").complaint()
+    complaint = program.run("archive", *BEFORE, "--out", "old.zst").complaint()
+    assert "never overwritten; 3 archived groups need it" in complaint
+    (program.folder / "mine").write_text("mine")
+    complaint = program.run("archive", *BEFORE, "--out", "mine").complaint()
+    assert "never overwritten; no archived group needs it" in complaint
     assert program.ok("archive", *BEFORE, "--out", "b.zst").splitlines()[0] == "nothing to archive"
     assert program.ok("completion", "--json") == completion
     assert "intact" in program.ok("verify", "--checkpoint", "heads.ndjson", "--archive", "old.zst")
@@ -55,6 +59,12 @@ def test_commands_say_in_one_line_that_a_group_is_archived(program: Program, rec
 
 
 @pytest.mark.parametrize("database_url", SQLITE, indirect=True)
+def test_a_folder_that_is_not_there(program: Program, recorded: Engine) -> None:
+    complaint = program.run("archive", *BEFORE, "--out", "missing/old.gz").complaint()
+    assert complaint == "Error: missing/old.gz: No such file or directory" and tombstone_rows(recorded) == []
+
+
+@pytest.mark.parametrize("database_url", SQLITE, indirect=True)
 def test_a_changed_archive_is_a_finding(program: Program, recorded: Engine) -> None:
     program.ok("archive", *BEFORE, "--out", "old.ndjson")
     file = program.folder / "old.ndjson"
@@ -74,6 +84,7 @@ def test_a_changed_archive_is_a_finding(program: Program, recorded: Engine) -> N
         (["--older-than", "soon", "--out", "a"], "such as 90d"),
         (["--before", "yesterday", "--out", "a"], "RFC 3339"),
         (["--older-than", "1d"], "--out FILE"),
+        (["--older-than", "1d", "--out", "-"], "needs a file"),
         (["--older-than", "1d", "--out", "a", "--metadata", "x"], "KEY=VALUE"),
     ],
 )

@@ -140,10 +140,11 @@ def test_an_empty_result_is_explained(program: Program, engine: Engine) -> None:
     assert "no episodes yet; watch a group with: recorder watch ID" in program.ok("completion")
     assert json.loads(program.ok("completion", "--group-by", "metadata.x", "--json"))["items"] == []
     add_episode(Recording(engine), "one", 0, None, **metadata_of("lite"))
-    out = program.ok("completion", "--group-by", "metadata.nothing")
-    assert out == "no group has nothing in its metadata\n"
-    hidden = program.ok("completion", "--group-by", "metadata.[/b]\x1b[2J", "--metadata", "processor=lite")
-    assert hidden == "no such group has [/b]\\x1b[2J in its metadata\n"
+    result = program.run("completion", "--group-by", "metadata.processors")
+    assert result.out == "no group has processors in its metadata\n"
+    assert result.err == "did you mean processor?\n"
+    hidden = program.run("completion", "--group-by", "metadata.[/b]\x1b[2J", "--metadata", "processor=lite")
+    assert hidden.out == "no such group has [/b]\\x1b[2J in its metadata\n"
     assert program.ok("completion", "--metadata", "processor=pro") == "no such episodes\n"
 
 

@@ -18,7 +18,7 @@ from tests.support.program import PASSWORD, STOP_SECONDS, Program, command_line,
 from tests.support.recording import Recording, active, settled
 from tests.support.terminal import read_all
 
-HEAD = "0020"
+HEAD = "0022"
 SUBCOMMANDS = [["upgrade"], ["downgrade", "base"], ["current"], ["check"], ["rebuild"]]
 
 
@@ -184,9 +184,12 @@ def test_a_rebuild_repairs_the_derived_tables(program: Program, recorded: Engine
     before = completion_answers(program)
     with recorded.begin() as connection:
         connection.execute(update(episodes).values(polls=99, duration_seconds=1e6))
-        connection.execute(delete(summaries))
         connection.execute(delete(group_labels))
-    assert all(map(ne, before[:3], completion_answers(program)))
+    assert all(map(ne, before[:2], completion_answers(program)))
+    with recorded.begin() as connection:
+        connection.execute(delete(summaries))
+    refused = program.run("completion")
+    assert (refused.status, refused.out) == (1, "") and "0 of 3 groups are done" in refused.err
     result = program.run("db", "rebuild")
     assert (result.status, result.out, result.err) == (0, "rebuilt 3 groups from the ledger\n", "")
     assert completion_answers(program) == before
@@ -224,14 +227,16 @@ def test_a_signal_stops_a_rebuild_between_two_groups(
     recording.see("last", 51, active(running=1))
     with recorded.begin() as connection:
         connection.execute(update(episodes).values(polls=99))
-    second = select(watches.c.taskgroup_id).where(watches.c.taskgroup_id == "going").with_for_update()
+    others = (
+        select(watches.c.taskgroup_id).where(watches.c.taskgroup_id.in_(["going", "last"])).with_for_update()
+    )
     with program.start("db", "rebuild") as rebuild:
         with recorded.begin() as connection:
-            connection.execute(second)
-            wait_until(lambda: waiting_sessions(recorded) or None, "the rebuild to wait for the second group")
+            connection.execute(others)
+            wait_until(lambda: waiting_sessions(recorded) or None, "the rebuild to wait for a locked group")
             rebuild.process.send_signal(number)
         assert rebuild.wait() == 1
-        assert "stopped after 2 groups of 4; the others are unchanged" in rebuild.printed
+        assert "stopped after 3 groups of 4; the others are unchanged" in rebuild.printed
     with recorded.begin() as connection:
         found = connection.execute(select(episodes.c.taskgroup_id, episodes.c.polls)).all()
     polls = {row.taskgroup_id: row.polls for row in found}
@@ -243,3 +248,17 @@ def test_the_help_lists_each_command_with_a_whole_sentence(program: Program) -> 
     listed = program.ok("db", "--help").partition("Commands:\n")[2].splitlines()
     assert len(listed) == 7
     assert all(line.endswith(".") and not line.endswith("...") for line in listed), listed
+
+
+def test_an_upgrade_tells_how_many_groups_it_derives_anew(program: Program, recorded: Engine) -> None:
+    before = completion_answers(program)
+    with recorded.begin() as connection:
+        connection.execute(update(summaries).values(rules=0))
+        connection.execute(update(episodes).values(polls=99))
+    told = "completion is being derived anew: 0 of 3 groups are done (see: recorder db upgrade)"
+    assert told in program.ok("db", "current")
+    assert program.run("db", "check").status == 1
+    upgraded = program.run("db", "upgrade")
+    assert (upgraded.status, upgraded.err) == (0, "deriving completion anew, groups: 3 of 3\n")
+    assert "derived anew" not in program.ok("db", "current")
+    assert completion_answers(program) == before

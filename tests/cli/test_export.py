@@ -181,6 +181,7 @@ def test_progress_is_shown_in_a_terminal(program: Program, engine: Engine) -> No
     assert (status, out.encode()) == (0, exported(engine))
     assert "exporting" in shown and "100%" in shown
     program.folder.joinpath("file").write_text(out)
+    assert "reading heads" in in_terminal(program, "checkpoint")[2]
     other = program.using(RECORDER_DATABASE_URL="sqlite:///other.db")
     status, out, shown = in_terminal(other, "import", "file")
     assert (status, out) == (0, f"12 entries in 4 groups imported into sqlite:///{program.folder}/other.db\n")

@@ -17,6 +17,7 @@ from recorder.store.engine import check_url, open_engine
 from tests.support.databases import ON_SQLITE
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after
+from tests.support.terminal import unwrapped
 
 
 def _record(engine: Engine) -> None:
@@ -74,6 +75,17 @@ def test_closed_gaps(program: Program) -> None:
         ["5", "2026-11-24 12:01:10", "12:02:30", "not_polled", "1 min 20 s", "0", "1 min 10 s"],
     ]
     assert out.splitlines()[-1] == "seen for 20.0 s of 2 min 30 s watched (13.3 %); 2 gaps"
+
+
+@ON_SQLITE
+@pytest.mark.ledger(fill=_record)
+def test_on_a_narrow_terminal_each_gap_is_a_list(program: Program) -> None:
+    terminal = program.using(FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color", COLUMNS="80")
+    shown = unwrapped(re.sub(r"\x1b\[[\d;]*m", "", terminal.ok("gaps", "one")))
+    assert (
+        "cause server_error (503) lasted 50.0 s failed polls 4 not polled for 0.0 s last failure busy"
+        in shown
+    )
 
 
 @ON_SQLITE

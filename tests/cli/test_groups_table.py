@@ -13,6 +13,7 @@ from recorder.store.enrolment import watch_group
 from tests.support.databases import ON_SQLITE
 from tests.support.program import Program
 from tests.support.recording import RULES, Recording, active, after, settled
+from tests.support.terminal import unwrapped
 
 
 @pytest.fixture
@@ -119,3 +120,13 @@ SORTED = {
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_is_not_known_comes_last(order: str) -> None:
     assert in_order([UNKNOWN, ONE, TWO], order) == SORTED[order]
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_nothing_is_cut_off_on_a_terminal(groups: Program, width: int) -> None:
+    groups.ok("watch", f"tgrp_{'0' * 32}", "--note", "a note of some length")
+    terminal = groups.using(FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color", COLUMNS=str(width))
+    shown = unwrapped(terminal.ok("groups", "--columns", "note,failed,metadata.customer"))
+    for words in unwrapped(groups.ok("groups", "--columns", "note,failed,metadata.customer")).split():
+        assert words.strip("─") in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from recorder.cli.doctor.sinks import check_deliveries
-from recorder.store.deliveries import list_sinks, sink_states
+from recorder.store.deliveries import SinkState, list_sinks, sink_states
 from recorder.store.transactions import reading, writing
 from tests.support.program import KEY, Program, Result
 from tests.support.recording import Recording, active, after
@@ -145,7 +146,7 @@ def test_a_sink_that_left_the_file_is_named_while_it_was_not_told_everything(
 
 def test_without_sinks_the_list_says_so(program: Program) -> None:
     assert program.ok("notify", "list").startswith("no sink: none is listed in RECORDER_NOTIFY_FILE")
-    assert program.ok("notify", "replay") == ""
+    assert program.ok("notify", "replay") == "nothing to deliver again: no recorder has had a sink\n"
 
 
 def test_doctor_says_what_failed(engine: Engine) -> None:
@@ -160,6 +161,23 @@ def test_doctor_says_what_failed(engine: Engine) -> None:
     )
     (other,) = check_deliveries(states, {"new"})
     assert other.fine
+
+
+WAITING = SinkState(
+    "my ops", "webhook", True, 2, 0, after(1), None, after(2), after(3), "500 Internal Server Error"
+)
+
+
+def test_doctor_says_what_does_not_work_now() -> None:
+    (check,) = check_deliveries([WAITING], {"my ops"})
+    assert not check.fine
+    assert check.text == (
+        "my ops: it does not take events now (last: 500 Internal Server Error); 2 events wait and will be "
+        "tried again, see: recorder notify test 'my ops'"
+    )
+    for works in (replace(WAITING, pending=0), replace(WAITING, last_success_at=after(4))):
+        (check,) = check_deliveries([works], {"my ops"})
+        assert check.fine
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -29,9 +29,9 @@ pytestmark = ON_SQLITE
 
 
 @pytest.fixture(autouse=True)
-def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files of this test alone."""
-    folder = tmp_path_factory.mktemp("temporary")
+def temporary(program: Program, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The program's folder for temporary files, which this process uses too."""
+    folder = program.temporary
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
     return folder

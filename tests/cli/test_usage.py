@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,13 +51,15 @@ OPTIONS = {
     ],
     "history": ["ID", "--from", "--to", "--kind", "--anomaly", "--order", "--limit", "--cursor", "--json"],
     "import": ["FILE"],
-    "pause": ["ID", "--note"],
+    "expect": ["ID", "--runs", "--by", "--note", "--from-file", "--exact"],
+    "note": ["ID", "TEXT", "--from-file", "--exact"],
+    "pause": ["ID", "--note", "--from-file", "--exact"],
     "run": ["--once", "--check"],
     "serve": [],
     "simulate": ["--port", "--seed", "--speed", "--outage", "--scenario", "--list-scenes", "--log"],
     "status": ["ID", "--at", "--follow", "--json"],
     "token": ["NAME"],
-    "unwatch": ["ID", "--note"],
+    "unwatch": ["ID", "--note", "--from-file", "--exact"],
     "up": [],
     "verify": ["ID", "--checkpoint", "--jobs", "--json"],
     "watch": ["ID", "--note", "--from-file", "--exact"],
@@ -98,8 +102,13 @@ WRONG = [
     (["status", "one", "two"], "two"),
     (["watch"], "--from-file"),
     (["watch", "--from-file", "no-such-file"], "no-such-file"),
+    (["watch", "--from-file", "/dev/null"], "/dev/null has no ids"),
+    (["watch", "-"], "standard input has no ids"),
+    (["wait", "a", "--timeout", "soon"], "'soon' is not a valid number of seconds"),
+    (["wait", "a", "--timeout", "nan"], "'nan' is not a valid number of seconds"),
+    (["up", "--workers", "two"], "'two' is not a valid whole number"),
     (["watch", "a", "--note", "two\nlines"], "--note"),
-    (["pause"], "ID"),
+    (["pause"], "group"),
     (["token", "two words"], "two words"),
     (["unwatch", "a", "--note", "\x1b[2J"], "--note"),
     (["simulate", "--port", "70000"], "70000"),
@@ -157,6 +166,39 @@ def test_closed_output_does_not_print_a_stack_trace(bare: Program, command: list
     )
     os.close(writing)
     assert result.stderr == b""
+
+
+def test_a_full_disk_is_reported_with_the_file_as_it_was_given(bare: Program) -> None:
+    assert bare.run("watch", f"tgrp_{'0' * 32}").status == 0
+    for command in ("export", "checkpoint"):
+        complaint = bare.run(command, "--out", "/dev/full").complaint()
+        assert complaint == "Error: /dev/full: No space left on device"
+
+
+def test_a_misspelt_setting_is_named_where_a_command_fails_for_want_of_it(bare: Program) -> None:
+    line = "RECORDER_DATABSE_URL is not a setting and is ignored; did you mean RECORDER_DATABASE_URL?"
+    result = bare.using(RECORDER_DATABSE_URL="sqlite:///mine.db").run("groups")
+    assert (result.status, result.err.count(line)) == (1, 1)
+    bare.folder.joinpath(".env").write_text("PARALLEL_API_KEY: mine\n")
+    result = bare.run("up")
+    assert "line 1, is not NAME=value and is ignored" in result.err
+    assert result.err.splitlines()[-1].startswith("Error: PARALLEL_API_KEY is not set")
+
+
+def test_the_file_of_another_program_stays_as_it_is(bare: Program) -> None:
+    other = bare.folder / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE others (id)")
+    before = other.read_bytes()
+    for command in (["watch", "a"], ["db", "upgrade"], ["groups"]):
+        complaint = bare.using(RECORDER_DATABASE_URL="sqlite:///other.db").run(*command).complaint()
+        assert "has tables that are not the recorder's" in complaint
+    assert other.read_bytes() == before
+
+
+def test_a_folder_in_place_of_a_database_is_named(bare: Program) -> None:
+    complaint = bare.using(RECORDER_DATABASE_URL=f"sqlite:///{bare.folder}").run("watch", "a").complaint()
+    assert complaint.endswith(f"{bare.folder} cannot be opened: it is a folder")
 
 
 def test_a_full_disk_is_reported_in_one_line(bare: Program) -> None:

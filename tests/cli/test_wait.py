@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from io import StringIO
 
@@ -108,9 +109,30 @@ def test_unknown_groups_are_all_named_at_once(program: Program, recording: Recor
     assert result.complaints == ["Error: 'nobody': was never watched", "Error: 'a b': was never watched"]
 
 
-@pytest.mark.parametrize("words", ["-1", "nan", "soon"])
-def test_a_bad_timeout_is_wrong_usage(bare: Program, words: str) -> None:
-    assert "--timeout" in bare.run("wait", "a", "--timeout", words).wrong_usage()
+def test_the_groups_as_json(program: Program, recording: Recording) -> None:
+    result = program.run("wait", "busy", "failed", "--json", "--timeout", "0")
+    assert (result.status, result.err) == (3, "")
+    items = json.loads(result.out)["items"]
+    assert [(item["taskgroup_id"], item["phase"]) for item in items] == [
+        ("busy", "active"),
+        ("failed", "settled"),
+    ]
+    with program.start("wait", "busy", "--json") as waiting:
+        waiting.wait_for("no recorder is running")
+        assert waiting.stop(signal.SIGINT) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("-1", "range x>=0"),
+        ("nan", "not a valid number of seconds"),
+        ("soon", "not a valid number of seconds"),
+    ],
+)
+def test_a_bad_timeout_is_wrong_usage(bare: Program, words: str, why: str) -> None:
+    complaint = bare.run("wait", "a", "--timeout", words).wrong_usage()
+    assert "--timeout" in complaint and why in complaint
 
 
 def test_a_terminal_has_a_bar_of_all_runs_and_a_line_for_each_outcome(

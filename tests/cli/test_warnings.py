@@ -7,6 +7,7 @@ from typing import Any
 
 from recorder.cli.output.warnings import warnings
 from recorder.store.heartbeats import Heartbeat
+from recorder.store.missing import NotFoundGroups
 
 NOW = datetime(2026, 11, 24, 12, 2, tzinfo=UTC)
 HEALTHY = {"upstream": {"state": "ok", "trouble": None}, "rate": {"stretch": 1.0}}
@@ -57,6 +58,30 @@ def test_a_rejected_key() -> None:
 def test_groups_that_are_missing_together() -> None:
     (line,) = _lines(_beat({**HEALTHY, "upstream": {"state": "not_found", "trouble": TROUBLE}}))
     assert line.startswith("upstream: groups that were seen before are not found, which is its doing: none")
+
+
+def test_single_groups_that_are_not_found_are_no_failing_provider() -> None:
+    trouble = {**TROUBLE, "failures": {"not_found": 7}}
+    beat = _beat({**HEALTHY, "upstream": {"state": "failing", "trouble": trouble}})
+    assert [line.plain for line in warnings([beat], NOW, NotFoundGroups(1, ("tgrp_1",)))] == [
+        "1 group is not found by the provider, which answers: tgrp_1; check the ids, and whose key "
+        "PARALLEL_API_KEY is"
+    ]
+    (line,) = warnings([beat], NOW, NotFoundGroups(4, ("a", "b", "c\x1b")))
+    assert line.plain.startswith(
+        "4 groups are not found by the provider, which answers: a, b, c\\x1b and others; check"
+    )
+    assert _lines(beat) == []
+
+
+def test_groups_that_are_not_found_beside_other_failures() -> None:
+    trouble = {**TROUBLE, "failures": {"server_error": 31, "not_found": 7}}
+    beat = _beat({**HEALTHY, "upstream": {"state": "failing", "trouble": trouble}})
+    failing, missing = (line.plain for line in warnings([beat], NOW, NotFoundGroups(1, ("tgrp_1",))))
+    assert failing.startswith("upstream: polls are failing") and missing.startswith("1 group is not found")
+    together = _beat({**HEALTHY, "upstream": {"state": "not_found", "trouble": trouble}})
+    (line,) = warnings([together], NOW, NotFoundGroups(6, ("a", "b", "c")))
+    assert line.plain.startswith("upstream: groups that were seen before are not found")
 
 
 def test_a_prefix_that_polls_have_taken() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from tests.support.program import Program, watch_entries
 
 ODD = "a b%ü 日本"
+WHO = f"{getpass.getuser()}@{socket.gethostname()}"
 USUAL, OTHER = f"tgrp_{'1' * 32}", f"tgrp_{'f' * 32}"
 
 
@@ -41,7 +42,7 @@ def test_groups_are_watched_paused_stopped_and_watched_again(program: Program) -
 
 def test_the_default_actor_is_the_user_at_the_host(program: Program) -> None:
     program.ok("watch", "--exact", "one")
-    assert watch_entries(program, "one")[0]["actor"] == f"{getpass.getuser()}@{socket.gethostname()}"
+    assert watch_entries(program, "one")[0]["actor"] == WHO
 
 
 def test_watching_a_watched_group_adds_no_entry(program: Program) -> None:
@@ -130,6 +131,65 @@ def test_many_groups_are_counted_besides(program: Program) -> None:
     assert result.complaints == ["100 groups: watching", "1 group: is being watched already"]
 
 
+CHANGES = [
+    (("pause",), "paused"),
+    (("note", "why"), "noted"),
+    (("expect", "--runs", "5"), "expected"),
+    (("resume",), "resumed"),
+    (("unwatch",), "stopped"),
+]
+
+
+def test_groups_in_a_file_a_folder_or_a_text_are_changed_together(program: Program) -> None:
+    folder = program.folder / "spool"
+    folder.mkdir()
+    folder.joinpath("1.ndjson").write_text(f'{{"taskgroup_id":"{OTHER}","key":"k"}}\n')
+    program.folder.joinpath("ids").write_text(f"# March\n{USUAL}\n{USUAL}\n")
+    program.ok("watch", USUAL, OTHER, "one")
+    for (command, *words), action in CHANGES:
+        outputs = [
+            program.ok(command, "--from-file", "ids", *words),
+            program.ok(command, "--from-file", "spool", *words),
+            program.ok(command, "--exact", "-", *words, text="one\n"),
+        ]
+        assert outputs == [f"{group}: {action}\n" for group in (USUAL, OTHER, "one")]
+    for group in (USUAL, OTHER, "one"):
+        assert [entry["action"] for entry in watch_entries(program, group)[1:]] == [
+            action for _, action in CHANGES
+        ]
+
+
+def test_many_groups_are_changed_beside_those_that_cannot_be(program: Program) -> None:
+    program.folder.joinpath("ids").write_text("\n".join([*map(str, range(120)), "bad/id", "a,b"]))
+    program.run("watch", "--from-file", "ids")
+    program.ok("unwatch", "7")
+    for command, words, done in (
+        ("note", ["because"], 120),
+        ("expect", ["--runs", "5", "--note", "all"], 119),
+        ("pause", ["--note", "lunch"], 119),
+    ):
+        result = program.run(command, "--from-file", "ids", *words)
+        assert (result.status, len(result.out.splitlines())) == (1, done)
+        first, *errors = result.complaints
+        assert first.startswith(f"{done} groups: ")
+        named = [line.partition(": ")[2].split(":")[0] for line in errors]
+        assert named == ["'bad/id'", "'a,b'", *(["7"] if done < 120 else [])]
+    assert watch_entries(program, "9")[1:] == [
+        {"action": "noted", "actor": WHO, "note": "because"},
+        {"action": "expected", "actor": WHO, "note": "all", "expect": {"runs": 5, "by": None}},
+        {"action": "paused", "actor": WHO, "note": "lunch"},
+    ]
+
+
+@pytest.mark.parametrize("command", [("pause",), ("unwatch",), ("note", "why"), ("expect", "--runs", "5")])
+def test_a_command_without_a_group_is_wrong_usage(program: Program, command: tuple[str, ...]) -> None:
+    assert "--from-file" in program.run(*command).wrong_usage()
+    assert (
+        "standard input has no ids"
+        in program.run(*command[:1], "-", *command[1:], text="# none tgrp_…\n").err
+    )
+
+
 BAD_IDS = ["", ".", "..", "a/b", "https://host/a", "two\nlines", "\x1b[31mred", "\u202egroup", "g" * 256]
 
 
@@ -193,7 +253,8 @@ def test_created_groups_of_a_folder_are_enrolled_once(program: Program, engine: 
 
 
 def test_a_file_without_an_id_is_wrong_usage(bare: Program) -> None:
-    assert "--from-file" in bare.run("watch", "--from-file", "-", text="# none tgrp_…\n\n").wrong_usage()
+    error = bare.run("watch", "--from-file", "-", text="# none tgrp_…\n\n").wrong_usage()
+    assert "standard input has no ids" in error
 
 
 def test_a_file_that_is_not_text_is_reported_in_one_line(bare: Program) -> None:

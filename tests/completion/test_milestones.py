@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from recorder.completion import milestones
 from recorder.completion.episodes import Episode
 from recorder.completion.milestones import MOST_STEPS, Milestone
+from recorder.completion.time_bounds import Moment
 from recorder.ledger.entries import Action
 from recorder.ledger.response_body import ResponseBody, parse_body
 from recorder.ledger.timestamps import format_time
@@ -24,6 +25,7 @@ from tests.support.strategies import ledgers
 
 SHARES = (Fraction(1, 2), Fraction(9, 10), Fraction(95, 100), Fraction(99, 100), Fraction(1))
 Place = tuple[float, float | None, float, str]
+Reached = tuple[Place, bool]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Step:
     finished: int | None
     active: bool
     modified: float | None
+    is_dated: bool
 
 
 def _steps(*, totals: list[int], waits: list[float]) -> st.SearchStrategy[list[Step]]:
@@ -85,12 +88,16 @@ def _steps(*, totals: list[int], waits: list[float]) -> st.SearchStrategy[list[S
         finished=st.integers(0, 12) | st.none(),
         active=st.sampled_from([True, True, True, False]),
         modified=st.none() | st.floats(0, 1),
+        is_dated=st.sampled_from([True, True, True, False]),
     )
-    return st.lists(step, max_size=30)
+    return st.lists(step, min_size=6, max_size=30)
 
 
 def _play(steps: list[Step], created: float | None) -> tuple[Ledger, list[Seen]]:
-    """Record the steps; `modified_at` never decreases, so that no state is older than one before it."""
+    """Record the steps; those that are dated say `created`.
+
+    `modified_at` never decreases, so that no state is older than one before it.
+    """
     ledger, seen, now, latest = Ledger(), [], 0.0, -60.0
     for step in steps:
         asked = now + step.wait
@@ -103,12 +110,13 @@ def _play(steps: list[Step], created: float | None) -> tuple[Ledger, list[Seen]]
             if step.modified is not None:
                 latest = max(latest, latest + step.modified * (now - latest))
             modified = None if step.modified is None else round(latest, 3)
-            seen.append(Seen(asked, now, step.total, step.finished, step.active, created, modified))
+            said = created if step.is_dated else None
+            seen.append(Seen(asked, now, step.total, step.finished, step.active, said, modified))
             ledger.see(now, seen[-1].body(), asked=asked)
     return ledger, seen
 
 
-def _places(seen: list[Seen]) -> Iterator[list[tuple[int, Place | None]]]:
+def _places(seen: list[Seen]) -> Iterator[list[tuple[int, Reached | None]]]:
     """Yield the milestones of each episode: how many runs, and when these had finished."""
     before: Seen | None = None
     done, opened, mine = 0, False, list[Seen]()
@@ -127,12 +135,12 @@ def _places(seen: list[Seen]) -> Iterator[list[tuple[int, Place | None]]]:
         yield _found(mine, anchor, done)
 
 
-def _found(mine: list[Seen], anchor: Seen | None, done: int) -> list[tuple[int, Place | None]]:
+def _found(mine: list[Seen], anchor: Seen | None, done: int) -> list[tuple[int, Reached | None]]:
     runs = mine[-1].total - done
     return [(math.ceil(share * runs), _place(mine, anchor, done, share, runs)) for share in SHARES]
 
 
-def _place(mine: list[Seen], anchor: Seen | None, done: int, share: Fraction, runs: int) -> Place | None:
+def _place(mine: list[Seen], anchor: Seen | None, done: int, share: Fraction, runs: int) -> Reached | None:
     needed, most, below = done + math.ceil(share * runs), done, anchor
     for one in mine if runs > 0 else []:
         if one.finished is None or one.finished < most:
@@ -143,7 +151,8 @@ def _place(mine: list[Seen], anchor: Seen | None, done: int, share: Fraction, ru
     return None
 
 
-def _window(below: Seen | None, first: Seen, *, is_last: bool) -> Place:
+def _window(below: Seen | None, first: Seen, *, is_last: bool) -> Reached:
+    """Return the place in the window, and whether our clock stepped back in it."""
     known = [] if below is None else [below.asked]
     if first.created is not None and first.created <= first.at:
         known.append(first.created)
@@ -152,10 +161,10 @@ def _window(below: Seen | None, first: Seen, *, is_last: bool) -> Place:
     modified = first.modified
     inside = modified is not None and modified <= first.at and (earliest is None or earliest <= modified)
     if is_last and inside and modified is not None:
-        return modified, earliest, first.at, "modified_at"
+        return (modified, earliest, first.at, "modified_at"), stepped_back
     if earliest is None:
-        return first.at, None, first.at, "first_sight"
-    return (earliest + first.at) / 2, earliest, first.at, "midpoint"
+        return (first.at, None, first.at, "first_sight"), stepped_back
+    return ((earliest + first.at) / 2, earliest, first.at, "midpoint"), stepped_back
 
 
 def _milestones(episode: Episode) -> tuple[Milestone, ...]:
@@ -164,11 +173,19 @@ def _milestones(episode: Episode) -> tuple[Milestone, ...]:
     return episode.milestones
 
 
-def _agrees(milestone: Milestone, runs: int, place: Place | None) -> bool:
+def _agrees(milestone: Milestone, started: Moment, runs: int, reached: Reached | None) -> bool:
     found = in_seconds(milestone.reached)
-    if milestone.runs != (runs if runs >= 0 else None) or (found is None) is not (place is None):
+    if milestone.runs != (runs if runs >= 0 else None) or (found is None) is not (reached is None):
         return False
-    return found is None or place is None or (found[1:] == place[1:] and abs(found[0] - place[0]) < 1e-5)
+    if found is None or reached is None or milestone.elapsed is None:
+        return milestone.elapsed is None
+    place, stepped_back = reached
+    longest = None
+    if started.earliest is not None and not stepped_back and seconds(started.earliest) <= place[2]:
+        longest = place[2] - seconds(started.earliest)
+    agrees = (longest is None) is (milestone.elapsed.latest is None)
+    agrees &= abs((longest or 0) - (milestone.elapsed.latest or 0)) < 1e-5
+    return agrees and found[1:] == place[1:] and abs(found[0] - place[0]) < 1e-5
 
 
 CREATED = st.sampled_from([None, -100.0, 30.0])
@@ -182,7 +199,7 @@ def test_every_milestone_is_where_the_responses_put_it(steps: list[Step], create
     assert len(episodes) == len(expected)
     for episode, places in zip(episodes, expected, strict=True):
         for milestone, (runs, place) in zip(_milestones(episode), places, strict=True):
-            assert _agrees(milestone, runs, place), (milestone, runs, place)
+            assert _agrees(milestone, episode.started, runs, place), (milestone, runs, place)
 
 
 @given(ledgers(steps_back=True))
@@ -240,6 +257,11 @@ def test_when_the_number_of_runs_moves_a_window_can_only_widen(
         if bounded.reached.earliest is not None:
             assert exact.reached.earliest is not None
             assert bounded.reached.earliest <= exact.reached.earliest
+        assert bounded.elapsed is not None
+        assert exact.elapsed is not None
+        if bounded.elapsed.latest is not None:
+            assert exact.elapsed.latest is not None
+            assert bounded.elapsed.latest >= exact.elapsed.latest
 
 
 def test_a_group_that_grows_all_the_time_keeps_narrow_windows() -> None:
@@ -268,6 +290,25 @@ def test_an_example() -> None:
     assert last.elapsed is not None and half.elapsed is not None
     assert (last.elapsed.seconds, last.elapsed.earliest, last.elapsed.latest) == (79.5, 19, 91)
     assert (half.elapsed.seconds, half.elapsed.earliest, half.elapsed.latest) == (10, 0, 21)
+
+
+def test_the_longest_time_is_known_where_counts_came_late() -> None:
+    """Without counts before it nothing bounds the milestone below, but the start is bounded."""
+    ledger = Ledger().see(5, body(created=0, total=4, active=True, completed=None))
+    ledger.see(20, body(total=4, active=True, completed=2))
+    half, *_ = _milestones(ledger.only())
+    assert in_seconds(half.reached) == (20, None, 20, "first_sight")
+    assert half.elapsed is not None
+    assert (half.elapsed.seconds, half.elapsed.earliest, half.elapsed.latest) == (20, None, 20)
+
+
+def test_the_longest_time_is_unknown_where_our_clock_stepped_back() -> None:
+    ledger = Ledger().see(5, body(created=0, running=4)).see(30, body(created=0, running=3, completed=1))
+    ledger.see(20, body(created=0, running=2, completed=2))
+    half, *_ = _milestones(ledger.only())
+    assert in_seconds(half.reached) == (20, None, 20, "first_sight")
+    assert half.elapsed is not None
+    assert (half.elapsed.seconds, half.elapsed.earliest, half.elapsed.latest) == (20, None, None)
 
 
 def test_the_runs_of_the_episode_before_do_not_count() -> None:

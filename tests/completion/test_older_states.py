@@ -9,9 +9,10 @@ import pytest
 from recorder.completion.dwell import dwell_of
 from recorder.completion.episodes import RunCounts
 from recorder.completion.progress import ProgressMark
-from recorder.completion.summary import NOTHING, summarize, work_so_far
+from recorder.completion.summary import NOTHING, standing_in, summarize, work_so_far
 from recorder.ledger.entries import StatusContent
 from recorder.ledger.response_body import ResponseBody, parse_body
+from recorder.store.derived import summary_row
 from tests.support.ledgers import Ledger, body, in_seconds, time
 
 EMPTY = body(modified=0)
@@ -147,8 +148,9 @@ def test_an_older_state_sets_no_bound() -> None:
 def test_an_older_state_has_no_part_in_the_pace() -> None:
     ledger = _seeing(EMPTY, HALF, RUNNING)
     summary, _ = summarize(NOTHING, ledger.entries)
-    work = work_so_far(summary, ledger.watch.open)
-    assert work is not None
+    standing = standing_in(json.loads(summary_row("one", summary)["summary"]))
+    assert standing is not None
+    work = work_so_far(standing, ledger.watch.open)
     assert work.seen_at == time(20)
     assert work.pace.marks[-1] == ProgressMark(time(20), 3)
     assert (work.pace.finished, work.pace.total) == (3, 5)

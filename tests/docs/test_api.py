@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.errors import PROBLEMS
+from api.problem_kinds import PROBLEMS
 from tests.support.api_client import Client, app_without_database
 from tests.support.pages import first_codes, headings, page, section, table
 

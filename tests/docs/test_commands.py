@@ -27,16 +27,18 @@ OTHER_PROGRAMS = {
         "eval",
         "export",
         "kubectl",
+        "litestream",
         "mkdir",
         "openapi-python-client",
         "pip",
+        "pg_basebackup",
         "pg_restore",
         "psql",
         "python",
         "python3",
         "sqlite3",
     ),
-    *("systemctl", "systemd-run", "useradd"),
+    *("pipx", "systemctl", "systemd-run", "useradd", "uv"),
 }
 """Programs of others that the pages may use."""
 OF_OTHERS = {"PARALLEL_API_URL"}

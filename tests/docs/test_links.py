@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import PAGES, ROOT, headings
+from tests.support.pages import PAGES, ROOT, headings, page, section
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FILE = re.compile(r"`((?:[a-z_]+/)+[a-z0-9_]*(?:\.[a-z]+)?)`")
@@ -48,6 +48,19 @@ def test_every_decision_is_listed() -> None:
     folder = ROOT / "docs/decisions"
     listed = set(_LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
     assert {path.name for path in folder.glob("0*.md")} == listed
+
+
+def test_every_page_is_listed_under_one_kind() -> None:
+    text = page("docs/README.md")
+    listed = [
+        target.partition("#")[0]
+        for kind in ("Learn", "Do", "Look up", "Understand")
+        for target in _LINK.findall(section(text, kind))
+    ]
+    folder = ROOT / "docs"
+    pages = {str(path.relative_to(folder)) for path in PAGES if path.is_relative_to(folder)}
+    decisions = {name for name in pages if name.startswith("decisions/0")}
+    assert sorted(listed) == sorted(pages - decisions - {"README.md"})
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:

@@ -44,7 +44,7 @@ def test_the_table_names_every_member() -> None:
 
 def test_the_figures() -> None:
     text = " ".join(PAGE.split())
-    assert FIRST_WAIT.total_seconds() == 5 and "The first repetition comes after 5 s" in text
+    assert FIRST_WAIT.total_seconds() == 5 and "The first retry comes after 5 s" in text
     assert LONGEST_WAIT.total_seconds() == 3600 and "up to an hour" in text
     assert GIVE_UP_AFTER.total_seconds() == 48 * 3600 and "for 48 hours" in text
     assert f"another goes on within {LEASE.total_seconds():g} s" in text

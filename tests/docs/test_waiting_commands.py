@@ -117,7 +117,7 @@ def test_every_command_works(program: Program, engine: Engine, tmp_path: Path) -
 
 
 def test_recording_once_needs_no_process_that_keeps_running(program: Program, tmp_path: Path) -> None:
-    assert "Recording and telling need no process" in section(PAGE, "cron")
+    assert "Neither recording nor notifying needs a process" in section(PAGE, "cron")
     _, _, command = CRON.strip().removeprefix("* * * * * ").partition(" && ")
     with simulating(SimulatorSettings(api_key=KEY)) as url:
         here = program.using(PARALLEL_API_KEY=KEY, PARALLEL_BASE_URL=url)

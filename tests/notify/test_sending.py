@@ -16,6 +16,7 @@ from recorder.notify.events import Event, EventType
 from recorder.notify.sending import MAX_ANSWER_BYTES, Sender, SinkAnswer, knows_service
 from recorder.notify.sink_file import read_sink_file
 from recorder.notify.sinks import Sink
+from tests.support.postgres import free_port
 from tests.support.webhook_receiver import FLOOD, SECRET, Receiver, webhook_receiver
 
 pytestmark = pytest.mark.integration
@@ -30,10 +31,10 @@ def only(text: str, **environment: str) -> Sink:
     return found.sinks[0]
 
 
-def send(sink: Sink, seconds: float = PATIENT) -> SinkAnswer:
+def send(sink: Sink, seconds: float = PATIENT, event: Event = EVENT) -> SinkAnswer:
     async def scenario() -> SinkAnswer:
         async with Sender(utc_now, seconds) as sender:
-            return await sender.send(sink, "17", EVENT)
+            return await sender.send(sink, "17", event)
 
     return asyncio.run(scenario())
 
@@ -137,10 +138,23 @@ def test_a_service_gets_words(service: _Service) -> None:
     assert "tgrp_1" in told["message"]
 
 
+def test_a_service_is_told_what_has_no_details(service: _Service) -> None:
+    rejected = Event(EventType.KEY_REJECTED, "1", utc_now(), None, None, {})
+    assert send(chat(service), event=rejected) == SinkAnswer()
+    (told,) = service.bodies
+    assert told["title"] == "The provider rejects the API key"
+
+
 def test_a_service_that_refuses(service: _Service, capfd: pytest.CaptureFixture[str]) -> None:
     service.status = 401
     assert send(chat(service)) == SinkAnswer("the service answered 401 Unauthorized")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_service_that_is_not_there() -> None:
+    url = f"json://ann:recognisable@127.0.0.1:{free_port()}/recognisable"
+    sink = only('[[notify]]\nname = "chat"\nurl_env = "CHAT_URL"', CHAT_URL=url)
+    assert send(sink) == SinkAnswer("the service cannot be reached")
 
 
 def test_a_service_that_hangs(service: _Service) -> None:

@@ -21,6 +21,7 @@ def test_the_words_of_a_settled_group() -> None:
     event = Event(EventType.SETTLED, "1", time(0), "tgrp_1", 3, data)
     assert title_of(event) == "Group settled: completed"
     assert text_of_event(event).splitlines() == [
+        "at: 2026-11-24T12:00:00.000000Z",
         "taskgroup id: tgrp_1",
         "outcome: completed",
         "started at: 2026-11-24T12:00:00.000000Z",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.pages.charts.sampling import covered, merged, sampled
 from api.pages.charts.scale import number_ticks, round_top, span_words, time_ticks
-from api.pages.charts.small import draw_progress
+from api.pages.charts.small import draw_progress, draw_spark
 from api.pages.charts.status_area import STACKED, draw_status_area
 from recorder.queries.group_chart import SERIES, GroupChart, TimeSpan
 
@@ -95,12 +96,16 @@ def test_time_ticks_suit_short_and_long_charts(seconds: float) -> None:
 
 
 @given(st.floats(0, 1e12))
+@example(12.0)
 def test_number_ticks(value: float) -> None:
     top = round_top(value)
     ticks = number_ticks(top)
     assert top >= value and len(ticks) <= 7
     assert (ticks[0].share, ticks[0].label) == (0, "0")
     assert ticks[-1].share == pytest.approx(1) or top < 5
+    if top < 20:
+        # There is no half run.
+        assert all((tick.share * top) % 1 == pytest.approx(0) for tick in ticks)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +120,24 @@ def test_span_words(seconds: float, words: str) -> None:
 def test_a_bar_of_more_runs_than_there_should_be() -> None:
     widths = re.findall(r'width="([\d.]+)%"', draw_progress({"completed": 30, "failed": 10}, total=10))
     assert sum(map(float, widths[2:])) == pytest.approx(100)
+
+
+def test_a_bar_says_what_it_shows() -> None:
+    assert 'role="img" aria-label="1,200 completed, 3 action required of 1,300"' in draw_progress(
+        {"completed": 1200, "action_required": 3}, total=1300
+    )
+    assert 'aria-label="no counts of 20"' in draw_progress({}, total=20)
+    assert 'aria-label="3 running"' in draw_progress({"running": 3}, total=None)
+
+
+def test_a_sparkline_says_what_it_shows() -> None:
+    moments = [datetime(2026, 11, 24, 12, 0, second, tzinfo=UTC) for second in (0, 10, 20, 30)]
+    whole = list(zip(moments, [None, 1000, 1002, 1002], [None, 1500, 1500, 1500], strict=True))
+    assert (
+        'role="img" aria-label="1,000 to 1,002 of 1,500 runs finished from 2026-11-24 12:00:10 '
+        'to 2026-11-24 12:00:30"'
+    ) in draw_spark(whole)
+    broken = list(zip(moments, [0, None, 3, 3], [None] * 4, strict=True))
+    assert '2026-11-24 12:00:30, not seen all the time"' in draw_spark(broken)
+    assert 'aria-label="0 to 3 runs finished from' in draw_spark(broken)
+    assert draw_spark(whole[:1]) == ""

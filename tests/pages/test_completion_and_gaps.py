@@ -1,19 +1,15 @@
-"""The pages of completion, gaps, events and audit equal the API."""
+"""The pages of completion, gaps and events equal the API."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 
 from api.pages.charts.scale import span_words
-from recorder.queries.outages import merge_gaps
+from recorder.store.event_tables import events
 from recorder.store.events import publish_events
-from recorder.store.gap_rows import GroupGap
 from recorder.store.transactions import writing
 from tests.support.api_client import Clock
 from tests.support.browsing import Browser
@@ -84,34 +80,6 @@ def test_an_outage_of_many_groups_is_one_bar(browser: Browser, recording: Record
     assert len(browser.get("/gaps?cause=not_polled").with_id("outages-plot").of_class("gap")) == 2
 
 
-GAPS = st.lists(
-    st.tuples(
-        st.integers(0, 50), st.integers(0, 9), st.sampled_from(["timeout", "not_polled"]), st.booleans()
-    ),
-    max_size=30,
-)
-
-
-@given(GAPS)
-def test_outages_hold_every_gap_and_do_not_overlap(drawn: list[tuple[int, int, str, bool]]) -> None:
-    gaps = sorted(
-        (
-            GroupGap(str(number), after(start), None if is_open else after(start + length), cause)
-            for number, (start, length, cause, is_open) in enumerate(drawn)
-        ),
-        key=lambda gap: gap.from_,
-    )
-    outages = merge_gaps(gaps)
-    assert sum(outage.gaps for outage in outages) == len(gaps)
-    for gap in gaps:
-        (mine,) = [one for one in outages if gap.taskgroup_id in one.groups and one.cause == gap.cause]
-        assert mine.from_ <= gap.from_ and (mine.to is None or (gap.to is not None and gap.to <= mine.to))
-    for cause in ("timeout", "not_polled"):
-        same = [one for one in outages if one.cause == cause]
-        for one, other in pairwise(same):
-            assert one.to is not None and one.to < other.from_
-
-
 def test_events(browser: Browser, engine: Engine, cohorts: None) -> None:
     with writing(engine) as connection:
         publish_events(connection)
@@ -127,19 +95,21 @@ def test_events(browser: Browser, engine: Engine, cohorts: None) -> None:
     assert len(only.one("tbody").all("tr")) == 1
 
 
-def test_audit(browser: Browser, engine: Engine, cohorts: None, recording: Recording) -> None:
-    recording.watch("odd", 90)
-    recording.see("odd", 91, {**active(running=3), "num_task_runs": 5})
+def test_anomalies_of_all_ledgers(browser: Browser, engine: Engine, recording: Recording) -> None:
+    """They are counted from the ledgers: events of imported and of older entries were never written."""
+    nothing = browser.get("/audit")
+    odd, mismatch = {**active(running=3), "num_task_runs": 5}, {"status_message": 7, "num_task_runs": 9}
+    said = {"tgrp_1": [odd, {**odd, **mismatch}], "tgrp_2": [odd, settled(completed=1)], "tgrp_3": [EMPTY]}
+    for name, statuses in said.items():
+        recording.watch(name, 0)
+        for place, status in enumerate(statuses, 1):
+            recording.see(name, 10 * place, status)
     with writing(engine) as connection:
-        publish_events(connection)
-    checkpoint: Any = browser.json("/api/v1/audit/checkpoint")
-    page = browser.get("/audit?limit=4")
-    codes = [code.text for code in page.of_class("long")]
-    assert codes == [checkpoint["digest"], *(head["digest"] for head in checkpoint["items"][:4])]
-    following = page.one("a", lambda link: link.attributes.get("rel") == "next").attributes["href"]
-    rest = [code.text for code in browser.get(f"/audit{following}").of_class("long")[1:]]
-    assert rest == [head["digest"] for head in checkpoint["items"][4:]]
-    assert "count mismatch" in page.text
+        connection.execute(delete(events))
+    page = browser.get("/audit")
+    assert "None was found" in nothing.text and "None was found" not in page.text
+    rows = [(row.one("th").text, row.one("td").text) for row in page.all("table")[0].one("tbody").all("tr")]
+    assert rows == [("bad type", "1"), ("count mismatch", "2")]
 
 
 def test_milestones_count_what_is_not_reached(browser: Browser, recording: Recording) -> None:

@@ -174,6 +174,7 @@ def test_completion_equals_the_api(browser: Browser, worked: None) -> None:
     for moment in (episode["started"], episode["completed"]):
         assert page.all("time", lambda time, at=moment["at"]: time.attributes["datetime"] == at)
     assert f"{episode['duration_seconds'] // 60:.0f} min" in cells and episode["outcome"] in cells
+    assert "8 completed, 1 failed, 1 cancelled of 10" in cells
     assert len(chart_of(page).of_class("episode")) == 2
     assert len(chart_of(page).of_class("milestone")) == 4
 

@@ -82,10 +82,15 @@ def test_rows_equal_the_api(browser: Browser, several: None) -> None:
             finished, total = group["progress"]["finished"], group["progress"]["total"]
             assert cells["progress"].of_class("figures")[0].text == f"{finished} of {total}"
             assert cells["last seen"].one("time").attributes["datetime"] == group["last_seen_at"]
-            assert cells["failed"].text == str(group["status"]["task_run_status_counts"].get("failed", 0))
+            counts = group["status"]["task_run_status_counts"]
+            assert cells["failed"].text == str(counts.get("failed", 0))
             bar = cells["progress"].of_class("progress")[0]
+            named = set(bar.attributes["aria-label"].removesuffix(f" of {total}").split(", "))
+            assert named == {f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count}
             widths = [float(rect.attributes["width"][:-1]) for rect in bar.all("rect")[1:]]
             assert sum(widths) == pytest.approx(100, abs=0.01)
+        else:
+            assert cells["failed"].text == "–"
     assert "500 expected" in page.text and "runs missing" in page.text
 
 

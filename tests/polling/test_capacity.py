@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import math
+import random
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from statistics import fmean, quantiles
 
 import pytest
 from hypothesis import Phase as HypothesisPhase
@@ -159,7 +162,11 @@ def test_the_number_of_polls_at_once_is_bounded_and_not_raised_for_failures(
 
 @dataclass
 class Simulation:
-    """Quiet groups, polled by the real schedule and capacity; every answer takes `answer_seconds`."""
+    """Groups that are polled by the real schedule and capacity; every answer takes `answer_seconds`.
+
+    They are quiet, or `changing` all the time. The recorder's machine can finish so many polls a second as
+    `machine` says, give or take `noise` times as many, which is drawn anew every two seconds.
+    """
 
     groups: int
     answer_seconds: float
@@ -167,9 +174,15 @@ class Simulation:
     concurrency: int
     most_at_once: int
     end: float = END
+    changing: bool = False
+    machine: float = math.inf
+    noise: float = 0.0
+    chance: random.Random = field(default_factory=lambda: random.Random(5))
     now: float = 0.0
     gaps: list[float] = field(default_factory=list)
     polls: int = 0
+    told: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
 
     def run(self) -> None:
         """Run in steps of the time between two claims."""
@@ -180,20 +193,29 @@ class Simulation:
         running: deque[tuple[float, int, float]] = deque()
         stretch, saved, bookings = NO_STRETCH, 1.0, Bookings(INTERVALS)
         looks: list[PollLimit | None] = []
-        ended = 0
+        took: list[float] = []
+        possible_now = self.machine
+        work, busy = 0.0, 0.0
+        before = [math.inf] * self.groups
         while self.now < self.end:
             self.now += 0.2
             saved = min(1 + self.rate, saved + self.rate * 0.2)
-            while running and running[0][0] + self.answer_seconds <= self.now:
-                _, group, due_at = running.popleft()
-                ended += 1
+            work = min(work, 1.0) + possible_now * 0.2
+            while running and running[0][0] + self.answer_seconds <= self.now and work >= 1:
+                began, group, due_at = running.popleft()
+                work -= 1
+                busy += 1 / possible_now
+                took.append(self.now - began)
+                if self.now > WARM_UP:
+                    self.waits.append(self.now - before[group])
+                before[group] = self.now
                 if self.now > due_at + WINDOW:
                     self.gaps.append(self.now)
                     polls = 1
                 else:
                     polls = quiet[group].polls + 1
-                if quiet[group].phase is None:
-                    changed[group] = self.now
+                if self.changing or quiet[group].phase is None:
+                    changed[group], polls = self.now, 1
                 quiet_seconds = self.now - changed[group]
                 broken = quiet[group].interrupted or (polls == 1 and quiet_seconds > 0)
                 quiet[group] = Quietness(Phase.ACTIVE, polls, quiet_seconds, broken)
@@ -213,23 +235,26 @@ class Simulation:
                 own = looks.count(PollLimit.CONCURRENCY)
                 meter.update(
                     _period(
-                        polls=ended,
-                        response_seconds=self.answer_seconds if ended else None,
+                        polls=len(took),
+                        response_seconds=sum(took) / len(took) if took else None,
                         waiting_seconds=sum(self.now - began for began, _, _ in running) / len(running)
                         if running
                         else None,
                         limit=max(set(looks), key=looks.count),
                         saturated=own >= 0.8 * len(looks),
+                        cpu_share=busy / HEARTBEAT_SECONDS,
                     ),
                     self.rate,
                     stretched=stretch.factor > 1,
                 )
-                looks, ended = [], 0
+                looks, took, busy = [], [], 0.0
+                possible_now = self.machine * max(0.2, 1 + self.noise * self.chance.gauss())
                 possible = meter.capacity(self.rate).per_second
                 stretch = stretch_of(Counter(map(_about, quiet)).items(), possible, INTERVALS)
                 length = slot_length(INTERVALS, possible).total_seconds()
                 planned = Counter(max(0, int((due_at - self.now) / length)) for due_at, _ in due)
                 bookings.refresh(Survey(moment(self.now), planned, possible, 0.0))
+                self.told.append(stretch.factor)
 
 
 @pytest.mark.slow
@@ -269,3 +294,20 @@ def test_without_more_places_the_schedule_stretches_instead() -> None:
     simulation.run()
     assert max(simulation.gaps, default=0) < WARM_UP
     assert simulation.polls > 0.7 * END * 50 / 8 * 0.9
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+@pytest.mark.parametrize("machine", [27, 12])
+def test_an_overloaded_machine_polls_all_groups_as_often_as_it_says(machine: float, noise: float) -> None:
+    """300 groups that change all the time need 30 polls a second."""
+    simulation = Simulation(300, 0.05, 1000.0, 12, 12, changing=True, machine=machine, noise=noise)
+    simulation.run()
+    told = simulation.told[round(WARM_UP / HEARTBEAT_SECONDS) :]
+    cuts = quantiles(simulation.waits, n=100)
+    real = fmean(simulation.waits) / INTERVALS.poll_interval.total_seconds()
+    assert fmean(told) == pytest.approx(real, rel=0.15)
+    if not noise:
+        # Nor does the schedule swing, which would cost polls.
+        assert told == pytest.approx([real] * len(told), rel=0.15)
+        assert real < 30 / machine / 0.85
+    assert cuts[98] < 1.5 * cuts[49]

@@ -143,24 +143,32 @@ def test_a_sink_that_refuses_is_tried_with_one_event_at_a_time(
     assert states(engine)["ops"].last_error == "503 Service Unavailable"
 
 
-def test_a_sink_that_is_gone_is_disabled_and_said(engine: Engine, receivers: Callable[[], Receiver]) -> None:
-    ops = receivers()
-    ops.answer = lambda _: 410
+def test_a_sink_that_is_gone_is_disabled_and_said_once(
+    engine: Engine, receivers: Callable[[], Receiver]
+) -> None:
+    ops, both = receivers(), threading.Barrier(2)
+
+    def refuse(_: Received) -> int:
+        both.wait(60)
+        return 410
+
+    ops.answer = refuse
     jobs = Jobs(engine, ops.table("ops"))
     happens(engine, 1, group="tgrp_1")
+    happens(engine, 2)
     with capture_logs() as logs:
         jobs.run(lambda: states(engine)["ops"].disabled_at is not None)
-        happens(engine, 2, group="tgrp_1")
+        happens(engine, 3, group="tgrp_1")
         jobs.once()
-    assert ops.ids == ["1"]
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+    assert sorted(ops.ids) == ["1", "2"]
+    assert [line["event"] for line in logs if line["log_level"] in {"warning", "error"}] == [
         "a sink wants no more events; enable it again with: recorder notify replay ops"
     ]
     ops.answer = lambda _: 200
     with writing(engine) as connection:
         replay(connection, "ops", utc_now())
     jobs.once()
-    assert ops.ids == ["1", "1", "2"]
+    assert sorted(ops.ids) == ["1", "1", "2", "2", "3"]
 
 
 def test_once_delivers_what_is_due_and_leaves_the_rest_to_the_next_run(

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.ledger.entries import Action, WatchChange
 from recorder.ledger.poll_outcome import Cause, Failure, Observation, PollOutcome
@@ -136,8 +137,15 @@ def test_a_group_that_is_gone_among_others_does_not_ask_elsewhere(begin: Begin) 
     assert story.provider.requests["/v1"] == asked
 
 
-def test_a_group_that_was_never_seen_does_not_ask_elsewhere(begin: Begin) -> None:
+def test_a_group_that_was_never_seen_asks_elsewhere_as_long_as_none_was_found(begin: Begin) -> None:
     story = begin("/v1")
+    assert story.poll(unseen()) == SEEN and story.search.taken == "/v1"
+
+
+def test_a_group_that_was_never_seen_among_others_does_not_ask_elsewhere(begin: Begin) -> None:
+    story = begin("/v1beta")
+    assert story.poll(watched()) == SEEN
+    story.provider.found_under = {"/v1"}
     for _ in range(10):
         assert story.poll(unseen()) == MISS
     assert story.provider.requests["/v1"] == 0
@@ -160,10 +168,12 @@ def test_anything_but_the_group_leaves_the_prefix_and_the_outcome(begin: Begin, 
 
 def test_it_goes_back_if_the_provider_does(begin: Begin) -> None:
     story = begin("/v1")
-    assert story.poll(watched()) == SEEN and story.search.taken == "/v1"
-    story.provider.found_under = {"/v1beta"}
-    assert [story.poll(watched()) for _ in range(DOUBTFUL_MISSES)][-1] == SEEN
+    with capture_logs() as logs:
+        assert story.poll(watched()) == SEEN and story.search.taken == "/v1"
+        story.provider.found_under = {"/v1beta"}
+        assert [story.poll(watched()) for _ in range(DOUBTFUL_MISSES)][-1] == SEEN
     assert story.search.taken is None
+    assert ["set RECORDER_UPSTREAM_PREFIX" in line["event"] for line in logs] == [True, False]
 
 
 @pytest.mark.parametrize(

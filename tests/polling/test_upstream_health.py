@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.ledger.response_body import parse_body
-from recorder.polling.upstream_health import GOOD_BEATS, UpstreamHealth
+from recorder.polling.upstream_health import GOOD_BEATS, UpstreamHealth, is_about_groups
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SEEN = Observation(NOW, NOW, parse_body(b'{"status": {}}'))
@@ -38,6 +38,14 @@ def test_an_outage_and_its_end_are_logged_once() -> None:
     assert health.news() == {}
     health.polled(SEEN)
     assert health.news() is None
+
+
+def test_single_groups_that_are_not_found_are_no_failing_provider() -> None:
+    health = UpstreamHealth()
+    health.polled(_failed(Cause.NOT_FOUND))
+    assert is_about_groups(health.news() or {})
+    health.polled(_failed(Cause.TIMEOUT))
+    assert not is_about_groups(health.news() or {})
 
 
 def test_intermittent_failures_do_not_flood_the_log() -> None:

@@ -25,6 +25,7 @@ from recorder.sdk.spool import Record, Spool, spool_folder
 from recorder.sdk.tap import Seen, install
 from recorder.simulator import SimulatorSettings
 from tests.support.enrolment_server import EnrolmentServer, enrolment_server
+from tests.support.postgres import free_port
 from tests.support.simulator import SIMULATOR_KEY, simulating
 
 INPUTS: list[Any] = [{"input": "who?", "processor": "lite"}] * 3
@@ -151,7 +152,7 @@ def test_what_cannot_be_delivered_is_delivered_by_the_next_process(
         assert not first.flush(0.2)
     first.detach()
     assert [line for line in caplog.messages if "503 as it was told" in line] == [
-        "the recorder takes no groups now, which wait on disk: 503 as it was told"
+        "the recorder takes no groups now, so they wait: 503 as it was told"
     ]
     waiting = _spooled(recorder.url)
     assert len(waiting) == 2
@@ -163,6 +164,26 @@ def test_what_cannot_be_delivered_is_delivered_by_the_next_process(
     second.detach()
     assert recorder.bodies == [("groups", {"taskgroup_id": group}), ("expectation", {"add_runs": 3})]
     assert _spooled(recorder.url) == []
+
+
+def test_what_can_be_neither_delivered_nor_kept_is_named_at_the_end(
+    client: parallel.Parallel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    address = f"http://127.0.0.1:{free_port()}"
+    attachment = attach(client, to=address)
+    groups = [client.task_group.create().task_group_id for _ in range(2)]
+    client.task_group.add_runs(groups[0], inputs=INPUTS)
+    assert not attachment.flush(0.2)
+    for _ in range(2):
+        attachment.detach()
+    lost = [line for line in caplog.messages if "neither delivered nor on disk" in line]
+    assert lost == [f"these groups are neither delivered nor on disk: {groups[0]}, {groups[1]}"]
+    assert f"the recorder takes no groups now, so they wait: {address}: Connection refused" in caplog.messages
 
 
 def test_a_killed_process_loses_nothing_that_is_on_disk(
@@ -355,6 +376,7 @@ def test_a_client_of_something_else_is_refused() -> None:
     ("to", "token", "message"),
     [
         ("http://", None, "has no host"),
+        ("", None, "is empty"),
         ("folder", "secret", "takes a token"),
         ("sqlite:///recorder.db", "secret", "takes a token"),
         ("ftp://example.com", None, "neither"),

@@ -18,7 +18,7 @@ from recorder.store.enrolment import (
     Deadline,
     cease_watching,
     expect_of_group,
-    note_group,
+    note_groups,
     resume_watching,
     watch_group,
 )
@@ -144,14 +144,15 @@ class Fleet:
         group.next_poll, group.lease, group.clock_step, group.interval = None, None, 0, 0
 
     def note(self, group: Group, text: str) -> None:
-        note_group(
+        outcomes = note_groups(
             self.engine,
-            group.taskgroup_id,
+            [group.taskgroup_id],
             text,
             actor="ann",
             now=lambda: moment(self.now),
             deadline=Deadline(0),
         )
+        assert [each for each in outcomes if each] == [{group.taskgroup_id: Action.NOTED}]
         group.model.add_note(self.now, text)
         self._remarked(group)
 

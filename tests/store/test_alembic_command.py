@@ -27,7 +27,7 @@ from tests.support.store_samples import body, enrol, poll, seen
 
 CLONE = Path(__file__).parents[2]
 INI = str(CLONE / "alembic.ini")
-HEAD = "0020"
+HEAD = "0022"
 
 
 def installed_alembic(folder: Path, *arguments: str, **settings: str) -> Result:

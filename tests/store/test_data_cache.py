@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import count
 
 import pytest
 from sqlalchemy import Connection, Engine
 
 from recorder.store import data_cache
-from recorder.store.data_cache import kept
+from recorder.store.data_cache import is_kept, kept, kept_while
 from recorder.store.engine import check_url, open_engine
 from recorder.store.heartbeats import Heartbeat, beat
 from recorder.store.transactions import reading, writing
 from tests.support.databases import Engines
-from tests.support.recording import NOON, Recording
+from tests.support.recording import NOON, Recording, after
 
 
 @pytest.fixture
@@ -69,6 +70,38 @@ def test_a_transaction_that_began_earlier_does_not_see_later_values(
             assert kept(late, "a", lambda: _groups(late)) == 1
         assert kept(early, "a", lambda: _groups(early)) == 0
         assert kept(early, "b", lambda: _groups(early)) == 0
+
+
+def test_values_are_kept_until_the_time_changes_them(engine: Engine, recording: Recording) -> None:
+    computed: list[int] = []
+
+    def look(seconds: float) -> int:
+        def compute() -> tuple[int, datetime | None]:
+            computed.append(_groups(connection))
+            return computed[-1], after(10 * (1 + seconds // 10)) if seconds < 20 else None
+
+        with reading(engine) as connection:
+            return kept_while(connection, "a", after(seconds), compute)
+
+    for seconds in (1, 9, 1, 10, 19, 25, 1000):
+        assert look(seconds) == 0
+    if engine.dialect.name == "sqlite":
+        assert len(computed) == 3
+    # The clock was set back.
+    look(15)
+    assert len(computed) >= 4
+    recording.watch("tgrp_1")
+    assert look(1000) == 1
+
+
+def test_whether_a_value_is_kept(engine: Engine, recording: Recording) -> None:
+    with reading(engine) as connection:
+        assert not is_kept(connection, "a")
+        kept(connection, "a", lambda: 1)
+        assert is_kept(connection, "a") or engine.dialect.name == "postgresql"
+    recording.watch("tgrp_1")
+    with reading(engine) as connection:
+        assert not is_kept(connection, "a")
 
 
 def test_only_so_many_values_are_kept(engine: Engine) -> None:

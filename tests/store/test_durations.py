@@ -19,8 +19,8 @@ def _recent(engine: Engine, value: str | None) -> tuple[list[float], list[float]
     """Return the durations of the completed and of the open episodes."""
     label = None if value is None else (label_text(KEY), label_text(value))
     with reading(engine) as connection:
-        found = recent_durations(connection, label)
-    return sorted(found.seconds[~found.censored]), sorted(found.seconds[found.censored])
+        seconds, completed = recent_durations(connection, label)
+    return sorted(seconds[completed]), sorted(seconds[~completed])
 
 
 @pytest.mark.parametrize("many", [1, 50_000], ids=["by time", "by label"])

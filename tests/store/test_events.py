@@ -16,7 +16,6 @@ from recorder.ledger.poll_outcome import Cause, Failure
 from recorder.notify.events import Event, EventType
 from recorder.notify.upstream import UpstreamReport, UpstreamState
 from recorder.store.clock_events import find_stalled, read_upstream_state, report_upstream
-from recorder.store.derived import rebuild_all
 from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.event_tables import events
 from recorder.store.events import (
@@ -27,6 +26,7 @@ from recorder.store.events import (
     read_events,
 )
 from recorder.store.history import read_entries
+from recorder.store.rebuilding import rebuild_all
 from recorder.store.tables import summaries
 from recorder.store.transactions import reading, writing
 from tests.support.databases import Engines, postgres_database

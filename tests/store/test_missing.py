@@ -9,7 +9,7 @@ from recorder.ledger.missing_groups import NONE_MISSING, MissingGroups
 from recorder.ledger.poll_outcome import Cause, Failure, Observation
 from recorder.store.enrolment import Deadline, cease_watching
 from recorder.store.leases import claim_due, release
-from recorder.store.missing import read_missing
+from recorder.store.missing import NotFoundGroups, read_missing, read_not_found
 from recorder.store.transactions import reading, writing
 from tests.support.store_samples import OWNER, at, body, enrol, failed, finished, seen, written
 
@@ -80,3 +80,16 @@ def test_groups_that_answer_or_fail_otherwise_or_are_not_watched_are_not_missing
         deadline=Deadline(0),
     )
     assert _missing(engine) == NONE_MISSING
+
+
+def test_groups_that_the_last_poll_did_not_find_are_named(engine: Engine) -> None:
+    for name in ("a", "b", "c", "d"):
+        enrol(engine, f"tgrp_{name}")
+    _poll(engine, a=_seen("a", 1), b=_missed(1), c=_seen("c", 1), d=failed(1))
+    _poll(engine, c=_missed(40))
+    with reading(engine) as connection:
+        assert read_not_found(connection, 3) == NotFoundGroups(2, ("tgrp_b", "tgrp_c"))
+        assert read_not_found(connection, 1) == NotFoundGroups(2, ("tgrp_b",))
+    _poll(engine, b=failed(80), c=_seen("c", 80))
+    with reading(engine) as connection:
+        assert read_not_found(connection, 3) == NotFoundGroups()

@@ -16,10 +16,12 @@ from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
 from recorder.store.groups import find_group
 from recorder.store.history import read_entries
-from recorder.store.migrate import downgrade, upgrade
+from recorder.store.migrate import downgrade, upgrade, upgrade_schema
+from recorder.store.rebuilding import rebuild_left
 from recorder.store.schema import state_of
 from recorder.store.schema_diff import differences
 from recorder.store.transactions import reading
+from recorder.store.underived import Deriving, deriving
 from tests.store.brute_force import assert_completion_agrees
 from tests.support.chain_oracle import assert_chained
 from tests.support.store_samples import at, body, poll, seen
@@ -130,3 +132,20 @@ def test_recording_continues(old_engine: Engine) -> None:
         for seconds, taskgroup_id in enumerate(IDS, start=1):
             *_, last = read_entries(connection, taskgroup_id)
             assert last.at == at(seconds * 3600)
+
+
+def test_recording_and_reading_go_on_before_completion_is_derived(old_engine: Engine) -> None:
+    upgrade_schema(old_engine)
+    with reading(old_engine) as connection:
+        assert deriving(connection) == Deriving(0, len(IDS))
+        assert [len(list(read_entries(connection, one))) for one in IDS] == [2, 8, 1]
+    poll(old_engine, "tgrp_1", seen(body("tgrp_1", 3), 3600))
+    with reading(old_engine) as connection:
+        assert deriving(connection) == Deriving(1, len(IDS))
+    for _ in rebuild_left(old_engine):
+        pass
+    with reading(old_engine) as connection:
+        for taskgroup_id in IDS:
+            group = find_group(connection, taskgroup_id)
+            assert group is not None
+            assert_completion_agrees(connection, list(read_entries(connection, taskgroup_id)), group.watch)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine, insert
 
@@ -52,6 +52,14 @@ ODD_STATUS: Sequence[dict[str, Any]] = (
 )
 
 
+class MadeLedger(Protocol):
+    """A ledger that was made up, and the state in which it ends."""
+
+    enrolled_at: datetime
+    entries: list[Entry]
+    watch: Watch
+
+
 class RandomLedger:
     """One group's randomly growing ledger.
     `oddity` is the chance that a response is unusual, `trouble` the chance of anything other than a response.
@@ -90,6 +98,11 @@ class RandomLedger:
         else:
             action = chance.choice([Action.PAUSED, Action.STOPPED])
             self._take(cease(self.watch, WatchChange(action, "bob", None), self._now))
+
+    def stop(self) -> None:
+        """Stop watching, if the group is watched."""
+        if self.watch.state is not WatchState.STOPPED:
+            self._take(cease(self.watch, WatchChange(Action.STOPPED, "bob", None), self._now))
 
     def _remark(self) -> None:
         chance, now = self._chance, self._now
@@ -164,7 +177,7 @@ def random_ledgers(
         yield ledger
 
 
-def write(engine: Engine, ledgers: Iterable[RandomLedger]) -> None:
+def write(engine: Engine, ledgers: Iterable[MadeLedger]) -> None:
     """Write complete ledgers and their derived rows to a database in one transaction."""
     with writing(engine) as connection:
         for ledger in ledgers:

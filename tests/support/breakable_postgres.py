@@ -68,10 +68,10 @@ class Server:
 
 
 @contextmanager
-def small_disk() -> Iterator[Path | None]:
+def small_disk(mebibytes: int = SMALL_DISK_MIB) -> Iterator[Path | None]:
     """Mount a small file system on a new folder for the duration of the block; None if not allowed."""
     folder = tempfile.mkdtemp(prefix="recorder-disk-")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_MIB}m,mode=1777", "tmpfs", folder]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=1777", "tmpfs", folder]
     allowed = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
     try:
         yield Path(folder) if allowed else None

@@ -30,6 +30,7 @@ from tests.support.databases import upgrade_database
 
 PROGRAMS: dict[str, Callable[[], object]] = {"recorder": main, "alembic": alembic.config.main}
 COMMANDS = (
+    "archive",
     "checkpoint",
     "completion",
     "db",

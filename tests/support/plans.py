@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, text
+
+
+class _NoRows(list[Any]):
+    """What a statement returns that finds nothing."""
+
+    cursor = None
 
 
 class Explaining:
@@ -20,12 +27,17 @@ class Explaining:
         if self._dialect.name == "postgresql":
             connection.execute(text("SET LOCAL enable_seqscan = off"))
 
-    def execute(self, statement: Any) -> list[Any]:
+    @property
+    def dialect(self) -> Any:
+        return self._dialect
+
+    def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+        statement = statement.params(parameters or {})
         compiled = statement.compile(dialect=self._dialect, compile_kwargs={"literal_binds": True})
         explain = "EXPLAIN QUERY PLAN" if self._dialect.name == "sqlite" else "EXPLAIN"
         plan = self._connection.execute(text(f"{explain} {str(compiled).replace(':', chr(92) + ':')}"))
         self._plans += [str(row) for row in plan]
-        return []
+        return _NoRows()
 
     @property
     def plans(self) -> str:

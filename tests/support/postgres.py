@@ -13,9 +13,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,16 @@ class _Cluster:
     bin_dir: Path
     account: Mapping[str, Any] = field(default_factory=dict)
 
-    def start(self) -> str:
-        """Create the cluster and start its server; return the URL of its first database.
+    def start(self, more: str = "") -> str:
+        """Create the cluster and start its server, configured with `more`; return the URL of its first
+        database.
 
         Raises:
             RuntimeError: if it fails; the message includes the output of PostgreSQL.
         """
         encoding = ("-E", "UTF8", "--no-locale")
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", *encoding, "-N")
-        return self._start(_CONFIGURATION)
+        return self._start(_CONFIGURATION + more)
 
     def start_standby(self, primary: str) -> str:
         """Copy the server at `primary` and start the copy as its hot standby; return the URL.
@@ -66,6 +68,30 @@ class _Cluster:
         copied = ("-X", "stream", "-c", "fast", "--no-sync")
         self._run("pg_basebackup", "-d", primary, "-D", self._data, "-R", *copied)
         return self._start()
+
+    def back_up(self, primary: str) -> None:
+        """Copy the server at `primary`, without what it writes from now on.
+
+        Raises:
+            RuntimeError: if it fails; the message includes the output of PostgreSQL.
+        """
+        self._run("pg_basebackup", "-d", primary, "-D", self._data, "-c", "fast", "--no-sync")
+
+    def recover(self, wal: Path, until: datetime) -> str:
+        """Start the copy, and bring it to its state at `until` from the WAL in a folder; return the URL.
+
+        Raises:
+            RuntimeError: if it fails; the message includes the output of PostgreSQL.
+        """
+        (self._data / "recovery.signal").touch()
+        return self._start(
+            f"""
+archive_mode = off
+restore_command = 'cp {wal}/%f %p'
+recovery_target_time = '{until.isoformat()}'
+recovery_target_action = 'promote'
+"""
+        )
 
     @property
     def _data(self) -> Path:
@@ -125,6 +151,36 @@ def running_standby(primary: str) -> Iterator[str]:
         (cluster.folder / "data").chmod(0o700)
     try:
         yield cluster.start_standby(primary)
+    finally:
+        cluster.stop()
+
+
+@contextmanager
+def archiving_postgres() -> Iterator[tuple[str, Path]]:
+    """Run a server that keeps its WAL, for the duration of the block; yield the URL of its first database,
+    and the folder of the WAL."""
+    cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-")))
+    wal = cluster.folder / "wal"
+    wal.mkdir()
+    if os.geteuid() == 0:
+        os.chown(wal, pwd.getpwnam(UNPRIVILEGED).pw_uid, -1)
+    command = f"test ! -f {wal}/%f && cp %p {wal}/%f"
+    try:
+        yield cluster.start(f"archive_mode = on\narchive_command = '{command}'\n"), wal
+    finally:
+        cluster.stop()
+
+
+@contextmanager
+def backed_up(primary: str) -> Iterator[Callable[[Path, datetime], str]]:
+    """Make a base backup of a server. Yield what starts it as it was at a time, from the WAL in a folder; it
+    runs for the duration of the block."""
+    cluster = _prepare(Path(tempfile.mkdtemp(prefix="recorder-pg-")))
+    if os.geteuid() == 0:
+        (cluster.folder / "data").chmod(0o700)
+    try:
+        cluster.back_up(primary)
+        yield cluster.recover
     finally:
         cluster.stop()
 

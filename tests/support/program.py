@@ -94,7 +94,15 @@ class Program:
         outer = {
             name: text for name, text in os.environ.items() if not name.startswith(("RECORDER_", "PARALLEL_"))
         }
-        return {**outer, **self.settings}
+        # Recorders of other tests have their own, so none is noticed.
+        return {**outer, "TMPDIR": str(self.temporary), **self.settings}
+
+    @property
+    def temporary(self) -> Path:
+        """The folder for temporary files, which is beside that of the program."""
+        folder = self.folder.with_name(f"{self.folder.name}-temporary")
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def run(self, *arguments: str, text: str | bytes = b"") -> Result:
         """Run a command to completion, with `text` on its standard input."""

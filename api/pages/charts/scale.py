@@ -15,6 +15,8 @@ _TIME_STEPS = (
 )
 _UNITS = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1.0, "s"))
 _MULTIPLES = (1, 2, 2.5, 5, 10)
+_WHOLE_MULTIPLES = (1, 2, 5, 10)
+"""For steps below 10, which are between counts: there is no half run."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -95,7 +97,8 @@ def compact(value: float) -> str:
 
 def _round_step(top: float, parts: int = 5) -> float:
     magnitude = 10.0 ** floor(log10(top / parts))
-    return next(each * magnitude for each in _MULTIPLES if each * magnitude >= top / parts * (1 - 1e-9))
+    multiples = _WHOLE_MULTIPLES if magnitude < 10 else _MULTIPLES
+    return next(each * magnitude for each in multiples if each * magnitude >= top / parts * (1 - 1e-9))
 
 
 def _label(moment: datetime, step: float, *, with_date: bool) -> str:

@@ -1,4 +1,4 @@
-"""Small pictures in the rows of a table, beside the figures that say the same."""
+"""Small pictures in the rows of a table, each with a name that says what it shows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SPARK_WIDTH, SPARK_HEIGHT = 110, 26
 Trace = Sequence[tuple[datetime, int | None, int | None]]
 
 
-def draw_progress(counts: Mapping[str, int], total: int) -> Markup:
+def draw_progress(counts: Mapping[str, int], total: int | None) -> Markup:
     """Draw a bar with a part for each count of at least 1; what is missing to `total` stays empty."""
-    whole = max(total, sum(counts.values()), 1)
+    whole = max(total or 0, sum(counts.values()), 1)
     parts, x = [element("rect", _class="rest", width="100%", height="12")], 0.0
     for name, count in counts.items():
         if count > 0:
@@ -23,7 +23,9 @@ def draw_progress(counts: Mapping[str, int], total: int) -> Markup:
             part = element("rect", _class=f"s-{name}", x=percent(x), width=percent(share), height="12")
             parts.append(part)
             x += share
-    return element("svg", parts, _class="progress", width="100%", height="12", aria_hidden="true")
+    shown = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count > 0]
+    words = f"{', '.join(shown) or 'no counts'}{'' if total is None else f' of {total:,}'}"
+    return element("svg", parts, _class="progress", width="100%", height="12", role="img", aria_label=words)
 
 
 def draw_spark(trace: Trace) -> Markup:
@@ -55,7 +57,22 @@ def draw_spark(trace: Trace) -> Markup:
         width=SPARK_WIDTH,
         height=SPARK_HEIGHT,
         viewBox=f"0 0 {SPARK_WIDTH} {SPARK_HEIGHT}",
-        aria_hidden="true",
+        role="img",
+        aria_label=_trend_words(points),
+    )
+
+
+def _trend_words(trace: Trace) -> str:
+    """Return what a sparkline shows: when it begins and ends, and how many runs had finished then."""
+    seen = [(at, done, total) for at, done, total in trace if done is not None]
+    (begun, first, _), (ended, last, total) = seen[0], seen[-1]
+    finished = f"{last:,}" if first == last else f"{first:,} to {last:,}"
+    of_all = "" if total is None else f" of {total:,}"
+    places = [place for place, point in enumerate(trace) if point[1] is not None]
+    broken = len(places) <= places[-1] - places[0]
+    return (
+        f"{finished}{of_all} runs finished from {begun:%Y-%m-%d %H:%M:%S} to {ended:%Y-%m-%d %H:%M:%S}"
+        f"{', not seen all the time' if broken else ''}"
     )
 
 

@@ -14,6 +14,8 @@ STRETCHED = 1000
 NOTHING_DRAWN = Markup("")
 TOP, BOTTOM, AXIS_WIDTH = 18, 26, 48
 """The space above and below a plot, and to its left, in pixels."""
+_EDGE = 0.04
+"""The share of the width in which a label does not stand across its tick, as it would be cut off."""
 
 
 def element(name: str, content: Iterable[str] = "", /, **attributes: object) -> Markup:
@@ -113,8 +115,10 @@ class Plot:
     def _time_labels(self) -> Markup:
         y = self.height + TOP + 18
         labels = []
+        # Phones leave out the alternate labels. One that begins at the edge, with its date, takes more room.
+        left_out = {2} if self.columns and self.columns[0].share < _EDGE else set()
         for number, tick in enumerate(self.columns):
-            anchor = "start" if tick.share < 0.04 else "end" if tick.share > 0.96 else "middle"
+            anchor = "start" if tick.share < _EDGE else "end" if tick.share > 1 - _EDGE else "middle"
             labels.append(
                 element(
                     "text",
@@ -122,7 +126,7 @@ class Plot:
                     x=percent(tick.share),
                     y=y,
                     text_anchor=anchor,
-                    _class="alternate" if number % 2 else None,
+                    _class="alternate" if number % 2 or number in left_out else None,
                 )
             )
         return element("g", labels, _class="axis", aria_hidden="true")

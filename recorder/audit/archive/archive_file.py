@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import secrets
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO, cast
 
 import zstandard
 
+from recorder.audit.archive.part_file import part_file
 from recorder.audit.export_format import ImportRefusedError, read_export
 from recorder.audit.file_sums import sum_line, sum_path
 from recorder.ledger.entries import Entry
@@ -60,18 +60,14 @@ def write_archive(path: Path, lines: Iterable[bytes]) -> str:
         OSError: it cannot be written, or a file of that name exists.
     """
     require_new(path)
-    part = path.with_name(f".recorder-{secrets.token_hex(6)}.part")
-    try:
-        with part.open("xb") as file:
-            summed = _Summed(file)
-            with _compressing(path.name, summed) as write:
-                for line in lines:
-                    write(line)
-            file.flush()
-            os.fsync(file.fileno())
+    with part_file(path.parent) as (file, part):
+        summed = _Summed(file)
+        with _compressing(path.name, summed) as write:
+            for line in lines:
+                write(line)
+        file.flush()
+        os.fsync(file.fileno())
         _name(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     digest = summed.sum.hexdigest()
     with sum_path(path).open("xb") as file:
         file.write(sum_line(digest, path.name))

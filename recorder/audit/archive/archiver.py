@@ -35,6 +35,7 @@ from recorder.clock import Clock
 from recorder.store.archive_tables import tombstones
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.tables import entries, episodes, group_labels, milestones, summaries, watches
+from recorder.store.tombstones import named_by
 from recorder.store.transactions import DatabaseUnavailableError, reading, writing
 
 _MOST_GROUPS = 200
@@ -111,6 +112,31 @@ def remove_ledgers(engine: Engine, archive: WrittenArchive, now: Clock) -> Itera
     while more:
         with writing(engine) as connection:
             more = dialect_of(connection).shrink(connection, _PAGES_AT_ONCE)
+
+
+def require_new_archive(engine: Engine, path: Path) -> None:
+    """Refuse to write an archive where a file is.
+
+    Raises:
+        ArchiveError: a file of that name exists, or one with its sum; the text says who needs it.
+        OSError: it cannot be read.
+        DatabaseUnavailableError: the database cannot be used.
+    """
+    try:
+        require_new(path)
+    except FileExistsError as error:
+        needed = 0
+        if path.is_file():
+            digest = sum_of_file(path)
+            with reading(engine) as connection:
+                needed = named_by(connection, digest)
+        why = (
+            f"{needed} archived group{'s need' if needed > 1 else ' needs'} it"
+            if needed
+            else "no archived group needs it, so an interrupted command may have left it: delete it, or give "
+            "another name"
+        )
+        raise ArchiveError(f"{error.filename}: {error.strerror}; {why}") from None
 
 
 def require_removal(engine: Engine) -> None:

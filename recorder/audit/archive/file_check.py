@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select
 
 from recorder.audit.archive.archive_file import ArchivedLedger, opened_archive, read_ledgers
-from recorder.audit.archive.restore import stands
+from recorder.audit.archive.restore import is_elsewhere, stands
 from recorder.audit.checkpoints import CheckpointHead
 from recorder.audit.export_format import ImportRefusedError
 from recorder.audit.file_sums import kept_sum, sum_of_file, sum_path
@@ -24,7 +24,7 @@ from recorder.store.archive_tables import tombstones
 from recorder.store.derived import label_rows, summary_row
 from recorder.store.episode_rows import episode_row, milestone_rows, open_episode_rows
 from recorder.store.tables import entries, summaries
-from recorder.store.tombstones import Tombstone, find_tombstones
+from recorder.store.tombstones import Tombstone, find_tombstones, named_by
 from recorder.store.transactions import reading
 
 _AT_ONCE = 200
@@ -34,13 +34,14 @@ _WHOLE_FILE = ""
 
 @dataclass(slots=True)
 class FileCheck:
-    """How much an archive has, the findings, and the checkpoint heads that it proves although they are not
-    the last of their groups, by group id."""
+    """How much an archive has, the findings, the checkpoint heads that it proves although they are not the
+    last of their groups, by group id, and how many of its groups were archived later, into another file."""
 
     entries: int = 0
     groups: int = 0
     findings: list[Finding] = field(default_factory=list)
     proven_heads: set[str] = field(default_factory=set)
+    elsewhere: int = 0
 
 
 def check_archive(
@@ -67,7 +68,7 @@ def check_archive(
     except ImportRefusedError as error:
         check.report(check.group, check.seq, ProblemKind.UNREADABLE, f"the file: {error}")
     else:
-        check.report_missing({check.sum, *([kept] if kept else [])})
+        check.report_missing(kept)
     return check.result
 
 
@@ -77,6 +78,8 @@ class _Check:
     def __init__(self, engine: Engine, heads: Mapping[str, CheckpointHead], digest: str) -> None:
         self.result = FileCheck()
         self.sum = digest
+        with reading(engine) as connection:
+            self._proven = named_by(connection, digest) > 0
         self.group, self.seq = _WHOLE_FILE, 0
         self._engine = engine
         self._heads = heads
@@ -133,6 +136,8 @@ class _Check:
                 tombstone = known.get(ledger.taskgroup_id)
                 if tombstone is None:
                     self._compare_live(connection, ledger)
+                elif self._proven and is_elsewhere(ledger, tombstone, self.sum):
+                    self.result.elsewhere += 1
                 else:
                     self._compare_tombstone(ledger, tombstone)
                     if kept.get(ledger.taskgroup_id, derived) != derived:
@@ -166,12 +171,14 @@ class _Check:
             detail = "the database has another ledger of the group than the file"
             self.report(ledger.taskgroup_id, ledger.head_seq, ProblemKind.DIGEST_MISMATCH, detail)
 
-    def report_missing(self, sums: set[str]) -> None:
-        """Report the groups whose tombstones name this file, although it does not have them."""
+    def report_missing(self, kept: str | None) -> None:
+        """Report the groups whose tombstones name this file, although it does not have them; `kept` is the
+        sum that is kept beside it. A file that no tombstone names may be an altered one."""
+        others = set() if self._proven else self._sums | ({kept} if kept else set())
         column = tombstones.c.archive_sha256
         asked = select(tombstones.c.taskgroup_id, tombstones.c.head_seq)
         with reading(self._engine) as connection:
-            for row in connection.execute(asked.where(column.in_(sums | self._sums))):
+            for row in connection.execute(asked.where(column.in_({self.sum} | others))):
                 if row.taskgroup_id not in self._ids:
                     detail = "the tombstone names this archive, which does not have the group"
                     self.report(row.taskgroup_id, row.head_seq, ProblemKind.TRUNCATED, detail)

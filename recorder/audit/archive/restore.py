@@ -23,7 +23,7 @@ from recorder.store.derived import rebuild_group
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.mapping import entry_row
 from recorder.store.tables import Time, entries, summaries, watches
-from recorder.store.tombstones import find_tombstones
+from recorder.store.tombstones import Tombstone, find_tombstones, named_by
 from recorder.store.transactions import reading, writing
 
 _ROWS_AT_ONCE = 500
@@ -35,12 +35,13 @@ _IDS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """The groups of a file that are to come back, how many entries these have, and how many groups of the
-    file stand in the database already."""
+    """The groups of a file that are to come back, how many entries these have, how many groups of the file
+    stand in the database already, and how many are archived in another file."""
 
     ids: frozenset[str]
     entries: int
     present: int
+    elsewhere: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Restored:
 def plan_restore(engine: Engine, path: Path, read: Callable[[int], None]) -> RestorePlan:
     """Prove a whole archive against the tombstones; `read` is told how many bytes are done.
 
+    Groups that were not removed when the file was written, and were archived later, stay in the later file.
+
     Raises:
         ImportRefusedError: the file does not verify, or is not the archive that the tombstones name.
         OSError: it cannot be read.
@@ -66,10 +69,14 @@ def plan_restore(engine: Engine, path: Path, read: Callable[[int], None]) -> Res
             read(position())
     digest = sum_of_file(path)
     wanted: dict[str, int] = {}
+    elsewhere = 0
     for start in range(0, len(ledgers), _IDS_AT_ONCE):
         with reading(engine) as connection:
-            wanted |= _wanted(connection, ledgers[start : start + _IDS_AT_ONCE], digest)
-    return RestorePlan(frozenset(wanted), sum(wanted.values()), len(ledgers) - len(wanted))
+            part, others = _wanted(connection, ledgers[start : start + _IDS_AT_ONCE], digest)
+        wanted |= part
+        elsewhere += others
+    present = len(ledgers) - len(wanted) - elsewhere
+    return RestorePlan(frozenset(wanted), sum(wanted.values()), present, elsewhere)
 
 
 def restore_groups(engine: Engine, path: Path, plan: RestorePlan) -> Iterator[Restored]:
@@ -92,10 +99,15 @@ def restore_groups(engine: Engine, path: Path, plan: RestorePlan) -> Iterator[Re
             yield done
 
 
-def _wanted(connection: Connection, ledgers: Sequence[ArchivedLedger], digest: str) -> dict[str, int]:
-    """Return how many entries each ledger has that is to come back; the others must stand already."""
+def _wanted(
+    connection: Connection, ledgers: Sequence[ArchivedLedger], digest: str
+) -> tuple[dict[str, int], int]:
+    """Return how many entries each ledger has that is to come back, and how many are in another archive; the
+    others must stand already."""
     known = find_tombstones(connection, [ledger.taskgroup_id for ledger in ledgers])
+    proven = named_by(connection, digest) > 0
     wanted: dict[str, int] = {}
+    elsewhere = 0
     for ledger in ledgers:
         tombstone = known.get(ledger.taskgroup_id)
         if tombstone is None:
@@ -104,6 +116,8 @@ def _wanted(connection: Connection, ledgers: Sequence[ArchivedLedger], digest: s
                     f"{ledger.taskgroup_id!r} is neither archived nor recorded in this database; an archive "
                     "of another database goes into an empty one, without --restore"
                 )
+        elif proven and is_elsewhere(ledger, tombstone, digest):
+            elsewhere += 1
         elif (tombstone.archive_sha256, tombstone.head_digest) != (digest, ledger.head_digest):
             raise ImportRefusedError(
                 f"this is not the file in which {ledger.taskgroup_id!r} was archived: its SHA-256 is "
@@ -111,7 +125,17 @@ def _wanted(connection: Connection, ledgers: Sequence[ArchivedLedger], digest: s
             )
         else:
             wanted[ledger.taskgroup_id] = ledger.head_seq
-    return wanted
+    return wanted, elsewhere
+
+
+def is_elsewhere(ledger: ArchivedLedger, tombstone: Tombstone, digest: str) -> bool:
+    """Whether a ledger, in the archive with this SHA-256, was archived later, into another file.
+
+    Only of an archive that some tombstone names is this good news: its bytes are then as they were written.
+    """
+    head = (ledger.head_seq, ledger.head_digest)
+    grown = ledger.head_seq < tombstone.head_seq or head == (tombstone.head_seq, tombstone.head_digest)
+    return tombstone.archive_sha256 != digest and grown
 
 
 def stands(connection: Connection, ledger: ArchivedLedger) -> bool:

@@ -82,11 +82,12 @@ def verify_at_once(url: URL, tasks: Sequence[Task], jobs: int) -> Iterator[Check
     # Ctrl-C reaches every process of a terminal; this one handles it, and ends the others.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        pool = context.Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+        with context.Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+            # A signal that came meanwhile arrives here, where it ends the processes in good order.
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield from pool.imap(partial(_whole_task, url), tasks)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    with pool:
-        yield from pool.imap(partial(_whole_task, url), tasks)
 
 
 def known_of(engine: Engine, ids: Sequence[str]) -> set[str]:

@@ -10,11 +10,11 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from recorder.audit.archive.archive_file import require_new
 from recorder.audit.archive.archiver import (
     ArchiveError,
     WrittenArchive,
     remove_ledgers,
+    require_new_archive,
     require_removal,
     write_ledgers,
 )
@@ -30,12 +30,13 @@ from recorder.audit.archive.selection import (
 from recorder.audit.exporter import ExportError
 from recorder.cli.common import opened_database, report_errors, writable_database
 from recorder.cli.output.console import metadata_options, print_json
-from recorder.cli.output.files import phases, sizes_text, stoppable
+from recorder.cli.output.files import goes_to_output, phases, sizes_text, stoppable
 from recorder.cli.output.format import bytes_text, count_text
 from recorder.cli.time_options import DurationType, TimeType
 from recorder.clock import Clock
 from recorder.settings_loading import load_settings
 from recorder.store.database_clock import measured_clock
+from recorder.store.transactions import DatabaseUnavailableError
 
 _MOST_LISTED = 10
 
@@ -90,6 +91,8 @@ def command(
         raise click.UsageError("give either --older-than or --before")
     if out is None and not dry_run:
         raise click.UsageError("give --out FILE, or --dry-run")
+    if goes_to_output(out) and out is not None:
+        raise click.UsageError("--out needs a file, which is read back; it cannot be standard output")
     selected = tuple(metadata_options(labels).items())
     with (
         writable_database(load_settings(needed=())) as engine,
@@ -123,8 +126,8 @@ def _archive(opened: _Opened, query: ArchiveFilter, out: Path) -> tuple[ArchiveP
     reader, tell = opened.reader, opened.tell
     try:
         with stoppable("stopped: nothing was archived"):
-            require_new(out)
             require_removal(opened.engine)
+            require_new_archive(opened.engine, out)
             plan = plan_archive(reader, query, opened.now(), tell)
             if not plan.ids:
                 return plan, None
@@ -133,16 +136,22 @@ def _archive(opened: _Opened, query: ArchiveFilter, out: Path) -> tuple[ArchiveP
     except (ArchiveError, ExportError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"{error.filename or out}: {error.strerror or error}") from None
+        # Not the name of a temporary file.
+        named = error.filename if isinstance(error, FileExistsError) else out
+        raise click.ClickException(f"{named}: {error.strerror or error}") from None
 
 
 def _remove(opened: _Opened, plan: ArchivePlan, written: WrittenArchive) -> ArchivePlan:
     groups = entries = changed = 0
-    with stoppable(f"stopped: {written.path} is complete; those of its groups that are not archived stay"):
-        for removed in remove_ledgers(opened.engine, written, opened.now):
-            groups, entries = groups + removed.groups, entries + removed.entries
-            changed += removed.changed
-            opened.tell("removing groups", groups + changed, len(plan.ids))
+    state = f"{written.path} is complete; those of its groups that are not archived stay"
+    try:
+        with stoppable(f"stopped: {state}"):
+            for removed in remove_ledgers(opened.engine, written, opened.now):
+                groups, entries = groups + removed.groups, entries + removed.entries
+                changed += removed.changed
+                opened.tell("removing groups", groups + changed, len(plan.ids))
+    except DatabaseUnavailableError as error:
+        raise click.ClickException(f"the database cannot be used: {error}; {state}") from None
     return with_changed(plan, groups, entries, changed)
 
 

@@ -12,9 +12,10 @@ import click
 from recorder.audit.checkpoints import BrokenHeadError, CheckpointHead, checkpoint_lines, read_heads
 from recorder.audit.file_sums import sum_line, sum_path
 from recorder.cli.common import readable_database, report_errors
-from recorder.cli.output.files import chunks, goes_to_output, out_option, stoppable, written_whole
+from recorder.cli.output.files import chunks, goes_to_output, out_option, progress, stoppable, written_whole
 from recorder.cli.output.format import count_text
 from recorder.settings_loading import load_settings
+from recorder.store.groups import ALL_GROUPS, count_groups
 
 
 @click.command("checkpoint")
@@ -31,14 +32,20 @@ def command(out: Path | None) -> None:
         stoppable("stopped: the checkpoint is incomplete"),
         readable_database(load_settings(needed=())) as connection,
     ):
-        with closing(read_heads(connection)) as heads, written_whole(out) as write:
+        piped = goes_to_output(out)
+        with (
+            closing(read_heads(connection)) as heads,
+            written_whole(out) as write,
+            progress("reading heads", count_groups(connection, ALL_GROUPS), beside_output=piped) as advance,
+        ):
             try:
                 for chunk in chunks(checkpoint_lines(counter.counted(heads))):
                     digest.update(chunk)
                     write(chunk)
+                    advance(counter.heads)
             except BrokenHeadError as error:
                 raise click.ClickException(f"{error} (see: recorder verify)") from None
-        if out is not None and not goes_to_output(out):
+        if out is not None and not piped:
             with written_whole(sum_path(out)) as write:
                 write(sum_line(digest.hexdigest(), out.name))
     heads_text, entries_text = (

@@ -14,13 +14,14 @@ from recorder.cli.output.cohort_table import Cohorts, find_cohorts, print_cohort
 from recorder.cli.output.comparison_table import print_comparison
 from recorder.cli.output.console import answer, console, json_option, metadata_options, print_json, query_of
 from recorder.cli.output.episode_table import print_completion
-from recorder.cli.output.unknown_keys import unknown_key_notes
+from recorder.cli.output.unknown_keys import meant_text, unknown_key_notes
 from recorder.queries.comparison import StatisticsQuery, statistics_or_comparison
 from recorder.queries.completion import completion_answer
 from recorder.queries.eta import eta_of
 from recorder.queries.groups import group_body, require_group
 from recorder.settings_loading import load_settings
 from recorder.store.durations import MOST_COHORTS, TooManyCohortsError
+from recorder.store.totals import has_label
 
 
 @click.command("completion")
@@ -89,6 +90,9 @@ def _print_many(query: StatisticsQuery, *, as_json: bool) -> None:
     def question(connection: Connection, _: datetime) -> dict[str, Any]:
         if not as_json:
             remarks[:] = unknown_key_notes(connection, _keys(query))
+            grouped = query.group_by
+            if grouped is not None and not has_label(connection, grouped):
+                remarks.extend(filter(None, [meant_text(connection, grouped)]))
         if as_json or query.compare is not None:
             return statistics_or_comparison(connection, query)
         found.append(find_cohorts(connection, query))

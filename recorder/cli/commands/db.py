@@ -13,20 +13,21 @@ from sqlalchemy import Engine, func, inspect, select
 
 from recorder.audit.repair import repair_derived
 from recorder.cli.common import opened_database, report_errors, require_file, wait_for_database
-from recorder.cli.output.files import phases, stoppable
+from recorder.cli.output.files import phases, stoppable, told_progress
 from recorder.cli.output.format import count_text
 from recorder.processes import stop_requests
 from recorder.settings_loading import load_settings
 from recorder.store import grants as granting
 from recorder.store import migrate, schema
-from recorder.store.derived import rebuild_all, stale_ids
 from recorder.store.dialects.registry import dialect_of
 from recorder.store.engine import display_url
 from recorder.store.grants import Roles
+from recorder.store.rebuilding import rebuild_all, rebuild_left
 from recorder.store.repair import repair_schema
 from recorder.store.schema_diff import differences
 from recorder.store.tables import summaries, watches
 from recorder.store.transactions import reading, writing
+from recorder.store.underived import deriving, groups_left
 
 
 @click.group("db")
@@ -37,11 +38,29 @@ def command() -> None:
 @command.command("upgrade")
 @report_errors
 def upgrade_command() -> None:
-    """Upgrade the schema to this program's revision. An empty database gets its tables."""
+    """Upgrade the schema to this program's revision. An empty database gets its tables.
+
+    The schema changes in one short transaction. If the rules of completion have changed, it is then derived
+    anew, group by group, while recorders and the API may run. After an interruption, the next upgrade or any
+    recorder continues.
+    """
     with opened_database(load_settings(needed=()).write_url) as engine:
         wait_for_database(engine)
-        before = migrate.upgrade(engine)
+        before = migrate.upgrade_schema(engine)
         click.echo(f"{display_url(engine.url)}: {before.current or 'empty'} -> {before.head}")
+        _derive_left(engine)
+
+
+def _derive_left(engine: Engine) -> None:
+    """Derive anew what other rules derived, while others record and read."""
+    with stop_requests() as stop_requested, told_progress("deriving completion anew, groups") as tell:
+        for found in rebuild_left(engine):
+            tell(found.done, found.total)
+            if stop_requested() and found.done < found.total:
+                raise click.ClickException(
+                    f"stopped after {found}; a running recorder derives the others, and so does: "
+                    "recorder db upgrade"
+                )
 
 
 @command.command("downgrade")
@@ -62,6 +81,11 @@ def current() -> None:
     with _present_database() as engine:
         state = schema.state_of(engine)
         click.echo(f"{state.current or 'none'} (this program needs {state.head})")
+        if state.at_head:
+            with reading(engine) as connection:
+                left = deriving(connection)
+            if left is not None:
+                click.echo(f"completion is being derived anew: {left} are done (see: recorder db upgrade)")
 
 
 @command.command("check")
@@ -89,8 +113,8 @@ def _lacking(engine: Engine) -> Iterator[str]:
         # A missing table is reported by itself.
         place = dialect_of(connection).current_schema(connection)
         is_there = inspect(connection).has_table(summaries.name, schema=place)
-        if is_there and (stale := stale_ids(connection)):
-            yield f"derived tables: {count_text(len(stale), 'group')} missing or derived by other rules"
+        if is_there and (left := groups_left(connection)):
+            yield f"derived tables: {count_text(len(left), 'group')} missing or derived by other rules"
 
 
 @command.command("repair")

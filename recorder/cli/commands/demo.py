@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from math import isnan
 
 import click
 from rich.console import Console
@@ -15,20 +14,19 @@ from recorder.cli.demo.cast import ADD_LATER_SECONDS, Client
 from recorder.cli.demo.stage import Stage, StoppedEarlyError, enrol_all, staged
 from recorder.cli.demo.summary import print_summary
 from recorder.cli.demo.view import view_of
+from recorder.cli.number_options import SecondsType
 from recorder.cli.output.console import console as plain_console
 from recorder.processes import Children, stop_requests, wait_while
 
 
 @click.command("demo")
-@click.option("--for", "seconds", type=click.FloatRange(min=1), help="Stop after this many seconds.")
+@click.option("--for", "seconds", type=SecondsType(min=1), help="Stop after this many seconds.")
 @report_errors
 def command(seconds: float | None) -> None:
     """Show everything working together: a simulated provider, the recorder and the API.
 
     The demo uses a new database in a temporary folder and none of your settings.
     """
-    if seconds is not None and isnan(seconds):
-        raise click.UsageError("--for: nan is not a number of seconds")
     console = plain_console()
     children = Children()
     with stop_requests() as asked:

@@ -34,13 +34,13 @@ def command() -> None:
 
 
 def _checks() -> Iterator[Check]:
+    lines = misspelt_settings()
+    yield from (Check("settings", False, line) for line in lines)
     try:
         settings = load_settings()
     except SettingsError as error:
         yield from (Check("settings", False, line) for line in str(error).splitlines())
         return
-    lines = misspelt_settings()
-    yield from (Check("settings", False, line) for line in lines)
     if not lines:
         yield Check("settings", True, "all values are allowed, and no name looks misspelt")
     database = check_database(settings)

@@ -45,7 +45,12 @@ _STYLES = {
 @click.command("events")
 @click.option("--follow", is_flag=True, help="Then print each new event, until Ctrl-C.")
 @click.option("--after", metavar="N", help="Only events after the one with this id.")
-@click.option("--type", "type_", metavar="TYPES", help="Only events of these types, separated by commas.")
+@click.option(
+    "--type",
+    "type_",
+    metavar="TYPES",
+    help=f"Only events of these types, separated by commas: {', '.join(EventType)}.",
+)
 @click.option("--taskgroup-id", metavar="ID", help="Only events of this group.")
 @page_options
 @report_errors

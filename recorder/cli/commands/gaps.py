@@ -22,11 +22,11 @@ from recorder.cli.output.console import (
     plain,
     print_json,
     print_more,
+    print_table,
     query_of,
 )
 from recorder.cli.output.format import cause_text, duration_text, lasted_text, show_time, until_text
 from recorder.clock import utc_now
-from recorder.ledger.poll_outcome import Cause
 from recorder.ledger.transitions import open_gap
 from recorder.queries.gaps import GapsQuery, gaps_body, gaps_request
 from recorder.queries.groups import require_watch
@@ -49,7 +49,7 @@ def command(taskgroup_id: str, as_json: bool, from_: str | None, **options: str 
         print_json(found.body)
         return
     if found.body["items"]:
-        console().print(_table(found.body["items"], utc_now()))
+        print_table(console(), _table(found.body["items"], utc_now()))
     elif found.closed or found.lasting:
         click.echo("no gaps in this period")
     click.echo(coverage_text(found.body["coverage"], found.closed, lasting=found.lasting))
@@ -99,9 +99,9 @@ def _table(items: list[dict[str, Any]], now: datetime) -> Table:
     table.add_column("seq", justify="right", no_wrap=True)
     for heading in ("from (UTC)", "to"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("cause", min_width=max(map(len, Cause)))
-    for heading in ("lasted", "failed polls", "not polled for"):
-        table.add_column(heading, justify="right", min_width=len("polled"))
+    table.add_column("cause", no_wrap=True)
+    for heading in ("lasted", "failed\npolls", "not polled\nfor"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("last failure", overflow="fold")
     for item in items:
         table.add_row("" if item["seq"] is None else str(item["seq"]), *_row(item, now))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import ColumnElement, Connection
 
-from recorder.cli.common import report_errors
+from recorder.cli.common import note_elsewhere, report_errors
 from recorder.cli.output.console import (
     answer,
     column_table,
@@ -22,6 +22,7 @@ from recorder.cli.output.console import (
     plain,
     print_json,
     print_more,
+    print_table,
     query_of,
 )
 from recorder.cli.output.format import ago_text, cause_text, phase_of_group, runs_of_group, state_text
@@ -32,15 +33,19 @@ from recorder.cli.output.warnings import warnings
 from recorder.ledger.status_fields import Phase
 from recorder.ledger.watch import WatchState
 from recorder.queries.groups import MAX_COUNT, GroupsQuery, TooManyGroupsError, list_page, list_whole
-from recorder.queries.recorders import late_body, rate_budget_body, recorder_body
+from recorder.queries.recorders import late_body, not_found_groups, rate_budget_body, recorder_body
 from recorder.settings import Settings
 from recorder.settings_loading import load_settings
 from recorder.store.attention import overdue_groups, short_groups, stalled_groups
-from recorder.store.groups import read_group_counts
+from recorder.store.engine import display_url
+from recorder.store.group_counts import read_group_counts
 from recorder.store.heartbeats import Heartbeat, heartbeats
+from recorder.store.missing import NotFoundGroups
 from recorder.store.notes import newest_notes
 
-_USUAL_ID_WIDTH = 37
+_USUAL_ID_WIDTH, _OTHER_COLUMNS = 37, 60
+
+_TOO_MANY = f"--sort takes at most {MAX_COUNT:,} groups; select fewer, with --state watching for example"
 
 
 @click.command("groups")
@@ -109,14 +114,13 @@ def command(
             body |= _late_members(connection, recorders, now, settings.rate)
         notes = _notes(connection, body) if NOTE in (columns or "") else {}
         keys = [] if as_json else [*query.metadata, *unseen_keys(columns, body["items"])]
-        return _Listed(body, cursor, now, notes, unknown_key_notes(connection, keys))
+        not_found = not_found_groups(connection, recorders, now)
+        return _Listed(body, cursor, now, notes, unknown_key_notes(connection, keys), not_found)
 
     try:
         listed = answer(question)
     except TooManyGroupsError:
-        raise click.UsageError(
-            f"--sort takes at most {MAX_COUNT:,} groups; select fewer, with --state watching for example"
-        ) from None
+        raise click.UsageError(_TOO_MANY) from None
     if as_json:
         print_json(listed.body)
         return
@@ -126,13 +130,15 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What was listed at `now`: the body, the cursor of the next page, notes by group, and remarks."""
+    """What was listed at `now`: the body, the cursor of the next page, notes by group, remarks, and which
+    groups are not found."""
 
     body: dict[str, Any]
     cursor: str | None
     now: datetime
     notes: dict[str, str]
     remarks: list[str]
+    not_found: NotFoundGroups
 
 
 class _Attention(NamedTuple):
@@ -168,7 +174,10 @@ def _none_text(late: bool, attention: _Attention, filters: Iterable[str | None])
     asked = [name for name, is_asked in (("late", late), *attention._asdict().items()) if is_asked]
     if any(filters) or len(asked) > 1:
         return "no such groups"
-    return f"no group is {asked[0]}" if asked else "no groups; watch one with: recorder watch ID"
+    if asked:
+        return f"no group is {asked[0]}"
+    place = display_url(load_settings(needed=()).read_url)
+    return f"no groups in {place}; watch one with: recorder watch ID"
 
 
 def _print(
@@ -176,7 +185,7 @@ def _print(
 ) -> None:
     out, now = console(), listed.now
     if listed.body["items"]:
-        out.print(_table(listed.body["items"], now, columns))
+        print_table(out, _table(listed.body["items"], now, columns, out.width))
         print_more(listed.cursor)
     else:
         click.echo(none)
@@ -184,8 +193,10 @@ def _print(
         if recorders:
             out.print(recorder_table(recorders, now))
         out.print(Text("\n").join(late_lines(listed.body["late"], recorders)))
-    for line in warnings(recorders, now):
+    for line in warnings(recorders, now, listed.not_found):
         out.print(line)
+    if not any(beat.is_alive(now) for beat in recorders):
+        note_elsewhere()
     for remark in listed.remarks:
         click.echo(remark, err=True)
 
@@ -204,9 +215,13 @@ def _late_members(
     }
 
 
-def _table(groups: list[dict[str, Any]], now: datetime, columns: dict[str, Cell]) -> Table:
+def _table(groups: list[dict[str, Any]], now: datetime, columns: dict[str, Cell], width: int) -> Table:
     table = column_table()
-    table.add_column("group", overflow="fold", min_width=_USUAL_ID_WIDTH)
+    room = max(_USUAL_ID_WIDTH, width - _OTHER_COLUMNS)
+    longest = max((plain(group["taskgroup_id"]).cell_len for group in groups), default=0)
+    longest = max(longest, len("group"))
+    # A column of fixed width is the only one that is not made narrower where others need room.
+    table.add_column("group", overflow="fold", width=min(longest, room))
     for heading in ("watch", "phase"):
         table.add_column(heading, no_wrap=True)
     table.add_column("runs", justify="right", no_wrap=True)

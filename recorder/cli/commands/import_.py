@@ -27,7 +27,7 @@ from recorder.store.database_clock import clock_of
 from recorder.store.engine import database_file, database_files, display_url
 from recorder.store.migrate import bring_to_head
 from recorder.store.schema import require_head, require_suitable, state_in
-from recorder.store.transactions import migrating
+from recorder.store.transactions import DatabaseUnavailableError, migrating
 
 
 @click.command("import")
@@ -123,20 +123,22 @@ def _restore(path: Path) -> None:
             ):
                 plan = plan_restore(engine, path, told)
             groups = entries = 0
-            with (
-                stoppable("stopped: some of the groups are back; repeat the command for the others"),
-                progress("restoring", plan.entries) as told,
-            ):
-                for restored in restore_groups(engine, path, plan):
-                    groups, entries = groups + restored.groups, entries + restored.entries
-                    told(entries)
+            state = "some of the groups may be back; repeat the command for the others"
+            with stoppable(f"stopped: {state}"), progress("restoring", plan.entries) as told:
+                try:
+                    for restored in restore_groups(engine, path, plan):
+                        groups, entries = groups + restored.groups, entries + restored.entries
+                        told(entries)
+                except DatabaseUnavailableError as error:
+                    raise click.ClickException(f"the database cannot be used: {error}; {state}") from None
             where = display_url(engine.url)
     except ImportRefusedError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or path}: {error.strerror or error}") from None
     present = f"; {count_text(plan.present, 'group')} stood there already" if plan.present else ""
-    click.echo(f"{sizes_text(entries, groups)} restored into {where}{present}")
+    elsewhere = f"; {count_text(plan.elsewhere, 'group')} archived in another file" if plan.elsewhere else ""
+    click.echo(f"{sizes_text(entries, groups)} restored into {where}{present}{elsewhere}")
 
 
 def _with_progress(lines: Iterable[bytes], file: BinaryIO, advance: Advance) -> Iterator[bytes]:

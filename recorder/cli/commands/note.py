@@ -1,36 +1,47 @@
-"""`recorder note`: write a note into the ledger of a group."""
+"""`recorder note`: write a note into the ledgers of groups."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 import click
 
-from recorder.cli.common import broken_text, check_note, report_errors, writable_database
-from recorder.settings_loading import ENROLLING, load_settings
+from recorder.cli.common import check_note, report_errors
+from recorder.cli.group_changes import OpenedDatabase, Wording, change_groups
+from recorder.cli.id_sources import exact_lines_option, from_file_option, known_ids
+from recorder.ledger.entries import Action
 from recorder.store.batches import Deadline
-from recorder.store.database_clock import measured_clock
-from recorder.store.enrolment import note_group
-from recorder.store.watch_changes import BrokenLedgerError, UnknownGroupError
+from recorder.store.enrolment import note_groups
+from recorder.store.watch_changes import WatchOutcomes
+
+_WORDING = Wording({Action.NOTED: "noted"}, unchanged="was not noted")
 
 
 @click.command("note")
-@click.argument("taskgroup_id", metavar="ID")
-@click.argument("text", metavar="TEXT")
+@click.argument("words", nargs=-1, required=True, metavar="[ID] TEXT")
+@from_file_option
+@exact_lines_option
 @report_errors
-def command(taskgroup_id: str, text: str) -> None:
-    """Write a note into the ledger of a group.
+def command(words: tuple[str, ...], source: Path | None, *, exact: bool) -> None:
+    """Write a note into the ledger of a group, or of each group in a file.
 
-    It changes nothing else: the group is polled as before, and the note neither makes nor ends a gap.
+    It changes nothing else: the group is polled as before, and the note neither makes nor ends a gap. With -
+    in place of ID, the ids and links to groups in the text on standard input are used.
     """
+    *ids, text = words
+    if len(ids) > 1:
+        raise click.UsageError("give one ID and one TEXT; a TEXT of several words needs quotation marks")
+    if not ids and source is None:
+        raise click.UsageError("give an ID and a TEXT, or a TEXT and --from-file")
     check_note(text, "TEXT")
     if not text.strip():
         raise click.UsageError("TEXT is empty")
-    settings = load_settings(ENROLLING)
-    with writable_database(settings) as engine:
-        now = measured_clock(engine)
-        try:
-            note_group(engine, taskgroup_id, text, actor=settings.actor, now=now, deadline=Deadline())
-        except UnknownGroupError:
-            raise click.ClickException(f"{taskgroup_id}: was never watched") from None
-        except BrokenLedgerError as error:
-            raise click.ClickException(broken_text(taskgroup_id, error)) from None
-    click.echo(f"{taskgroup_id}: noted")
+    good, complaints = known_ids(ids, source, exact=exact)
+    change_groups(good, complaints, _note, _WORDING, text)
+
+
+def _note(database: OpenedDatabase, ids: Sequence[str], text: str | None) -> Iterator[WatchOutcomes]:
+    return note_groups(
+        database.engine, ids, text or "", actor=database.settings.actor, now=database.now, deadline=Deadline()
+    )

@@ -132,6 +132,8 @@ def replay_command(name: str | None) -> None:
         known = {state.name: state for state in sink_states(connection, unlisted=True)}
         if name is not None and name not in known:
             raise click.ClickException(f"{name[:80]!a}: no recorder has had such a sink; {_are(known)}")
+        if not known:
+            click.echo("nothing to deliver again: no recorder has had a sink")
         now = clock_of(connection)()
         for state in known.values():
             if name in {None, state.name}:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import click
 
+from recorder.cli.number_options import SecondsType
 from recorder.cli.workers_option import workers_option
 
 
@@ -13,8 +14,7 @@ from recorder.cli.workers_option import workers_option
 @click.option("--once", is_flag=True, help="Poll every group that is due once, then exit; for cron.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0, min_open=True, max=315_360_000),
-    metavar="SECONDS",
+    type=SecondsType(min=0, min_open=True, max=315_360_000),
     help="With --once: how often it is run. By default seen from earlier runs: 1 to 60 minutes.",
 )
 @click.option(

@@ -13,6 +13,7 @@ from recorder.cli.common import (
     wait_for_database,
     warn_of_misspelt_settings,
 )
+from recorder.cli.elsewhere import neighbour_text
 from recorder.settings import Settings
 from recorder.settings_loading import SERVING, load_settings
 from recorder.store.engine import display_url
@@ -55,7 +56,8 @@ def require_servable(settings: Settings) -> None:
     try:
         require_free(settings.api_host, settings.api_port)
     except OSError as error:
+        neighbour = neighbour_text()
         raise click.ClickException(
             f"cannot serve on {settings.api_host} port {settings.api_port}: {error.strerror or error}; "
-            "choose another with RECORDER_API_PORT"
+            "choose another with RECORDER_API_PORT" + (f" ({neighbour})" if neighbour else "")
         ) from None

@@ -10,6 +10,7 @@ import click
 
 from recorder.simulator import (
     SCENE_KINDS,
+    Fault,
     Outage,
     ScenarioError,
     Scene,
@@ -64,7 +65,9 @@ def _list_scenes(context: click.Context, _: click.Parameter, wanted: bool) -> No
     "outages",
     type=_OutageType(),
     multiple=True,
-    help="An outage such as 20-26:503; may be repeated.",
+    metavar="START-END:FAULT",
+    help=f"An outage, in seconds since the start, such as 20-26:503; the fault is one of {', '.join(Fault)}, "
+    "or the status of one; may be repeated.",
 )
 @click.option("--scenario", type=_ScenarioType(), help="Play the scenes of this TOML file.")
 @click.option(

@@ -6,6 +6,7 @@ import click
 
 from recorder.cli.commands.serve import address_of, require_servable
 from recorder.cli.common import (
+    note_elsewhere,
     opened_database,
     print_warning,
     refuse_demo_database,
@@ -20,7 +21,7 @@ from recorder.cli.workers_option import workers_option
 from recorder.processes import Children, stop_requests, wait_while
 from recorder.settings_loading import ALL_SETTINGS
 from recorder.store.engine import display_url
-from recorder.store.migrate import upgrade
+from recorder.store.migrate import upgrade_schema
 
 
 @click.command("up")
@@ -35,7 +36,10 @@ def command(workers: int) -> None:
     require_workers(settings, workers)
     with opened_database(settings.write_url) as engine:
         wait_for_database(engine)
-        before = upgrade(engine)
+        # Recorders derive anew what is left to derive.
+        before = upgrade_schema(engine)
+        if before.blank:
+            note_elsewhere()
         refuse_demo_database(settings, engine)
     moved = "" if before.at_head else f" ({before.current or 'new'} -> {before.head})"
     click.echo(f"dashboard {address_of(settings)}/")

@@ -12,15 +12,16 @@ from time import time
 import click
 from sqlalchemy import URL, Engine
 
-from recorder.audit.archive.file_check import check_archive
-from recorder.audit.checkpoints import CheckpointError, CheckpointHead, checkpoint_digest, read_checkpoint
-from recorder.audit.file_sums import kept_sum, sum_path
+from recorder.audit.archive.file_check import FileCheck, check_archive
+from recorder.audit.checkpoint_files import ChangedFileError, read_checkpoint_file
+from recorder.audit.checkpoints import CheckpointError, CheckpointHead, checkpoint_digest
 from recorder.audit.verify.findings import MEANINGS, Finding
 from recorder.audit.verify.lost_ends import lost_ends
 from recorder.audit.verify.rounds import Round, keep_round, read_round, round_file, verify_for
 from recorder.audit.verify.runner import Checked, known_of, size_of, verify, verify_at_once
 from recorder.audit.verify.tasks import tasks_of
 from recorder.cli.common import checked_ids, exit_with, opened_database, report_errors, require_file
+from recorder.cli.number_options import CountType, SecondsType
 from recorder.cli.output.console import column_table, console, plain, print_json
 from recorder.cli.output.files import progress, sizes_text, stoppable
 from recorder.cli.output.format import count_text
@@ -56,13 +57,12 @@ _WORTH_A_PROCESS = 50_000
 )
 @click.option(
     "--budget",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SecondsType(min=0, min_open=True),
     help="Stop after about this long; the next run with --budget continues there, or begins anew.",
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(min=1),
+    type=CountType(min=1),
     help="The number of processes (default: one per core, or one for a small database).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
@@ -96,10 +96,10 @@ def command(
             found = _verified(engine, url, only, heads, jobs, changed_only=since is not None)
         else:
             found, note = _verified_in_part(engine, url, heads, budget, since)
-        proven: Collection[str] = ()
+        check = FileCheck()
         if archive is not None:
-            found, proven = _with_archive(found, engine, archive, heads)
-        unproven = _unproven(engine, heads, proven)
+            found, check = _with_archive(found, engine, archive, heads)
+        unproven = _unproven(engine, heads, check.proven_heads)
     if as_json:
         findings = [finding.members() for finding in found.findings]
         print_json({"entries": found.entries, "groups": found.groups, "findings": findings})
@@ -109,12 +109,7 @@ def command(
         _print(found)
     if note is not None:
         click.echo(note, err=True)
-    if unproven:
-        click.echo(
-            f"Note: {count_text(len(unproven), 'head')} of the checkpoint came before the newest entry of a "
-            "group that is archived by now; to prove them too, give its file with --archive",
-            err=True,
-        )
+    _print_notes(check.elsewhere, len(unproven))
     if found.findings:
         raise click.exceptions.Exit(1)
 
@@ -128,16 +123,11 @@ def _refuse(option: str, others: Mapping[str, object]) -> None:
 
 def _read(path: Path, option: str) -> Mapping[str, CheckpointHead]:
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
-        known = kept_sum(path)
-        if known is not None and known != checkpoint_digest(lines):
-            raise click.ClickException(
-                f"{path}: the checkpoint file was changed: its digest is not the one in {sum_path(path).name}"
-            )
+        return read_checkpoint_file(path)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror or error}") from None
-    try:
-        return read_checkpoint(lines)
+    except ChangedFileError as error:
+        raise click.ClickException(str(error)) from None
     except CheckpointError as error:
         raise click.UsageError(f"{option} {path}: {error}") from None
 
@@ -217,15 +207,15 @@ def _round_text(begun: Round, found: Checked, done: Round | None) -> str:
 
 def _with_archive(
     found: Checked, engine: Engine, path: Path, heads: Mapping[str, CheckpointHead]
-) -> tuple[Checked, Collection[str]]:
-    """Return what was found with an archive too, and the groups whose checkpoint heads it proves."""
+) -> tuple[Checked, FileCheck]:
+    """Return what was found with an archive too, and of it alone."""
     try:
         with progress("verifying the archive", path.stat().st_size) as advance:
             check = check_archive(engine, path, heads, advance)
     except OSError as error:
         raise click.ClickException(f"{error.filename or path}: {error.strerror or error}") from None
     findings = tuple(sorted({*found.findings, *check.findings}))
-    return Checked(found.entries + check.entries, found.groups, findings), check.proven_heads
+    return Checked(found.entries + check.entries, found.groups, findings), check
 
 
 def _unproven(engine: Engine, heads: Mapping[str, CheckpointHead], proven: Collection[str]) -> list[str]:
@@ -238,6 +228,21 @@ def _unproven(engine: Engine, heads: Mapping[str, CheckpointHead], proven: Colle
 def _print_compared(checkpoint: Path, heads: Collection[str]) -> None:
     if console().is_terminal:
         click.echo(f"compared with {count_text(len(heads), 'head')} of {checkpoint}")
+
+
+def _print_notes(elsewhere: int, unproven: int) -> None:
+    if elsewhere:
+        click.echo(
+            f"Note: {count_text(elsewhere, 'group')} of the archive stayed when it was written, and can be "
+            "found in a later one",
+            err=True,
+        )
+    if unproven:
+        click.echo(
+            f"Note: {count_text(unproven, 'head')} of the checkpoint came before the newest entry of a "
+            "group that is archived by now; to prove them too, give its file with --archive",
+            err=True,
+        )
 
 
 def _print(found: Checked) -> None:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from math import isnan
 
 import click
 from sqlalchemy import Engine
 
-from recorder.cli.common import archived_text, exit_with, opened_database, report_errors, require_file
+from recorder.cli.common import (
+    archived_text,
+    exit_with,
+    note_elsewhere,
+    opened_database,
+    report_errors,
+    require_file,
+)
+from recorder.cli.number_options import SecondsType
 from recorder.cli.output.awaited import AwaitedView, awaited_view
+from recorder.cli.output.console import print_json
 from recorder.cli.output.warnings import warnings
 from recorder.clock import utc_now
 from recorder.completion.outcome import exit_status, worst_status
 from recorder.processes import stop_requests
+from recorder.queries.recorders import not_found_groups
 from recorder.queries.waiting import AwaitedGroups
 from recorder.settings_loading import load_settings
 from recorder.store.data_time import data_time
@@ -32,20 +41,19 @@ _STOPPED = 1
 
 @click.command("wait")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait at most this long; 0 only looks."
-)
+@click.option("--timeout", type=SecondsType(min=0), help="Wait at most this long; 0 only looks.")
 @click.option("--any", "first", is_flag=True, help="Wait only until one of the groups is done.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print no lines, but the groups as in the API when the wait ends."
+)
 @report_errors
-def command(ids: tuple[str, ...], timeout: float | None, first: bool) -> None:
+def command(ids: tuple[str, ...], timeout: float | None, first: bool, as_json: bool) -> None:
     """Wait until groups are done; something must be recording them.
 
     Exit status: 0 settled and all runs completed; 3 settled, some run failed or was cancelled; 4 blocked;
     5 no longer watched, and not settled; 6 timed out; 7 settled, but short of the expected runs. Of several
     groups, the worst, in the order 5, 4, 7, 3, 6.
     """
-    if timeout is not None and isnan(timeout):
-        raise click.UsageError("--timeout: nan is not a number of seconds")
     settings = load_settings(needed=())
     window = settings.rules.gap_window.total_seconds()
     groups = AwaitedGroups(list(dict.fromkeys(ids)), settings.cohort_key, window)
@@ -57,9 +65,11 @@ def command(ids: tuple[str, ...], timeout: float | None, first: bool) -> None:
         exit_with(_complaints(engine, [one for one, body in groups.bodies.items() if body is None]))
         if timeout != 0 and exit_status(groups.outcomes.values(), first=first) is None:
             _warn(engine, now)
-        with awaited_view() as view:
+        with awaited_view(quiet=as_json) as view:
             view.show(groups, now)
             status = _wait(groups, lambda: _look(engine, groups, view), asked, deadline, first=first)
+        if as_json:
+            print_json({"items": [groups.bodies[one] for one in groups.ids]})
     raise click.exceptions.Exit(status)
 
 
@@ -67,8 +77,11 @@ def _warn(engine: Engine, now: datetime) -> None:
     """Say why the groups may not be recorded, such as that no recorder is running."""
     with reading(engine) as connection:
         recorders = heartbeats(connection)
-    for line in warnings(recorders, now):
+        not_found = not_found_groups(connection, recorders, now)
+    for line in warnings(recorders, now, not_found):
         click.echo(line.plain, err=True)
+    if not any(beat.is_alive(now) for beat in recorders):
+        note_elsewhere()
 
 
 def _complaints(engine: Engine, absent: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from recorder.store.migrate import upgrade
 
 POLL_INTERVAL_SECONDS = 1
 GAP_GRACE_SECONDS = 2
-OUTAGE = "9-15:503"
+OUTAGE_START_SECONDS, OUTAGE_END_SECONDS, OUTAGE_STATUS = 9, 15, 503
 SPEED = "10"
 _READY_SECONDS = 30.0
 
@@ -41,11 +41,15 @@ class StoppedEarlyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the demo runs; `log` has the output of its processes."""
+    """Where the demo runs; `log` has the output of its processes.
+
+    `started` is when the simulator began to answer, by `time.monotonic`.
+    """
 
     folder: Path
     simulator_url: str
     api_url: str
+    started: float = 0.0
 
     @property
     def database(self) -> Path:
@@ -103,13 +107,14 @@ def staged(children: Children, asked: Callable[[], bool]) -> Iterator[Stage]:
         "--speed",
         SPEED,
         "--outage",
-        OUTAGE,
+        f"{OUTAGE_START_SECONDS}-{OUTAGE_END_SECONDS}:{OUTAGE_STATUS}",
     )
     with stage.log.open("ab") as log:
         children.start("the recorder", "run", env=env, cwd=folder, output=log)
         api = children.start("the API", "serve", env=env, cwd=folder, output=log)
         simulator = children.start("the simulator", *simulate, env=env, cwd=folder, output=log)
     _wait_until_it_answers(stage, simulator, stage.simulator_url, asked)
+    stage = replace(stage, started=time.monotonic())
     _wait_until_it_answers(stage, api, f"{stage.api_url}/healthz", asked)
     yield stage
 

@@ -51,6 +51,7 @@ def print_summary(console: Console, stage: Stage) -> None:
     total = {name: sum(getattr(line, name) for line in lines.values()) for name in ("entries", "gaps")}
     groups = sum(line.phases.total() for line in lines.values())
     console.print(f"{groups} groups, {total['entries']} entries, {total['gaps']} gaps recorded.")
+    console.print("finished: stretches of work that have ended, of all; took: from their start to their end")
     _print_durations(console, stage)
     console.print("The database is kept; to look at it:")
     console.print(f"  RECORDER_DATABASE_URL={stage.database_url} {_program()} groups", soft_wrap=True)

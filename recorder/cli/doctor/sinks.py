@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 
 from recorder.cli.common import opened_database, require_file
@@ -37,9 +38,23 @@ def check_sinks(settings: Settings) -> Iterator[Check]:
 
 def check_deliveries(states: Iterable[SinkState], names: set[str]) -> Iterator[Check]:
     """Check what is known about the sinks of these names."""
-    problems = {state.name: sink_problem(state) for state in states if state.name in names}
+    problems = {
+        state.name: sink_problem(state) or _failing_now(state) for state in states if state.name in names
+    }
     for name, problem in problems.items():
         if problem is not None:
             yield Check("sinks", False, f"{name}: {problem}")
     if not any(problems.values()):
         yield Check("sinks", True, f"{count_text(len(names), 'sink')}, and nothing failed")
+
+
+def _failing_now(state: SinkState) -> str | None:
+    """Return what is wrong with a sink that failed last and will be tried again; None if nothing is."""
+    failed_at, worked_at = state.last_error_at, state.last_success_at
+    if not state.pending or failed_at is None or (worked_at is not None and worked_at >= failed_at):
+        return None
+    events = count_text(state.pending, "event waits", "events wait")
+    return (
+        f"it does not take events now (last: {state.last_error}); {events} and will be tried again, see: "
+        f"recorder notify test {shlex.quote(state.name)}"
+    )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from recorder.cli.output.console import plain
@@ -28,10 +29,14 @@ _WORDS = {
 
 
 class AwaitedView:
-    """Tells what is new about groups each time it is shown them; `bar` is the progress bar, if any."""
+    """Tells what is new about groups each time it is shown them; `bar` is the progress bar, if any.
 
-    def __init__(self, bar: Progress | None) -> None:
+    If it is `quiet`, it says nothing.
+    """
+
+    def __init__(self, bar: Progress | None, *, quiet: bool = False) -> None:
         self._bar = bar
+        self._quiet = quiet
         self._task = TaskID(0) if bar is None else bar.add_task("", total=None, eta="")
         self._told: dict[str, str] = {}
         self._away = False
@@ -61,7 +66,7 @@ class AwaitedView:
         text = f"{show_time(format_time(now))}  {plain(line).plain}"
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
+        elif not self._quiet:
             click.echo(text)
             sys.stdout.flush()
 
@@ -77,13 +82,17 @@ class AwaitedView:
 
 
 @contextmanager
-def awaited_view() -> Iterator[AwaitedView]:
-    """Show a progress bar until the block ends if standard output is a terminal."""
-    if not sys.stdout.isatty():
-        yield AwaitedView(None)
+def awaited_view(*, quiet: bool) -> Iterator[AwaitedView]:
+    """Show a progress bar until the block ends if standard output is a terminal that can draw one.
+
+    Nothing is shown if `quiet`.
+    """
+    screen = Console()
+    if quiet or not screen.is_terminal or screen.is_dumb_terminal:
+        yield AwaitedView(None, quiet=quiet)
         return
     label, eta = TextColumn("{task.description}"), TextColumn("{task.fields[eta]}")
-    with Progress(label, BarColumn(), MofNCompleteColumn(), eta) as bar:
+    with Progress(label, BarColumn(), MofNCompleteColumn(), eta, console=screen) as bar:
         yield AwaitedView(bar)
 
 

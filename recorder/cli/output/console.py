@@ -6,13 +6,13 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from pydantic import ValidationError
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from sqlalchemy import Connection
 
@@ -29,6 +29,8 @@ _Query = TypeVar("_Query", bound=Query)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _PIPED_WIDTH = 160
+_BETWEEN = 2
+"""How many columns of the terminal are between two of a table."""
 _OLD_SECONDS = 10
 _OLD_DATA = "Note: the data is {:.0f} s old: the database is a standby that is behind its primary"
 
@@ -121,6 +123,36 @@ def field_table(fields: Mapping[str, str | Text]) -> Table:
     for name, value in fields.items():
         table.add_row(name, value)
     return table
+
+
+def print_table(out: Console, table: Table) -> None:
+    """Print a table, or where it would not fit, the fields of each of its rows as a list."""
+    least = [_width(out, column, whole=False) for column in table.columns]
+    spare = out.width - sum(least) - _BETWEEN * (len(least) - 1)
+    if spare >= 0:
+        # Left to itself, the table would break words in one column while another has room.
+        wanting = [
+            (_width(out, column, whole=True) - width, number)
+            for number, (column, width) in enumerate(zip(table.columns, least, strict=True))
+        ]
+        for place, (want, number) in enumerate(sorted(wanting)):
+            more = min(want, spare // (len(wanting) - place))
+            table.columns[number].width, spare = least[number] + more, spare - more
+        out.print(table)
+        return
+    headings = [str(column.header).replace("\n", " ") for column in table.columns]
+    for number, row in enumerate(zip(*(column.cells for column in table.columns), strict=True)):
+        fields = zip(headings, row, strict=True)
+        if number:
+            out.print()
+        out.print(field_table({name: cast("str | Text", cell) for name, cell in fields if str(cell)}))
+
+
+def _width(out: Console, column: Column, *, whole: bool) -> int:
+    """Return how wide a column is with `whole` lines, or so narrow that no word is broken."""
+    whole = whole or column.no_wrap
+    cells = [out.measure(cast("str | Text", cell)) for cell in (column.header, *column.cells)]
+    return column.width or max(cell.maximum if whole else cell.minimum for cell in cells)
 
 
 def print_more(cursor: str | None) -> None:

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,7 @@ Advance = Callable[[int], None]
 """Sets how much is done so far."""
 
 _CHUNK = 65536
+_TELL_SECONDS = 10.0
 
 out_option = click.option(
     "--out",
@@ -71,7 +73,7 @@ def written_whole(out: Path | None) -> Iterator[Write]:
     beside = target if named else target.with_name(f".recorder-{secrets.token_hex(6)}.part")
     with _opened(beside, out) as file:
         try:
-            yield partial(_write_all, file.fileno())
+            yield partial(_write_all, file.fileno(), called=str(out))
             if not named:
                 os.fsync(file.fileno())
                 beside.replace(target)
@@ -87,10 +89,15 @@ def _opened(path: Path, called: Path) -> BinaryIO:
         raise click.ClickException(f"{called}: {error.strerror or error}") from None
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes, called: str | None = None) -> None:
+    """Write all of the data; an error names the file as it is `called`."""
     rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError as error:
+        error.filename = called
+        raise
 
 
 @contextmanager
@@ -104,6 +111,25 @@ def progress(label: str, total: int | None, *, beside_output: bool = False) -> I
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def told_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal; elsewhere, print a line about it now and then, and when it is done.
+
+    The function that it yields takes how much is done, and how much there is.
+    """
+    with phases() as tell:
+        told = time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            nonlocal told
+            tell(label, done, total)
+            if not sys.stderr.isatty() and (done == total or time.monotonic() - told >= _TELL_SECONDS):
+                told = time.monotonic()
+                click.echo(f"{label}: {done:,} of {total:,}", err=True)
+
+        yield show
 
 
 @contextmanager

@@ -16,17 +16,20 @@ MOST_LISTED = 10
 
 def unknown_key_notes(connection: Connection, keys: Iterable[str]) -> list[str]:
     """Return a line for each key that no group has in its metadata, with what may have been meant."""
-    unknown = [key for key in dict.fromkeys(keys) if not has_label(connection, key)]
-    names = label_names(connection, MOST_COMPARED) if unknown else []
-    return [_note(key, names) for key in unknown]
+    notes = []
+    for key in dict.fromkeys(keys):
+        if not has_label(connection, key):
+            meant = meant_text(connection, key)
+            notes.append(f"no group has {plain(key).plain} in its metadata{meant and f'; {meant}'}")
+    return notes
 
 
-def _note(key: str, names: list[str]) -> str:
-    note = f"no group has {plain(key).plain} in its metadata"
+def meant_text(connection: Connection, key: str) -> str:
+    """Return what may have been meant by a key that no group has, "" if no group has any."""
+    names = label_names(connection, MOST_COMPARED)
     close = get_close_matches(key, names, n=1)
     if close:
-        return f"{note}; did you mean {plain(close[0]).plain}?"
-    if not names:
-        return note
+        return f"did you mean {plain(close[0]).plain}?"
     more = ", …" if len(names) > MOST_LISTED else ""
-    return f"{note}; the keys are {', '.join(plain(name).plain for name in names[:MOST_LISTED])}{more}"
+    listed = ", ".join(plain(name).plain for name in names[:MOST_LISTED])
+    return f"the keys are {listed}{more}" if names else ""

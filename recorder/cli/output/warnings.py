@@ -9,31 +9,35 @@ from typing import Any
 from rich.text import Text
 
 from recorder.cli.output.console import plain
-from recorder.cli.output.format import ago_text, show_time
+from recorder.cli.output.format import ago_text, count_text, show_time
 from recorder.cli.output.recorder_table import failing_line
-from recorder.queries.recorders import SHORT_OF
+from recorder.queries.recorders import SHORT_OF, only_not_found
 from recorder.store.heartbeats import Heartbeat
+from recorder.store.missing import NotFoundGroups
 
+_NONE = NotFoundGroups()
 _TROUBLES = {
     "key_rejected": "the API key is rejected, polls pause except for one at a time",
     "not_found": "groups that were seen before are not found, which is its doing: none becomes gone",
 }
 
 
-def warnings(recorders: Sequence[Heartbeat], now: datetime) -> list[Text]:
-    """Return a line for each problem, none if all is well."""
+def warnings(recorders: Sequence[Heartbeat], now: datetime, not_found: NotFoundGroups = _NONE) -> list[Text]:
+    """Return a line for each problem, none if all is well; `not_found` are those of `not_found_groups`."""
     alive = [beat for beat in recorders if beat.is_alive(now)]
     if not alive:
         return [Text("no recorder is running; start one with: recorder up, or: recorder run", style="yellow")]
     lines = [line for beat in recorders if (line := failing_line(beat, now)) is not None]
     lines += [line for beat in alive for line in _lines(beat, now)]
+    if not_found.count and not any(_missing_together(beat) for beat in alive):
+        lines.append(not_found_line(not_found))
     # Recorders that share a problem report the same line.
     return list({line.plain: line for line in lines}.values())
 
 
 def _lines(beat: Heartbeat, now: datetime) -> Iterator[Text]:
     upstream, rate = beat.report.get("upstream"), beat.report.get("rate")
-    if upstream is not None and upstream["trouble"] is not None:
+    if upstream is not None and upstream["trouble"] is not None and not _is_about_groups(upstream):
         yield _upstream_line(upstream, now)
     if upstream is not None and upstream.get("prefix") is not None:
         yield Text(
@@ -54,6 +58,26 @@ def _stretch_text(rate: dict[str, Any]) -> str:
         f"{limit}: the groups need {rate['needed_per_second']:g} requests per second, but {allowed}: "
         f"all intervals are {rate['stretch']:.1f} times as long"
     )
+
+
+def _is_about_groups(upstream: dict[str, Any]) -> bool:
+    """Whether nothing but single groups that are not found is the trouble."""
+    return upstream["state"] == "failing" and only_not_found(upstream["trouble"])
+
+
+def _missing_together(beat: Heartbeat) -> bool:
+    return (beat.report.get("upstream") or {}).get("state") == "not_found"
+
+
+def not_found_line(not_found: NotFoundGroups) -> Text:
+    """Return what to say about groups that the provider does not find, of which there are some."""
+    groups = count_text(not_found.count, "group is", "groups are")
+    line = Text(f"{groups} not found by the provider, which answers: ")
+    line.append_text(plain(", ".join(not_found.first)))
+    line.append(" and others" if not_found.count > len(not_found.first) else "")
+    line.append("; check the ids, and whose key PARALLEL_API_KEY is")
+    line.stylize("yellow")
+    return line
 
 
 def _upstream_line(upstream: dict[str, Any], now: datetime) -> Text:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -50,6 +51,7 @@ _DEADLINE = "recorder_deadline"
 _STEPS_BETWEEN_CHECKS = 10_000
 _INTERRUPTED = "interrupted"
 _INVALID_TEXT = "Could not decode to UTF-8"
+_WAL = "journal_mode = WAL"
 _WAL_LIMIT = f"journal_size_limit = {4 * 2**20}"
 """In bytes. The WAL grows while a reader holds an old snapshot; once it has ended, it is cut to this size."""
 _MIGRATION_SECONDS = 3600
@@ -135,6 +137,27 @@ class SQLite(StoreDialect):
     def rows_value(self, rows: Sequence[tuple[Any, ...]]) -> str:
         return orjson.dumps(rows, default=format_time, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
+    def write_rows(
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        replace: bool = False,
+    ) -> None:
+        if rows:
+            statement, names = self._put_each(table, tuple(rows[0]), replace=replace)
+            # SQLAlchemy would call a function for each value, but only times have to be converted.
+            values = [tuple([_stored(row[name]) for name in names]) for row in rows]
+            connection.exec_driver_sql(statement, values)
+
+    @cache  # noqa: B019 (dialects live as long as the program)
+    def _put_each(self, table: Table, names: tuple[str, ...], *, replace: bool) -> tuple[str, list[str]]:
+        """Return the statement that inserts a row, and the columns in the order of its parameters."""
+        statement: Any = self.put(table, names, None, replace=replace)
+        compiled = statement.compile(dialect=sqlite.dialect(), column_keys=names)
+        return str(compiled), list(compiled.positiontup)
+
     def seconds_between(self, start: str, end: str) -> str:
         # SQLite's time functions round to milliseconds, so they are given whole seconds only.
         whole = f"strftime('%s', substr({end}, 1, 19)) - strftime('%s', substr({start}, 1, 19))"
@@ -212,6 +235,10 @@ class SQLite(StoreDialect):
             engine.dispose()
 
 
+def _stored(value: Any) -> Any:
+    return format_time(value) if isinstance(value, datetime) else value
+
+
 def _set_busy_timeout(driver: Any, seconds: float) -> None:
     driver.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}").close()
 
@@ -223,9 +250,9 @@ def _prepare(engine: Engine, *, read_only: bool) -> None:
         connection.isolation_level = None
         _set_busy_timeout(connection, BUSY_TIMEOUT_SECONDS)
         pragmas = ["foreign_keys = ON"]
-        pragmas += (
-            ["query_only = ON"] if read_only else ["journal_mode = WAL", "synchronous = FULL", _WAL_LIMIT]
-        )
+        pragmas += ["query_only = ON"] if read_only else [_WAL, "synchronous = FULL", _WAL_LIMIT]
+        if not read_only and _is_foreign(connection):
+            pragmas.remove(_WAL)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -233,6 +260,12 @@ def _prepare(engine: Engine, *, read_only: bool) -> None:
     def begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get(WRITING)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _is_foreign(connection: Any) -> bool:
+    """Whether a database has tables, but not ours: another program's, whose file stays as it is."""
+    found = connection.execute("SELECT count(*), sum(name = 'watches') FROM sqlite_master").fetchone()
+    return bool(found[0]) and not found[1]
 
 
 def _limit_statements(engine: Engine, timeout_seconds: float) -> None:

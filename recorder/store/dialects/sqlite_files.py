@@ -26,6 +26,7 @@ _REFUSALS = {
     "SQLITE_READONLY",
     "SQLITE_READONLY_CANTINIT",
     "SQLITE_READONLY_DIRECTORY",
+    "SQLITE_FULL",
     _NOT_A_DATABASE,
 }
 
@@ -103,8 +104,9 @@ def _refusal(path: Path, name: str, *, read_only: bool) -> str | None:
     """Return why a file cannot be opened, None if neither it nor its folder is to blame."""
     if name == _NOT_A_DATABASE:
         return f"{path} is not a SQLite database"
-    if not path.parent.is_dir():
-        return f"{path} cannot be opened: there is no folder {path.parent}"
+    if path.is_dir() or not path.parent.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        return f"{path} cannot be opened: {reason}"
     if os.access(path, os.F_OK) and not os.access(path, os.R_OK):
         return f"{path} may not be read by this user; run the command as the user of the recorder"
     if read_only:

@@ -16,12 +16,13 @@ from sqlalchemy import Engine, event, text, update
 
 from recorder.audit.archive import archiver
 from recorder.audit.archive.archiver import ArchiveError, remove_ledgers
+from recorder.audit.archive.part_file import part_file
 from recorder.audit.archive.selection import HeldBack
 from recorder.audit.export_format import ImportRefusedError
 from recorder.completion.statistics import Durations
-from recorder.store.derived import rebuild_all
 from recorder.store.durations import Selection, durations_of
 from recorder.store.enrolment import watch_group
+from recorder.store.rebuilding import rebuild_all
 from recorder.store.tables import watches
 from recorder.store.tombstones import ArchivedGroupError, find_tombstone
 from recorder.store.transactions import reading, writing
@@ -191,6 +192,49 @@ def test_a_group_that_is_being_polled_stays(recorded: Engine, tmp_path: Path) ->
     assert plan(recorded).held_back[HeldBack.POLLED] == 1
     (removed,) = remove_ledgers(recorded, file, lambda: LATER)
     assert (removed.groups, removed.changed) == (2, 1)
+
+
+def test_a_group_that_stayed_is_archived_into_another_file(recorded: Engine, tmp_path: Path) -> None:
+    """Both files prove what was archived into them, and bring it back, in any order."""
+    before, heads = rows_of(recorded), heads_of(recorded)
+    first, later = tmp_path / "first.zst", tmp_path / "later.zst"
+    file = written(recorded, first)
+    with writing(recorded) as connection:
+        claimed = update(watches).where(watches.c.taskgroup_id == "done")
+        connection.execute(claimed.values(owner="r", lease_until=LATER + timedelta(seconds=1)))
+    list(remove_ledgers(recorded, file, lambda: LATER))
+    with writing(recorded) as connection:
+        connection.execute(update(watches).values(owner=None, lease_until=None))
+    archive(recorded, later)
+    assert file_findings(recorded, first, heads) == file_findings(recorded, later, heads) == []
+    assert (restore(recorded, first), [row["taskgroup_id"] for row in tombstone_rows(recorded)]) == (
+        2,
+        ["done"],
+    )
+    assert restore(recorded, later) == 1
+    assert _sorted(rows_of(recorded)) == _sorted(before) and findings(recorded, heads) == []
+
+
+def test_a_file_that_no_tombstone_names_proves_nothing(recorded: Engine, tmp_path: Path) -> None:
+    first = written(recorded, tmp_path / "first.gz").path
+    archive(recorded, tmp_path / "later.zst")
+    assert {one.taskgroup_id for one in file_findings(recorded, first)} == set(NAMES)
+    with pytest.raises(ImportRefusedError, match="SHA-256"):
+        restore(recorded, first)
+
+
+def test_what_a_killed_process_left_is_deleted(recorded: Engine, tmp_path: Path) -> None:
+    """Unlike a file that is being written at this moment."""
+    abandoned, empty = tmp_path / ".recorder-archive-1.part", tmp_path / ".recorder-archive-2.part"
+    abandoned.write_text("half of an archive")
+    empty.touch()
+    with part_file(tmp_path) as (file, path):
+        file.write(b"something")
+        file.flush()
+        assert not abandoned.exists()
+        archive(recorded, tmp_path / "old.zst")
+        assert path.exists()
+    assert {one.name for one in tmp_path.iterdir()} == {"old.zst", "old.zst.sha256", empty.name}
 
 
 @pytest.mark.parametrize("name", ["old.zst", "old.zst.sha256"])
