@@ -26,6 +26,7 @@ from recorder.audit.checkpoint_files import (
 )
 from recorder.audit.checkpoints import CheckpointError, checkpoint_lines, read_checkpoint, read_heads
 from recorder.audit.file_sums import sum_line, sum_path
+from recorder.audit.folder_sync import sync_folder
 from recorder.store.transactions import reading
 
 BASE_AGE = timedelta(days=1)
@@ -171,15 +172,13 @@ def _write_new(path: Path, content: bytes) -> None:
                 raise
         else:
             break
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _nameless(path: Path, content: bytes) -> None:
     """Give the file its name once it is complete; only some systems and file systems can."""
+    if not hasattr(os, "O_TMPFILE"):
+        raise OSError("files without a name are for Linux alone")
     descriptor = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE, 0o644)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

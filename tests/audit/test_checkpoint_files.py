@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -301,6 +302,16 @@ def test_the_newest_checkpoint_that_was_written_to_its_end(engine: Engine, tmp_p
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ChangedFileError):
         newest_kept(tmp_path, at(7200))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.ledger(fill=record_three)
+def test_a_system_without_nameless_files(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE")
+    path = keep_checkpoint(engine, folder, at(0))
+    assert path is not None and path.read_bytes() == whole(engine)
 
 
 def test_an_unwritable_folder_is_an_error(engine: Engine, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import zstandard
 from recorder.audit.archive.part_file import part_file
 from recorder.audit.export_format import ImportRefusedError, read_export
 from recorder.audit.file_sums import sum_line, sum_path
+from recorder.audit.folder_sync import sync_folder
 from recorder.ledger.entries import Entry
 from recorder.ledger.watch import Watch
 
@@ -73,7 +74,7 @@ def write_archive(path: Path, lines: Iterable[bytes]) -> str:
         file.write(sum_line(digest, path.name))
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return digest
 
 
@@ -194,11 +195,3 @@ def _name(part: Path, path: Path) -> None:
         # Not all file systems have hard links.
         require_new(path)
         part.rename(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
